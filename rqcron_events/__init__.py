@@ -1,0 +1,55 @@
+"""rqcron-events: an event-sourced cron ledger for Django and RQ.
+
+The names here are the public surface; they load on first use, because Django imports this package
+before its apps are ready.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .actions import pause, rerun, resume, trigger
+    from .core.definition import Cadence, CatchUp, Overlap
+    from .explaining import explain
+    from .registry import register_cron
+    from .signals import event_appended
+    from .worker import DeclineRun, current_run
+
+__all__ = [
+    "Cadence",
+    "CatchUp",
+    "DeclineRun",
+    "Overlap",
+    "current_run",
+    "event_appended",
+    "explain",
+    "pause",
+    "register_cron",
+    "rerun",
+    "resume",
+    "trigger",
+]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Cadence": "core.definition",
+    "CatchUp": "core.definition",
+    "DeclineRun": "worker",
+    "Overlap": "core.definition",
+    "current_run": "worker",
+    "event_appended": "signals",
+    "explain": "explaining",
+    "pause": "actions",
+    "register_cron": "registry",
+    "rerun": "actions",
+    "resume": "actions",
+    "trigger": "actions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

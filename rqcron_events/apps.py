@@ -1,0 +1,40 @@
+"""The Django app of the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+__all__ = ["RqcronEventsConfig"]
+
+
+class RqcronEventsConfig(AppConfig):
+    """Discovers crons at start-up, so that RQ's work-horses inherit them by fork."""
+
+    name = "rqcron_events"
+    label = "rqcron_events"
+    verbose_name = "Cron ledger"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks
+        from .registry import registry
+
+        checks.register_all()
+        registry.discover()
+        post_migrate.connect(reinstall_triggers, sender=self)
+
+
+def reinstall_triggers(*, using: str, **_: Any) -> None:
+    """Django alters a SQLite table by remaking it, which drops its triggers."""
+    from .conf import conf
+    from .ledger_sqlite import install_triggers, missing_triggers
+
+    db = connections[using]
+    if db.vendor != "sqlite" or using != conf().database:
+        return
+    if "rqcron_event" in db.introspection.table_names() and missing_triggers(db):
+        install_triggers(db)

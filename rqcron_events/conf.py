@@ -1,0 +1,95 @@
+"""Every setting, read in one place. Flat names, units last; absent means the default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from django.conf import settings
+
+from .errors import CronConfigError
+
+__all__ = ["Conf", "conf", "problems"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conf:
+    """The settings, with their defaults."""
+
+    database: str = "default"
+    """RQCRON_DATABASE: alias in DATABASES of the ledger and the projections."""
+    tick_seconds: float = 1.0
+    """RQCRON_TICK_SECONDS: how often the leader looks for what others appended."""
+    lease_seconds: float = 6.0
+    """RQCRON_LEASE_SECONDS: a leader that is silent for this long is replaced."""
+    grace_seconds: float = 10.0
+    """RQCRON_GRACE_SECONDS: with catch_up="none", how late a slot may still fire."""
+    catch_up_slots_max: int = 100
+    """RQCRON_CATCH_UP_SLOTS_MAX: with catch_up="all", how many slots may fire at once."""
+    tail_wait_seconds: float = 0.25
+    """RQCRON_TAIL_WAIT_SECONDS: how long a reader waits for a writer that holds its transaction."""
+    snapshot_seconds: float = 60.0
+    """RQCRON_SNAPSHOT_SECONDS: how often the leader saves its folded state, a cache."""
+    result_bytes_max: int = 2_000
+    """RQCRON_RESULT_BYTES_MAX: bound of a stored result."""
+    message_bytes_max: int = 1_000
+    """RQCRON_MESSAGE_BYTES_MAX: bound of a stored error message."""
+    traceback_bytes_max: int = 8_000
+    """RQCRON_TRACEBACK_BYTES_MAX: bound of a stored traceback; its end is kept."""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """RQCRON_DEFAULTS: arguments of register_cron that every cron starts from."""
+
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "tick_seconds": (0.05, 60),
+    "lease_seconds": (1, 60),
+    "grace_seconds": (0, 86_400),
+    "catch_up_slots_max": (1, 100_000),
+    "tail_wait_seconds": (0, 60),
+    "snapshot_seconds": (1, 86_400),
+    "result_bytes_max": (0, 1_000_000),
+    "message_bytes_max": (0, 1_000_000),
+    "traceback_bytes_max": (0, 1_000_000),
+}
+
+
+def conf() -> Conf:
+    """The settings as they are now. Raises CronConfigError with the setting and its remedy."""
+    found = problems()
+    if found:
+        raise CronConfigError(found[0])
+    values = {
+        item.name: getattr(settings, f"RQCRON_{item.name.upper()}")
+        for item in fields(Conf)
+        if hasattr(settings, f"RQCRON_{item.name.upper()}")
+    }
+    return Conf(**values)
+
+
+def problems() -> list[str]:
+    """One sentence for each setting that is wrong."""
+    found: list[str] = []
+    known = {f"RQCRON_{item.name.upper()}" for item in fields(Conf)}
+    for name in dir(settings):
+        if name.startswith("RQCRON_") and name not in known:
+            found.append(
+                f"Setting {name} is unknown. Known ones: {', '.join(sorted(known))}."
+            )
+    for name, (low, high) in _BOUNDS.items():
+        setting = f"RQCRON_{name.upper()}"
+        value = getattr(settings, setting, low)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            found.append(f"Setting {setting} is {value!r}. Give a number from {low} to {high}.")
+        elif not low <= value <= high:
+            found.append(f"Setting {setting} is {value!r}. It must be from {low} to {high}.")
+    alias = getattr(settings, "RQCRON_DATABASE", "default")
+    if alias not in settings.DATABASES:
+        found.append(
+            f"Setting RQCRON_DATABASE is {alias!r}. It must be an alias in DATABASES: "
+            f"{', '.join(sorted(settings.DATABASES))}."
+        )
+    if not isinstance(getattr(settings, "RQCRON_DEFAULTS", {}), dict):
+        found.append("Setting RQCRON_DEFAULTS is not a dict. Give {'overlap': 'skip'} or the like.")
+    if not settings.USE_TZ:
+        found.append("Setting USE_TZ is False. Set USE_TZ = True: slots are instants in UTC.")
+    return found

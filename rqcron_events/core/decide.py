@@ -1,0 +1,304 @@
+"""What to do about the slots that are due. Pure: the same arguments give the same decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from .definition import CatchUp, Definition, Overlap, run_id_for_slot
+from .events import Event, EventType, Reason, cron_stream
+from .schedule import slots_between
+from .state import CronState, GlobalPauses, Pause, Phase
+
+__all__ = ["Decisions", "Limits", "decide", "next_due"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one call."""
+
+    catch_up_slots_max: int = 100
+    """``catch_up="all"`` fires at most this many slots of one catch-up."""
+    slots_per_call: int = 1000
+    """How many slots one call decides; the rest waits for the next call (``more``)."""
+    grace: timedelta = timedelta(seconds=10)
+    """A slot decided within this time counts as punctual: runners need it to take over."""
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What to append, in order, and when to look again."""
+
+    events: list[Event] = field(default_factory=list)
+    more: bool = False
+    """Slots are left over: call again at once, with the events applied."""
+    waits_for: UUID | None = None
+    """``overlap="queue"``: a slot stays undecided until this run ends."""
+
+
+class _Due(NamedTuple):
+    slot: datetime
+    phase: Phase
+    definition: Definition
+
+
+class _Verdict(NamedTuple):
+    """How one slot is decided; equal neighbours become one event."""
+
+    type: EventType
+    reason: Reason | None
+    definition_version: int
+    evidence: tuple[tuple[str, Any], ...]
+
+
+def decide(
+    state: CronState,
+    now: datetime,
+    *,
+    all_paused: GlobalPauses,
+    limits: Limits,
+    actor: str,
+) -> Decisions:
+    """Decide every slot that is due at ``now`` and not covered yet.
+
+    Events carry the next versions of the cron's stream; the state is not changed. A clock that
+    went back finds nothing due, so it decides nothing twice.
+    """
+    due, more = _due_slots(state, now, limits)
+    if not due:
+        return Decisions()
+    decisions = Decisions(more=more)
+    verdicts = _judge(state, due, now, more, all_paused, limits, decisions)
+    builder = _EventBuilder(state, now, actor)
+    for verdict, group in groupby(zip(verdicts, due, strict=False), key=lambda pair: pair[0]):
+        builder.add(verdict, [item for _, item in group])
+    decisions.events = builder.events
+    return decisions
+
+
+def next_due(state: CronState) -> datetime | None:
+    """When the first undecided slot becomes due (jitter included), or None for never."""
+    if state.watermark is None:
+        return None
+    for phase, end in _spans(state.phases):
+        if phase.definition is None:
+            continue
+        slot = phase.definition.schedule.next_after(max(state.watermark, phase.start))
+        if slot is not None and (end is None or slot <= end):
+            return slot + phase.definition.delay(slot)
+    return None
+
+
+def _spans(phases: Sequence[Phase]) -> list[tuple[Phase, datetime | None]]:
+    """Each phase with its last instant; None for the one that still goes on."""
+    spans: list[tuple[Phase, datetime | None]] = [
+        (phase, following.start) for phase, following in pairwise(phases)
+    ]
+    return [*spans, (phases[-1], None)] if phases else []
+
+
+def _due_slots(state: CronState, now: datetime, limits: Limits) -> tuple[list[_Due], bool]:
+    """The slots to decide now, and whether there are more behind them."""
+    if state.watermark is None:
+        return [], False
+    due: list[_Due] = []
+    # More than one call decides, so that the newest ones (those that may fire) are known.
+    limit = limits.slots_per_call + limits.catch_up_slots_max
+    for phase, end in _spans(state.phases):
+        definition = phase.definition
+        if definition is None:
+            continue
+        until = min(now, end) if end else now
+        after = max(state.watermark, phase.start)
+        for slot in slots_between(definition.schedule, after, until, limit - len(due)):
+            due.append(_Due(slot, phase, definition))
+    if len(due) >= limit:
+        return due[: limits.slots_per_call], True
+    if due:
+        last = due[-1]
+        # Jitter never passes the next slot, so only the newest can be waiting for it.
+        if last.slot + last.definition.delay(last.slot) > now:
+            due.pop()
+    return due, False
+
+
+def _judge(
+    state: CronState,
+    due: list[_Due],
+    now: datetime,
+    more: bool,
+    all_paused: GlobalPauses,
+    limits: Limits,
+    decisions: Decisions,
+) -> list[_Verdict]:
+    """One verdict per due slot, oldest first; shorter than ``due`` when the newest must wait."""
+    policy = state.last_definition
+    assert policy is not None
+    paused = [_pause(item, state, now, all_paused) for item in due]
+    candidates = [index for index, pause in enumerate(paused) if pause is None]
+    firing = set() if more or state.definition is None else _may_fire(policy, candidates, limits)
+    verdicts: list[_Verdict] = []
+    running = None if policy.overlap is Overlap.ALLOW else _newest_open_run(state)
+    for index, item in enumerate(due):
+        version = item.phase.definition_version
+        if (pause := paused[index]) is not None:
+            verdicts.append(
+                _Verdict(EventType.SLOT_SKIPPED, pause[0], version, _pause_evidence(pause[1]))
+            )
+            continue
+        if state.definition is None:
+            verdicts.append(_Verdict(EventType.SLOT_MISSED, Reason.RETIRED, version, ()))
+            continue
+        if _too_late(policy, item, now, limits):
+            verdicts.append(
+                _Verdict(EventType.SLOT_MISSED, Reason.TOO_LATE, version, _bound(policy, limits))
+            )
+            continue
+        newest = index == candidates[-1] and not more
+        if running is not None and policy.overlap is Overlap.QUEUE and newest:
+            # The newest slot waits, undecided; every paused slot behind it is decided later.
+            decisions.waits_for = running.run_id
+            return verdicts
+        if running is not None:
+            evidence = _run_evidence(running)
+            verdicts.append(_Verdict(EventType.SLOT_SKIPPED, Reason.OVERLAP, version, evidence))
+        elif index in firing:
+            verdicts.append(_Verdict(EventType.SLOT_FIRED, None, version, (("slot", item.slot),)))
+            if policy.overlap is Overlap.SKIP:
+                run_id = run_id_for_slot(state.name, item.slot)
+                running = _Running(run_id, item.slot, None, "")
+        else:
+            verdicts.append(_Verdict(EventType.SLOT_MISSED, Reason.SUPERSEDED, version, ()))
+    return verdicts
+
+
+class _Running(NamedTuple):
+    run_id: UUID
+    slot: datetime | None
+    started_at: datetime | None
+    worker: str
+
+
+def _newest_open_run(state: CronState) -> _Running | None:
+    if not state.open_runs:
+        return None
+    run = max(state.open_runs.values(), key=lambda run: run.requested_at)
+    return _Running(run.run_id, run.slot, run.started_at, run.worker)
+
+
+def _may_fire(policy: Definition, candidates: list[int], limits: Limits) -> set[int]:
+    """Indexes of the slots that catch-up lets through, before lateness and overlap."""
+    if policy.catch_up is CatchUp.ALL and policy.overlap is not Overlap.QUEUE:
+        return set(candidates[-limits.catch_up_slots_max :])
+    return set(candidates[-1:])
+
+
+def _too_late(policy: Definition, item: _Due, now: datetime, limits: Limits) -> bool:
+    lateness = now - item.slot - item.definition.delay(item.slot)
+    if policy.catch_up is CatchUp.NONE and lateness > limits.grace:
+        return True
+    bound = policy.max_lateness_seconds
+    return bound is not None and lateness.total_seconds() > bound
+
+
+def _bound(policy: Definition, limits: Limits) -> tuple[tuple[str, Any], ...]:
+    bound = policy.max_lateness_seconds
+    if policy.catch_up is CatchUp.NONE:
+        grace = limits.grace.total_seconds()
+        return (
+            ("catch_up", "none"),
+            ("max_lateness_seconds", grace if bound is None else min(grace, bound)),
+        )
+    return (("max_lateness_seconds", bound),)
+
+
+def _pause(
+    item: _Due, state: CronState, now: datetime, all_paused: GlobalPauses
+) -> tuple[Reason, Pause] | None:
+    """The pause that stops the slot: in force at the slot, or now, when it would run late."""
+    for pause in (item.phase.pause, state.phases[-1].pause):
+        if pause is not None and (pause.covers(item.slot) or pause.covers(now)):
+            return Reason.PAUSED, pause
+    everything = all_paused.at(item.slot) or all_paused.at(now)
+    return (Reason.ALL_PAUSED, everything) if everything else None
+
+
+def _pause_evidence(pause: Pause) -> tuple[tuple[str, Any], ...]:
+    return tuple(pause.to_data().items())
+
+
+def _run_evidence(run: _Running) -> tuple[tuple[str, Any], ...]:
+    return (
+        ("run_id", str(run.run_id)),
+        ("slot", run.slot.isoformat() if run.slot else None),
+        ("started_at", run.started_at.isoformat() if run.started_at else None),
+        ("worker", run.worker),
+    )
+
+
+class _EventBuilder:
+    """Turns verdicts into events with the next versions of the stream."""
+
+    def __init__(self, state: CronState, now: datetime, actor: str) -> None:
+        self.events: list[Event] = []
+        self._state = state
+        self._stream = cron_stream(state.name)
+        self._now = now
+        self._actor = actor
+
+    def add(self, verdict: _Verdict, slots: list[_Due]) -> None:
+        if verdict.type is EventType.SLOT_FIRED:
+            self._fired(verdict, slots[0])
+            return
+        first, last = slots[0].slot, slots[-1].slot
+        data: dict[str, Any] = {
+            "first": first.isoformat(),
+            "last": last.isoformat(),
+            "count": len(slots),
+            "definition_version": verdict.definition_version,
+            "evidence": dict(verdict.evidence),
+        }
+        self._append(verdict.type, last, data, reason=verdict.reason or "")
+
+    def _fired(self, verdict: _Verdict, item: _Due) -> None:
+        delay = item.definition.delay(item.slot)
+        data: dict[str, Any] = {
+            "lateness_seconds": round((self._now - item.slot - delay).total_seconds(), 6),
+            "definition_version": verdict.definition_version,
+        }
+        if delay:
+            data["jitter_seconds"] = round(delay.total_seconds(), 6)
+        self._append(
+            EventType.SLOT_FIRED,
+            item.slot,
+            data,
+            run_id=run_id_for_slot(self._state.name, item.slot),
+        )
+
+    def _append(
+        self,
+        event_type: EventType,
+        slot: datetime,
+        data: dict[str, Any],
+        *,
+        reason: str = "",
+        run_id: UUID | None = None,
+    ) -> None:
+        self.events.append(
+            Event(
+                stream=self._stream,
+                version=self._state.version + len(self.events) + 1,
+                type=event_type,
+                cron=self._state.name,
+                run_id=run_id,
+                scheduled_for=slot,
+                reason=reason,
+                actor=self._actor,
+                occurred_at=self._now,
+                data=data,
+            )
+        )

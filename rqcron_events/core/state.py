@@ -1,0 +1,319 @@
+"""What is known of a cron, folded from its events.
+
+``CronState.apply`` is the fold. It changes the state in place (a copy per event would make the
+fold quadratic in the number of open runs) but reads nothing except its arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from .definition import Definition
+from .events import DECISIONS, OUTCOMES, Event, EventType, cron_stream
+
+__all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase"]
+
+PAUSES_KEPT_MAX = 1000
+"""How many pauses of everything are remembered; they are people's actions, so this is years."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Somebody stopped a cron, or all of them."""
+
+    since: datetime
+    until: datetime | None
+    """When it ends by itself, or None."""
+    reason: str
+    actor: str
+
+    def covers(self, instant: datetime) -> bool:
+        return self.since < instant and (self.until is None or instant <= self.until)
+
+    def to_data(self) -> dict[str, Any]:
+        return {
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat() if self.until else None,
+            "reason": self.reason,
+            "actor": self.actor,
+        }
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Self:
+        return cls(
+            since=datetime.fromisoformat(data["since"]),
+            until=datetime.fromisoformat(data["until"]) if data["until"] else None,
+            reason=data["reason"],
+            actor=data["actor"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A stretch of time with one definition in force: the slots later than ``start``."""
+
+    start: datetime
+    definition: Definition | None
+    """None while the cron is retired."""
+    definition_version: int
+    """1 at registration, one more with each change and return."""
+    pause: Pause | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenRun:
+    """A run without an outcome yet."""
+
+    run_id: UUID
+    slot: datetime | None
+    requested_at: datetime
+    trigger: str = "slot"
+    """slot, manual, rerun, backfill or requeue."""
+    enqueued_at: datetime | None = None
+    enqueue_failed: bool = False
+    started_at: datetime | None = None
+    worker: str = ""
+    attempt: int = 0
+
+
+@dataclass(slots=True)
+class CronState:
+    """Everything that deciding needs to know about one cron."""
+
+    name: str
+    version: int = 0
+    """Version of the last event of the cron's own stream that is folded in."""
+    watermark: datetime | None = None
+    """Every slot promised up to here is covered by a decision."""
+    phases: list[Phase] = field(default_factory=list)
+    """In order; the first is the one in force at the watermark."""
+    open_runs: dict[UUID, OpenRun] = field(default_factory=dict)
+
+    @property
+    def current(self) -> Phase | None:
+        return self.phases[-1] if self.phases else None
+
+    @property
+    def definition(self) -> Definition | None:
+        """The definition that was logged last, or None before registration and when retired."""
+        return self.phases[-1].definition if self.phases else None
+
+    @property
+    def last_definition(self) -> Definition | None:
+        """The same, but a retired cron still answers with what it was."""
+        for phase in reversed(self.phases):
+            if phase.definition is not None:
+                return phase.definition
+        return None
+
+    def apply(self, event: Event) -> None:
+        """Fold one event in. Events that are already in are ignored."""
+        if event.stream == cron_stream(self.name):
+            if event.version <= self.version:
+                return
+            self.version = event.version
+            self._apply_own(event)
+        elif event.run_id is not None:
+            self._apply_run(event, event.run_id)
+
+    def _apply_own(self, event: Event) -> None:
+        match event.type:
+            case EventType.CRON_REGISTERED | EventType.CRON_CHANGED:
+                self._begin(event, Definition.from_data(event.data["definition"]))
+            case EventType.CRON_RETIRED:
+                self._begin(event, None)
+            case EventType.CRON_PAUSED:
+                start = _effective_from(event)
+                pause = Pause(
+                    since=start,
+                    until=event.parsed_time("until"),
+                    reason=event.reason,
+                    actor=event.actor,
+                )
+                self._set_pause(start, pause)
+            case EventType.CRON_RESUMED:
+                self._set_pause(_effective_from(event), None)
+            case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if event.run_id is not None:
+                self.open_runs[event.run_id] = OpenRun(
+                    run_id=event.run_id,
+                    slot=event.scheduled_for,
+                    requested_at=event.occurred_at,
+                    trigger=event.data.get("trigger", "slot"),
+                )
+            case _:
+                pass
+        if event.type in DECISIONS and event.scheduled_for is not None:
+            self.watermark = event.scheduled_for
+            while len(self.phases) > 1 and self.phases[1].start <= self.watermark:
+                del self.phases[0]
+
+    def _begin(self, event: Event, definition: Definition | None) -> None:
+        start = _effective_from(event)
+        pause = self.phases[-1].pause if self.phases else None
+        if definition is not None and self.definition is None:
+            pause = None  # a cron that comes back starts afresh
+        self.phases.append(
+            Phase(
+                start=start,
+                definition=definition,
+                definition_version=int(event.data.get("definition_version", 0)),
+                pause=pause,
+            )
+        )
+        if self.watermark is None:
+            self.watermark = start
+
+    def _set_pause(self, start: datetime, pause: Pause | None) -> None:
+        if not self.phases:
+            return
+        last = self.phases[-1]
+        self.phases.append(
+            Phase(
+                start=start,
+                definition=last.definition,
+                definition_version=last.definition_version,
+                pause=pause,
+            )
+        )
+
+    def _apply_run(self, event: Event, run_id: UUID) -> None:
+        if event.type in OUTCOMES:
+            self.open_runs.pop(run_id, None)
+            return
+        run = self.open_runs.get(run_id)
+        if run is None:
+            return
+        match event.type:
+            case EventType.RUN_ENQUEUED:
+                run.enqueued_at = event.occurred_at
+            case EventType.ENQUEUE_FAILED:
+                run.enqueue_failed = True
+            case EventType.RUN_STARTED:
+                run.started_at = event.occurred_at
+                run.worker = event.actor
+                run.attempt = event.attempt or 1
+            case EventType.ATTEMPT_FAILED:
+                run.started_at = None
+            case _:
+                pass
+
+    def to_data(self) -> dict[str, Any]:
+        """JSON-ready, for the snapshot."""
+        return {
+            "version": self.version,
+            "watermark": _iso(self.watermark),
+            "phases": [
+                {
+                    "start": phase.start.isoformat(),
+                    "definition": phase.definition.to_data() if phase.definition else None,
+                    "definition_version": phase.definition_version,
+                    "pause": phase.pause.to_data() if phase.pause else None,
+                }
+                for phase in self.phases
+            ],
+            "open_runs": [
+                {
+                    "run_id": str(run.run_id),
+                    "slot": _iso(run.slot),
+                    "requested_at": run.requested_at.isoformat(),
+                    "trigger": run.trigger,
+                    "enqueued_at": _iso(run.enqueued_at),
+                    "enqueue_failed": run.enqueue_failed,
+                    "started_at": _iso(run.started_at),
+                    "worker": run.worker,
+                    "attempt": run.attempt,
+                }
+                for run in self.open_runs.values()
+            ],
+        }
+
+    @classmethod
+    def from_data(cls, name: str, data: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_data`."""
+        phases = [
+            Phase(
+                start=datetime.fromisoformat(phase["start"]),
+                definition=Definition.from_data(phase["definition"])
+                if phase["definition"]
+                else None,
+                definition_version=phase["definition_version"],
+                pause=Pause.from_data(phase["pause"]) if phase["pause"] else None,
+            )
+            for phase in data["phases"]
+        ]
+        runs = [
+            OpenRun(
+                run_id=UUID(run["run_id"]),
+                slot=_time(run["slot"]),
+                requested_at=datetime.fromisoformat(run["requested_at"]),
+                trigger=run["trigger"],
+                enqueued_at=_time(run["enqueued_at"]),
+                enqueue_failed=run["enqueue_failed"],
+                started_at=_time(run["started_at"]),
+                worker=run["worker"],
+                attempt=run["attempt"],
+            )
+            for run in data["open_runs"]
+        ]
+        return cls(
+            name=name,
+            version=data["version"],
+            watermark=_time(data["watermark"]),
+            phases=phases,
+            open_runs={run.run_id: run for run in runs},
+        )
+
+
+@dataclass(slots=True)
+class GlobalPauses:
+    """The pauses of everything, folded from the ``ledger`` stream."""
+
+    version: int = 0
+    pauses: list[Pause] = field(default_factory=list)
+
+    def apply(self, event: Event) -> None:
+        if event.version <= self.version:
+            return
+        self.version = event.version
+        if event.type is EventType.ALL_PAUSED:
+            self._end_open_pause(_effective_from(event))
+            self.pauses.append(
+                Pause(
+                    since=_effective_from(event),
+                    until=event.parsed_time("until"),
+                    reason=event.reason,
+                    actor=event.actor,
+                )
+            )
+            del self.pauses[:-PAUSES_KEPT_MAX]
+        elif event.type is EventType.ALL_RESUMED:
+            self._end_open_pause(_effective_from(event))
+
+    def _end_open_pause(self, at: datetime) -> None:
+        if self.pauses and (self.pauses[-1].until is None or at < self.pauses[-1].until):
+            last = self.pauses[-1]
+            self.pauses[-1] = Pause(
+                since=last.since, until=at, reason=last.reason, actor=last.actor
+            )
+
+    def at(self, instant: datetime) -> Pause | None:
+        """The pause that covers the instant, or None."""
+        for pause in reversed(self.pauses):
+            if pause.covers(instant):
+                return pause
+        return None
+
+
+def _effective_from(event: Event) -> datetime:
+    return event.parsed_time("effective_from") or event.occurred_at
+
+
+def _iso(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None
+
+
+def _time(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None

@@ -1,0 +1,265 @@
+"""The only code that writes events, and the readers that must not miss one.
+
+What differs between databases is in ``ledger_postgresql`` and ``ledger_sqlite``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import NamedTuple
+
+from django.db import IntegrityError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Max
+
+from . import ledger_postgresql, ledger_sqlite
+from .conf import conf
+from .core.codec import decode_data
+from .core.events import Event, EventType
+from .errors import CronConfigError, VersionConflict
+from .models import CronEvent
+from .signals import event_appended
+
+__all__ = [
+    "Appended",
+    "Tail",
+    "append",
+    "append_batches",
+    "append_next",
+    "connection",
+    "read_stream",
+    "tail",
+]
+
+log = logging.getLogger(__name__)
+
+NEXT_TRIES_MAX = 20
+"""How often ``append_next`` yields to another writer of the same stream before it gives up."""
+TAIL_EVENTS_MAX = 5_000
+"""How many events one call of ``tail`` returns at most."""
+
+_COLUMNS = (
+    "id",
+    "stream",
+    "version",
+    "type",
+    "schema_version",
+    "cron",
+    "run_id",
+    "attempt",
+    "scheduled_for",
+    "reason",
+    "actor",
+    "occurred_at",
+    "recorded_at",
+    "data",
+)
+
+
+@dataclass(slots=True)
+class Appended:
+    """What became of batches that were appended independently."""
+
+    accepted: list[list[Event]] = field(default_factory=list)
+    refused: list[list[Event]] = field(default_factory=list)
+    """Another writer was first: read the stream again and decide again."""
+
+
+class Tail(NamedTuple):
+    """A page of the log."""
+
+    events: list[Event]
+    position: int
+    """Where to go on: no event at or before it will ever appear later."""
+
+
+def connection() -> BaseDatabaseWrapper:
+    """The database that holds the ledger."""
+    return connections[conf().database]
+
+
+def vendor(db: BaseDatabaseWrapper) -> ModuleType:
+    """What is special about this database. Raises CronConfigError for one that has no part."""
+    if db.vendor == "postgresql":
+        return ledger_postgresql
+    if db.vendor == "sqlite":
+        return ledger_sqlite
+    raise CronConfigError(
+        f"The ledger cannot live in a {db.vendor} database. Point RQCRON_DATABASE to PostgreSQL "
+        "or SQLite."
+    )
+
+
+def append(events: Sequence[Event]) -> None:
+    """Append all of the events or none.
+
+    Raises VersionConflict when a stream already has one of the versions, and lets Django's
+    database errors through. Inside ``transaction.atomic`` the events become visible with it.
+    """
+    if not events:
+        return
+    db = connection()
+    try:
+        with transaction.atomic(using=db.alias):
+            vendor(db).insert(db, events)
+    except IntegrityError as error:
+        raise VersionConflict(events[0].stream, events[0].version) from error
+    _announce(events)
+
+
+def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> Appended:
+    """Append many batches at once; each is one stream's events, in order, without gaps.
+
+    Each batch goes in whole or not at all. With ``durable`` they are committed when this returns:
+    it refuses to run inside a transaction, because the runner acts on what was accepted. The
+    common case is one COPY. Only when another writer took a version are they tried apart.
+    """
+    # Sorted, so that two runners with the same streams wait for each other instead of deadlocking.
+    ordered = sorted((batch for batch in batches if batch), key=lambda batch: batch[0].stream)
+    result = Appended()
+    if not ordered:
+        return result
+    db = connection()
+    part = vendor(db)
+    try:
+        with transaction.atomic(using=db.alias, durable=durable):
+            part.insert(db, [event for batch in ordered for event in batch])
+        result.accepted = ordered
+    except IntegrityError:
+        _append_apart(db, ordered, result, durable)
+    for batch in result.accepted:
+        _announce(batch)
+    return result
+
+
+def _append_apart(
+    db: BaseDatabaseWrapper, batches: list[list[Event]], result: Appended, durable: bool
+) -> None:
+    singles = [batch for batch in batches if len(batch) == 1]
+    with transaction.atomic(using=db.alias, durable=durable):
+        taken = vendor(db).insert_free(db, [batch[0] for batch in singles])
+    for batch in singles:
+        (result.accepted if batch[0].stream in taken else result.refused).append(batch)
+    # ON CONFLICT works row by row and could let half of a longer batch in.
+    for batch in batches:
+        if len(batch) == 1:
+            continue
+        try:
+            with transaction.atomic(using=db.alias, durable=durable):
+                vendor(db).insert(db, batch)
+            result.accepted.append(batch)
+        except IntegrityError:
+            result.refused.append(batch)
+
+
+def append_next(events: Sequence[Event]) -> None:
+    """Append each event as the next of its stream, whatever version it carries.
+
+    For facts that do not rest on a decision, such as a run's outcome. Raises VersionConflict
+    when other writers are faster twenty times over.
+    """
+    waiting = list(events)
+    for attempt in range(NEXT_TRIES_MAX):
+        if attempt or any(event.version < 1 for event in waiting):
+            waiting = _with_next_versions(waiting)
+        result = append_batches(_by_stream(waiting), durable=False)
+        waiting = [event for batch in result.refused for event in batch]
+        if not waiting:
+            return
+    raise VersionConflict(waiting[0].stream, waiting[0].version)
+
+
+def _by_stream(events: Sequence[Event]) -> list[list[Event]]:
+    batches: dict[str, list[Event]] = {}
+    for event in events:
+        batches.setdefault(event.stream, []).append(event)
+    return list(batches.values())
+
+
+def _with_next_versions(events: Sequence[Event]) -> list[Event]:
+    streams = sorted({event.stream for event in events})
+    heads: dict[str, int] = {}
+    for start in range(0, len(streams), 500):
+        rows = (
+            CronEvent.objects.using(connection().alias)
+            .filter(stream__in=streams[start : start + 500])
+            .order_by()
+            .values_list("stream")
+            .annotate(head=Max("version"))
+        )
+        heads.update(dict(rows))
+    numbered: list[Event] = []
+    for event in events:
+        heads[event.stream] = heads.get(event.stream, 0) + 1
+        numbered.append(replace(event, version=heads[event.stream]))
+    return numbered
+
+
+def read_stream(stream: str, after_version: int = 0) -> list[Event]:
+    """The events of one stream in order. Complete without a fence: versions have no gaps."""
+    rows = CronEvent.objects.using(connection().alias).filter(
+        stream=stream, version__gt=after_version
+    )
+    return [_event(row) for row in rows.order_by("version").values_list(*_COLUMNS)]
+
+
+def tail(position: int, limit: int = TAIL_EVENTS_MAX) -> Tail:
+    """Events after ``position`` in the order of their ids, none of which is ever missed.
+
+    When ids are missing in between, a writer may hold them in an open transaction. Then the
+    reader waits, at most RQCRON_TAIL_WAIT_SECONDS, until every such writer is gone; if one stays,
+    the page ends before the gap and the next call goes on from there.
+    """
+    db = connection()
+    events = _page(db, position, None, limit)
+    if not vendor(db).COMMITS_OUT_OF_ORDER:
+        return Tail(events, events[-1].id or position if events else position)
+    whole = _without_gap(events, position)
+    if len(whole) == len(events):
+        return Tail(events, position + len(events))
+    safe = vendor(db).safe_position(db, conf().tail_wait_seconds)
+    if safe is None:
+        return Tail(whole, position + len(whole))
+    events = _page(db, position, safe, limit)
+    if len(events) == limit:
+        return Tail(events, events[-1].id or position)
+    return Tail(events, max(safe, position))
+
+
+def _page(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> list[Event]:
+    rows = CronEvent.objects.using(db.alias).filter(id__gt=after)
+    if until is not None:
+        rows = rows.filter(id__lte=until)
+    return [_event(row) for row in rows.order_by("id").values_list(*_COLUMNS)[:limit]]
+
+
+def _without_gap(events: list[Event], position: int) -> list[Event]:
+    for index, event in enumerate(events):
+        if event.id != position + index + 1:
+            return events[:index]
+    return events
+
+
+def _event(row: tuple[object, ...]) -> Event:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    event_type = EventType(values["type"])
+    values["type"] = event_type
+    values["data"] = decode_data(event_type, values.pop("schema_version"), values["data"])  # type: ignore[arg-type]
+    return Event(**values)  # type: ignore[arg-type]
+
+
+def _announce(events: Iterable[Event]) -> None:
+    if not event_appended.receivers:
+        return
+    for event in events:
+        for receiver, answer in event_appended.send_robust(sender=CronEvent, event=event):
+            if isinstance(answer, Exception):
+                log.error(
+                    "A receiver of event_appended raised %s: %s",
+                    type(answer).__name__,
+                    answer,
+                    extra={"action": "receiver_failed", "receiver": repr(receiver)},
+                )

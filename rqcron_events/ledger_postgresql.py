@@ -1,0 +1,196 @@
+"""The ledger on PostgreSQL: COPY, the reader-side fence, the triggers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .clock import monotonic_seconds
+from .core.codec import encode_data, schema_version
+from .core.events import Event
+from .errors import LedgerUnavailable
+
+COMMITS_OUT_OF_ORDER = True
+"""A sequence hands out ids before commit, so a higher id can become visible first."""
+
+COPY_EVENTS_MIN = 8
+"""Below this, one INSERT takes fewer round trips than COPY."""
+FENCE_CLASS = 0x72716372
+"""First half of the advisory lock's key ("rqcr"); the table's oid is the second half."""
+TRIGGERS = ("rqcron_event_fence", "rqcron_event_no_change", "rqcron_event_no_truncate")
+
+_COLUMNS = (
+    "stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
+    "occurred_at, data"
+)
+_TYPES = (
+    "text, int, text, smallint, text, uuid, int, timestamptz, text, text, timestamptz, jsonb"
+)
+
+
+def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> None:
+    """Write all events; an IntegrityError means that a version is taken."""
+    if len(events) < COPY_EVENTS_MIN:
+        marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(events))
+        with db.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks}",  # noqa: S608
+                [value for event in events for value in _row(event)],
+            )
+        return
+    # psycopg's copy() is not wrapped by Django, so its errors are translated here.
+    with (
+        db.cursor() as cursor,
+        db.wrap_database_errors,
+        cursor.copy(f"COPY rqcron_event ({_COLUMNS}) FROM STDIN") as copy,
+    ):
+        for row in map(_row, events):
+            copy.write_row(row)
+
+
+def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
+    """Write the events whose version is free, one per stream; return the streams written."""
+    if not events:
+        return set()
+    columns = list(zip(*map(_row, events), strict=True))
+    arrays = ", ".join(f"%s::{name.strip()}[]" for name in _TYPES.split(","))
+    with db.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO rqcron_event ({_COLUMNS}) SELECT * FROM unnest({arrays}) "  # noqa: S608
+            "ON CONFLICT (stream, version) DO NOTHING RETURNING stream",
+            [list(column) for column in columns],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _row(event: Event) -> tuple[Any, ...]:
+    return (
+        event.stream,
+        event.version,
+        event.type.value,
+        schema_version(event.type),
+        event.cron,
+        str(event.run_id) if event.run_id else None,
+        event.attempt,
+        event.scheduled_for.isoformat() if event.scheduled_for else None,
+        event.reason,
+        event.actor,
+        event.occurred_at.isoformat(),
+        encode_data(event.data),
+    )
+
+
+def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
+    """The highest id below which no event can still appear, or None when a writer stays too long.
+
+    Every insert takes a shared advisory lock before it draws an id (trigger ``..._fence``). So:
+    note the last id drawn, then wait for those who hold the lock now; whoever drew an id at or
+    below the mark is among them or has finished. Later writers draw higher ids. The reader never
+    asks for the lock itself: an exclusive request would queue all writers behind a slow one.
+    """
+    with db.cursor() as cursor:
+        cursor.execute("SHOW transaction_isolation")
+        isolation = cursor.fetchone()[0]
+        if db.in_atomic_block and isolation != "read committed":
+            raise LedgerUnavailable(
+                f"The log cannot be tailed inside a {isolation} transaction: its snapshot hides "
+                "events that are committed later with lower ids. Read outside of it."
+            )
+        cursor.execute(
+            "SELECT pg_sequence_last_value(pg_get_serial_sequence('rqcron_event', 'id')::regclass)"
+        )
+        mark = cursor.fetchone()[0] or 0
+        deadline = monotonic_seconds() + wait_seconds
+        waiting = _writers(cursor)
+        pause = 0.001
+        while waiting:
+            if monotonic_seconds() >= deadline:
+                return None
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+            waiting &= _writers(cursor)
+        return int(mark)
+
+
+def _writers(cursor: Any) -> set[tuple[int, str]]:
+    cursor.execute(
+        "SELECT pid, virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND classid = %s AND objid = 'rqcron_event'::regclass::oid AND objsubid = 2 "
+        "AND pid IS DISTINCT FROM pg_backend_pid()",
+        [FENCE_CLASS],
+    )
+    return set(cursor.fetchall())
+
+
+def install_triggers(db: BaseDatabaseWrapper) -> None:
+    with db.cursor() as cursor:
+        for statement in _install_statements():
+            cursor.execute(statement)
+
+
+def remove_triggers(db: BaseDatabaseWrapper) -> None:
+    with db.cursor() as cursor:
+        for trigger in TRIGGERS:
+            cursor.execute(f"DROP TRIGGER IF EXISTS {trigger} ON rqcron_event")
+        cursor.execute("DROP FUNCTION IF EXISTS rqcron_event_fence()")
+        cursor.execute("DROP FUNCTION IF EXISTS rqcron_event_refuse()")
+
+
+def set_append_only(db: BaseDatabaseWrapper, enabled: bool) -> None:
+    """Only for tests: let Django's flush through, or stop it again."""
+    with db.cursor() as cursor:
+        for trigger in TRIGGERS[1:]:
+            cursor.execute(
+                f"ALTER TABLE rqcron_event {'ENABLE ALWAYS' if enabled else 'DISABLE'} "
+                f"TRIGGER {trigger}"
+            )
+
+
+def missing_triggers(db: BaseDatabaseWrapper) -> list[str]:
+    """Triggers that are absent or do not fire always."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'rqcron_event'::regclass "
+            "AND tgenabled = 'A'"
+        )
+        present = {row[0] for row in cursor.fetchall()}
+    return [trigger for trigger in TRIGGERS if trigger not in present]
+
+
+def _install_statements() -> Iterator[str]:
+    # A statement-level BEFORE trigger runs before the first nextval(), with COPY too.
+    yield f"""
+        CREATE OR REPLACE FUNCTION rqcron_event_fence() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_advisory_xact_lock_shared({FENCE_CLASS}, TG_RELID::int);
+            RETURN NULL;
+        END $$
+    """
+    yield """
+        CREATE OR REPLACE FUNCTION rqcron_event_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION 'rqcron_event is append-only: % refused', TG_OP
+                USING ERRCODE = 'restrict_violation',
+                      HINT = 'Append an event that corrects it instead.';
+        END $$
+    """
+    for trigger in TRIGGERS:
+        yield f"DROP TRIGGER IF EXISTS {trigger} ON rqcron_event"
+    yield """
+        CREATE TRIGGER rqcron_event_fence BEFORE INSERT ON rqcron_event
+        FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_fence()
+    """
+    yield """
+        CREATE TRIGGER rqcron_event_no_change BEFORE UPDATE OR DELETE ON rqcron_event
+        FOR EACH ROW EXECUTE FUNCTION rqcron_event_refuse()
+    """
+    yield """
+        CREATE TRIGGER rqcron_event_no_truncate BEFORE TRUNCATE ON rqcron_event
+        FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_refuse()
+    """
+    for trigger in TRIGGERS:
+        yield f"ALTER TABLE rqcron_event ENABLE ALWAYS TRIGGER {trigger}"

@@ -1,0 +1,133 @@
+"""The ledger on SQLite: one writer at a time, so ids commit in order and no fence is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .core.codec import encode_data, schema_version
+from .core.events import Event
+
+COMMITS_OUT_OF_ORDER = False
+"""The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
+
+TRIGGERS = ("rqcron_event_no_update", "rqcron_event_no_delete", "rqcron_event_no_replace")
+
+_COLUMNS = (
+    "stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
+    "occurred_at, data"
+)
+# All rows travel as one JSON parameter, so no limit on the number of parameters applies, and the
+# first statement of the transaction is the INSERT: it waits for the write lock instead of failing.
+_INSERT = f"""
+    INSERT INTO rqcron_event ({_COLUMNS})
+    SELECT {", ".join(f"json_extract(row.value, '$[{n}]')" for n in range(12))}
+    FROM json_each(%s) AS row
+"""  # noqa: S608
+_ONLY_FREE = """
+    WHERE NOT EXISTS (
+        SELECT 1 FROM rqcron_event AS taken
+        WHERE taken.stream = json_extract(row.value, '$[0]')
+          AND taken.version = json_extract(row.value, '$[1]')
+    )
+    RETURNING stream
+"""
+
+
+def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> None:
+    """Write all events; an IntegrityError means that a version is taken."""
+    with db.cursor() as cursor:
+        cursor.execute(_INSERT, [_rows(events)])
+
+
+def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
+    """Write the events whose version is free, one per stream; return the streams written."""
+    if not events:
+        return set()
+    with db.cursor() as cursor:
+        cursor.execute(_INSERT + _ONLY_FREE, [_rows(events)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _rows(events: Sequence[Event]) -> str:
+    return json.dumps([_row(event) for event in events], ensure_ascii=False)
+
+
+def _row(event: Event) -> tuple[Any, ...]:
+    return (
+        event.stream,
+        event.version,
+        event.type.value,
+        schema_version(event.type),
+        event.cron,
+        event.run_id.hex if event.run_id else None,
+        event.attempt,
+        _text(event.scheduled_for),
+        event.reason,
+        event.actor,
+        _text(event.occurred_at),
+        encode_data(event.data),
+    )
+
+
+def _text(value: datetime | None) -> str | None:
+    """As Django stores it, so that its comparisons hold: UTC without an offset."""
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ") if value else None
+
+
+def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
+    """The last id: on SQLite ids become visible in their order."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT COALESCE(MAX(id), 0) FROM rqcron_event")
+        return int(cursor.fetchone()[0])
+
+
+def install_triggers(db: BaseDatabaseWrapper) -> None:
+    with db.cursor() as cursor:
+        for statement in _install_statements():
+            cursor.execute(statement)
+
+
+def remove_triggers(db: BaseDatabaseWrapper) -> None:
+    with db.cursor() as cursor:
+        for trigger in TRIGGERS:
+            cursor.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+
+
+def set_append_only(db: BaseDatabaseWrapper, enabled: bool) -> None:
+    """Only for tests: let Django's flush through, or stop it again."""
+    if enabled:
+        install_triggers(db)
+    else:
+        remove_triggers(db)
+
+
+def missing_triggers(db: BaseDatabaseWrapper) -> list[str]:
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'rqcron_event'"
+        )
+        present = {row[0] for row in cursor.fetchall()}
+    return [trigger for trigger in TRIGGERS if trigger not in present]
+
+
+def _install_statements() -> Iterator[str]:
+    yield from (f"DROP TRIGGER IF EXISTS {trigger}" for trigger in TRIGGERS)
+    for trigger, operation in zip(TRIGGERS, ("UPDATE", "DELETE"), strict=False):
+        yield f"""
+            CREATE TRIGGER {trigger} BEFORE {operation} ON rqcron_event
+            BEGIN SELECT RAISE(ABORT, 'rqcron_event is append-only: {operation} refused'); END
+        """
+    # INSERT OR REPLACE deletes without firing DELETE triggers (unless recursive_triggers is on).
+    yield """
+        CREATE TRIGGER rqcron_event_no_replace BEFORE INSERT ON rqcron_event
+        WHEN EXISTS (
+            SELECT 1 FROM rqcron_event
+            WHERE id = NEW.id OR (stream = NEW.stream AND version = NEW.version)
+        )
+        BEGIN SELECT RAISE(ABORT, 'rqcron_event is append-only: this version exists'); END
+    """

@@ -1,0 +1,163 @@
+"""The tables: events, the snapshot cache and the lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NoReturn, Self
+from uuid import UUID
+
+from django.db import models
+from django.db.models.functions import Now
+
+from .core.codec import decode_data
+from .core.events import DECISIONS, OUTCOMES, Event, EventType
+from .errors import AppendOnlyError
+
+__all__ = ["CronEvent", "CronLease", "CronSnapshot"]
+
+_REFUSED = (
+    "Events are never {what}: the ledger is append-only. Append an event that corrects it instead."
+)
+
+
+class CronEventQuerySet(models.QuerySet["CronEvent"]):
+    """The questions that one asks of the log."""
+
+    def for_cron(self, name: str) -> Self:
+        """Events of one cron, its runs included."""
+        return self.filter(cron=name)
+
+    def for_run(self, run_id: UUID | str) -> Self:
+        """Events of one run, the decision or request that created it included."""
+        return self.filter(run_id=run_id)
+
+    def of_type(self, *types: str) -> Self:
+        return self.filter(type__in=types)
+
+    def between(self, since: datetime | None, until: datetime | None) -> Self:
+        """Events with ``since <= occurred_at < until``; None leaves that side open."""
+        found = self
+        if since is not None:
+            found = found.filter(occurred_at__gte=since)
+        if until is not None:
+            found = found.filter(occurred_at__lt=until)
+        return found
+
+    def decisions(self) -> Self:
+        """Fired, skipped and missed slots."""
+        return self.filter(type__in=[item.value for item in DECISIONS])
+
+    def outcomes(self) -> Self:
+        """The last word on each run."""
+        return self.filter(type__in=[item.value for item in OUTCOMES])
+
+    def events(self) -> Iterable[Event]:
+        """The rows as core events, upcast, read in chunks."""
+        for row in self.iterator(chunk_size=2000):
+            yield row.to_event()
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise AppendOnlyError(_REFUSED.format(what="updated"))
+
+    def delete(self) -> NoReturn:
+        raise AppendOnlyError(_REFUSED.format(what="deleted"))
+
+
+class CronEvent(models.Model):
+    """One immutable fact; see ``core.events`` for the meaning of each column."""
+
+    id = models.BigAutoField(primary_key=True)
+    stream = models.CharField(max_length=300)
+    version = models.IntegerField()
+    type = models.CharField(max_length=40)
+    schema_version = models.SmallIntegerField(default=1)
+    cron = models.CharField(max_length=200, default="", blank=True)
+    run_id = models.UUIDField(null=True, blank=True)
+    attempt = models.IntegerField(null=True, blank=True)
+    scheduled_for = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(default="", blank=True)
+    actor = models.CharField(max_length=200, default="", blank=True)
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
+    data = models.JSONField(default=dict, blank=True)
+
+    objects = CronEventQuerySet.as_manager()
+
+    class Meta:
+        db_table = "rqcron_event"
+        verbose_name = "cron event"
+        ordering = ("id",)
+        constraints = (
+            # The arbiter: two writers that read the same state cannot both append to it.
+            models.UniqueConstraint(fields=["stream", "version"], name="rqcron_event_stream_version"),
+        )
+        indexes = (
+            models.Index(fields=["cron", "id"], name="rqcron_event_cron"),
+            models.Index(fields=["occurred_at"], name="rqcron_event_occurred"),
+            models.Index(
+                fields=["cron", "scheduled_for"],
+                name="rqcron_event_decision",
+                condition=models.Q(type__in=["slot_fired", "slot_skipped", "slot_missed"]),
+            ),
+            models.Index(
+                fields=["run_id"],
+                name="rqcron_event_run",
+                condition=models.Q(run_id__isnull=False),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.type} {self.stream}@{self.version}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnlyError(_REFUSED.format(what="updated"))
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AppendOnlyError(_REFUSED.format(what="deleted"))
+
+    def to_event(self) -> Event:
+        event_type = EventType(self.type)
+        return Event(
+            stream=self.stream,
+            version=self.version,
+            type=event_type,
+            cron=self.cron,
+            run_id=self.run_id,
+            attempt=self.attempt,
+            scheduled_for=self.scheduled_for,
+            reason=self.reason,
+            actor=self.actor,
+            occurred_at=self.occurred_at,
+            data=decode_data(event_type, self.schema_version, self.data),
+            id=self.id,
+            recorded_at=self.recorded_at,
+        )
+
+
+class CronSnapshot(models.Model):
+    """Folded state, a cache: delete any row, or all, and nothing is lost.
+
+    The row with the empty name holds the position in the log up to which all rows are folded.
+    """
+
+    name = models.CharField(max_length=200, primary_key=True)
+    position = models.BigIntegerField()
+    state = models.JSONField()
+
+    class Meta:
+        db_table = "rqcron_snapshot"
+
+
+class CronLease(models.Model):
+    """Which runner leads. An optimisation only: correctness rests on stream versions."""
+
+    name = models.CharField(max_length=50, primary_key=True)
+    holder = models.CharField(max_length=200)
+    renewed_at = models.DateTimeField()
+    """The database's clock, so that the clocks of two machines are never compared."""
+
+    class Meta:
+        db_table = "rqcron_lease"

@@ -1,0 +1,52 @@
+"""Settings of the tests: DATABASE_URL and REDIS_URL choose the servers, SQLite is the default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+BASE_DIR = Path(__file__).parent
+SECRET_KEY = "only for the tests"
+USE_TZ = True
+TIME_ZONE = "UTC"
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django_rq",
+    "rqcron_events",
+    "rqcron_projections",
+    *os.environ.get("TEST_APPS", "tests.crons_app").split(","),
+]
+ROOT_URLCONF = "tests.urls"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+def database(url: str) -> dict[str, object]:
+    """A Django database from postgresql://user:password@host:port/name or sqlite:///path."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": parts.path,
+            "OPTIONS": {"timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"},
+            "TEST": {"NAME": parts.path},
+        }
+    query = parse_qs(parts.query)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/") or "postgres",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.get("host", [parts.hostname or ""])[0],
+        "PORT": str(parts.port or ""),
+    }
+
+
+DATABASES = {"default": database(os.environ.get("DATABASE_URL", "sqlite:////tmp/rqcron-tests.db"))}
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+RQ_QUEUES = {
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 60} for name in ("default", "high", "low")
+}
+RQCRON_TICK_SECONDS = 0.2
+LOGGING = {"version": 1, "disable_existing_loggers": False}
