@@ -101,6 +101,19 @@ class CronEvent(models.Model):
                 condition=models.Q(type__in=["slot_fired", "slot_skipped", "slot_missed"]),
             ),
             models.Index(
+                fields=["cron", "id"],
+                name="rqcron_event_definition",
+                condition=models.Q(
+                    type__in=[
+                        "cron_registered",
+                        "cron_changed",
+                        "cron_retired",
+                        "cron_paused",
+                        "cron_resumed",
+                    ]
+                ),
+            ),
+            models.Index(
                 fields=["run_id"],
                 name="rqcron_event_run",
                 condition=models.Q(run_id__isnull=False),

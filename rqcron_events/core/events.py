@@ -15,6 +15,7 @@ from uuid import UUID
 
 __all__ = [
     "DECISIONS",
+    "DEFINITION_TYPES",
     "LEDGER_STREAM",
     "OUTCOMES",
     "Event",
@@ -62,6 +63,15 @@ class EventType(StrEnum):
 
 DECISIONS = frozenset({EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED})
 """Each covers slots of its cron; ``scheduled_for`` is the last slot that it covers."""
+
+DEFINITION_TYPES = (
+    EventType.CRON_REGISTERED,
+    EventType.CRON_CHANGED,
+    EventType.CRON_RETIRED,
+    EventType.CRON_PAUSED,
+    EventType.CRON_RESUMED,
+)
+"""What changes which definition is in force, and whether it is paused."""
 
 OUTCOMES = frozenset(
     {

@@ -1,0 +1,62 @@
+# Needs make and Python 3.11 or later; everything else is installed into $(VENV).
+
+PYTHON ?= python3
+VENV ?= .venv
+# Further requirements, such as 'django==5.2.*', to test other sets of versions.
+REQUIREMENTS ?=
+# Passed on to pytest or to the benchmark.
+ARGS ?=
+# How long the demo runs; empty: until Ctrl-C.
+SECONDS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: help demo test test-postgresql test-sqlite test-schedules lint bench clean
+
+help:
+	@echo 'make demo [SECONDS=30]   the example project, with all that it needs'
+	@echo 'make test [ARGS=...]     all tests, on PostgreSQL and on SQLite'
+	@echo 'make test-schedules      20,000 schedules against the oracle'
+	@echo 'make lint                style, types, direction of imports'
+	@echo 'make bench [ARGS=...]    how fast slots become jobs'
+	@echo 'make clean               remove everything that was built'
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "PYTHON=$(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there);" \
+			"Python 3.11 or later is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install -e '.[dev]' $(foreach item,$(REQUIREMENTS),'$(item)')
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/python example/demo.py $(if $(SECONDS),--seconds $(SECONDS))
+
+test: test-postgresql test-sqlite
+
+test-postgresql: $(INSTALLED)
+	$(BIN)/pytest --ledger-db=postgresql $(ARGS)
+
+# The unit tests have no database: once is enough. 5: ARGS chose unit tests only.
+test-sqlite: $(INSTALLED)
+	$(BIN)/pytest --ledger-db=sqlite --ignore=tests/unit $(ARGS) || test $$? -eq 5
+
+test-schedules: $(INSTALLED)
+	RQCRON_SCHEDULE_CASES=20000 $(BIN)/pytest --ledger-db=sqlite tests/unit/test_schedule_oracle.py $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	@$(BIN)/python benchmarks/dispatch.py $(ARGS)
+
+clean:
+	rm -rf .venv* build dist example/var .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

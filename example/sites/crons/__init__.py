@@ -1,0 +1,1 @@
+"""The crons of the demo: each module is found by itself."""

@@ -1,0 +1,39 @@
+"""What a projection is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model
+
+from rqcron_events.core.events import Event
+
+__all__ = ["Projection"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """A fold of the log into tables."""
+
+    name: str
+    """For people and for its checkpoint."""
+    version: int
+    """Raise it when ``apply`` or the tables change: the rows then ask for a rebuild."""
+    row_model: type[Model]
+    """The rows that ``apply`` reads."""
+    key: Callable[[Event], Hashable | None]
+    """Primary key of the row that an event is about; None: the event is not for this projection."""
+    apply: Callable[[Any, Event], Sequence[Model]]
+    """From the row (None: there is none yet) and an event to the rows to save.
+
+    Pure: no database, no clock, so that a replay gives the same rows. It may change the row that
+    it was given; a copy per event would be slow, and nothing is saved when it raises.
+    """
+    written_models: tuple[type[Model], ...] = ()
+    """Further tables that ``apply`` adds rows to but never reads."""
+
+    @property
+    def models(self) -> tuple[type[Model], ...]:
+        return (self.row_model, *self.written_models)

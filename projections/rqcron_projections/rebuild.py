@@ -1,0 +1,176 @@
+"""Build the projections again from the log; compare them with it; ask for the past.
+
+A replay only folds events: it never enqueues, calls or appends anything but its own record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from rqcron_events import clock, ledger
+from rqcron_events.core.events import LEDGER_STREAM, Event, EventType
+from rqcron_events.errors import LedgerUnavailable
+from rqcron_events.models import CronEvent
+
+from . import cron_job
+from .cron_status import as_of
+from .models import Checkpoint, CronJob
+from .projection import Projection
+from .projector import checkpoints, projections_named
+from .shadow import Shadow, open_shadow
+
+__all__ = ["Difference", "Rebuilt", "check", "rebuild", "state_at"]
+
+TRIES_MAX = 50
+"""How often a rebuild or a check follows a projection that moves on meanwhile."""
+DIFFERENCES_MAX = 1_000
+"""How many rows of one table a check reports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a rebuild did."""
+
+    projection: str
+    version: int
+    """Of the code that built it."""
+    events: int
+    """How many were replayed."""
+    rows: int
+    """In all its tables, afterwards."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A row that is not what the log says."""
+
+    projection: str
+    table: str
+    key: str
+    """Its primary key."""
+    problem: str
+    """missing, unexpected or different"""
+    columns: dict[str, list[Any]]
+    """``[live, replayed]`` of each column that differs, when both rows exist."""
+
+
+def rebuild(names: Iterable[str] | None = None, *, actor: str = "") -> list[Rebuilt]:
+    """Replay the log into shadows and put them in the place of the live rows.
+
+    ``names`` are projections, None means all; ``actor`` is who asked, for the log. Live readers
+    see the old rows until the new ones are complete. Raises LookupError for an unknown name and
+    whatever ``apply`` raises; the live rows then stay as they are.
+    """
+    done: list[Rebuilt] = []
+    for projection in projections_named(names):
+        started = clock.monotonic_seconds()
+        with open_shadow(projection) as shadow:
+            shadow.replay()
+            shadow.analyze()
+            rows = _swap(shadow)
+        result = Rebuilt(
+            projection=projection.name,
+            version=projection.version,
+            events=shadow.events,
+            rows=rows,
+            seconds=round(clock.monotonic_seconds() - started, 3),
+        )
+        _record(result, actor)
+        done.append(result)
+    return done
+
+
+def check(names: Iterable[str] | None = None) -> list[Difference]:
+    """The rows that differ from what a replay gives; writes only temporary tables.
+
+    It compares as of each projection's checkpoint, so a projection that lags is not wrong.
+    """
+    found: list[Difference] = []
+    for projection in projections_named(names):
+        with open_shadow(projection) as shadow:
+            found += _differences(shadow)
+    return found
+
+
+def state_at(instant: datetime) -> list[CronJob]:
+    """The crons as they were at ``instant``, by name: unsaved rows, folded in memory.
+
+    Counts what had occurred by then, even if it was written later.
+    """
+    events = CronEvent.objects.using(ledger.connection().alias).filter(occurred_at__lte=instant)
+    rows: dict[str, CronJob] = {}
+    for event in events.order_by("id").events():
+        if not event.cron:
+            continue
+        for row in cron_job.apply(rows.get(event.cron), event):
+            if isinstance(row, CronJob):
+                rows[row.name] = row
+    return [as_of(rows[name], instant) for name in sorted(rows)]
+
+
+def _swap(shadow: Shadow) -> int:
+    """One short transaction that holds the checkpoint; returns how many rows there are."""
+    alias = ledger.connection().alias
+    checkpoints([shadow.projection])
+    mine = Checkpoint.objects.using(alias).filter(name=shadow.projection.name)
+    for _ in range(TRIES_MAX):
+        shadow.replay()
+        with transaction.atomic(using=alias):
+            # An UPDATE, not SELECT FOR UPDATE: on SQLite only a write takes the lock, and a read
+            # that comes first would make the later write fail.
+            mine.update(updated_at=clock.now())
+            shadow.replay()
+            if shadow.position < mine.get().position:
+                continue  # an open transaction hid the end from this reader, not from another
+            rows = shadow.replace_live()
+            mine.update(version=shadow.projection.version, position=shadow.position)
+            return rows
+    raise LedgerUnavailable(
+        f"Projection {shadow.projection.name!r} was not replaced: for {TRIES_MAX} tries, open "
+        "transactions kept the end of the log from being read. Try again when they are closed."
+    )
+
+
+def _record(result: Rebuilt, actor: str) -> None:
+    event = Event(
+        stream=LEDGER_STREAM,
+        version=0,
+        type=EventType.PROJECTION_REBUILT,
+        actor=actor,
+        occurred_at=clock.now(),
+        data={
+            "projection": result.projection,
+            "version": result.version,
+            "events": result.events,
+            "rows": result.rows,
+        },
+    )
+    ledger.append_next([event])
+
+
+def _differences(shadow: Shadow) -> list[Difference]:
+    alias = ledger.connection().alias
+    checkpoints([shadow.projection])
+    mine = Checkpoint.objects.using(alias).filter(name=shadow.projection.name)
+    for _ in range(TRIES_MAX):
+        shadow.replay(until=mine.get().position)
+        with transaction.atomic(using=alias):
+            # Nobody moves the rows while they are compared: PostgreSQL locks the checkpoint, and
+            # on SQLite the transaction sees one state from here on.
+            if mine.select_for_update().get().position != shadow.position:
+                continue
+            return [
+                _difference(shadow.projection, live, twin, key)
+                for model, keys in shadow.differing_keys(DIFFERENCES_MAX).items()
+                for key, live, twin in _pairs(shadow, model, keys)
+            ]
+    raise LedgerUnavailable(
+        f"Projection {shadow.projection.name!r} was not checked: it moved on during each of "
+        f"{TRIES_MAX} tries. Try again when less is appended."
+    )

@@ -1,0 +1,143 @@
+"""A shadow: temporary tables in which a projection is built again, unseen by anybody else.
+
+They belong to the database session, so a killed rebuild leaves nothing behind. For the same
+reason a rebuild needs one session: connect past a pooler that shares sessions by transaction
+(PgBouncer's ``pool_mode = transaction``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.migrations.state import ModelState, StateApps
+from django.db.models import Model
+
+from rqcron_events import ledger
+
+from .projection import Projection
+from .tables import Tables
+
+__all__ = ["Shadow", "open_shadow"]
+
+PAGE_EVENTS_MAX = 5_000
+"""Events in memory at a time."""
+
+
+class Shadow:
+    """The rows of one projection, replayed from the first event up to ``position``."""
+
+    def __init__(self, projection: Projection) -> None:
+        self.projection = projection
+        self.position = 0
+        self.events = 0
+        self.tables = Tables(
+            projection=projection,
+            stored_in={model: _twin(model) for model in projection.models},
+        )
+
+    def replay(self, until: int | None = None) -> None:
+        """Go on to the end of the log, or to exactly the event ``until``."""
+        while until is None or self.position < until:
+            page = ledger.tail(self.position, PAGE_EVENTS_MAX)
+            if page.position == self.position:
+                return
+            events = [event for event in page.events if until is None or (event.id or 0) <= until]
+            self.tables.save(self.tables.fold(events))
+            self.events += len(events)
+            self.position = page.position if until is None else min(page.position, until)
+
+    def differing_keys(self, limit: int) -> dict[type[Model], list[Any]]:
+        """Primary keys, per model, of rows that are not the same in the live table."""
+        found: dict[type[Model], list[Any]] = {}
+        for model, live, shadow, key, columns in self._names():
+            found[model] = self._query(
+                f"SELECT {key} FROM (SELECT {columns} FROM {live} EXCEPT "  # noqa: S608
+                f"SELECT {columns} FROM {shadow}) AS unexpected UNION "
+                f"SELECT {key} FROM (SELECT {columns} FROM {shadow} EXCEPT "
+                f"SELECT {columns} FROM {live}) AS missing ORDER BY 1 LIMIT {limit}"
+            )
+        return found
+
+    def replace_live(self) -> int:
+        """Make the live tables equal to the shadow; touch only what differs. Returns all rows."""
+        total = 0
+        for _, live, shadow, key, columns in self._names():
+            self._run(
+                f"DELETE FROM {live} WHERE {key} IN (SELECT {key} FROM "  # noqa: S608
+                f"(SELECT {columns} FROM {live} EXCEPT SELECT {columns} FROM {shadow}) AS wrong)"
+            )
+            self._run(
+                f"INSERT INTO {live} ({columns}) SELECT {columns} FROM {shadow} "  # noqa: S608
+                f"WHERE NOT EXISTS (SELECT 1 FROM {live} WHERE {live}.{key} = {shadow}.{key})"
+            )
+            total += int(self._query(f"SELECT COUNT(*) FROM {shadow}")[0])  # noqa: S608
+        return total
+
+    def create(self) -> None:
+        self.drop()
+        is_postgresql = ledger.connection().vendor == "postgresql"
+        for _, live, shadow, key, _columns in self._names():
+            if is_postgresql:
+                self._run(f"CREATE TEMPORARY TABLE {shadow} (LIKE {live} INCLUDING ALL)")
+                continue
+            self._run(f"CREATE TEMPORARY TABLE {shadow} AS SELECT * FROM {live} WHERE 0")  # noqa: S608
+            index = shadow.replace('"', "")
+            self._run(f'CREATE UNIQUE INDEX temp."{index}_key" ON {shadow} ({key})')
+
+    def analyze(self) -> None:
+        """PostgreSQL never looks at temporary tables by itself, and plans badly without figures."""
+        if ledger.connection().vendor == "postgresql":
+            for _, _live, shadow, _key, _columns in self._names():
+                self._run(f"ANALYZE {shadow}")
+
+    def drop(self) -> None:
+        for _, _live, shadow, _key, _columns in self._names():
+            self._run(f"DROP TABLE IF EXISTS {shadow}")
+
+    def _names(self) -> Iterator[tuple[type[Model], str, str, str, str]]:
+        """Model, live table, shadow table, primary key and all columns, quoted."""
+        quote = ledger.connection().ops.quote_name
+        for model, twin in self.tables.stored_in.items():
+            fields = model._meta.concrete_fields  # noqa: SLF001
+            yield (
+                model,
+                quote(model._meta.db_table),  # noqa: SLF001
+                quote(twin._meta.db_table),  # noqa: SLF001
+                quote(fields[0].column),
+                ", ".join(quote(field.column) for field in fields),
+            )
+
+    def _run(self, statement: str) -> None:
+        with ledger.connection().cursor() as cursor:
+            cursor.execute(statement)
+
+    def _query(self, statement: str) -> list[Any]:
+        with ledger.connection().cursor() as cursor:
+            cursor.execute(statement)
+            return [row[0] for row in cursor.fetchall()]
+
+
+@contextmanager
+def open_shadow(projection: Projection) -> Iterator[Shadow]:
+    """An empty shadow that is gone afterwards."""
+    shadow = Shadow(projection)
+    shadow.create()
+    try:
+        yield shadow
+    finally:
+        shadow.drop()
+
+
+def _twin(model: type[Model]) -> type[Model]:
+    """The same model over another table, outside of Django's own list of models."""
+    state = ModelState.from_model(model)
+    state.options = {
+        "db_table": f"{model._meta.db_table}_shadow",  # noqa: SLF001
+        "indexes": [],
+        "constraints": [],
+    }
+    label = (state.app_label, state.name_lower)
+    twin: type[Model] = StateApps([], {label: state}).get_model(*label)  # type: ignore[arg-type]
+    return twin

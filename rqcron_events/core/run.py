@@ -1,0 +1,98 @@
+"""What is known of one run, folded from its stream, and whether it may start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from .events import OUTCOMES, Event, EventType, Reason, run_stream
+
+__all__ = ["RunState", "Start", "start_verdict"]
+
+
+@dataclass(slots=True)
+class RunState:
+    """One run. ``apply`` folds an event of its stream in."""
+
+    run_id: UUID
+    version: int = 0
+    cron: str = ""
+    slot: datetime | None = None
+    enqueued_at: datetime | None = None
+    started_at: datetime | None = None
+    """Start of the attempt that is running now, or None between attempts."""
+    worker: str = ""
+    attempt: int = 0
+    """The newest attempt, from 1; 0 before the first start."""
+    retries_left: int = 0
+    """RQ's count when that attempt started."""
+    outcome: EventType | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.outcome is None and self.started_at is not None
+
+    @property
+    def stream(self) -> str:
+        return run_stream(self.run_id)
+
+    def apply(self, event: Event) -> None:
+        if event.version <= self.version:
+            return
+        self.version = event.version
+        self.cron = event.cron or self.cron
+        self.slot = event.scheduled_for or self.slot
+        if event.type in OUTCOMES:
+            self.outcome = event.type
+            self.ended_at = event.occurred_at
+            self.started_at = None
+        elif event.type is EventType.RUN_ENQUEUED:
+            self.enqueued_at = event.occurred_at
+        elif event.type is EventType.RUN_STARTED:
+            self.started_at = event.occurred_at
+            self.worker = event.actor
+            self.attempt = event.attempt or self.attempt + 1
+            self.retries_left = int(event.data.get("retries_left") or 0)
+        elif event.type is EventType.ATTEMPT_FAILED:
+            self.started_at = None
+
+
+class Start(StrEnum):
+    """What to do when a worker picks a run up."""
+
+    BEGIN = "begin"
+    """Start the next attempt."""
+    BEGIN_AFTER_DEATH = "begin_after_death"
+    """The same, but the attempt before it died without a word: record that first."""
+    BEGIN_AGAIN = "begin_again"
+    """The run has ended badly and somebody asked RQ to do it again: that is a new run."""
+    REFUSE_RUNNING = "refuse_running"
+    REFUSE_SUCCEEDED = "refuse_succeeded"
+
+    @property
+    def refusal(self) -> Reason | None:
+        if self is Start.REFUSE_RUNNING:
+            return Reason.ALREADY_RUNNING
+        if self is Start.REFUSE_SUCCEEDED:
+            return Reason.ALREADY_SUCCEEDED
+        return None
+
+
+def start_verdict(state: RunState, *, retries_left: int, other_execution_alive: bool) -> Start:
+    """Whether a run may start (I4).
+
+    ``retries_left`` is RQ's count now: RQ lowers it when it retries a job whose work-horse died,
+    and calls nobody. ``other_execution_alive``: RQ knows of another execution of the same job.
+    """
+    if state.outcome in (EventType.RUN_SUCCEEDED, EventType.RUN_DECLINED):
+        return Start.REFUSE_SUCCEEDED
+    if state.outcome is not None:
+        return Start.BEGIN_AGAIN
+    if not state.running:
+        return Start.BEGIN
+    if retries_left < state.retries_left or not other_execution_alive:
+        return Start.BEGIN_AFTER_DEATH
+    return Start.REFUSE_RUNNING

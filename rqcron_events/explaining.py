@@ -1,0 +1,185 @@
+"""Loading the evidence for ``explain``: index look-ups only, however long the log is."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from . import clock
+from .conf import conf
+from .core.definition import Overlap
+from .core.events import DECISIONS, DEFINITION_TYPES, OUTCOMES, Event, EventType, run_stream
+from .core.explain import Explanation, Verdict, explain_slot, phase_at, run_summary
+from .core.state import CronState
+from .errors import CronConfigError, UnknownRun
+from .models import CronEvent, CronEventQuerySet
+from .output import closest_names
+from .states import state_of
+
+__all__ = ["explain", "explain_run"]
+
+RUN_EVENTS_MAX = 200
+"""Evidence is for people: a run with more events than this shows the first ones."""
+OPEN_RUNS_LOOKED_AT_MAX = 20
+
+
+def explain(name: str, at: datetime | None = None) -> Explanation:
+    """Why a cron did or did not fire at an instant.
+
+    :param at: aware; default the cron's last slot. Raises CronConfigError when it is naive.
+
+    >>> explain("send_digest", datetime(2026, 3, 8, 13, 0, tzinfo=UTC)).verdict  # doctest: +SKIP
+    <Verdict.FIRED: 'fired'>
+    """
+    now = clock.now()
+    if at is not None and at.tzinfo is None:
+        raise CronConfigError(f"at={at.isoformat()} has no time zone. Add tzinfo, such as UTC.")
+    state = state_of(name)
+    if not state.phases:
+        return _unknown(name, at or now)
+    instant = at if at is not None else _last_slot(state, now)
+    definition_events = [
+        row.to_event() for row in _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id")
+    ]
+    decision = _decision(name, instant)
+    run_events: list[Event] = []
+    waits_for = ""
+    if decision is not None and decision.run_id is not None:
+        run_events = _events_of_run(decision.run_id)
+    elif decision is None and instant <= now:
+        waits_for = _waits_for(state, instant)
+    return explain_slot(
+        state,
+        instant,
+        now,
+        decision=decision,
+        definition_events=definition_events,
+        run_events=run_events,
+        waits_for=waits_for,
+    )
+
+
+def explain_run(run_id: UUID | str) -> Explanation:
+    """The story of one run, asked for by a slot or by a person. Raises UnknownRun."""
+    try:
+        asked = UUID(str(run_id).removeprefix("cron-"))
+    except ValueError as error:
+        raise UnknownRun(
+            f"Run {run_id!r} is not an id. cron_history NAME lists the runs of a cron."
+        ) from error
+    events = _events_of_run(asked)
+    if not events:
+        raise UnknownRun(f"Run {asked} is not known. cron_history NAME lists the runs of a cron.")
+    origin = events[0]
+    if origin.type is EventType.SLOT_FIRED and origin.scheduled_for is not None:
+        return explain(origin.cron, origin.scheduled_for)
+    run = run_summary(asked, events)
+    state = state_of(origin.cron)
+    phase = phase_at(state, origin.occurred_at)
+    who = origin.actor or "somebody"
+    why = f" ({origin.reason})" if origin.reason else ""
+    return Explanation(
+        cron=origin.cron,
+        at=origin.occurred_at,
+        verdict=Verdict.FIRED,
+        reason=run.reason,
+        summary=f"{origin.cron} was asked for by {who}{why}, trigger {run.trigger}; "
+        f"its run is {run.status}.",
+        slot=origin.scheduled_for,
+        run=run,
+        definition=phase.definition if phase else None,
+        definition_version=phase.definition_version if phase else None,
+        events=events,
+    )
+
+
+def _rows() -> CronEventQuerySet:
+    return CronEvent.objects.using(conf().database)
+
+
+def _unknown(name: str, at: datetime) -> Explanation:
+    known = _rows().of_type(EventType.CRON_REGISTERED).values_list("cron", flat=True)
+    near = closest_names(name, sorted(set(known)))
+    hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+    return Explanation(
+        cron=name,
+        at=at,
+        verdict=Verdict.UNKNOWN_CRON,
+        reason="unknown_cron",
+        summary=f"Cron {name!r} is not known to the ledger.{hint}",
+    )
+
+
+def _last_slot(state: CronState, now: datetime) -> datetime:
+    """The newest slot at or before now that some definition promised, else now."""
+    phase = phase_at(state, now)
+    if phase is not None and phase.definition is not None:
+        slot = phase.definition.schedule.prev_until(now)
+        if slot is not None and slot > state.phases[0].start:
+            return slot
+        following = phase.definition.schedule.next_after(now)
+        if following is not None:
+            return following
+    return state.watermark or now
+
+
+def _decision(name: str, instant: datetime) -> Event | None:
+    """The decision that covers the instant.
+
+    Decisions follow one another and carry the last slot they cover, so only the first one that
+    ends at or after the instant can.
+    """
+    row = (
+        _rows()
+        .filter(cron=name, type__in=sorted(DECISIONS), scheduled_for__gte=instant)
+        .order_by("scheduled_for")
+        .first()
+    )
+    if row is None:
+        return None
+    event = row.to_event()
+    if event.type is EventType.SLOT_FIRED:
+        return event if event.scheduled_for == instant else None
+    first = event.parsed_time("first")
+    if first is None or first > instant or not _is_slot(name, instant):
+        return None
+    return event
+
+
+def _is_slot(name: str, instant: datetime) -> bool:
+    phase = phase_at(state_of(name), instant)
+    if phase is None or phase.definition is None:
+        return False
+    return phase.definition.schedule.prev_until(instant) == instant
+
+
+def _events_of_run(run_id: UUID) -> list[Event]:
+    return [row.to_event() for row in _rows().for_run(run_id).order_by("id")[:RUN_EVENTS_MAX]]
+
+
+def _waits_for(state: CronState, slot: datetime) -> str:
+    """What an undecided slot in the past waits for, as far as the log tells."""
+    phase = phase_at(state, slot)
+    definition = phase.definition if phase else None
+    if definition is None:
+        return ""
+    delay = definition.delay(slot)
+    if delay > timedelta(0) and slot + delay > clock.now():
+        return f"waits for its jitter of {delay.total_seconds():.1f} s"
+    if definition.overlap is not Overlap.QUEUE:
+        return ""
+    requested = (
+        _rows()
+        .filter(cron=state.name, type=EventType.SLOT_FIRED)
+        .order_by("-scheduled_for")[:OPEN_RUNS_LOOKED_AT_MAX]
+    )
+    for row in requested:
+        assert row.run_id is not None
+        ended = (
+            _rows()
+            .filter(stream=run_stream(row.run_id), type__in=sorted(OUTCOMES))
+            .exists()
+        )
+        if not ended:
+            return f"waits for run {str(row.run_id)[:8]} to end (overlap='queue')"
+    return ""

@@ -1,0 +1,45 @@
+"""The log itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from ...core.events import EventType
+from ...output import parse_instant
+from ...telling import Filter, follow, show_events
+from ..command import LedgerCommand
+
+
+class Command(LedgerCommand):
+    help = "Show the events of the log, newest last."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--cron", help="Only events of this cron.")
+        parser.add_argument("--type", action="append", default=[], help="Only this type; repeatable.")
+        parser.add_argument("--run", metavar="ID", help="Only events of this run.")
+        parser.add_argument("--since", metavar="ISO")
+        parser.add_argument("--until", metavar="ISO")
+        parser.add_argument("--limit", type=int, default=100, help="The newest N; 0 for all.")
+        parser.add_argument("--follow", action="store_true", help="Go on with new events.")
+        parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        known = [item.value for item in EventType]
+        for name in options["type"]:
+            if name not in known:
+                raise CommandError(f"Event type {name!r} is unknown. Known: {', '.join(known)}.")
+        if options["limit"] < 0:
+            raise CommandError(f"--limit {options['limit']} is negative. Give 0 for all.")
+        wanted = Filter(
+            cron=options["cron"] or "",
+            types=frozenset(options["type"]),
+            run=options["run"] or "",
+            since=parse_instant(options["since"], "--since") if options["since"] else None,
+            until=parse_instant(options["until"], "--until") if options["until"] else None,
+        )
+        if options["follow"]:
+            follow(wanted, options["limit"], options["format"], self.stdout)
+        else:
+            show_events(wanted, options["limit"], options["format"], self.stdout)

@@ -1,0 +1,43 @@
+"""Why a cron did or did not fire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from ...core.explain import Verdict
+from ...explaining import explain, explain_run
+from ...output import parse_instant
+from ...telling import tell
+from ..command import LedgerCommand
+
+
+class Command(LedgerCommand):
+    help = "Say why a cron did or did not fire at an instant, with the recorded evidence."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", nargs="?")
+        parser.add_argument("--at", metavar="ISO", help="Default: the cron's last slot.")
+        parser.add_argument("--run", metavar="ID", help="Instead: the story of one run.")
+        parser.add_argument("--format", choices=("table", "json"), default="table")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["run"]:
+            answer = explain_run(options["run"])
+            if options["name"] and options["name"] != answer.cron:
+                raise CommandError(
+                    f"Run {options['run']} belongs to {answer.cron!r}, not to {options['name']!r}."
+                )
+        elif options["name"]:
+            at = parse_instant(options["at"], "--at") if options["at"] else None
+            answer = explain(options["name"], at)
+        else:
+            raise CommandError("Give the name of a cron, or --run ID.")
+        if options["format"] == "json":
+            self.stdout.write(json.dumps(answer.to_data(), indent=2, ensure_ascii=False))
+        elif answer.verdict is Verdict.UNKNOWN_CRON:
+            raise CommandError(answer.summary)
+        else:
+            tell(answer, self.stdout)

@@ -1,0 +1,22 @@
+"""Run an earlier run again, as a new run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from ... import actions
+from ..command import LedgerCommand, add_actor_options
+
+
+class Command(LedgerCommand):
+    help = "Ask for a new run like an earlier one, for the same slot."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("run", help="The run's id, as cron_history shows it.")
+        add_actor_options(parser, "Why.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        run_id = actions.rerun(options["run"], reason=options["reason"], by=options["by"])
+        self.stdout.write(str(run_id))

@@ -1,0 +1,38 @@
+"""The runner."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from ...checks import check_registry
+from ...process import die_with_parent, log_to_stderr
+from ...runner import Runner
+from ..command import LedgerCommand
+
+
+class Command(LedgerCommand):
+    help = "Decide which crons are due, record it, and hand the runs to RQ. Runs until stopped."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="Do what is due now, then exit.")
+        parser.add_argument(
+            "--die-with-parent", type=int, metavar="PID", help="Exit when this process is gone."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        log_to_stderr(logging.DEBUG if options["verbosity"] > 1 else logging.INFO)
+        for problem in check_registry():
+            self.stderr.write(f"{problem.id}: {problem.msg}")
+        runner = Runner()
+        if options["once"]:
+            count = runner.once()
+            self.stdout.write(f"{count} run{'s' * (count != 1)} enqueued.")
+            return
+        if options["die_with_parent"]:
+            die_with_parent(options["die_with_parent"])
+        runner.run()
+        sys.stdout.flush()

@@ -1,0 +1,58 @@
+"""An RQ worker that carries a runner."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
+from redis.exceptions import RedisError
+from rq.logutils import setup_loghandlers
+
+from ... import carrier
+from ...checks import check_registry
+from ...process import log_to_stderr
+from ...runner import Runner
+from ..command import LedgerCommand
+
+
+class Command(LedgerCommand):
+    help = "Run django-rq's worker on the queues, with a cron runner in its process tree."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("queues", nargs="*", default=["default"], help="Default: default.")
+        parser.add_argument(
+            "--burst", action="store_true", help="Do what is due now, empty the queues, and exit."
+        )
+        parser.add_argument("--with-scheduler", action="store_true", help="Run RQ's scheduler too.")
+        parser.add_argument("--name", help="Name of the worker.")
+        parser.add_argument("--worker-class", help="Default: RQ['WORKER_CLASS'], or RQ's Worker.")
+        parser.add_argument("--job-class")
+        parser.add_argument("--queue-class")
+        parser.add_argument("--serializer", help="Must be the one of the queues.")
+        parser.add_argument("--worker-ttl", type=int, default=420, help="Seconds.")
+        parser.add_argument("--max-jobs", type=int)
+        parser.add_argument("--max-idle-time", type=int, help="Seconds.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for queue in options["queues"]:
+            if queue not in settings.RQ_QUEUES:
+                known = ", ".join(sorted(settings.RQ_QUEUES))
+                raise CommandError(f"Queue {queue!r} is not in RQ_QUEUES. Use one of: {known}.")
+        verbosity = options["verbosity"]
+        level = {0: "WARNING", 1: "INFO"}.get(verbosity, "DEBUG")
+        setup_loghandlers(level)
+        log_to_stderr(getattr(logging, level))
+        for problem in check_registry():
+            self.stderr.write(f"{problem.id}: {problem.msg}")
+        names = ("name", "worker_class", "job_class", "queue_class", "serializer", "worker_ttl")
+        passed = {key: options[key] for key in names if options[key] is not None}
+        passed |= {key: options[key] for key in ("with_scheduler", "max_jobs", "max_idle_time")}
+        passed["logging_level"] = level
+        if options["burst"]:
+            Runner().once()
+        try:
+            carrier.work(options["queues"], burst=options["burst"], options=passed)
+        except RedisError as error:
+            raise CommandError(f"Redis does not answer: {error}. Check RQ_QUEUES.") from error

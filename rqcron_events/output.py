@@ -1,0 +1,143 @@
+"""What commands print and what they parse: rows, instants, names."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import IO, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.core.management.base import CommandError, CommandParser
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["add_format", "closest_names", "parse_instant", "print_rows", "unknown_cron"]
+
+PIPE_COLUMNS = 100_000
+"""Width of a table that goes into a pipe or a file: nothing is wrapped or cut."""
+
+
+def add_format(parser: CommandParser, *formats: str) -> None:
+    """Add ``--format``; the first one given is the default."""
+    parser.add_argument(
+        "--format", choices=formats, default=formats[0], help=f"default: {formats[0]}"
+    )
+
+
+def print_rows(
+    stdout: IO[str] | Any,
+    rows: Sequence[dict[str, Any]],
+    columns: Sequence[str],
+    output_format: str,
+    *,
+    timezone: str = "UTC",
+    empty: str = "",
+) -> None:
+    """Print rows as ``table``, ``json`` or ``csv``.
+
+    ``columns`` are the keys that the table shows; JSON and CSV have all keys, with times in UTC.
+    The table shows times in the row's own ``timezone``, or else in the one given. ``empty`` is
+    what a table says when there are no rows.
+    """
+    if output_format == "json":
+        stdout.write(json.dumps(rows, indent=2, ensure_ascii=False, default=_machine_text) + "\n")
+    elif output_format == "csv":
+        _print_csv(stdout, rows, columns)
+    elif rows:
+        _print_table(stdout, rows, columns, timezone)
+    elif empty:
+        stdout.write(empty + "\n")
+
+
+def parse_instant(text: str, option: str) -> datetime:
+    """An ISO 8601 instant in UTC. Raises CommandError when it is none, or names no zone."""
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise CommandError(
+            f"{option} {text!r} is not an instant. Give ISO 8601 with a zone, such as "
+            "2026-03-01T09:00:00Z or 2026-03-01T09:00:00+01:00."
+        ) from None
+    raise CommandError(
+        f"{option} {text!r} has no time zone. Add one: {instant.isoformat()}Z for UTC, or an "
+        "offset such as +01:00."
+    )
+
+
+def closest_names(name: str, known: Iterable[str]) -> list[str]:
+    """At most three known names that look like ``name``, the nearest first."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def unknown_cron(name: str, known: Iterable[str]) -> CommandError:
+    """The error for a cron that the ledger does not have, with the names that come closest."""
+    close = closest_names(name, known)
+    remedy = (
+        f"Did you mean {' or '.join(map(repr, close))}?" if close else "See all with cron_list."
+    )
+    return CommandError(f"No cron is named {name!r}. {remedy}")
+
+
+def _print_csv(stdout: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    # Django's stdout ends every write with a newline unless it has one: the writer's is enough.
+    writer = csv.writer(stdout, lineterminator="\n")
+    writer.writerow(rows[0] if rows else columns)
+    for row in rows:
+        writer.writerow([_csv_value(value) for value in row.values()])
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=_machine_text)
+    return _machine_text(value) if isinstance(value, datetime) else value
+
+
+def _machine_text(value: Any) -> str:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _print_table(
+    stdout: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str], timezone: str
+) -> None:
+    is_terminal = stdout.isatty()
+    table = Table(box=SIMPLE_HEAD, header_style="none", pad_edge=False)
+    for column in columns:
+        table.add_column(column.replace("_", " "), no_wrap=not is_terminal, overflow="fold")
+    for row in rows:
+        zone = str(row.get("timezone") or timezone)
+        table.add_row(*[Text(_table_text(row.get(column), zone)) for column in columns])
+    # force_terminal wins over FORCE_COLOR and the like: no escape codes outside a terminal.
+    console = Console(
+        file=stdout, force_terminal=is_terminal, width=None if is_terminal else PIPE_COLUMNS
+    )
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        if line.strip():
+            stdout.write(line.rstrip() + "\n")
+
+
+def _table_text(value: Any, timezone: str) -> str:
+    match value:
+        case None:
+            return "-"
+        case datetime():
+            return value.astimezone(_zone(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+        case float():
+            return f"{value:.3f}"
+        case _:
+            return " ".join(str(value).split())
+
+
+def _zone(name: str) -> Any:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC  # a table is still better than none; the zone's name is printed with the time

@@ -1,0 +1,361 @@
+"""The process that decides and enqueues. Read ``Runner.tick`` first."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.db import DatabaseError, InterfaceError
+
+from . import clock, ledger
+from .conf import conf
+from .core.decide import Limits, decide, next_due
+from .core.events import Event, EventType, runner_stream
+from .core.state import CronState, OpenRun
+from .enqueue import Enqueued, Enqueuer, RunRequest
+from .following import FollowerThread, follow_once
+from .lease import Lease
+from .registry import registry
+from .states import States
+from .sync import sync
+
+__all__ = ["Runner"]
+
+log = logging.getLogger(__name__)
+
+ROUNDS_PER_TICK_MAX = 10
+"""How often one tick decides again, after conflicts or for long catch-ups, before it looks up."""
+STANDBY_SECONDS = 1.0
+HEAL_SECONDS = 5.0
+"""How often open runs that never reached Redis are looked for."""
+HEAL_RUNS_MAX = 1000
+SET_ASIDE = timedelta(seconds=60)
+"""A cron that cannot be decided is tried again after this; the others go on."""
+BACKOFF_SECONDS_MAX = 5.0
+
+
+class Runner:
+    """Decides every due slot, records it, then hands it to RQ.
+
+    Several may run; one leads. Correctness does not depend on which.
+    """
+
+    def __init__(self) -> None:
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+        self.actor = f"runner/{self.id}"
+        self.lease = Lease(self.id)
+        self.states = States()
+        self.enqueuer = Enqueuer()
+        self.stopping = threading.Event()
+        self._due: list[tuple[datetime, str]] = []
+        self._due_at: dict[str, datetime] = {}
+        self._leading = False
+        self._redis_away = False
+        self._healed_at = 0.0
+        self._saved_at = 0.0
+
+    # The flow
+
+    def tick(self) -> float:
+        """One look at the clock: decide, record, enqueue. Returns the seconds until the next."""
+        if not self._lead():
+            return STANDBY_SECONDS
+        self._look_again(self.states.follow())
+        for _ in range(ROUNDS_PER_TICK_MAX):
+            now = clock.now()
+            names = self._take_due(now)
+            if not names:
+                break
+            self._enqueue(self._decide(names, now))
+        self._heal()
+        self._save_snapshot()
+        return self._seconds_to_next()
+
+    def _decide(self, names: list[str], now: datetime) -> list[RunRequest]:
+        """Decide and append; what comes back is committed and may be enqueued."""
+        limits = self._limits()
+        batches: list[list[Event]] = []
+        for name in names:
+            state = self.states.crons[name]
+            try:
+                decisions = decide(
+                    state,
+                    now,
+                    all_paused=self.states.all_paused,
+                    limits=limits,
+                    actor=self.actor,
+                )
+            except Exception:  # one cron's bad definition must not stop the others (I10)
+                log.exception(
+                    "Cron %s cannot be decided; the others go on.",
+                    name,
+                    extra={"action": "cron_not_decided", "cron": name},
+                )
+                self._wake(name, now + SET_ASIDE)
+                continue
+            if decisions.events:
+                batches.append(decisions.events)
+            elif decisions.waits_for is not None:
+                self._wake(name, now + timedelta(seconds=conf().tick_seconds))
+            else:
+                self._look_again([name])
+        result = ledger.append_batches(batches)
+        for batch in result.refused:
+            self.states.reload(batch[0].cron)
+            self._look_again([batch[0].cron])
+        requests: list[RunRequest] = []
+        for batch in result.accepted:
+            self.states.apply(batch)
+            state = self.states.crons[batch[0].cron]
+            requests += [_request(state, event) for event in batch if event.run_id is not None]
+            self._look_again([state.name])
+        return requests
+
+    def _enqueue(self, requests: list[RunRequest]) -> None:
+        for results in self.enqueuer.enqueue(requests):
+            self._record_enqueued(results)
+
+    def _record_enqueued(self, results: list[Enqueued]) -> None:
+        failed = [result for result in results if result.error]
+        if failed:
+            self._redis_lost(failed)
+            return
+        if self._redis_away:
+            self._redis_away = False
+            log.warning("Redis is back.", extra={"action": "redis_back"})
+        events = [result.event(self.actor) for result in results]
+        ledger.append_next(events)
+        self.states.apply(events)
+
+    # Open runs that did not reach Redis
+
+    def _heal(self) -> None:
+        """Enqueue runs that were decided but never enqueued: a crash or an outage in between."""
+        if clock.monotonic_seconds() - self._healed_at < HEAL_SECONDS:
+            return
+        self._healed_at = clock.monotonic_seconds()
+        old_enough = clock.now() - timedelta(seconds=HEAL_SECONDS)
+        requests = [
+            _request_again(state, run)
+            for state in self.states.crons.values()
+            for run in state.open_runs.values()
+            if run.enqueued_at is None
+            and run.started_at is None
+            and run.requested_at <= old_enough
+            and state.last_definition is not None
+        ][:HEAL_RUNS_MAX]
+        if not requests:
+            return
+        try:
+            there = self.enqueuer.existing(requests)
+        except Exception as error:  # redis-py raises its own and the socket's errors
+            self._redis_lost(
+                [Enqueued(request=r, at=clock.now(), error=str(error)) for r in requests]
+            )
+            return
+        now = clock.now()
+        found = [Enqueued(request=r, at=now) for r in requests if r.run_id in there]
+        if found:
+            self._record_enqueued(found)
+        self._enqueue([r for r in requests if r.run_id not in there])
+
+    def _redis_lost(self, failed: list[Enqueued]) -> None:
+        """Recorded once per outage; the runs stay open and are enqueued when Redis is back."""
+        if self._redis_away:
+            return
+        self._redis_away = True
+        log.error(
+            "Redis does not take jobs: %s. Decisions go on; jobs follow when it is back.",
+            failed[0].error,
+            extra={"action": "redis_away", "runs": len(failed)},
+        )
+        ledger.append_next([result.event(self.actor) for result in failed])
+
+    # Leading
+
+    def _lead(self) -> bool:
+        leading = self.lease.hold()
+        if leading and not self._leading:
+            log.info("This runner leads.", extra={"action": "leading", "runner": self.id})
+            self._take_over()
+        elif self._leading and not leading:
+            log.warning("Another runner leads.", extra={"action": "standby", "runner": self.id})
+        self._leading = leading
+        return leading
+
+    def _take_over(self) -> None:
+        self.states = States.load()
+        self._due.clear()
+        self._due_at.clear()
+        self._look_again(self.states.crons)
+
+    def _save_snapshot(self) -> None:
+        if clock.monotonic_seconds() - self._saved_at < conf().snapshot_seconds:
+            return
+        self._saved_at = clock.monotonic_seconds()
+        if self._leading:
+            self.states.save_snapshot(self.lease)
+
+    # When to look at which cron
+
+    def _look_again(self, names: Iterable[str]) -> None:
+        for name in names:
+            state = self.states.crons.get(name)
+            if state is None:
+                continue
+            try:
+                when = next_due(state)
+            except Exception:  # the same as in _decide: log there, once a minute
+                when = clock.now()
+            if when is not None:
+                self._wake(name, when)
+            else:
+                self._due_at.pop(name, None)
+
+    def _wake(self, name: str, when: datetime) -> None:
+        if self._due_at.get(name) != when:
+            self._due_at[name] = when
+            heapq.heappush(self._due, (when, name))
+
+    def _take_due(self, now: datetime) -> list[str]:
+        names: list[str] = []
+        while self._due and self._due[0][0] <= now:
+            when, name = heapq.heappop(self._due)
+            if self._due_at.get(name) == when:  # otherwise it was moved meanwhile
+                del self._due_at[name]
+                names.append(name)
+        return names
+
+    def _seconds_to_next(self) -> float:
+        seconds = conf().tick_seconds
+        if self._due:
+            seconds = min(seconds, (self._due[0][0] - clock.now()).total_seconds())
+        return max(seconds, 0)
+
+    def _limits(self) -> Limits:
+        settings = conf()
+        return Limits(
+            catch_up_slots_max=settings.catch_up_slots_max,
+            grace=timedelta(seconds=settings.grace_seconds),
+        )
+
+    # The process
+
+    def once(self) -> int:
+        """Register, decide and enqueue what is due now, then return the number of runs.
+
+        It does not wait for the lease: stream versions make it harmless beside a leader.
+        """
+        self.states = States.load()
+        sync(registry, self.states, self.actor)
+        self._look_again(self.states.crons)
+        count = 0
+        while names := self._take_due(clock.now()):
+            requests = self._decide(names, clock.now())
+            count += len(requests)
+            self._enqueue(requests)
+        self._healed_at = -HEAL_SECONDS
+        self._heal()
+        follow_once()
+        return count
+
+    def run(self) -> None:
+        """Run until SIGTERM, SIGINT or :meth:`stop`; database outages are waited out."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        followers = FollowerThread(self.stopping)
+        started = False
+        failures = 0
+        try:
+            while not self.stopping.is_set():
+                try:
+                    if not started:
+                        self._start()
+                        started = True
+                        followers.start()
+                    seconds = self.tick()
+                    followers.active = self._leading
+                    if failures:
+                        log.warning("The database is back.", extra={"action": "database_back"})
+                    failures = 0
+                except (DatabaseError, InterfaceError) as error:
+                    failures += 1
+                    seconds = self._database_lost(error, failures)
+                self.stopping.wait(seconds)
+        finally:
+            followers.join_quietly()
+            if started:
+                self._stop()
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    def _on_signal(self, *_: object) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        self.states = States.load()
+        sync(registry, self.states, self.actor)
+        data = {"host": socket.gethostname(), "pid": os.getpid(), "crons": len(registry.crons)}
+        ledger.append_next([self._own_event(EventType.RUNNER_STARTED, data)])
+        log.info("Runner started.", extra={"action": "runner_started", "runner": self.id})
+
+    def _stop(self) -> None:
+        try:
+            if self._leading:
+                self.states.save_snapshot(self.lease)
+            ledger.append_next([self._own_event(EventType.RUNNER_STOPPED, {})])
+            self.lease.release()
+        except (DatabaseError, InterfaceError) as error:
+            log.warning(
+                "The runner's end is not recorded: %s",
+                error,
+                extra={"action": "stop_not_recorded", "runner": self.id},
+            )
+        log.info("Runner stopped.", extra={"action": "runner_stopped", "runner": self.id})
+
+    def _own_event(self, event_type: EventType, data: dict[str, Any]) -> Event:
+        return Event(
+            stream=runner_stream(self.id),
+            version=0,
+            type=event_type,
+            actor=self.actor,
+            occurred_at=clock.now(),
+            data=data,
+        )
+
+    def _database_lost(self, error: Exception, failures: int) -> float:
+        seconds: float = min(0.1 * 2**failures, BACKOFF_SECONDS_MAX)
+        if failures == 1:
+            log.error(
+                "The database does not answer: %s. Waiting for it.",
+                str(error).strip(),
+                extra={"action": "database_away"},
+            )
+        self.lease.held = False
+        self._leading = False  # whatever was half applied in memory is loaded again
+        ledger.connection().close()
+        return seconds
+
+
+def _request(state: CronState, event: Event) -> RunRequest:
+    definition = state.last_definition
+    assert definition is not None
+    assert event.run_id is not None
+    return RunRequest(run_id=event.run_id, definition=definition, slot=event.scheduled_for)
+
+
+def _request_again(state: CronState, run: OpenRun) -> RunRequest:
+    definition = state.last_definition
+    assert definition is not None
+    return RunRequest(
+        run_id=run.run_id, definition=definition, slot=run.slot, trigger=run.trigger
+    )

@@ -1,0 +1,46 @@
+"""Appending to the stream of one run, where several writers meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from . import ledger
+from .core.events import Event
+from .core.run import RunState
+from .errors import VersionConflict
+
+__all__ = ["append_to_run", "read_run"]
+
+TRIES_MAX = 20
+
+
+def read_run(run_id: UUID) -> RunState:
+    """The run as it stands in the log; empty (version 0) when nothing is recorded yet."""
+    state = RunState(run_id)
+    for event in ledger.read_stream(state.stream):
+        state.apply(event)
+    return state
+
+
+def append_to_run(
+    state: RunState, build: Callable[[RunState], list[Event] | None]
+) -> RunState:
+    """Append what ``build`` makes of the run's state, and return the state after it.
+
+    When another writer is first, the run is read again and ``build`` decides again; it returns
+    None when there is nothing left to say. Raises VersionConflict after twenty tries.
+    """
+    for _ in range(TRIES_MAX):
+        events = build(state)
+        if not events:
+            return state
+        try:
+            ledger.append(events)
+        except VersionConflict:
+            state = read_run(state.run_id)
+            continue
+        for event in events:
+            state.apply(event)
+        return state
+    raise VersionConflict(state.stream, state.version + 1)

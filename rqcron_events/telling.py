@@ -1,0 +1,239 @@
+"""Showing explanations and events to people and to pipes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TextIO
+from uuid import UUID
+
+from . import ledger
+from .conf import conf
+from .core.events import Event, EventType
+from .core.explain import Explanation
+from .errors import UnknownRun
+from .models import CronEvent, CronEventQuerySet
+from .output import print_rows
+
+__all__ = ["Filter", "event_words", "follow", "show_events", "tell"]
+
+FOLLOW_SECONDS = 0.3
+COLUMNS = ("id", "occurred_at", "type", "cron", "run_id", "attempt", "scheduled_for", "reason", "actor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which events to show."""
+
+    cron: str = ""
+    types: frozenset[str] = frozenset()
+    run: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def run_id(self) -> UUID | None:
+        """Raises UnknownRun for what is not an id."""
+        if not self.run:
+            return None
+        try:
+            return UUID(self.run.removeprefix("cron-"))
+        except ValueError as error:
+            raise UnknownRun(
+                f"Run {self.run!r} is not an id. cron_history NAME lists the runs of a cron."
+            ) from error
+
+    def rows(self) -> CronEventQuerySet:
+        rows = CronEvent.objects.using(conf().database).between(self.since, self.until)
+        if self.cron:
+            rows = rows.for_cron(self.cron)
+        if self.types:
+            rows = rows.of_type(*self.types)
+        if (run_id := self.run_id) is not None:
+            rows = rows.for_run(run_id)
+        return rows
+
+    def matches(self, event: Event) -> bool:
+        run_id = self.run_id
+        return (
+            (not self.cron or event.cron == self.cron)
+            and (not self.types or event.type.value in self.types)
+            and (run_id is None or event.run_id == run_id)
+            and (self.since is None or event.occurred_at >= self.since)
+            and (self.until is None or event.occurred_at < self.until)
+        )
+
+
+def show_events(wanted: Filter, limit: int, output_format: str, stdout: TextIO) -> int:
+    """Print the newest ``limit`` events (0: all), oldest first. Returns the last id shown."""
+    rows = wanted.rows()
+    if limit:
+        events = [row.to_event() for row in rows.order_by("-id")[:limit]][::-1]
+        _print_all(events, output_format, stdout)
+        return events[-1].id or 0 if events else 0
+    last = 0
+    stream = rows.order_by("id").events()
+    if output_format == "table":  # a table needs all its rows; lines do not
+        for event in stream:
+            stdout.write(_line(event) + "\n")
+            last = event.id or last
+        return last
+    events = list(stream)
+    _print_all(events, output_format, stdout)
+    return events[-1].id or 0 if events else 0
+
+
+def follow(wanted: Filter, limit: int, output_format: str, stdout: TextIO) -> None:
+    """Print the newest events, then each new one as it is committed, until interrupted."""
+    position = _head()
+    shown = [row.to_event() for row in wanted.rows().order_by("-id")[: limit or None]][::-1]
+    try:
+        for event in _unseen(shown, position, wanted):
+            _print_one(event, output_format, stdout)
+            stdout.flush()
+    except KeyboardInterrupt:
+        return
+
+
+def _unseen(shown: list[Event], position: int, wanted: Filter) -> Iterator[Event]:
+    yield from (event for event in shown if (event.id or 0) <= position)
+    while True:
+        page = ledger.tail(position)
+        position = page.position
+        yield from (event for event in page.events if wanted.matches(event))
+        if not page.events:
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _head() -> int:
+    """A position before every event that is not committed yet."""
+    db = ledger.connection()
+    safe: int | None = None
+    while safe is None:
+        safe = ledger.vendor(db).safe_position(db, conf().tail_wait_seconds)
+    return safe
+
+
+def tell(answer: Explanation, stdout: TextIO) -> None:
+    """An explanation for a person."""
+    stdout.write(f"{answer.verdict.value.upper().replace('_', ' ')}: {answer.summary}\n")
+    for label, value in _details(answer):
+        stdout.write(f"  {label:<12}{value}\n")
+    if answer.run and answer.run.error and answer.run.error.get("traceback"):
+        last_lines = answer.run.error["traceback"].rstrip().splitlines()[-6:]
+        stdout.write("".join(f"  | {line}\n" for line in last_lines))
+    if answer.events:
+        stdout.write("  evidence\n")
+    for event in answer.events:
+        stdout.write(f"    {_line(event)}\n")
+
+
+def _details(answer: Explanation) -> Iterator[tuple[str, str]]:
+    if answer.run:
+        run = answer.run
+        yield "run", f"{run.id}  ({run.status}, queue {run.queue or '?'}, attempts {run.attempts})"
+    if answer.definition:
+        definition = answer.definition
+        policies = f"overlap {definition.overlap}, catch-up {definition.catch_up}"
+        yield "schedule", f"{definition.schedule_text}  ({definition.timezone}; {policies})"
+    if answer.effective_from:
+        version = answer.definition_version
+        yield "definition", f"version {version}, in force since {_utc(answer.effective_from)}"
+    if answer.previous_slot or answer.next_slot:
+        yield "slots", f"{_utc(answer.previous_slot)} before, {_utc(answer.next_slot)} after"
+
+
+def event_words(event: Event) -> str:
+    """What happened, in a few words."""
+    data = event.data
+    match event.type:
+        case EventType.SLOT_FIRED:
+            late = float(data.get("lateness_seconds") or 0)
+            return f"fired {late * 1000:.0f} ms after the slot" if late < 1 else f"fired {late:.1f} s late"
+        case EventType.SLOT_SKIPPED | EventType.SLOT_MISSED:
+            count = data.get("count", 1)
+            verb = "skipped" if event.type is EventType.SLOT_SKIPPED else "missed"
+            many = f" ({count} slots)" if count > 1 else ""
+            return f"{verb}: {event.reason}{many}"
+        case EventType.RUN_REQUESTED:
+            return f"asked for ({data.get('trigger', 'manual')})" + _after(event.reason)
+        case EventType.RUN_SUCCEEDED:
+            return f"succeeded in {float(data.get('duration_seconds') or 0):.2f} s"
+        case EventType.RUN_FAILED | EventType.ATTEMPT_FAILED:
+            error = data.get("error") or {}
+            what = f"{error.get('type')}: {error.get('message')}" if error.get("type") else event.reason
+            left = data.get("retries_left")
+            again = f" ({left} retries left)" if event.type is EventType.ATTEMPT_FAILED else ""
+            return f"failed: {what}"[:160] + again
+        case EventType.RUN_STARTED:
+            return f"started, attempt {event.attempt}"
+        case EventType.RUN_ENQUEUED:
+            return f"in queue {data.get('queue', '')}"
+        case EventType.CRON_CHANGED:
+            return "changed: " + ", ".join(data.get("changes", {}))
+        case _:
+            words = event.type.value.removeprefix("run_").removeprefix("cron_").replace("_", " ")
+            return words + _after(event.reason)
+
+
+def _after(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _line(event: Event) -> str:
+    run = str(event.run_id)[:8] if event.run_id else "-"
+    slot = f"{event.scheduled_for.astimezone(UTC):%H:%M:%S}" if event.scheduled_for else "-"
+    what = event.cron or event.stream
+    return (
+        f"{_utc(event.occurred_at, millis=True)}  {event.type.value:<16} {what:<24} "
+        f"slot {slot:<9} run {run:<9} {event_words(event)}  [{event.actor}]"
+    )
+
+
+def _row(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "occurred_at": event.occurred_at.astimezone(UTC).isoformat(),
+        "recorded_at": event.recorded_at.astimezone(UTC).isoformat() if event.recorded_at else None,
+        "stream": event.stream,
+        "version": event.version,
+        "type": event.type.value,
+        "cron": event.cron,
+        "run_id": str(event.run_id) if event.run_id else None,
+        "attempt": event.attempt,
+        "scheduled_for": event.scheduled_for.astimezone(UTC).isoformat()
+        if event.scheduled_for
+        else None,
+        "reason": event.reason,
+        "actor": event.actor,
+        "data": dict(event.data),
+    }
+
+
+def _print_all(events: Iterable[Event], output_format: str, stdout: TextIO) -> None:
+    if output_format == "table":
+        for event in events:
+            stdout.write(_line(event) + "\n")
+    else:
+        print_rows(stdout, [_row(event) for event in events], COLUMNS, output_format)
+
+
+def _print_one(event: Event, output_format: str, stdout: TextIO) -> None:
+    if output_format == "json":  # one object per line, for jq
+        stdout.write(json.dumps(_row(event), ensure_ascii=False) + "\n")
+    elif output_format == "csv":
+        row = _row(event)
+        csv.writer(stdout).writerow([row[name] for name in COLUMNS])
+    else:
+        stdout.write(_line(event) + "\n")
+
+
+def _utc(instant: datetime | None, *, millis: bool = False) -> str:
+    if instant is None:
+        return "none"
+    text = instant.astimezone(UTC)
+    return f"{text:%Y-%m-%d %H:%M:%S}" + (f".{text.microsecond // 1000:03d}Z" if millis else "Z")

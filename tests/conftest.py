@@ -1,0 +1,55 @@
+"""Fixtures of all tests; the servers come from ``plugin.py``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.processes import ROOT, Project, database_url
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_allowed() -> None:
+    from rqcron_events.testing import allow_flush
+
+    allow_flush()
+
+
+@pytest.fixture
+def redis_connection() -> Iterator[Redis]:
+    """An empty Redis."""
+    from redis import Redis
+
+    connection = Redis.from_url(os.environ["REDIS_URL"])
+    connection.flushdb()
+    yield connection
+    connection.flushdb()
+    connection.close()
+
+
+@pytest.fixture
+def project(transactional_db: None, redis_connection: Redis, tmp_path: Path) -> Iterator[Project]:
+    """Starts real processes against the test database; kills what is left of them.
+
+    >>> def test_it(project):
+    ...     project.start("cron_run")
+    ...     project.wait_until(CronEvent.objects.of_type("slot_fired").exists, 20)
+    ...     crons = json.loads(project.run("cron_list", "--format", "json").stdout)
+    """
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "projections")]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    found = Project(environment, tmp_path)
+    yield found
+    found.kill_all()

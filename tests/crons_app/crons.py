@@ -1,0 +1,65 @@
+"""Crons that the tests run for real."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from datetime import timedelta
+
+from rq import Retry
+
+from rqcron_events import DeclineRun, current_run, register_cron
+
+SECOND = timedelta(seconds=1)
+
+
+@register_cron(every=SECOND, store_result=True)
+def quick():
+    run = current_run()
+    assert run is not None
+    return {"slot": run.slot.isoformat() if run.slot else None, "attempt": run.attempt}
+
+
+@register_cron(every=SECOND * 2)
+def raises():
+    raise ValueError("on purpose")
+
+
+@register_cron(every=SECOND * 5, retry=2)
+def raises_and_retries():
+    raise RuntimeError("again and again")
+
+
+@register_cron(every=SECOND * 2, overlap="skip", queue="low")
+def slow():
+    time.sleep(5)
+
+
+@register_cron(every=SECOND * 5)
+def declines():
+    raise DeclineRun("nothing new")
+
+
+@register_cron(every=SECOND * 5, store_result=True)
+async def asynchronous():
+    await asyncio.sleep(0)
+    return "done"
+
+
+@register_cron(every=SECOND * 7)
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@register_cron(every=SECOND * 5)
+def returns_retry():
+    run = current_run()
+    assert run is not None
+    return Retry(max=1) if run.attempt == 1 else None
+
+
+@register_cron(schedule="0 9 * * 1-5", timezone="America/New_York", queue="high")
+def digest():
+    """Send the morning digest."""
