@@ -82,9 +82,7 @@ def resume(name: str, *, reason: str = "", by: str | None = None) -> bool:
     return True
 
 
-def pause_all(
-    *, reason: str = "", until: datetime | None = None, by: str | None = None
-) -> None:
+def pause_all(*, reason: str = "", until: datetime | None = None, by: str | None = None) -> None:
     """Pause every cron, new ones included."""
     _check_until(until)
     _append_to_ledger(
@@ -142,9 +140,7 @@ def _request(
     data: dict[str, Any] = {"trigger": trigger}
     if of is not None:
         data["of"] = str(of)
-    _append_to_cron(
-        name, EventType.RUN_REQUESTED, reason, by, data, run_id=run_id, slot=slot
-    )
+    _append_to_cron(name, EventType.RUN_REQUESTED, reason, by, data, run_id=run_id, slot=slot)
     request = RunRequest(run_id=run_id, definition=definition, slot=slot, trigger=trigger)
     transaction.on_commit(lambda: _enqueue(request, _actor(by)), using=conf().database)
     return run_id

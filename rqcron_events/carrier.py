@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connections
@@ -62,7 +63,14 @@ class RunnerChild:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # "-m django" and the whole sys.path: the project may have any manage.py, or none.
-        command = [sys.executable, "-m", "django", "cron_run", "--die-with-parent", str(os.getpid())]
+        command = [
+            sys.executable,
+            "-m",
+            "django",
+            "cron_run",
+            "--die-with-parent",
+            str(os.getpid()),
+        ]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL)
 
@@ -99,14 +107,14 @@ def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
         worker.work(burst=True, with_scheduler=with_scheduler, logging_level=level, **limits)
         return
     child = RunnerChild()
-    warm_shutdown = worker.handle_warm_shutdown_request
+    warm_shutdown: Callable[[], None] = worker.handle_warm_shutdown_request
 
     def stop_both() -> None:
         child.request_stop()
         warm_shutdown()
 
     # On the instance, because the class is the project's choice (RQ["WORKER_CLASS"]).
-    worker.handle_warm_shutdown_request = stop_both
+    worker.handle_warm_shutdown_request = stop_both  # type: ignore[method-assign]
     child.start()
     try:
         worker.work(with_scheduler=with_scheduler, logging_level=level, **limits)

@@ -31,7 +31,9 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     from .conf import problems
 
     return [
-        checks.Error(text, hint="See rqcron_events/conf.py for all settings.", id="rqcron_events.E004")
+        checks.Error(
+            text, hint="See rqcron_events/conf.py for all settings.", id="rqcron_events.E004"
+        )
         for text in problems()
     ]
 

@@ -72,9 +72,7 @@ def problems() -> list[str]:
     known = {f"RQCRON_{item.name.upper()}" for item in fields(Conf)}
     for name in dir(settings):
         if name.startswith("RQCRON_") and name not in known:
-            found.append(
-                f"Setting {name} is unknown. Known ones: {', '.join(sorted(known))}."
-            )
+            found.append(f"Setting {name} is unknown. Known ones: {', '.join(sorted(known))}.")
     for name, (low, high) in _BOUNDS.items():
         setting = f"RQCRON_{name.upper()}"
         value = getattr(settings, setting, low)

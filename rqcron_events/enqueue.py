@@ -14,8 +14,8 @@ import django_rq
 from django_rq.queues import get_result_ttl
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue, Retry
-from rq.job import Callback, Job
+from rq import Callback, Queue, Retry
+from rq.job import Job
 
 from . import clock
 from .core.definition import Definition

@@ -39,7 +39,8 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
         return _unknown(name, at or now)
     instant = at if at is not None else _last_slot(state, now)
     definition_events = [
-        row.to_event() for row in _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id")
+        row.to_event()
+        for row in _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id")
     ]
     decision = _decision(name, instant)
     run_events: list[Event] = []
@@ -175,11 +176,7 @@ def _waits_for(state: CronState, slot: datetime) -> str:
     )
     for row in requested:
         assert row.run_id is not None
-        ended = (
-            _rows()
-            .filter(stream=run_stream(row.run_id), type__in=sorted(OUTCOMES))
-            .exists()
-        )
+        ended = _rows().filter(stream=run_stream(row.run_id), type__in=sorted(OUTCOMES)).exists()
         if not ended:
             return f"waits for run {str(row.run_id)[:8]} to end (overlap='queue')"
     return ""

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -243,12 +243,12 @@ def _without_gap(events: list[Event], position: int) -> list[Event]:
     return events
 
 
-def _event(row: tuple[object, ...]) -> Event:
-    values = dict(zip(_COLUMNS, row, strict=True))
+def _event(row: tuple[Any, ...]) -> Event:
+    values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
     event_type = EventType(values["type"])
     values["type"] = event_type
-    values["data"] = decode_data(event_type, values.pop("schema_version"), values["data"])  # type: ignore[arg-type]
-    return Event(**values)  # type: ignore[arg-type]
+    values["data"] = decode_data(event_type, values.pop("schema_version"), values["data"])
+    return Event(**values)
 
 
 def _announce(events: Iterable[Event]) -> None:

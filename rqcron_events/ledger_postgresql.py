@@ -26,9 +26,7 @@ _COLUMNS = (
     "stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
     "occurred_at, data"
 )
-_TYPES = (
-    "text, int, text, smallint, text, uuid, int, timestamptz, text, text, timestamptz, jsonb"
-)
+_TYPES = "text, int, text, smallint, text, uuid, int, timestamptz, text, text, timestamptz, jsonb"
 
 
 def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> None:

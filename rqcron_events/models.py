@@ -90,7 +90,9 @@ class CronEvent(models.Model):
         ordering = ("id",)
         constraints = (
             # The arbiter: two writers that read the same state cannot both append to it.
-            models.UniqueConstraint(fields=["stream", "version"], name="rqcron_event_stream_version"),
+            models.UniqueConstraint(
+                fields=["stream", "version"], name="rqcron_event_stream_version"
+            ),
         )
         indexes = (
             models.Index(fields=["cron", "id"], name="rqcron_event_cron"),
@@ -163,6 +165,9 @@ class CronSnapshot(models.Model):
     class Meta:
         db_table = "rqcron_snapshot"
 
+    def __str__(self) -> str:
+        return f"{self.name or 'head'} at {self.position}"
+
 
 class CronLease(models.Model):
     """Which runner leads. An optimisation only: correctness rests on stream versions."""
@@ -174,3 +179,6 @@ class CronLease(models.Model):
 
     class Meta:
         db_table = "rqcron_lease"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder or 'free'}"

@@ -356,6 +356,4 @@ def _request(state: CronState, event: Event) -> RunRequest:
 def _request_again(state: CronState, run: OpenRun) -> RunRequest:
     definition = state.last_definition
     assert definition is not None
-    return RunRequest(
-        run_id=run.run_id, definition=definition, slot=run.slot, trigger=run.trigger
-    )
+    return RunRequest(run_id=run.run_id, definition=definition, slot=run.slot, trigger=run.trigger)

@@ -23,9 +23,7 @@ def read_run(run_id: UUID) -> RunState:
     return state
 
 
-def append_to_run(
-    state: RunState, build: Callable[[RunState], list[Event] | None]
-) -> RunState:
+def append_to_run(state: RunState, build: Callable[[RunState], list[Event] | None]) -> RunState:
     """Append what ``build`` makes of the run's state, and return the state after it.
 
     When another writer is first, the run is read again and ``build`` decides again; it returns

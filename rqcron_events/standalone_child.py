@@ -10,14 +10,13 @@ import ctypes
 import os
 import signal
 import sys
-import threading
-import time
+
+from rqcron_events.process import die_with_parent
 
 __all__ = ["die_with", "main"]
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that the kernel sends this process when its parent ends."""
-POLL_SECONDS = 0.5
 
 
 def die_with(parent: int) -> None:
@@ -25,15 +24,9 @@ def die_with(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+        die_with_parent(parent)
     if os.getppid() != parent:  # it ended before the kernel was told
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(argv: list[str]) -> None:

@@ -81,9 +81,7 @@ class States:
         return {event.cron}
 
     def _load_snapshot(self) -> None:
-        rows = {
-            row.name: row for row in CronSnapshot.objects.using(conf().database).iterator()
-        }
+        rows = {row.name: row for row in CronSnapshot.objects.using(conf().database).iterator()}
         head = rows.pop(POSITION_ROW, None)
         # A row that somebody deleted cannot be folded from the position on: start from scratch.
         if head is None or head.state.get("crons") != len(rows):

@@ -33,7 +33,10 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
         batches = [
             [event]
             for event in (
-                *(_register(cron.definition, states, actor, now) for cron in registry.crons.values()),
+                *(
+                    _register(cron.definition, states, actor, now)
+                    for cron in registry.crons.values()
+                ),
                 *(_retire(state, registry, actor, now) for state in states.crons.values()),
             )
             if event is not None
@@ -55,9 +58,7 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
     return appended
 
 
-def _register(
-    definition: Definition, states: States, actor: str, now: datetime
-) -> Event | None:
+def _register(definition: Definition, states: States, actor: str, now: datetime) -> Event | None:
     state = states.crons.get(definition.name) or CronState(definition.name)
     logged = state.definition
     if logged == definition:

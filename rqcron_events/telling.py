@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 from uuid import UUID
+
+from django.core.management.base import OutputWrapper
 
 from . import ledger
 from .conf import conf
@@ -22,7 +24,17 @@ from .output import print_rows
 __all__ = ["Filter", "event_words", "follow", "show_events", "tell"]
 
 FOLLOW_SECONDS = 0.3
-COLUMNS = ("id", "occurred_at", "type", "cron", "run_id", "attempt", "scheduled_for", "reason", "actor")
+COLUMNS = (
+    "id",
+    "occurred_at",
+    "type",
+    "cron",
+    "run_id",
+    "attempt",
+    "scheduled_for",
+    "reason",
+    "actor",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +80,7 @@ class Filter:
         )
 
 
-def show_events(wanted: Filter, limit: int, output_format: str, stdout: TextIO) -> int:
+def show_events(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> int:
     """Print the newest ``limit`` events (0: all), oldest first. Returns the last id shown."""
     rows = wanted.rows()
     if limit:
@@ -87,7 +99,7 @@ def show_events(wanted: Filter, limit: int, output_format: str, stdout: TextIO) 
     return events[-1].id or 0 if events else 0
 
 
-def follow(wanted: Filter, limit: int, output_format: str, stdout: TextIO) -> None:
+def follow(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> None:
     """Print the newest events, then each new one as it is committed, until interrupted."""
     position = _head()
     shown = [row.to_event() for row in wanted.rows().order_by("-id")[: limit or None]][::-1]
@@ -118,18 +130,16 @@ def _head() -> int:
     return safe
 
 
-def tell(answer: Explanation, stdout: TextIO) -> None:
+def tell(answer: Explanation, stdout: OutputWrapper) -> None:
     """An explanation for a person."""
     stdout.write(f"{answer.verdict.value.upper().replace('_', ' ')}: {answer.summary}\n")
-    for label, value in _details(answer):
-        stdout.write(f"  {label:<12}{value}\n")
+    stdout.writelines(f"  {label:<12}{value}\n" for label, value in _details(answer))
     if answer.run and answer.run.error and answer.run.error.get("traceback"):
         last_lines = answer.run.error["traceback"].rstrip().splitlines()[-6:]
         stdout.write("".join(f"  | {line}\n" for line in last_lines))
     if answer.events:
         stdout.write("  evidence\n")
-    for event in answer.events:
-        stdout.write(f"    {_line(event)}\n")
+    stdout.writelines(f"    {_line(event)}\n" for event in answer.events)
 
 
 def _details(answer: Explanation) -> Iterator[tuple[str, str]]:
@@ -153,7 +163,11 @@ def event_words(event: Event) -> str:
     match event.type:
         case EventType.SLOT_FIRED:
             late = float(data.get("lateness_seconds") or 0)
-            return f"fired {late * 1000:.0f} ms after the slot" if late < 1 else f"fired {late:.1f} s late"
+            return (
+                f"fired {late * 1000:.0f} ms after the slot"
+                if late < 1
+                else f"fired {late:.1f} s late"
+            )
         case EventType.SLOT_SKIPPED | EventType.SLOT_MISSED:
             count = data.get("count", 1)
             verb = "skipped" if event.type is EventType.SLOT_SKIPPED else "missed"
@@ -165,7 +179,11 @@ def event_words(event: Event) -> str:
             return f"succeeded in {float(data.get('duration_seconds') or 0):.2f} s"
         case EventType.RUN_FAILED | EventType.ATTEMPT_FAILED:
             error = data.get("error") or {}
-            what = f"{error.get('type')}: {error.get('message')}" if error.get("type") else event.reason
+            what = (
+                f"{error.get('type')}: {error.get('message')}"
+                if error.get("type")
+                else event.reason
+            )
             left = data.get("retries_left")
             again = f" ({left} retries left)" if event.type is EventType.ATTEMPT_FAILED else ""
             return f"failed: {what}"[:160] + again
@@ -214,15 +232,14 @@ def _row(event: Event) -> dict[str, Any]:
     }
 
 
-def _print_all(events: Iterable[Event], output_format: str, stdout: TextIO) -> None:
+def _print_all(events: Iterable[Event], output_format: str, stdout: OutputWrapper) -> None:
     if output_format == "table":
-        for event in events:
-            stdout.write(_line(event) + "\n")
+        stdout.writelines(_line(event) + "\n" for event in events)
     else:
         print_rows(stdout, [_row(event) for event in events], COLUMNS, output_format)
 
 
-def _print_one(event: Event, output_format: str, stdout: TextIO) -> None:
+def _print_one(event: Event, output_format: str, stdout: OutputWrapper) -> None:
     if output_format == "json":  # one object per line, for jq
         stdout.write(json.dumps(_row(event), ensure_ascii=False) + "\n")
     elif output_format == "csv":

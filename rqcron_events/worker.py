@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import logging
-import traceback
-from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +27,7 @@ from rq.timeouts import BaseTimeoutException
 
 from . import clock, ledger
 from .conf import conf
+from .core.bounded import bounded, failure_data, result_text
 from .core.events import OUTCOMES, Event, EventType, Reason, cron_stream
 from .core.run import RunState, Start, start_verdict
 from .errors import CronError
@@ -43,7 +41,7 @@ log = logging.getLogger(__name__)
 META_KEY = "rqcron"
 
 
-class DeclineRun(Exception):  # noqa: N818 - a word of the domain, not an error
+class DeclineRun(Exception):
     """Raise it in a cron when there is nothing to do: ``raise DeclineRun("no new orders")``.
 
     The run ends as declined, with your reason in the log; RQ sees a finished job.
@@ -109,7 +107,7 @@ def run_cron(name: str, run_id: str) -> Any:
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
     except DeclineRun as declined:
-        reason = _bounded(str(declined), conf().message_bytes_max)
+        reason = bounded(str(declined), conf().message_bytes_max)
         _close(execution, EventType.RUN_DECLINED, reason=reason)
         return None
     finally:
@@ -175,9 +173,7 @@ def _verdict(state: RunState, job: Job) -> Start:
             alive = len(job.get_executions()) > 1  # one of them is this one
         except RedisError:
             alive = True
-    return start_verdict(
-        state, retries_left=job.retries_left or 0, other_execution_alive=alive
-    )
+    return start_verdict(state, retries_left=job.retries_left or 0, other_execution_alive=alive)
 
 
 def _start_events(state: RunState, job: Job, actor: str) -> list[Event]:
@@ -237,7 +233,7 @@ def _new_run(ended: RunState, job: Job, actor: str) -> RunState:
         ]
     )
     job.meta[META_KEY] = {**job.meta.get(META_KEY, {}), "run_id": str(run_id)}
-    job.save_meta()
+    job.save_meta()  # type: ignore[no-untyped-call]
     return RunState(run_id, cron=ended.cron, slot=ended.slot)
 
 
@@ -252,7 +248,7 @@ def on_success(job: Job, connection: Redis, result: Any) -> None:
     data: dict[str, Any] = {}
     cron = registry.crons.get(execution.run.cron)
     if result is not None and cron is not None and cron.definition.store_result:
-        data["result"] = _bounded(_text(result), conf().result_bytes_max)
+        data["result"] = result_text(result, conf().result_bytes_max)
     _close(execution, EventType.RUN_SUCCEEDED, data=data)
 
 
@@ -268,10 +264,15 @@ def on_failure(
     if execution is not None and execution.closed:
         return
     retries_left = job.retries_left or 0
-    data = {
-        "error": _error(exc_type, exc_value, exc_traceback),
-        "retries_left": retries_left,
-    }
+    limits = conf()
+    error = failure_data(
+        exc_type,
+        exc_value,
+        exc_traceback,
+        message_bytes_max=limits.message_bytes_max,
+        traceback_bytes_max=limits.traceback_bytes_max,
+    )
+    data = {"error": error, "retries_left": retries_left}
     reason = _failure_reason(exc_type)
     event_type = EventType.ATTEMPT_FAILED if retries_left > 0 else EventType.RUN_FAILED
     _close(execution or _elsewhere(job), event_type, reason=reason, data=data)
@@ -324,7 +325,13 @@ def _close(
         attempt = state.attempt or execution.run.attempt or None
         return [
             _event(
-                state, event_type, now, execution.actor, attempt=attempt, reason=reason, data=content
+                state,
+                event_type,
+                now,
+                execution.actor,
+                attempt=attempt,
+                reason=reason,
+                data=content,
             )
         ]
 
@@ -391,9 +398,6 @@ def _event(
     )
 
 
-# What is stored, within bounds
-
-
 def _failure_reason(exc_type: type[BaseException] | None) -> Reason:
     if exc_type is None:
         return Reason.EXCEPTION
@@ -404,45 +408,3 @@ def _failure_reason(exc_type: type[BaseException] | None) -> Reason:
     if issubclass(exc_type, CronNotRegistered):
         return Reason.NOT_REGISTERED
     return Reason.EXCEPTION
-
-
-def _error(
-    exc_type: type[BaseException] | None,
-    exc_value: BaseException | None,
-    exc_traceback: TracebackType | None,
-) -> dict[str, str]:
-    limits = conf()
-    if exc_type is None:
-        return {"type": "", "message": "", "traceback": ""}
-    module = exc_type.__module__
-    name = exc_type.__qualname__ if module == "builtins" else f"{module}.{exc_type.__qualname__}"
-    lines = traceback.format_exception(exc_type, exc_value, exc_traceback)
-    return {
-        "type": name,
-        "message": _bounded(_attempt(str, exc_value), limits.message_bytes_max),
-        "traceback": _bounded("".join(lines), limits.traceback_bytes_max, keep_end=True),
-    }
-
-
-def _text(result: Any) -> str:
-    try:
-        return json.dumps(result, ensure_ascii=False)
-    except (TypeError, ValueError):
-        return _attempt(repr, result)
-
-
-def _attempt(render: Callable[[Any], str], value: Any) -> str:
-    try:
-        return render(value)
-    except Exception:
-        return f"<{type(value).__name__} that cannot be shown>"
-
-
-def _bounded(text: str, bytes_max: int, *, keep_end: bool = False) -> str:
-    """The text within a number of bytes, without NUL, which PostgreSQL cannot store."""
-    raw = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace")
-    if len(raw) <= bytes_max:
-        return raw.decode()
-    if keep_end:
-        return "…" + raw[len(raw) - bytes_max :].decode(errors="ignore")
-    return raw[:bytes_max].decode(errors="ignore") + "…"

@@ -70,6 +70,7 @@ def apply(row: CronJob | None, event: Event) -> Sequence[Model]:
 
 
 def _change(row: CronJob, before: CronStatus, event: Event) -> CronStatusChange:
+    assert event.id is not None, "only events that were read from the log are folded"
     return CronStatusChange(
         event_id=event.id,
         cron=row.name,

@@ -32,6 +32,8 @@ def _key(event: Event) -> UUID | None:
 
 def apply(row: CronRun | None, event: Event) -> Sequence[CronRun]:
     """Fold one event into the row of its run."""
+    if event.run_id is None:
+        return ()
     if row is None:
         row = CronRun(
             run_id=event.run_id,

@@ -85,9 +85,7 @@ def checkpoints(projections: Iterable[Projection]) -> list[Checkpoint]:
     missing = wanted.keys() - {point.name for point in points}
     if missing:
         new = [
-            Checkpoint(
-                name=name, version=wanted[name].version, position=0, updated_at=clock.now()
-            )
+            Checkpoint(name=name, version=wanted[name].version, position=0, updated_at=clock.now())
             for name in sorted(missing)
         ]
         found.bulk_create(new, ignore_conflicts=True)

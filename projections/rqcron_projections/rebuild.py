@@ -5,12 +5,13 @@ A replay only folds events: it never enqueues, calls or appends anything but its
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Model
 
 from rqcron_events import clock, ledger
 from rqcron_events.core.events import LEDGER_STREAM, Event, EventType
@@ -23,6 +24,7 @@ from .models import Checkpoint, CronJob
 from .projection import Projection
 from .projector import checkpoints, projections_named
 from .shadow import Shadow, open_shadow
+from .tables import row_values
 
 __all__ = ["Difference", "Rebuilt", "check", "rebuild", "state_at"]
 
@@ -166,11 +168,47 @@ def _differences(shadow: Shadow) -> list[Difference]:
             if mine.select_for_update().get().position != shadow.position:
                 continue
             return [
-                _difference(shadow.projection, live, twin, key)
+                _difference(shadow.projection, model._meta.db_table, *pair)
                 for model, keys in shadow.differing_keys(DIFFERENCES_MAX).items()
-                for key, live, twin in _pairs(shadow, model, keys)
+                for pair in _pairs(shadow, model, keys)
             ]
     raise LedgerUnavailable(
         f"Projection {shadow.projection.name!r} was not checked: it moved on during each of "
         f"{TRIES_MAX} tries. Try again when less is appended."
+    )
+
+
+def _pairs(
+    shadow: Shadow, model: type[Model], keys: list[Any]
+) -> Iterator[tuple[Any, dict[str, Any] | None, dict[str, Any] | None]]:
+    """Each key with its live row and its replayed row, None where there is none."""
+    to_key = model._meta.concrete_fields[0].to_python
+    keys = [to_key(key) for key in keys]
+    live, replayed = _by_key(model, keys), _by_key(shadow.tables.stored_in[model], keys)
+    for key in keys:
+        yield key, live.get(key), replayed.get(key)
+
+
+def _by_key(model: type[Model], keys: list[Any]) -> dict[Any, dict[str, Any]]:
+    found = model._default_manager.using(ledger.connection().alias).in_bulk(keys)
+    return {key: row_values(row) for key, row in found.items()}
+
+
+def _difference(
+    projection: Projection,
+    table: str,
+    key: Any,
+    live: dict[str, Any] | None,
+    replayed: dict[str, Any] | None,
+) -> Difference:
+    columns: dict[str, list[Any]] = {}
+    if live is None or replayed is None:
+        problem = "missing" if live is None else "unexpected"
+    else:
+        problem = "different"
+        columns = {
+            name: [value, replayed[name]] for name, value in live.items() if value != replayed[name]
+        }
+    return Difference(
+        projection=projection.name, table=table, key=str(key), problem=problem, columns=columns
     )

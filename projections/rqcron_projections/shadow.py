@@ -100,13 +100,13 @@ class Shadow:
         """Model, live table, shadow table, primary key and all columns, quoted."""
         quote = ledger.connection().ops.quote_name
         for model, twin in self.tables.stored_in.items():
-            fields = model._meta.concrete_fields  # noqa: SLF001
+            fields = model._meta.concrete_fields
             yield (
                 model,
-                quote(model._meta.db_table),  # noqa: SLF001
-                quote(twin._meta.db_table),  # noqa: SLF001
-                quote(fields[0].column),
-                ", ".join(quote(field.column) for field in fields),
+                quote(model._meta.db_table),
+                quote(twin._meta.db_table),
+                quote(str(fields[0].column)),
+                ", ".join(quote(str(field.column)) for field in fields),
             )
 
     def _run(self, statement: str) -> None:
@@ -134,10 +134,10 @@ def _twin(model: type[Model]) -> type[Model]:
     """The same model over another table, outside of Django's own list of models."""
     state = ModelState.from_model(model)
     state.options = {
-        "db_table": f"{model._meta.db_table}_shadow",  # noqa: SLF001
+        "db_table": f"{model._meta.db_table}_shadow",
         "indexes": [],
         "constraints": [],
     }
     label = (state.app_label, state.name_lower)
-    twin: type[Model] = StateApps([], {label: state}).get_model(*label)  # type: ignore[arg-type]
+    twin: type[Model] = StateApps([], {label: state}).get_model(*label)
     return twin

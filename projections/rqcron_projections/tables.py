@@ -29,7 +29,9 @@ class Tables:
 
     def fold(self, events: Iterable[Event]) -> list[Model]:
         """The rows as they are after these events; reads the tables, but writes nothing."""
-        keyed = [(key, event) for event in events if (key := self.projection.key(event)) is not None]
+        keyed = [
+            (key, event) for event in events if (key := self.projection.key(event)) is not None
+        ]
         rows = self._load({key for key, _ in keyed})
         changed: dict[tuple[type[Model], Any], Model] = {}
         for key, event in keyed:
@@ -46,7 +48,7 @@ class Tables:
             if not changed:
                 continue
             names = _columns(model)
-            self.stored_in[model]._default_manager.using(ledger.connection().alias).bulk_create(  # noqa: SLF001
+            self.stored_in[model]._default_manager.using(ledger.connection().alias).bulk_create(
                 changed,
                 update_conflicts=True,
                 unique_fields=[names[0]],
@@ -57,7 +59,7 @@ class Tables:
         model = self.projection.row_model
         names = _columns(model)
         alias = ledger.connection().alias
-        stored = self.stored_in[model]._default_manager.using(alias).order_by()  # noqa: SLF001
+        stored = self.stored_in[model]._default_manager.using(alias).order_by()
         ordered = list(keys)
         rows: dict[Hashable, Model] = {}
         for start in range(0, len(ordered), KEYS_PER_QUERY_MAX):
@@ -78,4 +80,4 @@ def row_values(row: Model) -> dict[str, Any]:
 
 def _columns(model: type[Model]) -> list[str]:
     """Names of the fields, the primary key first, as each model here declares them."""
-    return [field.attname for field in model._meta.concrete_fields]  # noqa: SLF001
+    return [field.attname for field in model._meta.concrete_fields]

@@ -13,7 +13,14 @@ from typing import Any
 
 from .events import EventType
 
-__all__ = ["SCHEMA_VERSIONS", "UPCASTERS", "Upcaster", "decode_data", "encode_data", "schema_version"]
+__all__ = [
+    "SCHEMA_VERSIONS",
+    "UPCASTERS",
+    "Upcaster",
+    "decode_data",
+    "encode_data",
+    "schema_version",
+]
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -226,7 +226,12 @@ def explain_slot(
     if decision is None:
         reason, summary = _why_pending(state, at, now, show, phase, waits_for)
         return Explanation(
-            verdict=Verdict.PENDING, reason=reason, summary=summary, slot=at, events=evidence, **common
+            verdict=Verdict.PENDING,
+            reason=reason,
+            summary=summary,
+            slot=at,
+            events=evidence,
+            **common,
         )
     events = sorted({e.id: e for e in [*evidence, decision, *run_events]}.values(), key=_by_id)
     if decision.type is EventType.SLOT_FIRED and decision.run_id is not None:
@@ -289,7 +294,10 @@ def _why_pending(
                 f"{state.name} is paused by {pause.actor or 'somebody'}{_because(pause.reason)}, so "
                 f"its slot {show(at)} will be skipped unless it is resumed before."
             )
-        return "future", f"{state.name} is due at {show(at)}, in {_duration((at - now).total_seconds())}."
+        return (
+            "future",
+            f"{state.name} is due at {show(at)}, in {_duration((at - now).total_seconds())}.",
+        )
     late = _duration((now - at).total_seconds())
     if waits_for:
         return "waiting", f"{state.name} was due at {show(at)}, {late} ago, and {waits_for}."
@@ -322,7 +330,9 @@ def _why_not(decision: Event, show: Any) -> str:
             f"{_because(evidence.get('reason', ''))}"
         )
     elif decision.reason == Reason.TOO_LATE:
-        late = (decision.occurred_at - datetime.fromisoformat(decision.data["first"])).total_seconds()
+        late = (
+            decision.occurred_at - datetime.fromisoformat(decision.data["first"])
+        ).total_seconds()
         bound = evidence.get("max_lateness_seconds")
         text = f"it was decided {_duration(late)} late"
         if bound is not None:
@@ -331,7 +341,7 @@ def _why_not(decision: Event, show: Any) -> str:
     return f"{text} (one of {count} slots in a row)" if count > 1 else text
 
 
-_REASON_TEXTS = {
+_REASON_TEXTS: dict[str, str] = {
     Reason.SUPERSEDED: "a later slot of the same catch-up ran instead",
     Reason.RETIRED: "the cron left the code before any runner decided it",
     Reason.OVERLAP: "an earlier run had not ended",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -32,7 +32,9 @@ MINUTES_SKIPPED_MAX = 2 * 24 * 60
 _EQUAL_RANGE = re.compile(r"(?<![\w-])(\w+)-\1(?![\w-])")
 _WEEKDAY_STEP = re.compile(r"([0-7])(?:-([0-7]))?/([1-9]\d*)")
 _FIELD_NAMES = ("minute", "hour", "day of month", "month", "day of week", "second")
-_ALIASES = frozenset({"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"})
+_ALIASES = frozenset(
+    {"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
+)
 
 
 class Schedule(Protocol):
@@ -346,7 +348,7 @@ def _from_parsed(
     minute, hour, day, month, weekday, *rest = parsed.expanded
     texts = parsed.expressions
     nth = frozenset(
-        (int(number) % 7, -1 if which == "l" else int(which))
+        (int(number) % 7, -1 if str(which) == "l" else int(which))
         for number, wanted in parsed.nth_weekday_of_month.items()
         for which in wanted
     )
@@ -381,7 +383,7 @@ def _weekday_term(term: str) -> str:
     return ",".join(str(day) for day in range(low, high + 1, step)) or term
 
 
-def _numbers(values: list[int | str], low: int, high: int) -> tuple[int, ...]:
+def _numbers(values: Sequence[int | str], low: int, high: int) -> tuple[int, ...]:
     if values == ["*"]:
         return tuple(range(low, high + 1))
     return tuple(sorted(int(value) for value in values))

@@ -5,59 +5,97 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CronLease',
+            name="CronLease",
             fields=[
-                ('name', models.CharField(max_length=50, primary_key=True, serialize=False)),
-                ('holder', models.CharField(max_length=200)),
-                ('renewed_at', models.DateTimeField()),
+                ("name", models.CharField(max_length=50, primary_key=True, serialize=False)),
+                ("holder", models.CharField(max_length=200)),
+                ("renewed_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'rqcron_lease',
+                "db_table": "rqcron_lease",
             },
         ),
         migrations.CreateModel(
-            name='CronSnapshot',
+            name="CronSnapshot",
             fields=[
-                ('name', models.CharField(max_length=200, primary_key=True, serialize=False)),
-                ('position', models.BigIntegerField()),
-                ('state', models.JSONField()),
+                ("name", models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ("position", models.BigIntegerField()),
+                ("state", models.JSONField()),
             ],
             options={
-                'db_table': 'rqcron_snapshot',
+                "db_table": "rqcron_snapshot",
             },
         ),
         migrations.CreateModel(
-            name='CronEvent',
+            name="CronEvent",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('stream', models.CharField(max_length=300)),
-                ('version', models.IntegerField()),
-                ('type', models.CharField(max_length=40)),
-                ('schema_version', models.SmallIntegerField(default=1)),
-                ('cron', models.CharField(blank=True, default='', max_length=200)),
-                ('run_id', models.UUIDField(blank=True, null=True)),
-                ('attempt', models.IntegerField(blank=True, null=True)),
-                ('scheduled_for', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('actor', models.CharField(blank=True, default='', max_length=200)),
-                ('occurred_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('data', models.JSONField(blank=True, default=dict)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("stream", models.CharField(max_length=300)),
+                ("version", models.IntegerField()),
+                ("type", models.CharField(max_length=40)),
+                ("schema_version", models.SmallIntegerField(default=1)),
+                ("cron", models.CharField(blank=True, default="", max_length=200)),
+                ("run_id", models.UUIDField(blank=True, null=True)),
+                ("attempt", models.IntegerField(blank=True, null=True)),
+                ("scheduled_for", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.TextField(blank=True, default="")),
+                ("actor", models.CharField(blank=True, default="", max_length=200)),
+                ("occurred_at", models.DateTimeField()),
+                (
+                    "recorded_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("data", models.JSONField(blank=True, default=dict)),
             ],
             options={
-                'verbose_name': 'cron event',
-                'db_table': 'rqcron_event',
-                'ordering': ('id',),
-                'indexes': [models.Index(fields=['cron', 'id'], name='rqcron_event_cron'), models.Index(fields=['occurred_at'], name='rqcron_event_occurred'), models.Index(condition=models.Q(('type__in', ['slot_fired', 'slot_skipped', 'slot_missed'])), fields=['cron', 'scheduled_for'], name='rqcron_event_decision'), models.Index(condition=models.Q(('type__in', ['cron_registered', 'cron_changed', 'cron_retired', 'cron_paused', 'cron_resumed'])), fields=['cron', 'id'], name='rqcron_event_definition'), models.Index(condition=models.Q(('run_id__isnull', False)), fields=['run_id'], name='rqcron_event_run')],
-                'constraints': [models.UniqueConstraint(fields=('stream', 'version'), name='rqcron_event_stream_version')],
+                "verbose_name": "cron event",
+                "db_table": "rqcron_event",
+                "ordering": ("id",),
+                "indexes": [
+                    models.Index(fields=["cron", "id"], name="rqcron_event_cron"),
+                    models.Index(fields=["occurred_at"], name="rqcron_event_occurred"),
+                    models.Index(
+                        condition=models.Q(
+                            ("type__in", ["slot_fired", "slot_skipped", "slot_missed"])
+                        ),
+                        fields=["cron", "scheduled_for"],
+                        name="rqcron_event_decision",
+                    ),
+                    models.Index(
+                        condition=models.Q(
+                            (
+                                "type__in",
+                                [
+                                    "cron_registered",
+                                    "cron_changed",
+                                    "cron_retired",
+                                    "cron_paused",
+                                    "cron_resumed",
+                                ],
+                            )
+                        ),
+                        fields=["cron", "id"],
+                        name="rqcron_event_definition",
+                    ),
+                    models.Index(
+                        condition=models.Q(("run_id__isnull", False)),
+                        fields=["run_id"],
+                        name="rqcron_event_run",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("stream", "version"), name="rqcron_event_stream_version"
+                    )
+                ],
             },
         ),
     ]

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django.core.mail import send_mail
+
 from rqcron_events import DeclineRun, register_cron
 from sites.models import Check
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from django.conf import settings
+
 from rqcron_events import register_cron
 
 CONNECTIONS = 10

@@ -5,6 +5,7 @@ import urllib.request
 from datetime import timedelta
 
 from django.conf import settings
+
 from rqcron_events import register_cron
 from sites.models import Check
 

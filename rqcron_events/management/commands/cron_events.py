@@ -17,7 +17,9 @@ class Command(LedgerCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--cron", help="Only events of this cron.")
-        parser.add_argument("--type", action="append", default=[], help="Only this type; repeatable.")
+        parser.add_argument(
+            "--type", action="append", default=[], help="Only this type; repeatable."
+        )
         parser.add_argument("--run", metavar="ID", help="Only events of this run.")
         parser.add_argument("--since", metavar="ISO")
         parser.add_argument("--until", metavar="ISO")

@@ -1,0 +1,180 @@
+"""The demo: a site checker with a digest, and its ledger live in the terminal.
+
+python example/demo.py [--seconds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from io import StringIO
+from pathlib import Path
+from time import monotonic
+from typing import IO
+
+EXAMPLE = Path(__file__).resolve().parent
+TOUR_SECONDS = 60
+"""When the questions are asked; earlier when the demo is shorter."""
+POLL_SECONDS = 0.2
+DEMOS_MAX = 20
+"""How many may run at the same time on one machine."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="A site checker with a digest.")
+    parser.add_argument("--seconds", type=float, help="end after this time (default: Ctrl-C)")
+    seconds = parser.parse_args().seconds
+    var, _lock = own_directory()
+    os.environ["DEMO_VAR"] = str(var)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+    redis, web = free_ports(2)
+    (var / "ports.json").write_text(json.dumps({"redis": redis, "web": web}))
+
+    import django
+
+    django.setup()
+    with (var / "processes.log").open("ab", buffering=0) as log:
+        return Demo(var, log).run(seconds)
+
+
+def own_directory() -> tuple[Path, IO[str]]:
+    """An empty directory that no other demo uses, and the lock that says so."""
+    base = EXAMPLE / "var"
+    try:
+        base.mkdir(exist_ok=True)
+        (base / "demo-1.lock").touch()
+    except OSError:  # not ours to write: another user installed it, or the file system is read-only
+        base = Path(tempfile.gettempdir()) / f"rqcron-demo-{os.getuid()}"
+        base.mkdir(mode=0o700, exist_ok=True)
+    for number in range(1, DEMOS_MAX + 1):
+        lock = (base / f"demo-{number}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        directory = base / f"demo-{number}"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        return directory, lock
+    sys.exit(f"{DEMOS_MAX} demos run already, in {base}. End one of them.")
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(server.getsockname()[1]) for server in sockets]
+    for server in sockets:
+        server.close()
+    return ports
+
+
+class Demo:
+    def __init__(self, var: Path, log: IO[bytes]) -> None:
+        from rich.console import Console
+        from settings import PORTS
+
+        from rqcron_events.standalone import Standalone
+
+        self.var = var
+        self.console = Console(highlight=False)
+        self.parts = Standalone(
+            queues=["default", "slow"],
+            web_port=PORTS["web"],
+            workers=2,
+            output=log,
+            say=self.say,
+        )
+        self.position = 0
+        """How much of the ledger is on the screen."""
+
+    def run(self, seconds: float | None) -> int:
+        self.parts.listen()
+        began = monotonic()
+        tour_at = TOUR_SECONDS if seconds is None else min(TOUR_SECONDS, seconds * 0.8)
+        died = ""
+        try:
+            self.start()
+            while not (died or self.parts.ending.wait(POLL_SECONDS)):
+                self.show_new_events()
+                if tour_at is not None and monotonic() - began > tour_at:
+                    self.ask()
+                    tour_at = None
+                if seconds is not None and monotonic() - began > seconds:
+                    break
+                died = self.parts.died()
+        finally:
+            if died:
+                self.say(died)
+            self.parts.stop()
+        self.show_new_events()
+        self.say_results()
+        return 1 if died else 0
+
+    def start(self) -> None:
+        from django.core.management import call_command
+        from screen import heading, show
+        from sites.models import Site
+
+        self.say("rqcron-events: a site checker with a digest, and its ledger, live.\n")
+        self.say(f"files     {self.var}")
+        self.say("log       processes.log there: what RQ and the web server say")
+        call_command("migrate", verbosity=0)
+        for name in ("ok", "slow", "flaky"):
+            Site.objects.create(name=name, path=f"/{name}/")
+        self.parts.start()
+        self.say("\nAsk it yourself, in another terminal:")
+        self.say(f"DEMO_VAR={self.var} {sys.executable} {EXAMPLE / 'manage.py'} cron_list\n")
+        self.say("Ctrl-C ends everything.\n")
+        show(self.console, heading())
+        if self.wait_for("remind_owner"):
+            why = "to show what a pause looks like"
+            call_command("cron_pause", "remind_owner", reason=why, by="demo", stdout=StringIO())
+
+    def wait_for(self, cron: str) -> bool:
+        """Show events until a runner has registered the cron; False when the demo ends first."""
+        from rqcron_events.models import CronEvent
+
+        registered = CronEvent.objects.for_cron(cron).of_type("cron_registered")
+        while not registered.exists():
+            self.show_new_events()
+            if self.parts.ending.wait(POLL_SECONDS) or self.parts.died():
+                return False
+        return True
+
+    def show_new_events(self) -> None:
+        from screen import line, show
+
+        from rqcron_events import ledger
+
+        page = ledger.tail(self.position)
+        self.position = page.position
+        for event in page.events:
+            show(self.console, line(event))
+        self.console.file.flush()
+
+    def ask(self) -> None:
+        from tour import tour
+
+        tour(self.console)
+
+    def say_results(self) -> None:
+        """What the crons did in the world."""
+        from sites.models import Check
+
+        mails = len(list((self.var / "mail").glob("*.log")))
+        checks = Check.objects.count()
+        self.say(f"The crons wrote {checks} checks to the database and sent {mails} mails.")
+
+    def say(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True, markup=False)
+        self.console.file.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""The ledger as lines for a terminal: when, which cron, what happened, details, which run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from rqcron_events.core.events import Event, EventType
+
+COLOURS = {
+    EventType.CRON_REGISTERED: "magenta",
+    EventType.CRON_PAUSED: "magenta",
+    EventType.SLOT_FIRED: "cyan",
+    EventType.SLOT_SKIPPED: "yellow",
+    EventType.SLOT_MISSED: "yellow",
+    EventType.RUN_SUCCEEDED: "green",
+    EventType.RUN_DECLINED: "blue",
+    EventType.ATTEMPT_FAILED: "red",
+    EventType.RUN_FAILED: "bold red",
+    EventType.RUN_LOST: "bold red",
+    EventType.RUNNER_STARTED: "magenta",
+    EventType.RUNNER_STOPPED: "magenta",
+    EventType.RUNNER_LOST: "bold red",
+}
+"""Everything else is dim."""
+
+
+def heading() -> Text:
+    return Text(_columns("time UTC", "cron", "what", "run", "details"), style="bold")
+
+
+def line(event: Event) -> Text:
+    """One event. The colour follows what happened."""
+    what, details = words(event)
+    run = str(event.run_id)[:8] if event.run_id else ""
+    text = _columns(_clock(event.occurred_at), event.cron or "-", what, run, details)
+    return Text(text, style=COLOURS.get(event.type, "dim"))
+
+
+def words(event: Event) -> tuple[str, str]:
+    """What happened, and the details that the ledger holds about it."""
+    data = event.data
+    match event.type:
+        case EventType.CRON_REGISTERED:
+            definition = data["definition"]
+            seconds = definition.get("every_seconds")
+            schedule = f"every {seconds} s" if seconds else definition["expression"]
+            zone = definition.get("timezone", "UTC")
+            return "registered", schedule if seconds or zone == "UTC" else f"{schedule} ({zone})"
+        case EventType.SLOT_FIRED:
+            slot = _clock(event.scheduled_for)
+            return "fired", f"slot {slot}, {_seconds(data['lateness_seconds'])} after it"
+        case EventType.SLOT_SKIPPED | EventType.SLOT_MISSED:
+            what = event.type.value.removeprefix("slot_")
+            return what, f"{_slots(event)}: {event.reason}{_evidence(event)}"
+        case EventType.RUN_ENQUEUED:
+            return "enqueued", f"queue {data['queue']}"
+        case EventType.RUN_STARTED:
+            return "started", "" if event.attempt == 1 else f"attempt {event.attempt}"
+        case EventType.RUN_SUCCEEDED:
+            return "succeeded", f"in {_seconds(data.get('duration_seconds'))}"
+        case EventType.ATTEMPT_FAILED:
+            left = data.get("retries_left", 0)
+            again = f"{left} {'retry' if left == 1 else 'retries'} left"
+            return "attempt failed", f"{_error(event)}; {again}"
+        case EventType.RUN_FAILED:
+            return "FAILED", _error(event)
+        case EventType.RUNNER_STARTED:
+            return "runner started", event.actor.removeprefix("runner/")
+        case EventType.RUNNER_STOPPED:
+            return "runner stopped", event.actor.removeprefix("runner/")
+        case EventType.CRON_PAUSED:
+            return "paused", f"{event.reason}, by {event.actor}"
+        case _:
+            what = event.type.value
+            for prefix in ("run_", "cron_"):
+                what = what.removeprefix(prefix)
+            return what.replace("_", " "), event.reason
+
+
+def show(console: Console, text: Text) -> None:
+    """One line: cut at the edge of a terminal, whole in a file or a pipe."""
+    if console.is_terminal:
+        text.truncate(console.width, overflow="ellipsis")
+    text.rstrip()
+    console.print(text, soft_wrap=True)
+
+
+def _columns(when: str, cron: str, what: str, run: str, details: str) -> str:
+    return f"{when:<8}  {cron:<16}  {what:<14}  {run:<8}  {details}"
+
+
+def _slots(event: Event) -> str:
+    count = event.data.get("count", 1)
+    last = _clock(event.scheduled_for)
+    if count == 1:
+        return f"slot {last}"
+    return f"{count} slots {_clock(event.parsed_time('first'))}-{last}"
+
+
+def _evidence(event: Event) -> str:
+    """What the decision rests on."""
+    evidence = event.data.get("evidence", {})
+    if evidence.get("run_id"):
+        return f", run {evidence['run_id'][:8]} is not done"
+    if evidence.get("actor"):
+        return f" by {evidence['actor']}, {evidence['reason']}"
+    return ""
+
+
+def _error(event: Event) -> str:
+    error = event.data.get("error") or {}
+    if not error.get("type"):
+        return event.reason
+    return f"{error['type']}: {error['message']}".partition("\n")[0]
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "?"
+    return f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+
+
+def _clock(instant: datetime | None) -> str:
+    return f"{instant.astimezone(UTC):%H:%M:%S}" if instant else "?"

@@ -1,0 +1,65 @@
+"""``cron_history``: the runs of one cron."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from rqcron_events import ledger
+from rqcron_events.output import add_format, print_rows, unknown_cron
+from rqcron_projections.freshness import catch_up_or_say
+from rqcron_projections.models import CronJob, CronRun, RunStatus
+from rqcron_projections.tables import row_values
+
+COLUMNS = (
+    "run_id",
+    "status",
+    "trigger",
+    "slot",
+    "lateness_seconds",
+    "started_at",
+    "queue_wait_seconds",
+    "duration_seconds",
+    "attempts",
+    "outcome_reason",
+    "error_type",
+    "error_message",
+)
+
+
+class Command(BaseCommand):
+    """One row per run, the newest first."""
+
+    help = "Show the last runs of a cron, the newest first."
+    requires_system_checks: list[str] = []  # noqa: RUF012 - one broken cron must not hide the others
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="name of the cron")
+        parser.add_argument("--limit", type=int, default=20, help="how many runs; default: 20")
+        parser.add_argument("--status", choices=RunStatus.values, help="only runs of this status")
+        add_format(parser, "table", "json", "csv")
+
+    def handle(self, **options: Any) -> None:
+        if options["limit"] < 1:
+            raise CommandError(f"--limit {options['limit']} is invalid: give 1 or more.")
+        catch_up_or_say(self.stderr)
+        alias = ledger.connection().alias
+        timezones = dict(CronJob.objects.using(alias).values_list("name", "timezone"))
+        name = options["name"]
+        if name not in timezones:
+            raise unknown_cron(name, timezones)
+        runs = CronRun.objects.using(alias).filter(cron=name)
+        if options["status"]:
+            runs = runs.filter(status=options["status"])
+        print_rows(
+            self.stdout,
+            [
+                row_values(run)
+                for run in runs.order_by("-requested_at", "run_id")[: options["limit"]]
+            ],
+            COLUMNS,
+            options["format"],
+            timezone=timezones[name],
+            empty=f"Cron {name!r} has no such runs. Why: cron_explain {name}",
+        )

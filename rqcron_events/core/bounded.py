@@ -1,0 +1,58 @@
+"""Results and errors as text within bounds: what users' code returns or raises has no limits."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+__all__ = ["bounded", "failure_data", "result_text"]
+
+
+def bounded(text: str, bytes_max: int, *, keep_end: bool = False) -> str:
+    """The text within a number of UTF-8 bytes, without NUL, which PostgreSQL cannot store."""
+    raw = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace")
+    if len(raw) <= bytes_max:
+        return raw.decode()
+    if keep_end:
+        return "…" + raw[len(raw) - bytes_max :].decode(errors="ignore")
+    return raw[:bytes_max].decode(errors="ignore") + "…"
+
+
+def failure_data(
+    exc_type: type[BaseException] | None,
+    exc_value: BaseException | None,
+    exc_traceback: TracebackType | None,
+    *,
+    message_bytes_max: int,
+    traceback_bytes_max: int,
+) -> dict[str, str]:
+    """``type``, ``message`` and ``traceback`` (its end is kept) of an exception."""
+    if exc_type is None:
+        return {"type": "", "message": "", "traceback": ""}
+    module = exc_type.__module__
+    name = exc_type.__qualname__ if module == "builtins" else f"{module}.{exc_type.__qualname__}"
+    lines = traceback.format_exception(exc_type, exc_value, exc_traceback)
+    return {
+        "type": name,
+        "message": bounded(_rendered(str, exc_value), message_bytes_max),
+        "traceback": bounded("".join(lines), traceback_bytes_max, keep_end=True),
+    }
+
+
+def result_text(result: Any, bytes_max: int) -> str:
+    """A return value as JSON, or its ``repr`` where JSON has no such thing."""
+    try:
+        text = json.dumps(result, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = _rendered(repr, result)
+    return bounded(text, bytes_max)
+
+
+def _rendered(render: Callable[[Any], str], value: Any) -> str:
+    try:
+        return render(value)
+    except Exception:  # users' __str__ and __repr__ may raise anything
+        return f"<{type(value).__name__} that cannot be shown>"
