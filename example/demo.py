@@ -23,7 +23,7 @@ TOUR_SECONDS = 60
 """When the questions are asked; earlier when the demo is shorter."""
 POLL_SECONDS = 0.2
 DEMOS_MAX = 20
-"""How many may run at the same time on one machine."""
+"""How many have a directory here; any others use temporary ones."""
 
 
 def main() -> int:
@@ -43,27 +43,24 @@ def main() -> int:
         return Demo(var, log).run(seconds)
 
 
-def own_directory() -> tuple[Path, IO[str]]:
+def own_directory() -> tuple[Path, IO[str] | None]:
     """An empty directory that no other demo uses, and the lock that says so."""
     base = EXAMPLE / "var"
-    try:
-        base.mkdir(exist_ok=True)
-        (base / "demo-1.lock").touch()
-    except OSError:  # not ours to write: another user installed it, or the file system is read-only
-        base = Path(tempfile.gettempdir()) / f"rqcron-demo-{os.getuid()}"
-        base.mkdir(mode=0o700, exist_ok=True)
     for number in range(1, DEMOS_MAX + 1):
-        lock = (base / f"demo-{number}.lock").open("w")
         try:
+            base.mkdir(exist_ok=True)
+            lock = (base / f"demo-{number}.lock").open("w")
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
+            directory = base / f"demo-{number}"
+            if directory.exists():
+                shutil.rmtree(directory)
+            directory.mkdir()
+        except BlockingIOError:  # another demo has it
             continue
-        directory = base / f"demo-{number}"
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
+        except OSError:  # not ours to write
+            break
         return directory, lock
-    sys.exit(f"{DEMOS_MAX} demos run already, in {base}. End one of them.")
+    return Path(tempfile.mkdtemp(prefix="rqcron-demo-")), None
 
 
 def free_ports(count: int) -> list[int]:

@@ -50,11 +50,12 @@ def words(event: Event) -> tuple[str, str]:
             zone = definition.get("timezone", "UTC")
             return "registered", schedule if seconds or zone == "UTC" else f"{schedule} ({zone})"
         case EventType.SLOT_FIRED:
-            slot = _clock(event.scheduled_for)
-            return "fired", f"slot {slot}, {_seconds(data['lateness_seconds'])} after it"
+            return "fired", f"{_seconds(data['lateness_seconds'])} after {_slots(event)}"
         case EventType.SLOT_SKIPPED | EventType.SLOT_MISSED:
             what = event.type.value.removeprefix("slot_")
-            return what, f"{_slots(event)}: {event.reason}{_evidence(event)}"
+            if event.data.get("count", 1) == 1 and _is_punctual(event):
+                return what, _why(event)
+            return what, f"{_slots(event)}: {_why(event)}"
         case EventType.RUN_ENQUEUED:
             return "enqueued", f"queue {data['queue']}"
         case EventType.RUN_STARTED:
@@ -72,7 +73,7 @@ def words(event: Event) -> tuple[str, str]:
         case EventType.RUNNER_STOPPED:
             return "runner stopped", event.actor.removeprefix("runner/")
         case EventType.CRON_PAUSED:
-            return "paused", f"{event.reason}, by {event.actor}"
+            return "paused", f"by {event.actor} {event.reason}"
         case _:
             what = event.type.value
             for prefix in ("run_", "cron_"):
@@ -95,19 +96,23 @@ def _columns(when: str, cron: str, what: str, run: str, details: str) -> str:
 def _slots(event: Event) -> str:
     count = event.data.get("count", 1)
     last = _clock(event.scheduled_for)
-    if count == 1:
-        return f"slot {last}"
-    return f"{count} slots {_clock(event.parsed_time('first'))}-{last}"
+    if count > 1:
+        return f"{count} slots, {_clock(event.parsed_time('first'))} to {last}"
+    return "its slot" if _is_punctual(event) else f"its slot at {last}"
 
 
-def _evidence(event: Event) -> str:
-    """What the decision rests on."""
+def _is_punctual(event: Event) -> bool:
+    return _clock(event.occurred_at) == _clock(event.scheduled_for)
+
+
+def _why(event: Event) -> str:
+    """The reason, and what the decision rests on."""
     evidence = event.data.get("evidence", {})
     if evidence.get("run_id"):
-        return f", run {evidence['run_id'][:8]} is not done"
+        return f"{event.reason}, run {evidence['run_id'][:8]} is not done"
     if evidence.get("actor"):
-        return f" by {evidence['actor']}, {evidence['reason']}"
-    return ""
+        return f"{event.reason} by {evidence['actor']} {evidence['reason']}"
+    return event.reason
 
 
 def _error(event: Event) -> str:

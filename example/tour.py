@@ -49,7 +49,7 @@ def questions() -> Iterator[tuple[str, str, datetime]]:
 def run(console: Console, title: str, command: str, *words: str) -> None:
     """Show a command as one would type it, and what it prints."""
     console.print()
-    console.print(Rule(title, align="left", characters="─"))
+    console.print(Rule(title, align="left", characters="─", style="dim"))
     console.print(Text(f"$ manage.py {' '.join([command, *words])}", style="bold"))
     try:
         call_command(command, *words, stdout=console.file)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
 
 from .errors import CronConfigError
 
@@ -53,8 +55,12 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 }
 
 
+@lru_cache(maxsize=1)
 def conf() -> Conf:
-    """The settings as they are now. Raises CronConfigError with the setting and its remedy."""
+    """The settings. Raises CronConfigError with the setting and its remedy.
+
+    Settings are read once, as Django does, and again when its ``override_settings`` says so.
+    """
     found = problems()
     if found:
         raise CronConfigError(found[0])
@@ -64,6 +70,13 @@ def conf() -> Conf:
         if hasattr(settings, f"RQCRON_{item.name.upper()}")
     }
     return Conf(**values)
+
+
+def _forget(**_: Any) -> None:
+    conf.cache_clear()
+
+
+setting_changed.connect(_forget)
 
 
 def problems() -> list[str]:

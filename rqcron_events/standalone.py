@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import IO
@@ -81,7 +82,7 @@ class Standalone:
         self._web_port = web_port
         self._workers = workers
         self._output = output
-        self._say = say
+        self._tell = say
         self._first_signal_seconds = 0.0
         self._hurry = False
 
@@ -117,7 +118,7 @@ class Standalone:
             self._hurry = True
 
     def start(self) -> None:
-        """Start every part. Raises StandaloneError, before anything runs where that is possible.
+        """Start every part. Raises StandaloneError; call :meth:`stop` then, too.
 
         Call it in the main thread: Linux ends the parts with the thread that started them.
         """
@@ -148,7 +149,7 @@ class Standalone:
         return next((part.fate for part in self.parts if part.fate), "")
 
     def stop(self) -> None:
-        """End every part, the last started group first to last: workers, web, Redis."""
+        """End every part in order: workers, which still need Redis, then web, then Redis."""
         if not self.parts:
             return
         self._say(
@@ -181,6 +182,10 @@ class Standalone:
                     break
                 except subprocess.TimeoutExpired:
                     continue
+
+    def _say(self, line: str) -> None:
+        with suppress(BrokenPipeError):  # nobody reads any more; the parts must end all the same
+            self._tell(line)
 
     def _address_and_queues(self) -> tuple[Address, list[str]]:
         known = list(getattr(settings, "RQ_QUEUES", {}))

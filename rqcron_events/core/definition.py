@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from .schedule import EverySchedule, Schedule, cron_schedule
+from .schedule import Schedule, cron_schedule, every_schedule
 
 __all__ = ["Cadence", "CatchUp", "Definition", "Overlap", "Retries", "run_id_for_slot"]
 
@@ -115,9 +115,7 @@ class Definition:
     def schedule(self) -> Schedule:
         """The schedule; raises ValueError for a bad expression, zone or period."""
         if self.every_seconds is not None:
-            return EverySchedule(
-                timedelta(seconds=self.every_seconds), timedelta(seconds=self.offset_seconds)
-            )
+            return every_schedule(self.every_seconds, self.offset_seconds)
         return cron_schedule(self.expression or "", self.timezone, self.name)
 
     @property

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterError, croniter
 
-__all__ = ["CronSchedule", "EverySchedule", "Schedule", "cron_schedule", "slots_between"]
+__all__ = ["CronSchedule", "EverySchedule", "Schedule", "cron_schedule", "every_schedule", "slots_between"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -28,6 +28,8 @@ YEARS_SEARCHED_MAX = 50
 comes every 28 years, 40 around a skipped leap year)."""
 MINUTES_SKIPPED_MAX = 2 * 24 * 60
 """The longest jump of a clock that is followed: zones that crossed the date line lost 24 hours."""
+SCHEDULES_KEPT_MAX = 20_000
+"""Parsing takes a hundred times longer than asking for the next slot; one kept takes about 2 kB."""
 
 _EQUAL_RANGE = re.compile(r"(?<![\w-])(\w+)-\1(?![\w-])")
 _WEEKDAY_STEP = re.compile(r"([0-7])(?:-([0-7]))?/([1-9]\d*)")
@@ -289,7 +291,12 @@ def slots_between(
         yield cursor
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=SCHEDULES_KEPT_MAX)
+def every_schedule(period_seconds: int, offset_seconds: int = 0) -> EverySchedule:
+    """The fixed period; raises ValueError as EverySchedule does."""
+    return EverySchedule(timedelta(seconds=period_seconds), timedelta(seconds=offset_seconds))
+
+
 def cron_schedule(expression: str, zone_name: str, hash_id: str = "") -> CronSchedule:
     """Parse a cron expression.
 
@@ -297,6 +304,17 @@ def cron_schedule(expression: str, zone_name: str, hash_id: str = "") -> CronSch
     ``zone_name`` is an IANA name. ``hash_id`` feeds ``H`` (the cron's name). Raises ValueError
     with the problem, the value and the remedy.
     """
+    # Without H the crons of one expression share one schedule, however many there are.
+    return _parsed_schedule(expression, zone_name, hash_id if _is_hashed(expression) else "")
+
+
+@lru_cache(maxsize=SCHEDULES_KEPT_MAX)
+def _is_hashed(expression: str) -> bool:
+    return any(re.match(r"H(\(|/|$)", field, re.IGNORECASE) for field in expression.split())
+
+
+@lru_cache(maxsize=SCHEDULES_KEPT_MAX)
+def _parsed_schedule(expression: str, zone_name: str, hash_id: str) -> CronSchedule:
     zone = _zone(zone_name)
     text = " ".join(expression.split())
     fields = text.split(" ")
@@ -317,7 +335,6 @@ def cron_schedule(expression: str, zone_name: str, hash_id: str = "") -> CronSch
             f"schedule {expression!r} is invalid: R picks at random at every start; use H, which "
             "is hashed from the cron's name"
         )
-    hashed = any(re.match(r"H(\(|/|$)", field, re.IGNORECASE) for field in fields)
     # croniter reads an equal range such as 19-19 as the whole field; crontab(5) reads it as 19.
     # Nor does it let a weekday range run up to 7: 4/3 is Thursday and Sunday.
     *others, weekday = _EQUAL_RANGE.sub(r"\1", text).split(" ")
@@ -326,7 +343,7 @@ def cron_schedule(expression: str, zone_name: str, hash_id: str = "") -> CronSch
         parsed = croniter(
             parsed_text,
             EPOCH,
-            hash_id=hash_id.encode() if hashed else None,
+            hash_id=hash_id.encode() if _is_hashed(expression) else None,
             second_at_beginning=len(fields) == 6,
         )
     except (CroniterError, ValueError, TypeError, KeyError, IndexError) as error:

@@ -63,3 +63,13 @@ def returns_retry():
 @register_cron(schedule="0 9 * * 1-5", timezone="America/New_York", queue="high")
 def digest():
     """Send the morning digest."""
+
+
+@register_cron(schedule="@yearly")
+def unpicklable():
+    return lambda: None
+
+
+@register_cron(schedule="@yearly", timeout=1)
+def too_slow():
+    time.sleep(20)

@@ -10,7 +10,7 @@ from rqcron_events import register_cron
 from sites.models import Check
 
 
-@register_cron(every=timedelta(seconds=20), offset=timedelta(seconds=7), retry=2)
+@register_cron(every=timedelta(seconds=15), offset=timedelta(seconds=7), retry=2)
 def do() -> None:
     """Sends the newest check to a page that the demo does not have, so every try fails."""
     check = Check.objects.order_by("-id").first()

@@ -1,0 +1,167 @@
+#!/usr/bin/env python
+"""How fast due crons become jobs, how late, and at what cost. See README.md beside this file.
+
+Every round measures each system once, A B C A B C, so that whatever else the machine does meets
+all of them alike. Ratios are taken within a round; medians over the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib.metadata import version
+from statistics import median
+from typing import Any
+
+from running import idle, lateness
+from servers import Servers, run_python, servers
+
+MEASURES = ("dispatch", "lateness", "idle", "worker")
+SECONDS_MAX = 600
+LOOP_SHARE = 10
+"""The loop is slow, and its rate does not depend on the number: it gets one tenth of the jobs."""
+
+LABELS = {
+    "ledger": "rqcron-events, two durable events per job",
+    "enqueue_many": "RQ's enqueue_many, the same jobs, no record",
+    "rq_cron": "rq cron",
+    "enqueue_loop": "django-rq, a loop of enqueue",
+    "plain_jobs": "plain function",
+    "cron_jobs": "the same function as a cron",
+}
+
+
+def main() -> None:
+    options = _options()
+    with servers() as found:
+        results: dict[str, Any] = {"machine": _machine(found)}
+        _say(", ".join(f"{key} {value}" for key, value in results["machine"].items()))
+        for name in options.only:
+            results[name] = globals()[f"measure_{name}"](found, options)
+    if options.json:
+        json.dump(results, sys.stdout, indent=2)
+        print()
+        return
+    print(", ".join(f"{key} {value}" for key, value in results["machine"].items()))
+    for name in options.only:
+        globals()[f"print_{name}"](results[name])
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small numbers, under two minutes")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=MEASURES)
+    parser.add_argument("--rounds", type=int, help="default: 5, or 2 when quick")
+    parser.add_argument("--crons", type=int, help="due at one instant; default 10000, or 2000")
+    options = parser.parse_args()
+    quick = options.quick
+    options.rounds = options.rounds or (2 if quick else 5)
+    options.crons = options.crons or (2_000 if quick else 10_000)
+    options.jobs = 50 if quick else 300
+    options.seconds = 20 if quick else 60
+    return options
+
+
+def _machine(found: Servers) -> dict[str, str]:
+    return {
+        "cores": str(os.cpu_count()),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("rq", "django", "redis")},
+        **found.versions(),
+    }
+
+
+# 10,000 crons at one instant
+
+
+def measure_dispatch(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
+    counts = {name: options.crons for name in ("ledger", "rq_cron", "enqueue_many")}
+    counts["enqueue_loop"] = options.crons // LOOP_SHARE
+    return _rounds(found, options.rounds, counts, "jobs_per_second")
+
+
+def print_dispatch(rounds: list[dict[str, Any]]) -> None:
+    jobs = rounds[0]["ledger"]["jobs"]
+    print(f"\n{jobs:,} crons due at one instant, {len(rounds)} rounds")
+    _print_table(rounds, "jobs_per_second", "jobs/s", "ledger")
+
+
+# What the ledger adds to a job
+
+
+def measure_worker(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
+    counts = {name: options.jobs for name in ("plain_jobs", "cron_jobs")}
+    return _rounds(found, options.rounds, counts, "ms_per_job")
+
+
+def print_worker(rounds: list[dict[str, Any]]) -> None:
+    jobs = rounds[0]["cron_jobs"]["jobs"]
+    print(f"\nRQ's worker, {jobs} jobs that do nothing, {len(rounds)} rounds")
+    _print_table(rounds, "ms_per_job", "ms/job", "cron_jobs")
+
+
+# A runner by the real clock
+
+
+def measure_lateness(found: Servers, options: argparse.Namespace) -> dict[str, Any]:
+    return lateness(found, 1_000, options.seconds)
+
+
+def print_lateness(result: dict[str, Any]) -> None:
+    print(
+        f"\nFrom slot to job, {result['crons']:,} crons due in the same second, again and again, "
+        f"{result['slots']:,} slots"
+    )
+    print("  " + ", ".join(f"{name} {result[f'{name}_ms']:.0f} ms" for name in ("p50", "p99", "max")))
+
+
+def measure_idle(found: Servers, options: argparse.Namespace) -> dict[str, Any]:
+    return idle(found, 1_000, options.seconds)
+
+
+def print_idle(result: dict[str, Any]) -> None:
+    print(f"\nA runner with {result['crons']:,} crons, none due, {result['seconds']:.0f} s")
+    print(
+        f"  {result['cpu_percent']:.2f} % of a core, {result['rss_mb']:.0f} MB resident, "
+        f"{result['uss_mb']:.0f} MB of its own"
+    )
+
+
+# Rounds
+
+
+def _rounds(
+    found: Servers, number: int, counts: dict[str, int], figure: str
+) -> list[dict[str, Any]]:
+    rounds: list[dict[str, Any]] = []
+    for index in range(number):
+        measured: dict[str, Any] = {}
+        for system, count in counts.items():
+            with found.fresh(BENCH_CRONS=str(count)) as environment:
+                printed = run_python(["systems.py", system, str(count)], environment, SECONDS_MAX)
+            measured[system] = json.loads(printed.splitlines()[-1])
+            _say(f"round {index + 1}: {system} {measured[system][figure]:,.1f} {figure}")
+        rounds.append(measured)
+    return rounds
+
+
+def _print_table(rounds: list[dict[str, Any]], figure: str, unit: str, ours: str) -> None:
+    print(f"  {'':<44}{unit:>9}{'min - max':>18}{'ours / this':>13}")
+    for system in rounds[0]:
+        values = [measured[system][figure] for measured in rounds]
+        ratio = median(measured[ours][figure] / measured[system][figure] for measured in rounds)
+        spread = f"{min(values):,.1f} - {max(values):,.1f}"
+        print(f"  {LABELS[system]:<44}{median(values):>9,.1f}{spread:>18}{ratio:>12.2f}x")
+
+
+def _say(text: str) -> None:
+    """Progress, for a person who waits; the results go to stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

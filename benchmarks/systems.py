@@ -1,0 +1,174 @@
+"""What is measured, each in a process of its own: ``python systems.py NAME COUNT`` prints JSON.
+
+Every one prepares first, then starts the clock; nothing that a system does once at its start is
+in its figure.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import django
+
+MIDNIGHT = datetime(2030, 1, 2, tzinfo=UTC)
+"""A Wednesday: every schedule of the benchmark is due."""
+
+
+def ledger(count: int) -> dict[str, Any]:
+    """One tick of our runner: two committed events and one job for each cron."""
+    from rqcron_events import clock
+    from rqcron_events.models import CronEvent
+    from rqcron_events.registry import registry
+    from rqcron_events.runner import Runner
+    from rqcron_events.states import States
+    from rqcron_events.sync import sync
+
+    _set_clock(clock, MIDNIGHT - timedelta(seconds=10))
+    runner = Runner()
+    sync(registry, States.load(), runner.actor)
+    runner.tick()  # leads, and has nothing to do yet
+    _set_clock(clock, MIDNIGHT)
+    started = time.perf_counter()
+    runner.tick()
+    seconds = time.perf_counter() - started
+    written = {
+        name: CronEvent.objects.filter(type=name).count() for name in ("slot_fired", "run_enqueued")
+    }
+    assert written == {"slot_fired": count, "run_enqueued": count}, written
+    return _result(count, seconds)
+
+
+def rq_cron(count: int) -> dict[str, Any]:
+    """``rq cron``, of the installed RQ. Its line of log for each job is off."""
+    from redis import Redis
+    from rq import cron
+
+    from bench_crons.crons import name_of, noop, options_of
+
+    connection = Redis.from_url(os.environ["REDIS_URL"])
+    scheduler = cron.CronScheduler(connection)
+    logging.getLogger("rq.cron").setLevel(logging.WARNING)
+    for index in range(count):
+        options = options_of(index)
+        every = options.get("every")
+        scheduler.register(
+            noop,
+            "default",
+            args=(name_of(index),),
+            cron=options.get("schedule"),
+            interval=int(every.total_seconds()) if every else None,
+            name=name_of(index),
+        )
+    for job in scheduler.get_jobs():
+        job.next_enqueue_time = cron.now()
+    started = time.perf_counter()
+    scheduler.enqueue_jobs()
+    return _result(count, time.perf_counter() - started)
+
+
+def enqueue_many(count: int) -> dict[str, Any]:
+    """RQ's fastest way, with the very jobs that our runner makes, and no record: the ceiling."""
+    import django_rq
+    from rq import Queue
+
+    from bench_crons.crons import name_of
+    from rqcron_events.core.definition import run_id_for_slot
+    from rqcron_events.enqueue import Enqueuer, RunRequest
+    from rqcron_events.registry import registry
+
+    requests = [
+        RunRequest(
+            run_id=run_id_for_slot(name_of(index), MIDNIGHT),
+            definition=registry.crons[name_of(index)].definition,
+            slot=MIDNIGHT,
+        )
+        for index in range(count)
+    ]
+    values = [Enqueuer()._job_data(request)._asdict() for request in requests]
+    queue = django_rq.get_queue("default")
+    queue.get_redis_server_version()
+    started = time.perf_counter()
+    queue.enqueue_many([Queue.prepare_data(**value) for value in values])
+    return _result(count, time.perf_counter() - started)
+
+
+def enqueue_loop(count: int) -> dict[str, Any]:
+    """django-rq's ``enqueue`` for each, as django-rq-cron does."""
+    import django_rq
+
+    from bench_crons.crons import name_of, noop
+
+    django_rq.get_queue("default").get_redis_server_version()
+    started = time.perf_counter()
+    for index in range(count):
+        django_rq.enqueue(noop, name_of(index))
+    return _result(count, time.perf_counter() - started)
+
+
+def plain_jobs(count: int) -> dict[str, Any]:
+    """RQ's worker, one fork for each job, on a function that does nothing."""
+    import django_rq
+
+    from bench_crons.crons import name_of, noop
+
+    queue = django_rq.get_queue("default")
+    queue.enqueue_many([queue.prepare_data(noop, args=(name_of(i),)) for i in range(count)])
+    return _work(count)
+
+
+def cron_jobs(count: int) -> dict[str, Any]:
+    """The same function as a cron: start and outcome of each run go to the ledger."""
+    from rqcron_events import clock
+    from rqcron_events.models import CronEvent
+
+    real_now = clock.now
+    ledger(count)
+    clock.now = real_now
+    result = _work(count)
+    assert CronEvent.objects.filter(type="run_succeeded").count() == count
+    return result
+
+
+def _work(count: int) -> dict[str, Any]:
+    import django_rq
+    from django.db import connections
+    from rq.registry import FinishedJobRegistry
+
+    connections.close_all()
+    worker = django_rq.get_worker("default")
+    started = time.perf_counter()
+    worker.work(burst=True, logging_level="ERROR")
+    seconds = time.perf_counter() - started
+    queue = django_rq.get_queue("default")
+    assert FinishedJobRegistry(queue=queue).count == count
+    return {"jobs": count, "seconds": seconds, "ms_per_job": seconds / count * 1000}
+
+
+def _set_clock(clock: Any, at: datetime) -> None:
+    clock.now = lambda: at
+
+
+def _result(count: int, seconds: float) -> dict[str, Any]:
+    import django_rq
+
+    in_redis = django_rq.get_queue("default").count
+    assert in_redis == count, f"{in_redis} of {count} jobs are in Redis"
+    return {"jobs": count, "seconds": seconds, "jobs_per_second": count / seconds}
+
+
+SYSTEMS: dict[str, Callable[[int], dict[str, Any]]] = {
+    system.__name__: system
+    for system in (ledger, rq_cron, enqueue_many, enqueue_loop, plain_jobs, cron_jobs)
+}
+
+
+if __name__ == "__main__":
+    django.setup()
+    print(json.dumps(SYSTEMS[sys.argv[1]](int(sys.argv[2]))))

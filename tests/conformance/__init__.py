@@ -1,0 +1,1 @@
+"""The ledger's promises, checked on each database and over every way to write to it."""

@@ -1,0 +1,65 @@
+"""A runner in this process, with a registry and a clock of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rqcron_events import runner as runner_module
+from rqcron_events import worker as worker_module
+from rqcron_events.registry import Registry
+from rqcron_events.runner import Runner
+from rqcron_events.testing import FakeClock
+
+START = datetime(2026, 3, 2, 9, 0, 30, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def clock() -> Iterator[FakeClock]:
+    with FakeClock(START) as fake:
+        yield fake
+
+
+@pytest.fixture
+def crons(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The crons of the code; change it between two runners to deploy."""
+    registry = Registry(discovered=True)
+    monkeypatch.setattr(runner_module, "registry", registry)
+    monkeypatch.setattr(worker_module, "registry", registry)
+    return registry
+
+
+@pytest.fixture
+def add(crons: Registry) -> Callable[..., None]:
+    """``add("name", every=...)`` registers a function that returns None."""
+
+    def add_cron(name: str, function: Any = None, **options: Any) -> None:
+        def nothing() -> None:
+            return None
+
+        crons.crons.pop(name, None)
+        crons.add(name, function or nothing, options)
+        assert not crons.problems, crons.problems
+
+    return add_cron
+
+
+@pytest.fixture
+def deploy(db: None, redis_connection: Any, clock: FakeClock) -> Callable[[], Runner]:
+    """``deploy()`` starts a runner with the crons as they are now; the one before is gone."""
+    runners: list[Runner] = []
+
+    def start() -> Runner:
+        if runners:
+            runners[-1].lease.release()
+        runner = Runner()
+        runner._start()
+        runner.tick()
+        runners.append(runner)
+        return runner
+
+    return start

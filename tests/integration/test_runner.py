@@ -1,0 +1,382 @@
+"""The runner with a real ledger and a real Redis, its clock set by the test."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rq import Queue
+from rq.job import Job
+
+from rqcron_events import actions, ledger
+from rqcron_events.core.definition import run_id_for_slot
+from rqcron_events.core.events import Event, EventType, cron_stream
+from rqcron_events.enqueue import job_id
+from rqcron_events.models import CronEvent, CronLease, CronSnapshot
+from rqcron_events.states import States
+from rqcron_events.testing import assert_fired, assert_not_fired
+
+MINUTE = timedelta(minutes=1)
+
+
+def slot(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-03-02T{text}").replace(tzinfo=UTC)
+
+
+def types(cron: str) -> list[str]:
+    return list(CronEvent.objects.for_cron(cron).order_by("id").values_list("type", flat=True))
+
+
+def test_a_due_slot_is_decided_enqueued_and_recorded(deploy, add, clock, redis_connection):
+    add("report", schedule="* * * * *", queue="high", timeout=30)
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    assert types("report") == ["cron_registered", "slot_fired", "run_enqueued"]
+    run_id = run_id_for_slot("report", slot("09:01"))
+    job = Job.fetch(job_id(run_id), connection=redis_connection)
+    assert (job.origin, job.timeout, job.get_status()) == ("high", 30, "queued")
+    assert job.args == ("report", str(run_id))
+    assert "report" in job.description
+    assert "2026-03-02T09:01" in job.description
+    fired = assert_fired("report", slot("09:01"))
+    assert fired.data["lateness_seconds"] == 30
+
+
+def test_a_job_is_never_in_redis_before_its_decision_is_committed(
+    deploy, add, clock, redis_connection, monkeypatch
+):
+    """I3."""
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    seen: list[bool] = []
+    original = runner.enqueuer.enqueue
+
+    def watched(requests):
+        seen.extend(
+            CronEvent.objects.of_type(EventType.SLOT_FIRED).for_run(request.run_id).exists()
+            for request in requests
+        )
+        return original(requests)
+
+    monkeypatch.setattr(runner.enqueuer, "enqueue", watched)
+    clock.advance(MINUTE)
+    runner.tick()
+    assert seen == [True]
+
+
+def test_nothing_is_due_at_registration_and_nothing_is_decided_twice(deploy, add, clock):
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    runner.tick()
+    clock.advance(MINUTE)
+    for _ in range(3):
+        runner.tick()
+    assert types("report").count("slot_fired") == 1
+
+
+def test_a_stale_runner_that_thinks_it_leads_decides_nothing_twice(deploy, add, clock):
+    """I1: the version of the stream is the arbiter, not the lease."""
+    add("report", schedule="* * * * *")
+    first = deploy()
+    second = deploy()
+    clock.advance(MINUTE)
+    first.lease.held = True
+    first._leading = True
+    first.lease._renewed_at = float("inf")
+    first_page = first.states.position
+    second.tick()
+    first.states.position = first_page  # it has not heard of the other yet
+    first._enqueue(first._decide(["report"], clock.now))
+    assert types("report").count("slot_fired") == 1
+    assert types("report").count("run_enqueued") == 1
+
+
+def test_after_downtime_the_newest_slot_fires_and_the_others_are_accounted_for(deploy, add, clock):
+    add("report", schedule="*/10 * * * *")
+    deploy()
+    clock.advance(timedelta(hours=1))
+    deploy()
+    assert_fired("report", slot("10:00"))
+    missed = assert_not_fired("report", slot("09:10"), reason="superseded")
+    assert missed.data["count"] == 5
+    assert missed.data["first"] == slot("09:10").isoformat()
+    assert missed.scheduled_for == slot("09:50")
+
+
+def test_a_long_downtime_is_decided_in_bounded_events(deploy, add, clock):
+    add("report", every=timedelta(seconds=1))
+    deploy()
+    clock.advance(timedelta(hours=2))
+    runner = deploy()
+    for _ in range(5):
+        runner.tick()
+    missed = CronEvent.objects.of_type("slot_missed")
+    assert sum(event.data["count"] for event in missed) == 2 * 3600 - 1
+    assert missed.count() < 20
+    assert_fired("report", clock.now)
+
+
+def test_a_definition_has_a_history_that_the_log_tells(deploy, add, crons, clock):
+    """Change the schedule, pause, deploy without the cron, bring it back."""
+    from rqcron_events import explain
+
+    add("report", schedule="0 * * * *")
+    runner = deploy()
+    clock.set(slot("10:00:05"))
+    runner.tick()
+    clock.set(slot("10:20"))
+    add("report", schedule="*/30 * * * *")
+    runner = deploy()
+    clock.set(slot("10:30:05"))
+    runner.tick()
+    clock.set(slot("10:40"))
+    actions.pause("report", reason="database move", by="ann")
+    clock.set(slot("11:10"))
+    runner.tick()
+    actions.resume("report", by="bob")
+    clock.set(slot("11:40"))
+    runner.tick()
+    crons.crons.clear()
+    runner = deploy()
+    clock.set(slot("12:40"))
+    runner.tick()
+    add("report", schedule="0 * * * *")
+    runner = deploy()
+    clock.set(slot("13:00:05"))
+    runner.tick()
+
+    own = [name for name in types("report") if not name.startswith("run_")]
+    assert own == [
+        "cron_registered",
+        "slot_fired",
+        "cron_changed",
+        "slot_fired",
+        "cron_paused",
+        "slot_skipped",
+        "cron_resumed",
+        "slot_fired",
+        "cron_retired",
+        "cron_registered",
+        "slot_fired",
+    ]
+    answers = {
+        text: explain("report", slot(text))
+        for text in ("09:00", "10:00", "10:30", "11:00", "11:30", "12:00", "13:00", "09:30", "14:00")
+    }
+    verdicts = {text: answer.verdict.value for text, answer in answers.items()}
+    assert verdicts == {
+        "09:00": "not_registered",
+        "09:30": "not_a_slot",
+        "10:00": "fired",
+        "10:30": "fired",
+        "11:00": "skipped",
+        "11:30": "fired",
+        "12:00": "not_registered",
+        "13:00": "fired",
+        "14:00": "pending",
+    }
+    in_force = {text: answer.definition_version for text, answer in answers.items()}
+    assert in_force["10:00"] == 1
+    assert in_force["10:30"] == in_force["11:00"] == in_force["11:30"] == 2
+    assert in_force["13:00"] == 3
+    assert answers["09:30"].definition.schedule_text == "0 * * * *"
+    assert answers["10:30"].definition.schedule_text == "*/30 * * * *"
+    assert answers["11:00"].reason == "paused"
+    assert "ann" in answers["11:00"].summary
+    assert "database move" in answers["11:00"].summary
+    changed = CronEvent.objects.get(type="cron_changed")
+    assert changed.data["changes"] == {"expression": ["0 * * * *", "*/30 * * * *"]}
+
+
+def test_a_pause_reaches_a_runner_that_has_not_heard_of_it(deploy, add, clock):
+    """The pause raises the stream's version, so the runner's stale decision is refused."""
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    actions.pause("report", reason="stop", by="ann")
+    clock.advance(MINUTE)
+    runner._enqueue(runner._decide(["report"], clock.now))  # without following the log first
+    runner.tick()
+    assert_not_fired("report", slot("09:01"), reason="paused")
+
+
+def test_everything_can_be_paused_until_a_time(deploy, add, clock):
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    actions.pause_all(reason="move", until=slot("09:02:30"), by="ann")
+    for _ in range(3):
+        clock.advance(MINUTE)
+        runner.tick()
+    assert_not_fired("report", slot("09:01"), reason="all_paused")
+    assert_not_fired("report", slot("09:02"), reason="all_paused")
+    assert_fired("report", slot("09:03"))
+
+
+def test_a_cron_whose_module_does_not_import_is_not_retired(deploy, add, crons, clock):
+    """I10."""
+    from rqcron_events.registry import BrokenModule
+
+    add("report", schedule="* * * * *")
+    add("other", schedule="* * * * *")
+    deploy()
+    module = crons.crons.pop("report").definition.function.partition(":")[0]
+    crons.broken_modules[module] = BrokenModule(module=module, error="ImportError: no")
+    crons.crons.pop("other")
+    crons.add("other", len, {"schedule": "* * * * *"})
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    assert "cron_retired" not in types("report")
+    assert_fired("report", slot("09:01"))
+    assert_fired("other", slot("09:01"))
+
+
+def test_one_undecidable_cron_does_not_stop_the_others(deploy, add, clock, caplog):
+    """I10: its logged definition cannot be read any more, as when a zone left the tz database."""
+    add("report", schedule="* * * * *")
+    add("broken", schedule="* * * * *")
+    deploy()
+    head = CronEvent.objects.filter(stream=cron_stream("broken")).last()
+    definition = {**head.data["definition"], "timezone": "Atlantis/Capital"}
+    ledger.append(
+        [
+            Event(
+                stream=cron_stream("broken"),
+                version=head.version + 1,
+                type=EventType.CRON_CHANGED,
+                cron="broken",
+                occurred_at=clock.now,
+                data={**head.data, "definition": definition},
+            )
+        ]
+    )
+    from rqcron_events.runner import Runner
+
+    runner = Runner()
+    CronLease.objects.all().update(holder="")
+    runner.tick()
+    clock.advance(MINUTE)
+    runner.tick()
+    assert_fired("report", slot("09:01"))
+    assert [r for r in caplog.records if getattr(r, "action", "") == "cron_not_decided"]
+
+
+def test_overlap_queue_runs_the_newest_waiting_slot_when_the_run_ends(deploy, add, clock):
+    add("report", schedule="* * * * *", overlap="queue")
+    runner = deploy()
+    clock.set(slot("09:01:01"))
+    runner.tick()
+    first = run_id_for_slot("report", slot("09:01"))
+    for text in ("09:02:01", "09:03:01"):
+        clock.set(slot(text))
+        runner.tick()
+    assert_not_fired("report", slot("09:02"), reason="overlap")
+    assert assert_not_fired("report", slot("09:03")) is None  # it waits
+    from rqcron_events import explain
+
+    assert explain("report", slot("09:03")).reason == "waiting"
+    ledger.append_next(
+        [
+            Event(
+                stream=f"run/{first}",
+                version=0,
+                type=EventType.RUN_SUCCEEDED,
+                cron="report",
+                run_id=first,
+                occurred_at=clock.now,
+            )
+        ]
+    )
+    clock.advance(timedelta(seconds=5))
+    runner.tick()
+    assert_fired("report", slot("09:03"))
+
+
+def test_a_run_that_was_decided_but_never_enqueued_is_enqueued_later(
+    deploy, add, clock, redis_connection
+):
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner._decide(["report"], clock.now)  # and then the process dies
+    assert Queue("default", connection=redis_connection).count == 0
+    clock.advance(timedelta(seconds=15))
+    runner = deploy()
+    runner._healed_at = float("-inf")
+    runner.tick()
+    assert Queue("default", connection=redis_connection).count == 1
+    runner._healed_at = float("-inf")
+    clock.advance(timedelta(seconds=10))
+    runner.tick()
+    assert Queue("default", connection=redis_connection).count == 1
+    assert types("report").count("run_enqueued") == 1
+
+
+def test_redis_away_is_recorded_once_and_the_jobs_follow(
+    deploy, add, clock, redis_connection, monkeypatch
+):
+    from redis.exceptions import ConnectionError as RedisConnectionError
+
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    queue = runner.enqueuer._queue("default")
+    pipeline = queue.connection.pipeline
+
+    def refuse(*args, **kwargs):
+        raise RedisConnectionError("refused")
+
+    monkeypatch.setattr(queue.connection, "pipeline", refuse)
+    for _ in range(3):
+        clock.advance(MINUTE)
+        runner._healed_at = float("-inf")
+        runner.tick()
+    assert types("report").count("enqueue_failed") == 1
+    assert types("report").count("slot_fired") == 3
+    monkeypatch.setattr(queue.connection, "pipeline", pipeline)
+    clock.advance(timedelta(seconds=20))
+    runner._healed_at = float("-inf")
+    runner.tick()
+    assert Queue("default", connection=redis_connection).count == 3
+    assert types("report").count("run_enqueued") == 3
+
+
+@pytest.mark.parametrize("damage", ["whole", "a row is gone", "all rows are gone"])
+def test_the_snapshot_is_a_cache(deploy, add, clock, damage):
+    add("report", schedule="* * * * *")
+    add("other", every=timedelta(seconds=20), overlap="skip")
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    runner.states.save_snapshot(runner.lease)
+    clock.advance(MINUTE)
+    runner.tick()
+    if damage == "a row is gone":
+        CronSnapshot.objects.filter(name="report").delete()
+    elif damage == "all rows are gone":
+        CronSnapshot.objects.all().delete()
+    loaded = States.load()
+    runner.states.follow()
+    assert loaded.crons == runner.states.crons
+    assert loaded.position == runner.states.position
+
+
+def test_the_process_that_lost_the_lease_does_not_save_its_snapshot(deploy, add, clock):
+    add("report", schedule="* * * * *")
+    stale = deploy()
+    deploy()
+    CronSnapshot.objects.all().delete()
+    stale.states.save_snapshot(stale.lease)
+    assert not CronSnapshot.objects.exists()
+
+
+def test_triggering_inside_a_transaction_enqueues_at_commit(
+    deploy, add, clock, redis_connection, django_capture_on_commit_callbacks
+):
+    add("report", schedule="0 0 1 1 *")
+    deploy()
+    with django_capture_on_commit_callbacks(execute=True):
+        run_id = actions.trigger("report", reason="now", by="ann")
+        assert Queue("default", connection=redis_connection).count == 0
+    assert Queue("default", connection=redis_connection).job_ids == [job_id(run_id)]
+    requested = CronEvent.objects.get(type="run_requested")
+    assert (requested.actor, requested.reason, requested.data["trigger"]) == ("ann", "now", "manual")

@@ -1,0 +1,157 @@
+"""What the commands print, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from rqcron_projections import freshness
+from rqcron_projections.models import CronJob, CronRun
+
+from rqcron_events import ledger
+from rqcron_events.errors import LedgerUnavailable
+from rqcron_events.models import CronEvent
+
+from .histories import History
+
+pytestmark = pytest.mark.django_db
+
+
+def printed(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def cron() -> str:
+    written = History(seed=99, crons=1)
+    (name,) = written.names
+    written.define(name)
+    for _ in range(5):
+        written.fire(name)
+    while written.open:
+        written.advance(name)
+    ledger.append(written.events)
+    return name
+
+
+def test_the_list_is_current_and_uncut(cron: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "20")
+    text = printed("cron_list")
+    assert "\x1b" not in text
+    row = CronJob.objects.get()
+    heading, _, line = text.splitlines()
+    assert heading.split()[:3] == ["name", "status", "schedule"]
+    assert line.split()[:2] == [cron, row.status]
+    assert row.schedule in line
+
+
+def test_the_list_as_json_has_all_fields_and_times_in_utc(cron: str) -> None:
+    (row,) = json.loads(printed("cron_list", "--format", "json"))
+    assert set(row) == {field.name for field in CronJob._meta.concrete_fields}
+    assert row["fired_count"] == 5
+    assert row["next_slot"].endswith("+00:00")
+    assert row["definition"]["name"] == cron
+
+
+def test_the_list_of_nothing_says_what_to_do() -> None:
+    assert printed("cron_list").startswith("No cron is registered yet.")
+    assert json.loads(printed("cron_list", "--format", "json")) == []
+    assert printed("cron_list", "--format", "csv").startswith("name,status,")
+
+
+def test_the_history_is_newest_first_and_bounded(cron: str) -> None:
+    rows = json.loads(printed("cron_history", cron, "--format", "json", "--limit", "3"))
+    slots = [row["slot"] for row in rows]
+    assert len(slots) == 3
+    assert slots == sorted(slots, reverse=True)
+
+
+def test_the_history_shows_times_in_the_zone_of_the_cron(cron: str) -> None:
+    printed("cron_list")
+    CronJob.objects.update(timezone="Asia/Kathmandu")
+    assert "+0545" in printed("cron_history", cron)
+
+
+def test_the_history_of_one_status_as_csv(cron: str) -> None:
+    printed("cron_list")
+    status = CronRun.objects.first().status
+    rows = list(
+        csv.DictReader(
+            io.StringIO(printed("cron_history", cron, "--status", status, "--format", "csv"))
+        )
+    )
+    assert {row["status"] for row in rows} == {status}
+    assert len(rows) == CronRun.objects.filter(status=status).count()
+
+
+def test_an_unknown_cron_is_answered_with_the_closest(cron: str) -> None:
+    with pytest.raises(CommandError, match=f"No cron is named '{cron}x'. Did you mean '{cron}'?"):
+        printed("cron_history", cron + "x")
+    with pytest.raises(CommandError, match="See all with cron_list"):
+        printed("cron_history", "zzz")
+    with pytest.raises(CommandError, match="--limit 0 is invalid"):
+        printed("cron_history", cron, "--limit", "0")
+
+
+def test_a_replay_tells_what_it_rebuilt(cron: str) -> None:
+    events = CronEvent.objects.count()
+    (row,) = json.loads(printed("cron_replay", "--projection", "runs", "--format", "json"))
+    assert (row["projection"], row["events"], row["rows"]) == ("runs", events, 5)
+    assert "runs" in printed("cron_replay", "--by", "ada")
+    assert CronEvent.objects.of_type("projection_rebuilt").filter(actor="ada").count() == 2
+
+
+def test_a_check_that_finds_something_fails_and_lists_it(cron: str) -> None:
+    assert "what the log says" in printed("cron_replay", "--check")
+    CronRun.objects.filter(pk=CronRun.objects.first().pk).update(worker="nobody")
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="1 rows differ"):
+        call_command("cron_replay", "--check", "--format", "json", stdout=out)
+    (difference,) = json.loads(out.getvalue())
+    assert difference["problem"] == "different"
+    assert difference["columns"]["worker"][0] == "nobody"
+
+
+def test_the_past_is_shown_as_of_an_instant(cron: str) -> None:
+    third = CronEvent.objects.of_type("slot_fired").order_by("id")[2]
+    (row,) = json.loads(
+        printed("cron_replay", "--at", third.occurred_at.isoformat(), "--format", "json")
+    )
+    assert row["fired_count"] == 3
+    early = (third.occurred_at - timedelta(days=400)).isoformat()
+    assert "No cron was registered by then." in printed("cron_replay", "--at", early)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("yesterday", "--at 'yesterday' is not an instant"),
+        ("2026-03-01T09:00:00", "has no time zone. Add one: 2026-03-01T09:00:00Z"),
+        ("0001-01-01T00:00:00+14:00", "is not an instant"),
+    ],
+)
+def test_a_bad_instant_is_named_with_the_remedy(text: str, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        printed("cron_replay", "--at", text)
+
+
+def test_a_list_that_cannot_be_brought_up_to_date_is_still_shown(
+    cron: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed("cron_list")
+
+    def fail() -> None:
+        raise LedgerUnavailable("no fence")
+
+    monkeypatch.setattr(freshness, "catch_up", fail)
+    out, err = io.StringIO(), io.StringIO()
+    call_command("cron_list", stdout=out, stderr=err)
+    assert cron in out.getvalue()
+    assert "not up to date: no fence" in err.getvalue()

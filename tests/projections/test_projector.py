@@ -1,0 +1,176 @@
+"""Keeping up with the log: failures stay alone, and two processes do not disturb each other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+
+import pytest
+from django.db import connection
+from rqcron_projections import cron_job, cron_run, projector, rebuild, tables
+from rqcron_projections.checks import check_versions
+from rqcron_projections.models import Checkpoint, CronJob, CronRun
+
+from rqcron_events import ledger
+from rqcron_events.followers import followers
+from rqcron_events.models import CronEvent
+
+from .histories import history
+
+
+def refuse(row: object, event: object) -> list:
+    raise RuntimeError("broken on purpose")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_logged_yet() -> None:
+    projector._broken.clear()
+
+
+@pytest.mark.django_db
+def test_a_broken_projection_stops_no_other_and_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = replace(cron_job.PROJECTION, apply=refuse)
+    monkeypatch.setattr(projector, "PROJECTIONS", (broken, cron_run.PROJECTION))
+    ledger.append(history(1, 100))
+
+    with caplog.at_level(logging.ERROR):
+        assert projector.catch_up() == CronEvent.objects.count()
+        projector.catch_up()
+
+    logged = [record for record in caplog.records if record.action == "projection_failed"]
+    assert [(record.projection, record.position) for record in logged] == [("crons", 0)]
+    assert CronRun.objects.exists()
+    assert not CronJob.objects.exists()
+    positions = dict(Checkpoint.objects.values_list("name", "position"))
+    assert positions["crons"] == 0
+    assert positions["runs"] >= CronEvent.objects.order_by("id").last().id
+
+    monkeypatch.setattr(projector, "PROJECTIONS", (cron_job.PROJECTION, cron_run.PROJECTION))
+    projector.catch_up()
+    assert rebuild.check() == []
+
+
+@pytest.mark.django_db
+def test_rows_that_cannot_be_saved_keep_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.append(history(2, 50))
+
+    def fail(self: object, rows: object) -> None:
+        raise OSError("disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tables.Tables, "save", fail)
+        assert projector.catch_up() == 0
+    assert set(Checkpoint.objects.values_list("position", flat=True)) == {0}
+    assert projector.catch_up() == CronEvent.objects.count()
+
+
+@pytest.mark.django_db
+def test_a_limit_bounds_what_one_call_applies() -> None:
+    ledger.append(history(3, 100))
+    total = CronEvent.objects.count()
+    applied = []
+    while count := projector.catch_up(30):
+        applied.append(count)
+    assert max(applied) <= 30
+    assert sum(applied) == total
+
+
+@pytest.mark.django_db
+def test_whoever_comes_second_drops_its_work_and_starts_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger.append(history(4, 100))
+    fold, entered = tables.Tables.fold, []
+
+    def overtaken(self: tables.Tables, events: list) -> list:
+        rows = fold(self, events)
+        if not entered:
+            entered.append(True)
+            projector.catch_up()  # as another process would, between our reading and saving
+        return rows
+
+    monkeypatch.setattr(tables.Tables, "fold", overtaken)
+    projector.catch_up()
+    assert rebuild.check() == []
+    assert sum(CronJob.objects.values_list("fired_count", flat=True)) == (
+        CronEvent.objects.of_type("slot_fired").count()
+    )
+
+
+@pytest.mark.django_db
+def test_rows_read_before_a_rebuild_are_never_saved_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events = history(5, 100)
+    ledger.append(events[:60])
+    projector.catch_up()
+    CronJob.objects.update(fired_count=1000)
+    ledger.append(events[60:])
+    fold, entered = tables.Tables.fold, []
+    positions = Checkpoint.objects.values_list("position", flat=True)
+
+    def overtaken(self: tables.Tables, page: list) -> list:
+        rows = fold(self, page)
+        if not entered:
+            entered.append(set(positions))
+            rebuild.rebuild(["crons"])
+            Checkpoint.objects.update(position=entered[0].pop())  # the worst case: as before
+        return rows
+
+    monkeypatch.setattr(tables.Tables, "fold", overtaken)
+    projector.catch_up(1)
+    assert max(CronJob.objects.values_list("fired_count", flat=True)) < 1000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_processes_at_once_are_harmless() -> None:
+    errors: list[BaseException] = []
+
+    def follow() -> None:
+        try:
+            while not done.is_set():
+                projector.catch_up(40)
+            projector.catch_up()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    done = threading.Event()
+    threads = [threading.Thread(target=follow) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    events = history(6, 300)
+    for start in range(0, len(events), 25):
+        ledger.append(events[start : start + 25])
+    done.set()
+    for thread in threads:
+        thread.join(60)
+
+    assert errors == []
+    projector.catch_up()
+    assert rebuild.check() == []
+
+
+@pytest.mark.django_db
+def test_a_new_version_asks_for_a_rebuild_of_that_projection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    projector.catch_up()
+    newer = replace(cron_run.PROJECTION, version=2)
+    monkeypatch.setattr(projector, "PROJECTIONS", (cron_job.PROJECTION, newer))
+    assert check_versions(databases=None) == []
+
+    (found,) = check_versions(databases=["default"])
+    assert found.id == "rqcron_projections.W001"
+    assert found.hint == "Run: manage.py cron_replay --projection runs"
+
+    rebuild.rebuild(["runs"])
+    assert check_versions(databases=["default"]) == []
+
+
+def test_the_leading_runner_is_asked_to_keep_them_current() -> None:
+    assert followers["projections"] is projector.catch_up

@@ -1,0 +1,195 @@
+"""I7: a rebuild gives the rows that the live projections have, whatever happened and however
+the log was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from random import Random
+
+import pytest
+from django.db import connection, transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rqcron_projections import projector, rebuild, shadow
+from rqcron_projections.models import Checkpoint, CronJob, CronRun, CronStatusChange
+from rqcron_projections.tables import row_values
+
+from rqcron_events import ledger
+from rqcron_events.models import CronEvent
+
+from .histories import history
+
+pytestmark = pytest.mark.django_db
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Events cannot be deleted, so every example is rolled back."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def live_rows() -> dict[str, list[dict]]:
+    return {
+        model.__name__: [row_values(row) for row in model.objects.order_by("pk")]
+        for model in (CronJob, CronRun, CronStatusChange)
+    }
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    seed=st.integers(0, 2**32), steps=st.integers(1, 150), pages=st.randoms(use_true_random=False)
+)
+def test_any_history_read_in_any_pages_gives_the_rows_of_a_replay(
+    seed: int, steps: int, pages: Random
+) -> None:
+    with undone():
+        events = history(seed, steps)
+        while events:
+            size = pages.randint(1, len(events))
+            ledger.append(events[:size])
+            del events[:size]
+            if pages.random() < 0.7:
+                projector.catch_up(pages.randint(1, 40))
+        projector.catch_up()
+        live = live_rows()
+
+        assert rebuild.check() == []
+        rebuild.rebuild()
+        assert live_rows() == live
+        for model in (CronJob, CronRun, CronStatusChange):
+            model.objects.all().delete()
+        rebuild.rebuild()
+        assert live_rows() == live
+        projector.catch_up()
+        assert live_rows() == live
+
+
+def test_the_past_is_what_the_rows_were_then() -> None:
+    events = history(7, 200)
+    middle = len(events) // 2
+    ledger.append(events[:middle])
+    projector.catch_up()
+    then = [row_values(row) for row in CronJob.objects.order_by("name")]
+    ledger.append(events[middle:])
+    projector.catch_up()
+
+    at = events[middle - 1].occurred_at
+    past = rebuild.state_at(at)
+    for row in past:  # a pause that ran out has no event of its own
+        if row.paused_at is None:
+            continue
+        assert row.paused_until is None or row.paused_until >= at
+    over = [row["name"] for row in then if row["paused_until"] and row["paused_until"] < at]
+    assert [row_values(row) for row in past if row.name not in over] == [
+        row for row in then if row["name"] not in over
+    ]
+    assert rebuild.state_at(events[0].occurred_at - timedelta(seconds=1)) == []
+
+
+def test_a_check_finds_every_kind_of_difference_and_changes_nothing() -> None:
+    ledger.append(history(8, 200))
+    projector.catch_up()
+    first, second = CronRun.objects.order_by("pk")[:2]
+    CronRun.objects.filter(pk=first.pk).update(status="lost", worker="nobody")
+    second.delete()
+    CronStatusChange.objects.create(
+        event_id=10**9, cron="x", at=first.requested_at, from_status="new", to_status="failing"
+    )
+    before, events = live_rows(), CronEvent.objects.count()
+
+    found = {(item.table, item.key): item for item in rebuild.check()}
+
+    assert {place: item.problem for place, item in found.items()} == {
+        ("rqcron_run", str(first.pk)): "different",
+        ("rqcron_run", str(second.pk)): "missing",
+        ("rqcron_status_change", str(10**9)): "unexpected",
+    }
+    assert found["rqcron_run", str(first.pk)].columns["status"] == ["lost", first.status]
+    assert (live_rows(), CronEvent.objects.count()) == (before, events)
+
+    rebuild.rebuild(actor="ada")
+    assert rebuild.check() == []
+    recorded = CronEvent.objects.of_type("projection_rebuilt")
+    assert {(event.actor, event.data["projection"]) for event in recorded} == {
+        ("ada", "crons"),
+        ("ada", "runs"),
+    }
+
+
+def test_a_check_of_a_projection_that_lags_compares_what_it_has() -> None:
+    ledger.append(history(9, 200))
+    projector.catch_up(50)
+    assert rebuild.check() == []
+    assert Checkpoint.objects.get(name="runs").position < CronEvent.objects.order_by("id").last().id
+
+
+def test_a_rebuild_that_dies_leaves_the_live_rows_and_no_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger.append(history(10, 200))
+    projector.catch_up()
+    CronRun.objects.first().delete()
+    before = live_rows()
+
+    def die(self: shadow.Shadow) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shadow.Shadow, "replace_live", die)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild.rebuild()
+
+    assert live_rows() == before
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT name FROM sqlite_temp_master")
+        else:
+            cursor.execute("SELECT relname FROM pg_class WHERE relpersistence = 't'")
+        assert [name for (name,) in cursor.fetchall() if "rqcron" in name] == []
+
+
+def test_events_that_come_during_a_rebuild_are_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = history(11, 200)
+    ledger.append(events[:100])
+    projector.catch_up()
+    analyze = shadow.Shadow.analyze
+
+    def meanwhile(self: shadow.Shadow) -> None:
+        analyze(self)
+        if events[100:]:
+            ledger.append(events[100:])
+            del events[100:]
+            projector.catch_up()
+
+    monkeypatch.setattr(shadow.Shadow, "analyze", meanwhile)
+    rebuild.rebuild()
+    assert rebuild.check() == []
+    last = CronEvent.objects.exclude(type="projection_rebuilt").order_by("id").last()
+    assert min(Checkpoint.objects.values_list("position", flat=True)) >= last.id
+
+
+def test_a_rebuild_writes_only_rows_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.append(history(12, 100))
+    projector.catch_up()
+    CronRun.objects.filter(pk=CronRun.objects.first().pk).update(worker="nobody")
+    deleted = []
+
+    def spy(self: shadow.Shadow, statement: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            if statement.startswith("DELETE"):
+                deleted.append(cursor.rowcount)
+
+    monkeypatch.setattr(shadow.Shadow, "_run", spy)
+    rebuild.rebuild()
+    assert deleted == [0, 0, 1]
+
+
+def test_an_unknown_projection_is_named_with_those_that_exist() -> None:
+    with pytest.raises(LookupError, match=r"named .run.\. Use crons or runs\."):
+        rebuild.rebuild(["run"])
