@@ -91,6 +91,8 @@ class Demo:
         """How much of the ledger is on the screen."""
 
     def run(self, seconds: float | None) -> int:
+        from rqcron_events.errors import CronError
+
         self.parts.listen()
         began = monotonic()
         tour_at = TOUR_SECONDS if seconds is None else min(TOUR_SECONDS, seconds * 0.8)
@@ -105,6 +107,8 @@ class Demo:
                 if seconds is not None and monotonic() - began > seconds:
                     break
                 died = self.parts.died()
+        except CronError as error:
+            died = str(error)
         finally:
             if died:
                 self.say(died)

@@ -15,7 +15,6 @@ from django_rq.queues import get_result_ttl
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Callback, Queue, Retry
-from rq.job import Job
 
 from . import clock
 from .core.definition import Definition
@@ -56,13 +55,15 @@ class Enqueued:
     error: str = ""
     """Empty when the job is in Redis."""
 
-    def event(self, actor: str) -> Event:
+    def event(self, actor: str, *, found: str = "") -> Event:
         """The fact for the log. Its version is a guess: most runs have no event before it."""
         data: dict[str, Any] = {"queue": self.request.definition.queue}
         if self.error:
             data["error"] = self.error
         else:
             data["job_id"] = job_id(self.request.run_id)
+        if found:
+            data["found"] = found
         return Event(
             stream=run_stream(self.request.run_id),
             version=1,
@@ -97,19 +98,13 @@ class Enqueuer:
             for chunk in _chunks(group, JOBS_PER_PIPELINE_MAX):
                 yield self._enqueue_chunk(chunk)
 
-    def existing(self, requests: Sequence[RunRequest]) -> set[UUID]:
-        """The runs whose job is in Redis. Raises RedisError."""
-        found: set[UUID] = set()
+    def by_connection(
+        self, requests: Sequence[RunRequest], size: int
+    ) -> Iterator[tuple[Redis, list[RunRequest]]]:
+        """The requests in chunks, each with the connection of its Redis."""
         for group in self._by_redis(requests):
-            for chunk in _chunks(group, JOBS_PER_PIPELINE_MAX):
-                pipeline = self._queue(chunk[0].definition.queue).connection.pipeline(
-                    transaction=False
-                )
-                for request in chunk:
-                    pipeline.exists(Job.key_for(job_id(request.run_id)))
-                answers = pipeline.execute()
-                found |= {r.run_id for r, there in zip(chunk, answers, strict=True) if there}
-        return found
+            for chunk in _chunks(group, size):
+                yield self.queue(chunk[0].definition.queue).connection, chunk
 
     def _enqueue_chunk(self, requests: list[RunRequest]) -> list[Enqueued]:
         by_queue: dict[str, list[RunRequest]] = {}
@@ -118,7 +113,7 @@ class Enqueuer:
         try:
             pipeline = None
             for name, group in by_queue.items():
-                queue = self._queue(name)
+                queue = self.queue(name)
                 data = [self._job_data(request) for request in group]
                 if not queue.is_async:  # runs the jobs here and now, as RQ does in tests
                     queue.enqueue_many(data)
@@ -162,7 +157,8 @@ class Enqueuer:
             on_stopped=_ON_STOPPED,
         )
 
-    def _queue(self, name: str) -> Queue:
+    def queue(self, name: str) -> Queue:
+        """django-rq's queue of that name."""
         if name not in self._queues:
             # "auto": enqueue now. The runner commits its decision first, so it has no
             # transaction to wait for; enqueue_many would not wait for one anyway.
@@ -176,7 +172,7 @@ class Enqueuer:
         for request in requests:
             name = request.definition.queue
             if name not in keys:
-                keys[name] = _redis_key(self._queue(name).connection)
+                keys[name] = _redis_key(self.queue(name).connection)
             groups.setdefault(keys[name], []).append(request)
         return list(groups.values())
 

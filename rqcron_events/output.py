@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -18,8 +19,9 @@ from rich.text import Text
 
 __all__ = ["add_format", "closest_names", "parse_instant", "print_rows", "unknown_cron"]
 
-PIPE_COLUMNS = 100_000
-"""Width of a table that goes into a pipe or a file: nothing is wrapped or cut."""
+TABLE_COLUMNS_MAX = 100_000
+"""Nothing is cut or folded: a long line that the terminal wraps is easier to read than twelve
+columns of four characters, and a pipe gets whole values."""
 
 
 def add_format(parser: CommandParser, *formats: str) -> None:
@@ -106,22 +108,17 @@ def _machine_text(value: Any) -> str:
 def _print_table(
     stdout: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str], timezone: str
 ) -> None:
-    is_terminal = stdout.isatty()
-    table = Table(box=SIMPLE_HEAD, header_style="none", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, header_style="none", pad_edge=False, show_edge=False)
     for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=not is_terminal, overflow="fold")
+        table.add_column(column.replace("_", " "), no_wrap=True)
     for row in rows:
         zone = str(row.get("timezone") or timezone)
         table.add_row(*[Text(_table_text(row.get(column), zone)) for column in columns])
-    # force_terminal wins over FORCE_COLOR and the like: no escape codes outside a terminal.
-    console = Console(
-        file=stdout, force_terminal=is_terminal, width=None if is_terminal else PIPE_COLUMNS
-    )
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
-        if line.strip():
-            stdout.write(line.rstrip() + "\n")
+    page = io.StringIO()
+    # force_terminal wins over FORCE_COLOR and the like: no escape codes, in pipes or elsewhere.
+    Console(file=page, force_terminal=False, width=TABLE_COLUMNS_MAX).print(table)
+    for line in page.getvalue().splitlines():
+        stdout.write(line.rstrip() + "\n")
 
 
 def _table_text(value: Any, timezone: str) -> str:

@@ -14,15 +14,17 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import DatabaseError, InterfaceError
+from redis.exceptions import RedisError
 
 from . import clock, ledger
 from .conf import conf
 from .core.decide import Limits, decide, next_due
 from .core.events import Event, EventType, runner_stream
-from .core.state import CronState, OpenRun
+from .core.state import CronState
 from .enqueue import Enqueued, Enqueuer, RunRequest
 from .following import FollowerThread, follow_once
 from .lease import Lease
+from .reconcile import Reconciler
 from .registry import registry
 from .states import States
 from .sync import sync
@@ -34,9 +36,10 @@ log = logging.getLogger(__name__)
 ROUNDS_PER_TICK_MAX = 10
 """How often one tick decides again, after conflicts or for long catch-ups, before it looks up."""
 STANDBY_SECONDS = 1.0
-HEAL_SECONDS = 5.0
-"""How often open runs that never reached Redis are looked for."""
-HEAL_RUNS_MAX = 1000
+RECONCILE_SECONDS = 5.0
+"""How often open runs are compared with RQ."""
+CLEAN_UP_SECONDS = 30.0
+"""How often RQ is asked to give up the jobs of dead workers."""
 SET_ASIDE = timedelta(seconds=60)
 """A cron that cannot be decided is tried again after this; the others go on."""
 BACKOFF_SECONDS_MAX = 5.0
@@ -54,12 +57,14 @@ class Runner:
         self.lease = Lease(self.id)
         self.states = States()
         self.enqueuer = Enqueuer()
+        self.reconciler = Reconciler(self.enqueuer, self.actor)
         self.stopping = threading.Event()
         self._due: list[tuple[datetime, str]] = []
         self._due_at: dict[str, datetime] = {}
         self._leading = False
         self._redis_away = False
-        self._healed_at = 0.0
+        self._reconciled_at = 0.0
+        self._cleaned_at = clock.monotonic_seconds()
         self._saved_at = 0.0
 
     # The flow
@@ -75,7 +80,7 @@ class Runner:
             if not names:
                 break
             self._enqueue(self._decide(names, now))
-        self._heal()
+        self._reconcile()
         self._save_snapshot()
         return self._seconds_to_next()
 
@@ -124,60 +129,54 @@ class Runner:
             self._record_enqueued(results)
 
     def _record_enqueued(self, results: list[Enqueued]) -> None:
-        failed = [result for result in results if result.error]
-        if failed:
-            self._redis_lost(failed)
+        if results[0].error:
+            # Recorded once per outage. The runs stay open, and are enqueued when Redis is back.
+            if self._redis_lost(results[0].error):
+                ledger.append_next([result.event(self.actor) for result in results])
             return
-        if self._redis_away:
-            self._redis_away = False
-            log.warning("Redis is back.", extra={"action": "redis_back"})
+        self._redis_found()
         events = [result.event(self.actor) for result in results]
         ledger.append_next(events)
         self.states.apply(events)
 
-    # Open runs that did not reach Redis
+    # Open runs
 
-    def _heal(self) -> None:
-        """Enqueue runs that were decided but never enqueued: a crash or an outage in between."""
-        if clock.monotonic_seconds() - self._healed_at < HEAL_SECONDS:
-            return
-        self._healed_at = clock.monotonic_seconds()
-        old_enough = clock.now() - timedelta(seconds=HEAL_SECONDS)
-        requests = [
-            _request_again(state, run)
-            for state in self.states.crons.values()
-            for run in state.open_runs.values()
-            if run.enqueued_at is None
-            and run.started_at is None
-            and run.requested_at <= old_enough
-            and state.last_definition is not None
-        ][:HEAL_RUNS_MAX]
-        if not requests:
-            return
+    def _reconcile(self) -> None:
+        """Compare open runs with RQ: a pass every few seconds, in steps that delay no slot."""
+        now = clock.monotonic_seconds()
+        if self.reconciler.done:
+            if now - self._reconciled_at < RECONCILE_SECONDS:
+                return
+            self._reconciled_at = now
+            self.reconciler.begin(self.states)
         try:
-            there = self.enqueuer.existing(requests)
-        except Exception as error:  # redis-py raises its own and the socket's errors
-            self._redis_lost(
-                [Enqueued(request=r, at=clock.now(), error=str(error)) for r in requests]
-            )
+            if now - self._cleaned_at >= CLEAN_UP_SECONDS:
+                self._cleaned_at = now
+                self.reconciler.clean_up(self.states)
+            findings = self.reconciler.step(self.states)
+        except RedisError as error:
+            self.reconciler.give_up()
+            self._redis_lost(str(error))
             return
-        now = clock.now()
-        found = [Enqueued(request=r, at=now) for r in requests if r.run_id in there]
-        if found:
-            self._record_enqueued(found)
-        self._enqueue([r for r in requests if r.run_id not in there])
+        self._redis_found()
+        self._look_again({finding.definition.name for finding in findings})
 
-    def _redis_lost(self, failed: list[Enqueued]) -> None:
-        """Recorded once per outage; the runs stay open and are enqueued when Redis is back."""
+    def _redis_lost(self, error: str) -> bool:
+        """Said once per outage; True when this is its beginning."""
         if self._redis_away:
-            return
+            return False
         self._redis_away = True
         log.error(
-            "Redis does not take jobs: %s. Decisions go on; jobs follow when it is back.",
-            failed[0].error,
-            extra={"action": "redis_away", "runs": len(failed)},
+            "Redis does not answer: %s. Decisions go on; jobs follow when it is back.",
+            error,
+            extra={"action": "redis_away"},
         )
-        ledger.append_next([result.event(self.actor) for result in failed])
+        return True
+
+    def _redis_found(self) -> None:
+        if self._redis_away:
+            self._redis_away = False
+            log.warning("Redis is back.", extra={"action": "redis_back"})
 
     # Leading
 
@@ -262,8 +261,9 @@ class Runner:
             requests = self._decide(names, clock.now())
             count += len(requests)
             self._enqueue(requests)
-        self._healed_at = -HEAL_SECONDS
-        self._heal()
+        self._reconcile()
+        while not self.reconciler.done:
+            self._reconcile()
         follow_once()
         return count
 
@@ -351,9 +351,3 @@ def _request(state: CronState, event: Event) -> RunRequest:
     assert definition is not None
     assert event.run_id is not None
     return RunRequest(run_id=event.run_id, definition=definition, slot=event.scheduled_for)
-
-
-def _request_again(state: CronState, run: OpenRun) -> RunRequest:
-    definition = state.last_definition
-    assert definition is not None
-    return RunRequest(run_id=run.run_id, definition=definition, slot=run.slot, trigger=run.trigger)

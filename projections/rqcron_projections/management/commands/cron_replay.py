@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from rqcron_events.errors import CronError
 from rqcron_events.output import add_format, parse_instant, print_rows
 from rqcron_projections.freshness import catch_up_or_say
 from rqcron_projections.management.commands.cron_list import COLUMNS as CRON_COLUMNS
@@ -44,7 +45,15 @@ class Command(BaseCommand):
         add_format(parser, "table", "json")
 
     def handle(self, **options: Any) -> None:
+        try:
+            self._answer(options)
+        except CronError as error:
+            raise CommandError(str(error)) from error
+
+    def _answer(self, options: dict[str, Any]) -> None:
         if options["at"]:
+            if options["projection"]:
+                raise CommandError("--at shows the crons: leave out --projection.")
             instant = parse_instant(options["at"], "--at")
             rows = [row_values(row) for row in state_at(instant)]
             self._print(rows, CRON_COLUMNS, options, "No cron was registered by then.")

@@ -1,0 +1,109 @@
+"""What a crash left open is closed by the reconciler, from RQ's own record."""
+
+from __future__ import annotations
+
+import signal
+
+import psutil
+import pytest
+from redis import Redis
+
+from rqcron_events import actions
+from rqcron_events.enqueue import job_id
+from rqcron_events.models import CronEvent
+from tests.processes import Project
+
+
+@pytest.fixture
+def registered(project: Project) -> Project:
+    assert project.run("cron_run", "--once").returncode == 0
+    return project
+
+
+def test_a_killed_work_horse_is_a_failed_run(registered: Project):
+    run_id = actions.trigger("killed")
+    assert registered.run("rqworker", "default", "--burst").returncode == 0
+    registered.start("cron_run")
+    outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
+    registered.wait_until(outcomes.exists, 30)
+    failed = outcomes.get()
+    assert (failed.type, failed.reason) == ("run_failed", "worker_killed")
+    assert failed.data["found"] == "RQ says failed"
+    assert failed.attempt == 1
+    assert "signal 9" in failed.data["error"]["traceback"]
+
+
+def test_a_work_horse_that_is_killed_and_retried_leaves_two_attempts(registered: Project):
+    run_id = actions.trigger("killed_once")
+    assert registered.run("rqworker", "default", "--burst").returncode == 0
+    events = CronEvent.objects.filter(stream=f"run/{run_id}").order_by("version")
+    assert [(event.type, event.reason) for event in events] == [
+        ("run_enqueued", ""),
+        ("run_started", ""),
+        ("attempt_failed", "worker_killed"),
+        ("run_started", ""),
+        ("run_succeeded", ""),
+    ]
+
+
+def test_redis_emptied_with_jobs_queued_runs_each_once(
+    registered: Project, redis_connection: Redis
+):
+    run_ids = [actions.trigger("quick") for _ in range(20)]
+    redis_connection.flushdb()
+    registered.start("cron_run")
+    again = CronEvent.objects.of_type("run_enqueued").filter(data__has_key="found")
+    registered.wait_until(lambda: again.filter(run_id__in=run_ids).count() == 20, 30)
+    assert registered.run("rqworker", "default", "--burst").returncode == 0
+    for run_id in run_ids:
+        types = [event.type for event in CronEvent.objects.filter(stream=f"run/{run_id}")]
+        assert types == ["run_enqueued", "run_enqueued", "run_started", "run_succeeded"]
+
+
+def test_a_cancelled_job_is_a_cancelled_run(registered: Project, redis_connection: Redis):
+    from rq.job import Job
+
+    run_id = actions.trigger("digest")
+    Job.fetch(job_id(run_id), connection=redis_connection).cancel()
+    registered.start("cron_run")
+    outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
+    registered.wait_until(outcomes.exists, 30)
+    assert outcomes.get().type == "run_cancelled"
+
+
+def test_an_outcome_that_could_not_be_written_is_taken_from_rq(registered: Project):
+    run_id = actions.trigger("quick")
+    nowhere = "postgresql://nobody@127.0.0.1:1/nowhere"
+    registered.run("rqworker", "default", "--burst", DATABASE_URL=nowhere)
+    registered.start("cron_run")
+    outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
+    registered.wait_until(outcomes.exists, 30)
+    succeeded = outcomes.get()
+    assert (succeeded.type, succeeded.data["found"]) == ("run_succeeded", "RQ says finished")
+
+
+def test_a_dead_workers_job_is_closed_once_rq_gives_it_up(registered: Project):
+    """The whole worker is killed; nobody is left to notice, but the reconciler."""
+    run_id = actions.trigger("slow")
+    worker = registered.start("rqworker", "low")
+    stream = CronEvent.objects.filter(stream=f"run/{run_id}")
+    registered.wait_until(stream.of_type("run_started").exists, 30)
+    for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
+        process.send_signal(signal.SIGKILL)
+    _expire_heartbeats()
+    runner = registered.start("cron_run")
+    registered.wait_until(stream.outcomes().exists, 60)
+    failed = stream.outcomes().get()
+    assert (failed.type, failed.reason) == ("run_failed", "worker_killed")
+    runner.stop()
+
+
+def _expire_heartbeats() -> None:
+    """As if the ninety seconds had passed that RQ waits for a worker's next heartbeat."""
+    import os
+
+    connection = Redis.from_url(os.environ["REDIS_URL"])
+    for key in ("rq:wip:low",):
+        for member, _ in connection.zrange(key, 0, -1, withscores=True):
+            connection.zadd(key, {member: 1})
+    connection.close()
