@@ -29,12 +29,13 @@ class RqcronEventsConfig(AppConfig):
 
 
 def reinstall_triggers(*, using: str, **_: Any) -> None:
-    """Django alters a SQLite table by remaking it, which drops its triggers."""
+    """Put missing triggers back: Django alters a SQLite table by remaking it, which drops them."""
     from .conf import conf
-    from .ledger_sqlite import install_triggers, missing_triggers
+    from .ledger import vendor
 
-    db = connections[using]
-    if db.vendor != "sqlite" or using != conf().database:
+    if using != conf().database:
         return
-    if "rqcron_event" in db.introspection.table_names() and missing_triggers(db):
-        install_triggers(db)
+    db = connections[using]
+    part = vendor(db)
+    if "rqcron_event" in db.introspection.table_names() and part.missing_triggers(db):
+        part.install_triggers(db)

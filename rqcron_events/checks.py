@@ -79,8 +79,7 @@ def check_triggers(
         checks.Error(
             f"Triggers {', '.join(missing)} are missing on rqcron_event in database {db.alias!r}: "
             "events could be changed, or missed by readers.",
-            hint="Run: manage.py migrate rqcron_events 0001 --fake && manage.py migrate "
-            "rqcron_events",
+            hint="Run: manage.py migrate",
             id="rqcron_events.E005",
         )
     ]

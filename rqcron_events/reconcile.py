@@ -39,6 +39,10 @@ class Finding(NamedTuple):
     job: JobFacts
     repair: Repair
 
+    @property
+    def found(self) -> str:
+        return f"RQ says {self.job.status}" if self.job.status else "RQ has no such job"
+
 
 class Reconciler:
     """Walks over the open runs in bounded steps. Belongs to a leading runner, or to a command."""
@@ -179,7 +183,7 @@ _END_TYPES = {
 
 def _end_event(finding: Finding, state: RunState, actor: str) -> Event:
     job = finding.job
-    data: dict[str, Any] = {"found": _found(finding)}
+    data: dict[str, Any] = {"found": finding.found}
     if job.worker:
         data["worker"] = job.worker
     if job.started_at and job.ended_at:
@@ -223,11 +227,6 @@ def _reason(finding: Finding) -> str:
             return "it started, and no trace of it is left in RQ"
         case _:
             return ""
-
-
-def _found(finding: Finding) -> str:
-    status = finding.job.status
-    return f"RQ says {status}" if status else "RQ has no such job"
 
 
 def _error(text: str) -> dict[str, str]:

@@ -17,6 +17,8 @@ from .models import CronEvent, CronSnapshot
 __all__ = ["States", "state_of"]
 
 POSITION_ROW = ""
+FORMAT = 1
+"""Of the snapshot; raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
 
 
 class States:
@@ -84,7 +86,7 @@ class States:
         rows = {row.name: row for row in CronSnapshot.objects.using(conf().database).iterator()}
         head = rows.pop(POSITION_ROW, None)
         # A row that somebody deleted cannot be folded from the position on: start from scratch.
-        if head is None or head.state.get("crons") != len(rows):
+        if head is None or head.state != {"crons": len(rows), "format": FORMAT}:
             return
         self.position = head.position
         for name, row in rows.items():
@@ -105,7 +107,9 @@ class States:
         ]
         rows.append(
             CronSnapshot(
-                name=POSITION_ROW, position=self.position, state={"crons": len(self.crons)}
+                name=POSITION_ROW,
+                position=self.position,
+                state={"crons": len(self.crons), "format": FORMAT},
             )
         )
         with transaction.atomic(using=database):

@@ -17,7 +17,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterError, croniter
 
-__all__ = ["CronSchedule", "EverySchedule", "Schedule", "cron_schedule", "every_schedule", "slots_between"]
+__all__ = [
+    "CronSchedule",
+    "EverySchedule",
+    "Schedule",
+    "cron_schedule",
+    "every_schedule",
+    "slots_between",
+]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -128,12 +128,16 @@ def clock_changes(zone: str) -> tuple[datetime, ...]:
     return tuple(found)
 
 
-def has_whole_hours(zone: str, start: datetime, end: datetime) -> bool:
-    """All offsets from UTC in the stretch are whole hours."""
+def has_plain_clock(zone: str, start: datetime, end: datetime) -> bool:
+    """All offsets from UTC in the stretch are whole hours, and every day has a midnight."""
     info = ZoneInfo(zone)
     instant = start - DAY
     while instant < end + DAY:
-        if (instant.astimezone(info).utcoffset() or DAY) % HOUR:
+        local = instant.astimezone(info)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        if (local.utcoffset() or DAY) % HOUR:
+            return False
+        if midnight.astimezone(UTC).astimezone(info).hour != 0:
             return False
         instant += DAY
     return True
@@ -160,22 +164,22 @@ def near_a_slot(case: Case) -> Case:
     return Case(case.expression, case.zone, slot - before)
 
 
-def by_walking(case: Case) -> tuple[list[datetime], datetime]:
-    """Every minute of real time whose wall time matches, and where the walk ended."""
+def by_walking(case: Case) -> list[datetime]:
+    """The first matches, going over every minute of real time for at most WALK_MAX."""
     *seconds, minute, hour, day, month, weekday = case.expression.split()
     pattern = CronSim(f"{minute} {hour} {day} {month} {weekday}", datetime(2026, 1, 1))
     offsets = sorted(CronSim(f"{seconds[0]} * * * * *", datetime(2026, 1, 1)).seconds) if seconds else [0]
     info = ZoneInfo(case.zone)
     found: list[datetime] = []
-    end = case.instant + WALK_MAX
+    end = case.instant.replace(second=0, microsecond=0) + WALK_MAX
     instant = case.instant.replace(second=0, microsecond=0) - MINUTE
-    while instant < end and len(found) < SLOTS_COMPARED:
+    while instant <= end and len(found) < SLOTS_COMPARED:
         for start in _starts_of_wall_minutes(instant, info):
             if matches(pattern, start.astimezone(info).replace(tzinfo=None)):
                 found += [start + timedelta(seconds=shift) for shift in offsets]
         found = [slot for slot in found if slot > case.instant]
         instant += MINUTE
-    return found[:SLOTS_COMPARED], instant
+    return [slot for slot in found if slot < end][:SLOTS_COMPARED]
 
 
 def _starts_of_wall_minutes(instant: datetime, zone: ZoneInfo) -> list[datetime]:

@@ -1,0 +1,52 @@
+"""Compare open runs with RQ now, and close what a crash left open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from redis.exceptions import RedisError
+
+from ...enqueue import Enqueuer
+from ...output import print_rows
+from ...reconcile import Finding, Reconciler
+from ...states import States
+from ..command import LedgerCommand
+
+COLUMNS = ("cron", "run_id", "slot", "found", "repair")
+
+
+class Command(LedgerCommand):
+    help = "Compare the open runs with RQ and complete the log. The leading runner does it, too."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="Only say what is open.")
+        parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+        parser.add_argument("--by", default=None, help="Who repairs; default: cron_reconcile.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        states = States.load()
+        reconciler = Reconciler(Enqueuer(), options["by"] or "cron_reconcile")
+        findings: list[Finding] = []
+        try:
+            if not options["dry_run"]:
+                reconciler.clean_up(states)
+                states.follow()
+            reconciler.begin(states)
+            while not reconciler.done:
+                findings += reconciler.step(states, dry_run=options["dry_run"])
+        except RedisError as error:
+            raise CommandError(f"Redis does not answer: {error}. Check RQ_QUEUES.") from error
+        rows = [
+            {
+                "cron": finding.definition.name,
+                "run_id": str(finding.run.run_id),
+                "slot": finding.run.slot.isoformat() if finding.run.slot else None,
+                "found": finding.found,
+                "repair": finding.repair.value,
+            }
+            for finding in findings
+        ]
+        print_rows(
+            self.stdout, rows, COLUMNS, options["format"], empty="Every open run is on its way."
+        )
