@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 from importlib.metadata import version
 from statistics import median
@@ -36,6 +37,7 @@ LABELS = {
 
 def main() -> None:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers stop
     with servers() as found:
         results: dict[str, Any] = {"machine": _machine(found)}
         _say(", ".join(f"{key} {value}" for key, value in results["machine"].items()))

@@ -146,6 +146,7 @@ def _redis(stack: ExitStack) -> str:
         [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
         cwd=_directory(stack, "rqcron-bench-"),
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C must reach the benchmark first
     )
     stack.callback(process.wait, START_SECONDS_MAX)

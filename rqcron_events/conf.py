@@ -32,6 +32,11 @@ class Conf:
     """RQCRON_TAIL_WAIT_SECONDS: how long a reader waits for a writer that holds its transaction."""
     snapshot_seconds: float = 60.0
     """RQCRON_SNAPSHOT_SECONDS: how often the leader saves its folded state, a cache."""
+    worker_wait_seconds: float = 5.0
+    """RQCRON_WORKER_WAIT_SECONDS: how long a job may be held up by a database that hangs."""
+    give_back_seconds: int = 120
+    """RQCRON_GIVE_BACK_SECONDS: how long workers that do not know a cron (an older deploy) put
+    its job back into the queue, before the run fails."""
     result_bytes_max: int = 2_000
     """RQCRON_RESULT_BYTES_MAX: bound of a stored result."""
     message_bytes_max: int = 1_000
@@ -49,6 +54,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "catch_up_slots_max": (1, 100_000),
     "tail_wait_seconds": (0, 60),
     "snapshot_seconds": (1, 86_400),
+    "worker_wait_seconds": (0.1, 60),
+    "give_back_seconds": (0, 86_400),
     "result_bytes_max": (0, 1_000_000),
     "message_bytes_max": (0, 1_000_000),
     "traceback_bytes_max": (0, 1_000_000),

@@ -48,3 +48,4 @@ REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 60} for name in ("default", "high", "low")}
 RQCRON_TICK_SECONDS = 0.2
 LOGGING = {"version": 1, "disable_existing_loggers": False}
+RQCRON_GIVE_BACK_SECONDS = int(os.environ.get("RQCRON_TEST_GIVE_BACK_SECONDS", "2"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -30,6 +30,8 @@ class RunState:
     """RQ's count when that attempt started."""
     outcome: EventType | None = None
     ended_at: datetime | None = None
+    spooled: set[str] = field(default_factory=set)
+    """Ids of the spool entries that are in the log already."""
 
     @property
     def running(self) -> bool:
@@ -45,6 +47,8 @@ class RunState:
         self.version = event.version
         self.cron = event.cron or self.cron
         self.slot = event.scheduled_for or self.slot
+        if "spooled" in event.data:
+            self.spooled.add(event.data["spooled"])
         if event.type in OUTCOMES:
             self.outcome = event.type
             self.ended_at = event.occurred_at

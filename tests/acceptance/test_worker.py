@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from uuid import UUID
 
@@ -11,10 +12,11 @@ from rq import Queue
 from rq.job import Job
 from rq.registry import FailedJobRegistry
 
-from rqcron_events import actions
+from rqcron_events import actions, clock
 from rqcron_events.core.definition import Definition
 from rqcron_events.enqueue import Enqueuer, RunRequest, job_id
 from rqcron_events.models import CronEvent
+from rqcron_events.spool import SPOOL_KEY, drain
 from tests.processes import Project
 
 
@@ -178,4 +180,44 @@ def test_a_job_runs_although_the_ledger_cannot_be_written(project, worked, redis
     assert done.returncode == 0
     job = Job.fetch(job_id(run_id), connection=redis_connection)
     assert job.get_status() == "finished"
-    assert "start_not_recorded" in done.stderr or "is not recorded" in done.stderr + done.stdout
+    spooled = [json.loads(raw) for raw in redis_connection.lrange(SPOOL_KEY, 0, -1)]
+    assert [entry["type"] for entry in spooled] == ["run_started", "run_succeeded"]
+
+
+def test_what_was_spooled_is_drained_into_the_log_with_its_true_time(
+    project, worked, redis_connection: Redis
+):
+    run_id = actions.trigger("quick")
+    project.run(
+        "rqworker", "default", "--burst", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nowhere"
+    )
+    first = redis_connection.lrange(SPOOL_KEY, 0, -1)
+    done_at = clock.now()
+    drain(redis_connection)
+    redis_connection.rpush(SPOOL_KEY, *first)  # a leader died between the commit and the removal
+    drain(redis_connection)
+    events = CronEvent.objects.filter(stream=f"run/{run_id}").order_by("version")
+    assert [event.type for event in events] == ["run_enqueued", "run_started", "run_succeeded"]
+    assert events[2].occurred_at < done_at < events[2].recorded_at
+    assert redis_connection.llen(SPOOL_KEY) == 0
+
+
+def test_a_job_that_this_deploy_does_not_know_goes_back_to_the_queue(
+    project, worked, redis_connection: Redis
+):
+    """A rolling deploy: the old worker takes it first, the new one runs it, in one attempt."""
+    run_id = actions.trigger("returns_retry")
+    old = project.start(
+        "rqworker", "default", TEST_APPS="tests.many_app", RQCRON_TEST_GIVE_BACK_SECONDS="60"
+    )
+    job = Job.fetch(job_id(run_id), connection=redis_connection)
+    project.wait_until(lambda: job.get_meta().get("rqcron", {}).get("given_back", 0) >= 2)
+    old.stop()
+    events = worked.finish(run_id)
+    assert [(event.type, event.attempt) for event in events] == [
+        ("run_enqueued", None),
+        ("run_started", 1),
+        ("attempt_failed", 1),
+        ("run_started", 2),
+        ("run_succeeded", 2),
+    ]

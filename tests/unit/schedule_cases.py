@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 FIRST, LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2037, 1, 1, tzinfo=UTC)
-DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 SLOTS_COMPARED = 6
 WALK_MAX = timedelta(hours=36)
 
@@ -166,33 +167,32 @@ def near_a_slot(case: Case) -> Case:
 
 def by_walking(case: Case) -> list[datetime]:
     """The first matches, going over every minute of real time for at most WALK_MAX."""
-    *seconds, minute, hour, day, month, weekday = case.expression.split()
-    pattern = CronSim(f"{minute} {hour} {day} {month} {weekday}", datetime(2026, 1, 1))
-    offsets = sorted(CronSim(f"{seconds[0]} * * * * *", datetime(2026, 1, 1)).seconds) if seconds else [0]
-    info = ZoneInfo(case.zone)
+    *second, minute, hour, day, month, weekday = case.expression.split()
+    pattern = CronSim(
+        " ".join([*(second or "0"), minute, hour, day, month, weekday]), datetime(2026, 1, 1)
+    )
+    zone = ZoneInfo(case.zone)
+    instant = case.instant.replace(second=0, microsecond=0)
+    end = instant + WALK_MAX
     found: list[datetime] = []
-    end = case.instant.replace(second=0, microsecond=0) + WALK_MAX
-    instant = case.instant.replace(second=0, microsecond=0) - MINUTE
-    while instant <= end and len(found) < SLOTS_COMPARED:
-        for start in _starts_of_wall_minutes(instant, info):
-            if matches(pattern, start.astimezone(info).replace(tzinfo=None)):
-                found += [start + timedelta(seconds=shift) for shift in offsets]
-        found = [slot for slot in found if slot > case.instant]
+    while instant < end and len(found) < SLOTS_COMPARED:
+        # Offsets were not always whole minutes: two minutes on the wall can meet in this one.
+        edges = (instant, instant + MINUTE - SECOND)
+        if any(matches(pattern, edge.astimezone(zone)) for edge in edges):
+            moments = (instant + SECOND * number for number in range(60))
+            found += [
+                moment
+                for moment in moments
+                if moment > case.instant
+                and moment.astimezone(zone).second in pattern.seconds
+                and matches(pattern, moment.astimezone(zone))
+            ]
         instant += MINUTE
-    return [slot for slot in found if slot < end][:SLOTS_COMPARED]
-
-
-def _starts_of_wall_minutes(instant: datetime, zone: ZoneInfo) -> list[datetime]:
-    """In that minute of UTC; offsets were not always whole minutes."""
-    shifts = set()
-    for moment in (instant, instant + MINUTE - timedelta(seconds=1)):
-        shifts.add(-(moment.astimezone(zone).utcoffset() or timedelta(0)) % MINUTE)
-    starts = [instant + shift for shift in sorted(shifts)]
-    return [start for start in starts if start.astimezone(zone).second == 0]
+    return found[:SLOTS_COMPARED]
 
 
 def matches(pattern: CronSim, wall: datetime) -> bool:
-    """CronSim's own word on one naive minute."""
+    """CronSim's own word on one minute on the wall."""
     return (
         wall.minute in pattern.minutes
         and wall.hour in pattern.hours

@@ -1,0 +1,1 @@
+"""A library that had classes for django-cron."""

@@ -1,0 +1,1 @@
+"""A banana stand: the project that moved."""

@@ -1,0 +1,1 @@
+"""One module per subject; each is found and imported by itself."""

@@ -1,0 +1,1 @@
+"""A newsroom that had a cron_config.py for ``rq cron``."""
