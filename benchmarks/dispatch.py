@@ -81,7 +81,7 @@ def _machine(found: Servers) -> dict[str, str]:
 
 
 def measure_dispatch(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
-    counts = {name: options.crons for name in ("ledger", "rq_cron", "enqueue_many")}
+    counts = dict.fromkeys(("ledger", "rq_cron", "enqueue_many"), options.crons)
     counts["enqueue_loop"] = options.crons // LOOP_SHARE
     return _rounds(found, options.rounds, counts, "jobs_per_second")
 
@@ -96,7 +96,7 @@ def print_dispatch(rounds: list[dict[str, Any]]) -> None:
 
 
 def measure_worker(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
-    counts = {name: options.jobs for name in ("plain_jobs", "cron_jobs")}
+    counts = dict.fromkeys(("plain_jobs", "cron_jobs"), options.jobs)
     return _rounds(found, options.rounds, counts, "ms_per_job")
 
 
@@ -118,7 +118,9 @@ def print_lateness(result: dict[str, Any]) -> None:
         f"\nFrom slot to job, {result['crons']:,} crons due in the same second, again and again, "
         f"{result['slots']:,} slots"
     )
-    print("  " + ", ".join(f"{name} {result[f'{name}_ms']:.0f} ms" for name in ("p50", "p99", "max")))
+    print(
+        "  " + ", ".join(f"{name} {result[f'{name}_ms']:.0f} ms" for name in ("p50", "p99", "max"))
+    )
 
 
 def measure_idle(found: Servers, options: argparse.Namespace) -> dict[str, Any]:

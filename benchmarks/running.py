@@ -12,7 +12,6 @@ from typing import Any
 
 import psutil
 import psycopg
-
 from servers import HERE, Servers
 
 START_SECONDS_MAX = 60

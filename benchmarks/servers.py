@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 import warnings
-from contextlib import ExitStack, contextmanager, suppress
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit

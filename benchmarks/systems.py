@@ -54,10 +54,9 @@ def ledger(count: int) -> dict[str, Any]:
 
 def rq_cron(count: int) -> dict[str, Any]:
     """``rq cron``, of the installed RQ. Its line of log for each job is off."""
+    from bench_crons.crons import name_of, noop, options_of
     from redis import Redis
     from rq import cron
-
-    from bench_crons.crons import name_of, noop, options_of
 
     connection = Redis.from_url(os.environ["REDIS_URL"])
     scheduler = cron.CronScheduler(connection)
@@ -83,9 +82,9 @@ def rq_cron(count: int) -> dict[str, Any]:
 def enqueue_many(count: int) -> dict[str, Any]:
     """RQ's fastest way, with the very jobs that our runner makes, and no record: the ceiling."""
     import django_rq
+    from bench_crons.crons import name_of
     from rq import Queue
 
-    from bench_crons.crons import name_of
     from rqcron_events.core.definition import run_id_for_slot
     from rqcron_events.enqueue import Enqueuer, RunRequest
     from rqcron_events.registry import registry
@@ -109,7 +108,6 @@ def enqueue_many(count: int) -> dict[str, Any]:
 def enqueue_loop(count: int) -> dict[str, Any]:
     """django-rq's ``enqueue`` for each, as django-rq-cron does."""
     import django_rq
-
     from bench_crons.crons import name_of, noop
 
     django_rq.get_queue("default").get_redis_server_version()
@@ -122,7 +120,6 @@ def enqueue_loop(count: int) -> dict[str, Any]:
 def plain_jobs(count: int) -> dict[str, Any]:
     """RQ's worker, one fork for each job, on a function that does nothing."""
     import django_rq
-
     from bench_crons.crons import name_of, noop
 
     queue = django_rq.get_queue("default")

@@ -151,7 +151,12 @@ def _verdict(state: RunState, job: Job) -> Start:
             alive = len(job.get_executions()) > 1  # one of them is this one
         except RedisError:
             alive = True
-    return start_verdict(state, retries_left=job.retries_left or 0, other_execution_alive=alive)
+    return start_verdict(
+        state,
+        retries_left=job.retries_left or 0,
+        other_execution_alive=alive,
+        job_created_at=job.created_at.isoformat(),
+    )
 
 
 def _start_events(state: RunState, job: Job, actor: str) -> list[Event]:
@@ -186,7 +191,10 @@ def _started_event(state: RunState, job: Job, actor: str, *, attempt: int, after
         clock.now(),
         actor,
         attempt=attempt,
-        data={"retries_left": job.retries_left or 0},
+        data={
+            "retries_left": job.retries_left or 0,
+            "job_created_at": job.created_at.isoformat(),
+        },
         after=after,
     )
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import django_rq
+from django.conf import settings
 from django_rq.queues import get_result_ttl
 from redis import Redis
 from redis.exceptions import RedisError
@@ -97,6 +98,14 @@ class Enqueuer:
         for group in self._by_redis(requests):
             for chunk in _chunks(group, JOBS_PER_PIPELINE_MAX):
                 yield self._enqueue_chunk(chunk)
+
+    def connections(self) -> list[Redis]:
+        """One connection for each Redis in RQ_QUEUES."""
+        found: dict[str, Redis] = {}
+        for name in settings.RQ_QUEUES:
+            connection = self.queue(name).connection
+            found.setdefault(_redis_key(connection), connection)
+        return list(found.values())
 
     def by_connection(
         self, requests: Sequence[RunRequest], size: int

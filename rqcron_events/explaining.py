@@ -9,11 +9,12 @@ from . import clock
 from .conf import conf
 from .core.definition import Overlap
 from .core.events import DECISIONS, DEFINITION_TYPES, OUTCOMES, Event, EventType, run_stream
-from .core.explain import Explanation, Verdict, explain_slot, phase_at, run_summary
+from .core.explain import Downtime, Explanation, Verdict, explain_slot, phase_at, run_summary
 from .core.state import CronState
 from .errors import CronConfigError, UnknownRun
 from .models import CronEvent, CronEventQuerySet
 from .output import closest_names
+from .sessions import downtime_at
 from .states import state_of
 
 __all__ = ["explain", "explain_run"]
@@ -21,6 +22,8 @@ __all__ = ["explain", "explain_run"]
 RUN_EVENTS_MAX = 200
 """Evidence is for people: a run with more events than this shows the first ones."""
 OPEN_RUNS_LOOKED_AT_MAX = 20
+LATE_SECONDS = 2.0
+"""A slot that fired later than this is worth asking whether a runner was alive."""
 
 
 def explain(name: str, at: datetime | None = None) -> Explanation:
@@ -57,6 +60,7 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
         definition_events=definition_events,
         run_events=run_events,
         waits_for=waits_for,
+        downtime=_downtime(decision, instant, now, waits_for),
     )
 
 
@@ -92,6 +96,19 @@ def explain_run(run_id: UUID | str) -> Explanation:
         definition_version=phase.definition_version if phase else None,
         events=events,
     )
+
+
+def _downtime(
+    decision: Event | None, instant: datetime, now: datetime, waits_for: str
+) -> Downtime | None:
+    """Only where it explains something: a slot that was decided late, or not yet."""
+    if waits_for or instant > now:
+        return None
+    if decision is not None and decision.type is not EventType.SLOT_MISSED:
+        late_seconds = (decision.occurred_at - instant).total_seconds()
+        if decision.type is EventType.SLOT_SKIPPED or late_seconds < LATE_SECONDS:
+            return None
+    return downtime_at(instant)
 
 
 def _rows() -> CronEventQuerySet:

@@ -1,51 +1,62 @@
-"""Which runner leads. Saves work; correctness rests on the versions of streams, not on this."""
+"""Which runner leads, and which are alive. Saves work; correctness rests on stream versions.
+
+No session lock: those break behind a PgBouncer that pools transactions. Only the database's clock
+is compared with itself, so the clocks of machines do not matter.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from . import clock
 from .conf import conf
 from .models import CronLease
 
-__all__ = ["Lease"]
+__all__ = ["Lease", "LostRunner"]
 
-NAME = "leader"
+LEADER = "leader"
+SILENT_LEASES = 2
+"""A runner that is silent for this many lease times is taken for lost."""
+
+
+class LostRunner(NamedTuple):
+    """A runner that stopped beating without saying goodbye."""
+
+    id: str
+    last_heartbeat: datetime
 
 
 class Lease:
-    """One row, renewed by the leader. Only the database's clock is compared with itself.
-
-    No session lock: those break behind a PgBouncer that pools transactions.
-    """
+    """The leader's row, and one row per runner with its heartbeat."""
 
     def __init__(self, holder: str) -> None:
         self.holder = holder
         self.held = False
-        self._renewed_at = 0.0
+        self._renewed_at = float("-inf")
+        self._beaten_at = float("-inf")
 
     def hold(self) -> bool:
         """Take or renew the lease; True while this runner leads."""
-        settings = conf()
-        fresh = clock.monotonic_seconds() - self._renewed_at < settings.lease_seconds / 3
-        if self.held and fresh:
+        lease_seconds = conf().lease_seconds
+        asked_at = clock.monotonic_seconds()
+        if self.held and asked_at - self._renewed_at < lease_seconds / 3:
             return True
         self.held = False
-        asked_at = clock.monotonic_seconds()
-        rows = CronLease.objects.using(settings.database).filter(name=NAME)
         # Mine, free, or silent for too long.
         open_to_me = (
             Q(holder=self.holder)
             | Q(holder="")
-            | Q(renewed_at__lt=Now() - timedelta(seconds=settings.lease_seconds))
+            | Q(renewed_at__lt=Now() - timedelta(seconds=lease_seconds))
         )
-        taken = rows.filter(open_to_me).update(holder=self.holder, renewed_at=Now())
-        if not taken and not rows.exists():
-            _, created = CronLease.objects.using(settings.database).get_or_create(
-                name=NAME, defaults={"holder": self.holder, "renewed_at": Now()}
+        leader = self._rows().filter(name=LEADER)
+        taken = leader.filter(open_to_me).update(holder=self.holder, renewed_at=Now())
+        if not taken and not leader.exists():
+            _, created = self._rows().get_or_create(
+                name=LEADER, defaults={"holder": self.holder, "renewed_at": Now()}
             )
             taken = int(created)
         if taken:
@@ -53,15 +64,39 @@ class Lease:
             self._renewed_at = asked_at
         return self.held
 
+    def beat(self) -> bool:
+        """Say that this runner is alive; True when nobody knew (any more)."""
+        at = clock.monotonic_seconds()
+        if at - self._beaten_at < conf().lease_seconds / 3:
+            return False
+        self._beaten_at = at
+        if self._rows().filter(name=self.holder).update(renewed_at=Now()):
+            return False
+        self._rows().get_or_create(
+            name=self.holder, defaults={"holder": self.holder, "renewed_at": Now()}
+        )
+        return True
+
+    def lost_runners(self) -> list[LostRunner]:
+        """Runners that have not beaten for too long. Forget each with :meth:`forget`."""
+        silence = timedelta(seconds=conf().lease_seconds * SILENT_LEASES)
+        rows = self._rows().exclude(name=LEADER).filter(renewed_at__lt=Now() - silence)
+        return [LostRunner(row.holder, row.renewed_at) for row in rows]
+
+    def forget(self, runner_id: str) -> None:
+        self._rows().filter(name=runner_id).delete()
+
     def confirm(self) -> bool:
         """Renew now, inside the caller's transaction: False when somebody else has taken over."""
-        rows = CronLease.objects.using(conf().database).filter(name=NAME, holder=self.holder)
+        rows = self._rows().filter(name=LEADER, holder=self.holder)
         self.held = bool(rows.update(renewed_at=Now()))
         return self.held
 
     def release(self) -> None:
         """Let a standby take over at once."""
-        CronLease.objects.using(conf().database).filter(name=NAME, holder=self.holder).update(
-            holder=""
-        )
+        self._rows().filter(name=LEADER, holder=self.holder).update(holder="")
+        self.forget(self.holder)
         self.held = False
+
+    def _rows(self) -> QuerySet[CronLease]:
+        return CronLease.objects.using(conf().database)

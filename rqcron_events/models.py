@@ -116,6 +116,11 @@ class CronEvent(models.Model):
                 ),
             ),
             models.Index(
+                fields=["occurred_at"],
+                name="rqcron_event_runner",
+                condition=models.Q(type__in=["runner_started", "runner_stopped", "runner_lost"]),
+            ),
+            models.Index(
                 fields=["run_id"],
                 name="rqcron_event_run",
                 condition=models.Q(run_id__isnull=False),
@@ -170,10 +175,10 @@ class CronSnapshot(models.Model):
 
 
 class CronLease(models.Model):
-    """Which runner leads. An optimisation only: correctness rests on stream versions."""
+    """Which runner leads (row ``leader``) and which are alive (a row each). Not a lock."""
 
-    name = models.CharField(max_length=50, primary_key=True)
-    holder = models.CharField(max_length=200)
+    name = models.CharField(max_length=250, primary_key=True)
+    holder = models.CharField(max_length=250)
     renewed_at = models.DateTimeField()
     """The database's clock, so that the clocks of two machines are never compared."""
 

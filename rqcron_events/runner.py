@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,7 @@ from uuid import uuid4
 from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
 
-from . import clock, ledger
+from . import clock, ledger, spool
 from .conf import conf
 from .core.decide import Limits, decide, next_due
 from .core.events import Event, EventType, runner_stream
@@ -148,8 +149,11 @@ class Runner:
             if now - self._reconciled_at < RECONCILE_SECONDS:
                 return
             self._reconciled_at = now
-            self.reconciler.begin(self.states)
+            self._record_lost_runners()
         try:
+            if self.reconciler.done:
+                self._drain_spools()
+                self.reconciler.begin(self.states)
             if now - self._cleaned_at >= CLEAN_UP_SECONDS:
                 self._cleaned_at = now
                 self.reconciler.clean_up(self.states)
@@ -160,6 +164,13 @@ class Runner:
             return
         self._redis_found()
         self._look_again({finding.definition.name for finding in findings})
+
+    def _drain_spools(self) -> None:
+        """Write what workers could not write, before the reconciler asks RQ instead."""
+        for connection in self.enqueuer.connections():
+            written = spool.drain(connection)
+            self.states.apply(written)
+            self._look_again({event.cron for event in written})
 
     def _redis_lost(self, error: str) -> bool:
         """Said once per outage; True when this is its beginning."""
@@ -181,6 +192,8 @@ class Runner:
     # Leading
 
     def _lead(self) -> bool:
+        if self.lease.beat():
+            self._say_started()
         leading = self.lease.hold()
         if leading and not self._leading:
             log.info("This runner leads.", extra={"action": "leading", "runner": self.id})
@@ -304,9 +317,28 @@ class Runner:
     def _start(self) -> None:
         self.states = States.load()
         sync(registry, self.states, self.actor)
+
+    def _say_started(self) -> None:
+        """At the start; and again when others had taken this runner for lost, as after a freeze."""
         data = {"host": socket.gethostname(), "pid": os.getpid(), "crons": len(registry.crons)}
         ledger.append_next([self._own_event(EventType.RUNNER_STARTED, data)])
         log.info("Runner started.", extra={"action": "runner_started", "runner": self.id})
+
+    def _record_lost_runners(self) -> None:
+        for lost in self.lease.lost_runners():
+            stream = runner_stream(lost.id)
+            known = ledger.read_stream(stream)
+            if known and known[-1].type is EventType.RUNNER_STARTED:
+                data = {"last_heartbeat": lost.last_heartbeat.isoformat()}
+                event = self._own_event(EventType.RUNNER_LOST, data)
+                ledger.append_next([replace(event, stream=stream)])
+                log.warning(
+                    "Runner %s was lost; its last heartbeat was at %s.",
+                    lost.id,
+                    lost.last_heartbeat.isoformat(timespec="seconds"),
+                    extra={"action": "runner_lost", "runner": lost.id},
+                )
+            self.lease.forget(lost.id)
 
     def _stop(self) -> None:
         try:

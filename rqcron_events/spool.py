@@ -61,7 +61,8 @@ def drain(connection: Redis) -> list[Event]:
     one finds in the log. Raises redis-py's and Django's database errors.
     """
     written: list[Event] = []
-    for raw in connection.lrange(SPOOL_KEY, 0, ENTRIES_PER_DRAIN - 1):
+    entries: list[Any] = connection.lrange(SPOOL_KEY, 0, ENTRIES_PER_DRAIN - 1)
+    for raw in entries:
         try:
             entry = json.loads(raw)
             run_id = UUID(entry["run_id"])

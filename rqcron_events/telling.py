@@ -185,7 +185,8 @@ def event_words(event: Event) -> str:
                 else event.reason
             )
             left = data.get("retries_left")
-            again = f" ({left} retries left)" if event.type is EventType.ATTEMPT_FAILED else ""
+            more = "retry" if left == 1 else "retries"
+            again = f" ({left} {more} left)" if event.type is EventType.ATTEMPT_FAILED else ""
             return f"failed: {what}"[:160] + again
         case EventType.RUN_STARTED:
             return f"started, attempt {event.attempt}"

@@ -30,6 +30,8 @@ SCHEMA_VERSIONS: dict[EventType, int] = {}
 UPCASTERS: dict[tuple[EventType, int], Upcaster] = {}
 """From (type, version) to the data of the next version."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def schema_version(event_type: EventType) -> int:
     return SCHEMA_VERSIONS.get(event_type, 1)
@@ -39,7 +41,7 @@ def encode_data(data: Mapping[str, Any]) -> str:
     """Compact JSON; raises TypeError for values that JSON does not have."""
     if not data:
         return "{}"
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(data)
 
 
 def decode_data(event_type: EventType, version: int, data: dict[str, Any]) -> dict[str, Any]:

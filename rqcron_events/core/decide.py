@@ -84,13 +84,18 @@ def next_due(state: CronState) -> datetime | None:
     """When the first undecided slot becomes due (jitter included), or None for never."""
     if state.watermark is None:
         return None
+    due: datetime | None = None
     for phase, end in _spans(state.phases):
         if phase.definition is None:
             continue
         slot = phase.definition.schedule.next_after(max(state.watermark, phase.start))
-        if slot is not None and (end is None or slot <= end):
-            return slot + phase.definition.delay(slot)
-    return None
+        if slot is None or (end is not None and slot > end):
+            continue
+        if due is not None:
+            # After an edit the next slot is the new definition's: the delay ends there too.
+            return min(due, slot)
+        due = slot + phase.definition.delay(slot)
+    return due
 
 
 def _spans(phases: Sequence[Phase]) -> list[tuple[Phase, datetime | None]]:
@@ -265,7 +270,7 @@ class _EventBuilder:
         self._append(verdict.type, last, data, reason=verdict.reason or "")
 
     def _fired(self, verdict: _Verdict, item: _Due) -> None:
-        delay = item.definition.delay(item.slot)
+        delay = min(item.definition.delay(item.slot), self._now - item.slot)
         data: dict[str, Any] = {
             "lateness_seconds": round((self._now - item.slot - delay).total_seconds(), 6),
             "definition_version": verdict.definition_version,

@@ -14,6 +14,7 @@ from .schedule import Schedule, cron_schedule, every_schedule
 
 __all__ = ["Cadence", "CatchUp", "Definition", "Overlap", "Retries", "run_id_for_slot"]
 
+NO_DELAY = timedelta(0)
 RUN_NAMESPACE = uuid5(NAMESPACE_URL, "https://pypi.org/project/rqcron-events/#run")
 
 
@@ -135,7 +136,7 @@ class Definition:
         Source of the fraction: SHA-256 of name and slot, so nothing has to be stored.
         """
         if not self.jitter_seconds:
-            return timedelta(0)
+            return NO_DELAY
         bound = self.jitter
         following = self.schedule.next_after(slot)
         if following is not None:

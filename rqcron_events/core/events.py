@@ -18,6 +18,7 @@ __all__ = [
     "DEFINITION_TYPES",
     "LEDGER_STREAM",
     "OUTCOMES",
+    "RUNNER_TYPES",
     "Event",
     "EventType",
     "Reason",
@@ -73,6 +74,8 @@ DEFINITION_TYPES = (
 )
 """What changes which definition is in force, and whether it is paused."""
 
+RUNNER_TYPES = (EventType.RUNNER_STARTED, EventType.RUNNER_STOPPED, EventType.RUNNER_LOST)
+
 OUTCOMES = frozenset(
     {
         EventType.RUN_SUCCEEDED,
@@ -108,6 +111,8 @@ class Reason(StrEnum):
 
     ALREADY_RUNNING = "already_running"
     ALREADY_SUCCEEDED = "already_succeeded"
+    ALREADY_ENDED = "already_ended"
+    """It failed or was stopped, and the job was created anew without anybody asking for it."""
 
 
 LEDGER_STREAM = "ledger"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,15 @@ from .definition import Definition
 from .events import OUTCOMES, Event, EventType, Reason
 from .state import CronState, Phase
 
-__all__ = ["Explanation", "RunSummary", "Verdict", "explain_slot", "phase_at", "run_summary"]
+__all__ = [
+    "Downtime",
+    "Explanation",
+    "RunSummary",
+    "Verdict",
+    "explain_slot",
+    "phase_at",
+    "run_summary",
+]
 
 
 class Verdict(StrEnum):
@@ -65,6 +73,15 @@ class RunSummary:
         }
 
 
+class Downtime(NamedTuple):
+    """A stretch of time in which no runner was alive."""
+
+    since: datetime | None
+    """When the last runner ended or was last heard of; None when there never was one."""
+    until: datetime | None
+    """When the next one started; None while there is none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The answer. ``to_data`` is the JSON of ``cron_explain --format json``."""
@@ -84,6 +101,8 @@ class Explanation:
     effective_from: datetime | None = None
     previous_slot: datetime | None = None
     next_slot: datetime | None = None
+    downtime: Downtime | None = None
+    """The stretch around the slot in which no runner was alive, when that is why it is late."""
     events: Sequence[Event] = field(default_factory=tuple)
     """The recorded evidence, in the order of the log."""
 
@@ -110,6 +129,12 @@ class Explanation:
             "definition": definition,
             "previous_slot": _iso(self.previous_slot),
             "next_slot": _iso(self.next_slot),
+            "downtime": {
+                "since": _iso(self.downtime.since),
+                "until": _iso(self.downtime.until),
+            }
+            if self.downtime
+            else None,
             "events": [
                 {
                     "id": event.id,
@@ -186,12 +211,13 @@ def explain_slot(
     definition_events: Sequence[Event],
     run_events: Sequence[Event] = (),
     waits_for: str = "",
+    downtime: Downtime | None = None,
 ) -> Explanation:
     """Judge one instant of a known cron.
 
     ``state`` holds all phases ever in force; ``decision`` is the recorded event that covers the
     instant, if there is one; ``run_events`` belong to the run that it fired; ``waits_for`` says
-    what an undecided slot in the past waits for.
+    what an undecided slot in the past waits for; ``downtime`` is given when no runner was alive.
     """
     phase = phase_at(state, at)
     if decision is None and (phase is None or phase.definition is None):
@@ -225,9 +251,11 @@ def explain_slot(
         )
     if decision is None:
         reason, summary = _why_pending(state, at, now, show, phase, waits_for)
+        summary += _downtime_text(downtime, show, ". ", ".")
         return Explanation(
             verdict=Verdict.PENDING,
             reason=reason,
+            downtime=downtime,
             summary=summary,
             slot=at,
             events=evidence,
@@ -240,7 +268,9 @@ def explain_slot(
         return Explanation(
             verdict=Verdict.FIRED,
             reason=run.reason,
-            summary=f"{state.name} fired for {show(at)}, {_late(lateness)}; {_run_text(run)}.",
+            summary=f"{state.name} fired for {show(at)}, {_late(lateness)}"
+            f"{_downtime_text(downtime, show, ' (', ')')}; {_run_text(run)}.",
+            downtime=downtime,
             slot=at,
             lateness_seconds=lateness,
             run=run,
@@ -252,8 +282,10 @@ def explain_slot(
         verdict=verdict,
         reason=decision.reason,
         summary=f"{state.name} {verdict.value.replace('skipped', 'was skipped')} "
-        f"{show(at)}: {_why_not(decision, show)}.",
+        f"{show(at)}: {_why_not(decision, show)}"
+        f"{_downtime_text(downtime, show, '; ', '')}.",
         slot=at,
+        downtime=downtime,
         events=events,
         **common,
     )
@@ -339,6 +371,14 @@ def _why_not(decision: Event, show: Any) -> str:
             text += f", more than the {_duration(bound)} that is allowed"
     count = decision.data.get("count", 1)
     return f"{text} (one of {count} slots in a row)" if count > 1 else text
+
+
+def _downtime_text(downtime: Downtime | None, show: Any, before: str, after: str) -> str:
+    if downtime is None:
+        return ""
+    since = f" from {show(downtime.since)}" if downtime.since else ""
+    until = f" to {show(downtime.until)}" if downtime.until else " until now"
+    return f"{before}no runner was alive{since}{until}{after}"
 
 
 _REASON_TEXTS: dict[str, str] = {

@@ -28,6 +28,8 @@ class RunState:
     """The newest attempt, from 1; 0 before the first start."""
     retries_left: int = 0
     """RQ's count when that attempt started."""
+    job_created_at: str = ""
+    """RQ's creation time of the job that made that attempt: a job created anew has another."""
     outcome: EventType | None = None
     ended_at: datetime | None = None
     spooled: set[str] = field(default_factory=set)
@@ -60,6 +62,7 @@ class RunState:
             self.worker = event.actor
             self.attempt = event.attempt or self.attempt + 1
             self.retries_left = int(event.data.get("retries_left") or 0)
+            self.job_created_at = event.data.get("job_created_at") or ""
         elif event.type is EventType.ATTEMPT_FAILED:
             self.started_at = None
 
@@ -75,6 +78,7 @@ class Start(StrEnum):
     """The run has ended badly and somebody asked RQ to do it again: that is a new run."""
     REFUSE_RUNNING = "refuse_running"
     REFUSE_SUCCEEDED = "refuse_succeeded"
+    REFUSE_ENDED = "refuse_ended"
 
     @property
     def refusal(self) -> Reason | None:
@@ -82,19 +86,26 @@ class Start(StrEnum):
             return Reason.ALREADY_RUNNING
         if self is Start.REFUSE_SUCCEEDED:
             return Reason.ALREADY_SUCCEEDED
+        if self is Start.REFUSE_ENDED:
+            return Reason.ALREADY_ENDED
         return None
 
 
-def start_verdict(state: RunState, *, retries_left: int, other_execution_alive: bool) -> Start:
+def start_verdict(
+    state: RunState, *, retries_left: int, other_execution_alive: bool, job_created_at: str
+) -> Start:
     """Whether a run may start (I4).
 
     ``retries_left`` is RQ's count now: RQ lowers it when it retries a job whose work-horse died,
     and calls nobody. ``other_execution_alive``: RQ knows of another execution of the same job.
+    ``job_created_at`` tells a person's requeue, which keeps the job, from a late runner that
+    enqueued the run once more.
     """
     if state.outcome in (EventType.RUN_SUCCEEDED, EventType.RUN_DECLINED):
         return Start.REFUSE_SUCCEEDED
     if state.outcome is not None:
-        return Start.BEGIN_AGAIN
+        same_job = state.job_created_at in ("", job_created_at)
+        return Start.BEGIN_AGAIN if same_job else Start.REFUSE_ENDED
     if not state.running:
         return Start.BEGIN
     if retries_left < state.retries_left or not other_execution_alive:

@@ -37,6 +37,8 @@ MINUTES_SKIPPED_MAX = 2 * 24 * 60
 """The longest jump of a clock that is followed: zones that crossed the date line lost 24 hours."""
 SCHEDULES_KEPT_MAX = 20_000
 """Parsing takes a hundred times longer than asking for the next slot; one kept takes about 2 kB."""
+SLOTS_KEPT_MAX = 20_000
+"""Results of ``next_after``, about 300 bytes each."""
 
 _EQUAL_RANGE = re.compile(r"(?<![\w-])(\w+)-\1(?![\w-])")
 _WEEKDAY_STEP = re.compile(r"([0-7])(?:-([0-7]))?/([1-9]\d*)")
@@ -92,7 +94,7 @@ class EverySchedule:
         return EPOCH + self.offset + self.period * ((instant - EPOCH - self.offset) // self.period)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity, which is cheap
 class CronSchedule:
     """A cron expression in one time zone; build it with :func:`cron_schedule`.
 
@@ -124,6 +126,14 @@ class CronSchedule:
 
     def next_after(self, instant: datetime) -> datetime | None:
         try:
+            # In UTC, because both passes of a repeated hour are equal in their own zone.
+            return _next_slot(self, instant.astimezone(UTC))
+        except OverflowError:  # past the year 9999
+            return None
+
+    def search_after(self, instant: datetime) -> datetime | None:
+        """What ``next_after`` returns, without its memory."""
+        try:
             if self.times_of_day:
                 return self._next_time_of_day(instant)
             return self._next_real_time(instant)
@@ -131,7 +141,7 @@ class CronSchedule:
             return None
 
     def prev_until(self, instant: datetime) -> datetime | None:
-        # Only next_after knows the rules. Look back over windows that double, then halve the one
+        # Only search_after knows the rules. Look back over windows that double, then halve the one
         # that holds a slot: about sixty calls at worst, for any expression.
         span = MINUTE
         while True:
@@ -139,7 +149,7 @@ class CronSchedule:
                 start = instant - span
             except OverflowError:
                 return None
-            found = self.next_after(start)
+            found = self.search_after(start)
             if found is not None and found <= instant:
                 break
             if span > DAY * 366 * YEARS_SEARCHED_MAX:
@@ -148,7 +158,7 @@ class CronSchedule:
         low, high = found, instant  # the answer is in [low, high]
         while high - low >= SECOND:
             middle = low + (high - low) / 2
-            following = self.next_after(middle)
+            following = self.search_after(middle)
             if following is not None and following <= instant:
                 low = following
             else:
@@ -285,6 +295,12 @@ def _nearest_weekday(month: date, wanted: int) -> date | None:
     return moved if moved.month == month.month else day - DAY * shift * 2
 
 
+@lru_cache(maxsize=SLOTS_KEPT_MAX)
+def _next_slot(schedule: CronSchedule, instant: datetime) -> datetime | None:
+    """Deciding asks for each slot three times; crons of one schedule ask for the same ones."""
+    return schedule.search_after(instant)
+
+
 def slots_between(
     schedule: Schedule, after: datetime, until: datetime, limit: int
 ) -> Iterator[datetime]:
@@ -324,7 +340,7 @@ def _is_hashed(expression: str) -> bool:
 def _parsed_schedule(expression: str, zone_name: str, hash_id: str) -> CronSchedule:
     zone = _zone(zone_name)
     text = " ".join(expression.split())
-    fields = text.split(" ")
+    fields = text.split()
     if text.startswith("@"):
         if text.lower() not in _ALIASES:
             raise ValueError(
@@ -432,4 +448,21 @@ def _why_invalid(fields: list[str], error: Exception) -> str:
         for number in re.findall(r"(?<![\w#/(])\d+(?![\w#)])", field):
             if not low <= int(number) <= high:
                 return f"{_FIELD_NAMES[which]} must be {low}-{high}, got {number}"
+        if not _is_understood(field, which):
+            names = {3: " or names such as JAN", 4: " or names such as MON"}.get(which, "")
+            return (
+                f"{_FIELD_NAMES[which]} {field!r} is not understood; give {low}-{high}{names}, "
+                "lists (1,15), ranges (1-5) or steps (*/10)"
+            )
     return str(error).replace("\n", " ") or type(error).__name__
+
+
+def _is_understood(field: str, which: int) -> bool:
+    """croniter accepts the field when all others are ``*``."""
+    texts = ["*"] * 6
+    texts[which] = field
+    try:
+        croniter(" ".join(texts[:5] if which < 5 else texts), EPOCH, hash_id=b"")
+    except (CroniterError, ValueError, TypeError, KeyError, IndexError):
+        return False
+    return True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
+from datetime import datetime
 
 import psutil
 import pytest
@@ -11,6 +14,7 @@ from redis import Redis
 from rqcron_events import actions
 from rqcron_events.enqueue import job_id
 from rqcron_events.models import CronEvent
+from rqcron_events.spool import SPOOL_KEY
 from tests.processes import Project
 
 
@@ -71,10 +75,13 @@ def test_a_cancelled_job_is_a_cancelled_run(registered: Project, redis_connectio
     assert outcomes.get().type == "run_cancelled"
 
 
-def test_an_outcome_that_could_not_be_written_is_taken_from_rq(registered: Project):
+def test_an_outcome_that_could_not_be_written_is_taken_from_rq(
+    registered: Project, redis_connection: Redis
+):
     run_id = actions.trigger("quick")
     nowhere = "postgresql://nobody@127.0.0.1:1/nowhere"
     registered.run("rqworker", "default", "--burst", DATABASE_URL=nowhere)
+    redis_connection.delete(SPOOL_KEY)  # and the spool is lost, too
     registered.start("cron_run")
     outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
     registered.wait_until(outcomes.exists, 30)
@@ -107,3 +114,25 @@ def _expire_heartbeats() -> None:
         for member, _ in connection.zrange(key, 0, -1, withscores=True):
             connection.zadd(key, {member: 1})
     connection.close()
+
+
+def test_a_lost_runner_and_the_downtime_are_on_record(registered: Project):
+    """The only runner is killed; the next one says so, and explain names the window."""
+    first = registered.start("cron_run")
+    fired = CronEvent.objects.of_type("slot_fired").for_cron("quick")
+    registered.wait_until(fired.exists, 30)
+    first.kill()
+    time.sleep(8)  # real downtime, longer than the lease
+    registered.start("cron_run")
+    lost = CronEvent.objects.of_type("runner_lost")
+    registered.wait_until(lost.exists, 40)
+    registered.wait_until(CronEvent.objects.of_type("slot_missed").for_cron("quick").exists, 30)
+    missed = CronEvent.objects.of_type("slot_missed").for_cron("quick").first()
+    heartbeat = datetime.fromisoformat(lost.get().data["last_heartbeat"])
+    slot = missed.data["first"]
+    answer = json.loads(
+        registered.run("cron_explain", "quick", "--at", slot, "--format", "json").stdout
+    )
+    assert answer["verdict"] == "missed"
+    assert "no runner was alive from" in answer["summary"]
+    assert datetime.fromisoformat(answer["downtime"]["since"]) == heartbeat

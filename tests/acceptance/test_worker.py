@@ -221,3 +221,13 @@ def test_a_job_that_this_deploy_does_not_know_goes_back_to_the_queue(
         ("run_started", 2),
         ("run_succeeded", 2),
     ]
+
+
+def test_a_failed_run_that_a_late_runner_enqueues_again_is_refused(worked):
+    """I4: nobody asked for it. A person's requeue keeps the job; this one was created anew."""
+    *_, failed = worked("raises")
+    definition = Definition(name="raises", function="", expression="* * * * *")
+    list(Enqueuer().enqueue([RunRequest(run_id=failed.run_id, definition=definition, slot=None)]))
+    events = worked.finish(failed.run_id)
+    assert (events[-1].type, events[-1].reason) == ("start_refused", "already_ended")
+    assert not CronEvent.objects.filter(data__trigger="requeue").exists()

@@ -169,7 +169,7 @@ def by_walking(case: Case) -> list[datetime]:
     """The first matches, going over every minute of real time for at most WALK_MAX."""
     *second, minute, hour, day, month, weekday = case.expression.split()
     pattern = CronSim(
-        " ".join([*(second or "0"), minute, hour, day, month, weekday]), datetime(2026, 1, 1)
+        " ".join([*(second or ["0"]), minute, hour, day, month, weekday]), datetime(2026, 1, 1)
     )
     zone = ZoneInfo(case.zone)
     instant = case.instant.replace(second=0, microsecond=0)

@@ -1,0 +1,422 @@
+"""What becomes of due slots: each test is a short history and what was decided."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from rqcron_events.core.decide import next_due
+from rqcron_events.core.definition import run_id_for_slot
+from rqcron_events.core.events import EventType
+
+from .history import NAME, History, at, definition, minutes
+
+
+def begun(when: str = "09:00", limits: dict | None = None, **options) -> History:
+    history = History(**(limits or {}))
+    history.register(at(when), **options)
+    return history
+
+
+def test_nothing_is_due_before_the_first_slot():
+    history = begun("09:00")
+    assert history.decide(at("09:09:59")) == []
+    assert next_due(history.state) == at("09:10")
+
+
+def test_a_slot_fires_when_it_is_due():
+    history = begun("09:00")
+    assert history.decide(at("09:10")) == ["fired 09:10"]
+    assert history.decide(at("09:10")) == []
+    assert next_due(history.state) == at("09:20")
+
+
+def test_the_instant_of_registration_is_not_a_slot_yet():
+    assert begun("09:10").decide(at("09:20")) == ["fired 09:20"]
+
+
+def test_nothing_is_decided_for_a_cron_that_was_never_registered():
+    history = History()
+    assert history.decide(at("09:00")) == []
+    assert next_due(history.state) is None
+
+
+def test_a_fired_slot_names_its_run_its_lateness_and_its_definition():
+    history = begun("09:00")
+    history.decide(at("09:10:02"))
+    [event] = history.decisions()
+    assert event.run_id == run_id_for_slot(NAME, at("09:10"))
+    assert event.scheduled_for == at("09:10")
+    assert event.actor == "runner/one"
+    assert event.data == {"lateness_seconds": 2.0, "definition_version": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["superseded 09:10-09:40 x4", "fired 09:50"]),
+        ({"catch_up": "latest"}, ["superseded 09:10-09:40 x4", "fired 09:50"]),
+        ({"catch_up": "all"}, [f"fired 09:{tens}0" for tens in range(1, 6)]),
+        ({"catch_up": "none"}, ["too_late 09:10-09:50 x5"]),
+        ({"max_lateness_seconds": 60}, ["too_late 09:10-09:50 x5"]),
+        ({"max_lateness_seconds": 400}, ["too_late 09:10-09:40 x4", "fired 09:50"]),
+        (
+            {"max_lateness_seconds": 1499},
+            ["too_late 09:10-09:30 x3", "superseded 09:40", "fired 09:50"],
+        ),
+        (
+            {"catch_up": "all", "max_lateness_seconds": 1499},
+            ["too_late 09:10-09:30 x3", "fired 09:40", "fired 09:50"],
+        ),
+        ({"overlap": "skip", "catch_up": "all"}, ["fired 09:10", "overlap 09:20-09:50 x4"]),
+        ({"overlap": "queue", "catch_up": "all"}, ["superseded 09:10-09:40 x4", "fired 09:50"]),
+    ],
+    ids=str,
+)
+def test_after_fifty_minutes_without_a_runner(options, expected):
+    assert begun("09:00", **options).decide(at("09:55")) == expected
+
+
+def test_catch_up_all_fires_the_newest_up_to_its_bound():
+    history = begun("09:00", catch_up="all", limits={"catch_up_slots_max": 2})
+    assert history.decide(at("09:55")) == ["superseded 09:10-09:30 x3", "fired 09:40", "fired 09:50"]
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"), [("09:10:10", "fired 09:10"), ("09:10:11", "too_late 09:10")]
+)
+def test_catch_up_none_allows_the_grace_that_a_standby_needs(now, expected):
+    assert begun("09:00", catch_up="none").decide(at(now)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"), [("09:11", "fired 09:10"), ("09:11:01", "too_late 09:10")]
+)
+def test_max_lateness_is_the_last_instant_that_still_fires(now, expected):
+    assert begun("09:00", max_lateness_seconds=60).decide(at(now)) == [expected]
+
+
+def test_a_slot_that_was_too_late_says_what_the_bound_was():
+    history = begun("09:00", max_lateness_seconds=60)
+    history.decide(at("09:15"))
+    assert history.decisions()[0].data["evidence"] == {"max_lateness_seconds": 60}
+
+
+# --- overlap
+
+
+def test_overlap_allow_fires_beside_a_run():
+    history = begun("09:00", overlap="allow")
+    assert history.decide(at("09:10")) == ["fired 09:10"]
+    assert history.decide(at("09:20")) == ["fired 09:20"]
+
+
+def test_overlap_skip_skips_until_the_run_ends_and_says_which_run_it_was():
+    history = begun("09:00", overlap="skip")
+    history.decide(at("09:10"))
+    history.run(EventType.RUN_STARTED, at("09:10"), at("09:11"), actor="worker/w", attempt=1)
+    assert history.decide(at("09:20")) == ["overlap 09:20"]
+    assert history.decisions()[-1].data["evidence"] == {
+        "run_id": str(history.run_of(at("09:10"))),
+        "slot": at("09:10").isoformat(),
+        "started_at": at("09:11").isoformat(),
+        "worker": "worker/w",
+    }
+    history.run(EventType.RUN_SUCCEEDED, at("09:10"), at("09:25"))
+    assert history.decide(at("09:30")) == ["fired 09:30"]
+
+
+@pytest.mark.parametrize(
+    "outcome", ["succeeded", "failed", "stopped", "cancelled", "declined", "lost"]
+)
+def test_every_outcome_ends_the_overlap(outcome):
+    history = begun("09:00", overlap="skip")
+    history.decide(at("09:10"))
+    history.run(EventType(f"run_{outcome}"), at("09:10"), at("09:11"))
+    assert history.decide(at("09:20")) == ["fired 09:20"]
+
+
+def test_a_failed_attempt_does_not_end_the_overlap():
+    history = begun("09:00", overlap="skip")
+    history.decide(at("09:10"))
+    history.run(EventType.RUN_STARTED, at("09:10"), at("09:10"), attempt=1)
+    history.run(EventType.ATTEMPT_FAILED, at("09:10"), at("09:11"), attempt=1)
+    assert history.decide(at("09:20")) == ["overlap 09:20"]
+
+
+def test_overlap_queue_lets_one_slot_wait_until_the_run_ends():
+    history = begun("09:00", overlap="queue")
+    history.decide(at("09:10"))
+    waiting = history.step(at("09:20"))
+    assert waiting.events == []
+    assert waiting.waits_for == history.run_of(at("09:10"))
+    history.run(EventType.RUN_SUCCEEDED, at("09:10"), at("09:25"))
+    assert history.decide(at("09:25")) == ["fired 09:20"]
+    assert history.decisions()[-1].data["lateness_seconds"] == 300
+
+
+def test_overlap_queue_lets_the_newest_wait_and_skips_the_older():
+    history = begun("09:00", overlap="queue")
+    history.decide(at("09:10"))
+    history.step(at("09:20"))
+    assert history.decide(at("09:30")) == ["overlap 09:20"]
+    history.run(EventType.RUN_FAILED, at("09:10"), at("09:31"))
+    assert history.decide(at("09:31")) == ["fired 09:30"]
+
+
+def test_a_waiting_slot_can_become_too_late():
+    history = begun("09:00", overlap="queue", max_lateness_seconds=60)
+    history.decide(at("09:10"))
+    history.step(at("09:20"))
+    assert history.decide(at("09:22")) == ["too_late 09:20"]
+
+
+# --- pauses
+
+
+def test_slots_of_a_pause_are_skipped_and_say_who_and_why():
+    history = begun("09:00")
+    history.pause(at("09:05"), reason="deploy")
+    assert history.decide(at("09:35")) == ["paused 09:10-09:30 x3"]
+    assert history.decisions()[0].data["evidence"] == {
+        "since": at("09:05").isoformat(),
+        "until": None,
+        "reason": "deploy",
+        "actor": "ada",
+    }
+    history.resume(at("09:36"))
+    assert history.decide(at("09:45")) == ["fired 09:40"]
+
+
+def test_a_pause_ends_by_itself_at_its_until():
+    history = begun("09:00")
+    history.pause(at("09:05"), until=at("09:20"))
+    assert history.decide(at("09:30")) == ["paused 09:10-09:20 x2", "fired 09:30"]
+
+
+def test_slots_of_a_pause_stay_skipped_when_it_is_over_before_they_are_decided():
+    history = begun("09:00")
+    history.pause(at("09:15"))
+    history.resume(at("09:35"))
+    assert history.decide(at("09:55")) == [
+        "superseded 09:10",
+        "paused 09:20-09:30 x2",
+        "superseded 09:40",
+        "fired 09:50",
+    ]
+
+
+def test_a_slot_from_before_the_pause_does_not_fire_late_during_it():
+    history = begun("09:00")
+    history.pause(at("09:15"))
+    assert history.decide(at("09:16")) == ["paused 09:10"]
+
+
+def test_the_instant_of_a_pause_belongs_to_the_time_before_it():
+    history = begun("09:00")
+    history.pause(at("09:10"), until=at("09:10:30"))
+    assert history.decide(at("09:20")) == ["superseded 09:10", "fired 09:20"]
+
+
+def test_a_second_pause_takes_the_place_of_the_first():
+    history = begun("09:00")
+    history.pause(at("09:01"), reason="first")
+    history.pause(at("09:15"), until=at("09:25"), reason="second")
+    assert history.decide(at("09:30")) == ["paused 09:10", "paused 09:20", "fired 09:30"]
+    reasons = [event.data["evidence"]["reason"] for event in history.decisions()[:2]]
+    assert reasons == ["first", "second"]
+
+
+def test_pausing_all_skips_and_resuming_all_fires_again():
+    history = begun("09:00")
+    history.pause_all(at("09:05"), reason="incident")
+    assert history.decide(at("09:25")) == ["all_paused 09:10-09:20 x2"]
+    assert history.decisions()[0].data["evidence"]["reason"] == "incident"
+    history.resume_all(at("09:26"))
+    assert history.decide(at("09:30")) == ["fired 09:30"]
+
+
+def test_pausing_all_can_end_by_itself():
+    history = begun("09:00")
+    history.pause_all(at("09:05"), until=at("09:15"))
+    assert history.decide(at("09:25")) == ["all_paused 09:10", "fired 09:20"]
+
+
+def test_resuming_all_does_not_resume_a_cron_that_is_paused_itself():
+    history = begun("09:00")
+    history.pause(at("09:01"))
+    history.pause_all(at("09:02"))
+    history.resume_all(at("09:03"))
+    assert history.decide(at("09:10")) == ["paused 09:10"]
+
+
+def test_a_definition_that_changes_during_a_pause_stays_paused():
+    history = begun("09:00")
+    history.pause(at("09:05"))
+    history.register(at("09:12"), schedule="*/5 * * * *")
+    assert history.decide(at("09:20")) == ["paused 09:10", "paused 09:15-09:20 x2"]
+
+
+# --- edits and retirement
+
+
+def test_an_edit_takes_effect_from_its_moment():
+    history = begun("09:00", schedule="*/10 * * * *", catch_up="all")
+    history.register(at("09:20"), schedule="5,25,45 * * * *", catch_up="all")
+    assert history.decide(at("09:50")) == ["fired 09:10", "fired 09:20", "fired 09:25", "fired 09:45"]
+    versions = [event.data["definition_version"] for event in history.decisions()]
+    assert versions == [1, 1, 2, 2]
+
+
+def test_an_edit_back_and_forth_neither_swallows_nor_repeats_a_slot():
+    history = begun("09:00", catch_up="all")
+    history.register(at("09:10"), schedule="*/20 * * * *", catch_up="all")
+    history.register(at("09:10:30"), schedule="*/10 * * * *", catch_up="all")
+    assert history.decide(at("09:30")) == ["fired 09:10", "fired 09:20", "fired 09:30"]
+
+
+def test_policies_of_a_late_decision_are_those_of_the_newest_definition():
+    history = begun("09:00", catch_up="all")
+    history.register(at("09:25"), catch_up="latest")
+    assert history.decide(at("09:30")) == ["superseded 09:10-09:20 x2", "fired 09:30"]
+
+
+def test_a_retired_cron_fires_nothing_and_accounts_for_what_it_owed():
+    history = begun("09:00")
+    history.retire(at("09:25"))
+    assert history.decide(at("09:55")) == ["retired 09:10-09:20 x2"]
+    assert next_due(history.state) is None
+    assert history.decide(at("12:00")) == []
+
+
+def test_a_cron_that_comes_back_owes_nothing_for_the_time_between():
+    history = begun("09:00")
+    history.decide(at("09:10"))
+    history.retire(at("09:15"))
+    history.register(at("09:35"))
+    assert history.decide(at("09:45")) == ["fired 09:40"]
+    assert history.decisions()[-1].data["definition_version"] == 2
+
+
+def test_a_cron_that_comes_back_is_not_paused_any_more():
+    history = begun("09:00")
+    history.pause(at("09:05"))
+    history.retire(at("09:06"))
+    history.register(at("09:07"))
+    assert history.decide(at("09:10")) == ["fired 09:10"]
+
+
+# --- clocks and jitter
+
+
+def test_a_clock_that_goes_back_decides_nothing():
+    history = begun("09:00")
+    history.decide(at("09:30"))
+    for earlier in ("09:29", "09:10", "08:00"):
+        assert history.decide(at(earlier)) == []
+    assert history.decide(at("09:40")) == ["fired 09:40"]
+
+
+def test_an_edit_by_a_clock_that_went_back_repeats_nothing():
+    history = begun("09:00", catch_up="all")
+    history.decide(at("09:30"))
+    history.register(at("09:05"), schedule="*/5 * * * *", catch_up="all")
+    assert history.decide(at("09:40")) == ["fired 09:35", "fired 09:40"]
+
+
+def test_jitter_delays_a_slot_by_the_same_time_for_every_runner_below_its_bound():
+    jittered = definition(jitter_seconds=120)
+    slots = [at("09:00") + minutes(10 * number) for number in range(200)]
+    delays = [jittered.delay(slot) for slot in slots]
+    assert delays == [definition(jitter_seconds=120).delay(slot) for slot in slots]
+    assert all(timedelta(0) <= delay < timedelta(seconds=120) for delay in delays)
+    assert len(set(delays)) > 150
+    assert min(delays) < timedelta(seconds=12) < timedelta(seconds=108) < max(delays)
+
+
+def test_jitter_never_passes_the_next_slot():
+    jittered = definition("* * * * *", jitter_seconds=3600)
+    for number in range(200):
+        slot = at("09:00") + minutes(number)
+        assert slot + jittered.delay(slot) < slot + minutes(1)
+
+
+def test_a_slot_waits_for_its_delay_and_is_not_called_late_for_it():
+    history = begun("09:00", jitter_seconds=300)
+    due = at("09:10") + definition(jitter_seconds=300).delay(at("09:10"))
+    assert next_due(history.state) == due
+    assert history.decide(due - timedelta(microseconds=1)) == []
+    assert history.decide(due) == ["fired 09:10"]
+    [event] = history.decisions()
+    assert event.scheduled_for == at("09:10")
+    assert event.data["lateness_seconds"] == 0
+    assert event.data["jitter_seconds"] == pytest.approx((due - at("09:10")).total_seconds())
+
+
+def test_a_delay_ends_where_the_slots_of_a_newer_definition_begin():
+    slow = {"schedule": "0 * * * *", "jitter_seconds": 3600, "catch_up": "all"}
+    history = begun("09:30", **slow)
+    due = at("10:00") + definition(**slow).delay(at("10:00"))
+    assert due > at("10:03"), "choose another hour"
+    history.register(at("10:01"), schedule="* * * * *", catch_up="all")
+    assert next_due(history.state) == at("10:02")
+    assert history.decide(at("10:02")) == ["fired 10:00", "fired 10:02"]
+    first = history.decisions()[0].data
+    assert first["lateness_seconds"] == 0
+    assert first["jitter_seconds"] == 120
+
+
+# --- bounds
+
+
+def test_a_month_of_pause_is_one_event_per_thousand_slots():
+    history = begun("03-02 09:00", schedule="* * * * *")
+    history.pause(at("03-02 09:00"), reason="holiday")
+    first = history.step(at("04-01 09:00"))
+    assert first.more
+    assert [event.data["count"] for event in first.events] == [1000]
+    history.decide(at("04-01 09:00"))
+    counts = [event.data["count"] for event in history.decisions()]
+    assert sum(counts) == 30 * 24 * 60
+    assert len(counts) <= 44
+    assert history.state.watermark == at("04-01 09:00")
+
+
+@pytest.mark.parametrize("catch_up", ["latest", "all"])
+def test_a_month_of_downtime_is_decided_in_bounded_steps(catch_up):
+    history = begun(
+        "03-02 09:00",
+        schedule="* * * * *",
+        catch_up=catch_up,
+        limits={"catch_up_slots_max": 5, "slots_per_call": 500},
+    )
+    now = at("04-01 09:00")
+    calls = 0
+    while history.step(now).more:
+        calls += 1
+    assert calls == (30 * 24 * 60 - 5) // 500
+    fired = [event for event in history.decisions() if event.type is EventType.SLOT_FIRED]
+    assert [event.scheduled_for for event in fired] == [
+        now - minutes(back) for back in reversed(range(5 if catch_up == "all" else 1))
+    ]
+    assert history.covered() == history.promised()
+    assert len(history.decisions()) < 200
+
+
+def test_decisions_are_the_same_whenever_they_are_made_from_the_same_state():
+    def told() -> list:
+        history = begun("09:00", overlap="skip", jitter_seconds=30)
+        history.decide(at("09:15"))
+        history.pause(at("09:17"))
+        history.decide(at("09:45"))
+        return history.events
+
+    assert told() == told()
+
+
+def test_an_hour_that_is_repeated_fires_once():
+    history = begun(
+        "11-01 04:00", schedule="30 1 * * *", timezone="America/New_York", catch_up="all"
+    )
+    assert history.decide(datetime.fromisoformat("2026-11-01T08:00+00:00")) == ["fired 11-01 05:30"]
