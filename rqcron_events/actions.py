@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,12 +16,14 @@ from .core.events import LEDGER_STREAM, Event, EventType, cron_stream
 from .core.state import CronState, GlobalPauses
 from .enqueue import Enqueuer, RunRequest
 from .errors import CronConfigError, UnknownCron, UnknownRun, VersionConflict
+from .finding import find_run, known_names
 from .models import CronEvent
 from .states import state_of
 
 __all__ = ["known_state", "pause", "pause_all", "rerun", "resume", "resume_all", "trigger"]
 
 TRIES_MAX = 20
+log = logging.getLogger(__name__)
 
 
 def trigger(name: str, *, reason: str = "", by: str | None = None) -> UUID:
@@ -37,7 +40,7 @@ def rerun(run_id: UUID | str, *, reason: str = "", by: str | None = None) -> UUI
 
     Raises UnknownRun.
     """
-    asked = _uuid(run_id)
+    asked = find_run(run_id)
     origin = (
         CronEvent.objects.using(conf().database)
         .for_run(asked)
@@ -107,12 +110,7 @@ def known_state(name: str) -> CronState:
     if not state.phases:
         from .output import closest_names
 
-        known = (
-            CronEvent.objects.using(conf().database)
-            .of_type(EventType.CRON_REGISTERED)
-            .values_list("cron", flat=True)
-        )
-        near = closest_names(name, sorted(set(known)))
+        near = closest_names(name, known_names())
         hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
         raise UnknownCron(
             f"Cron {name!r} is not known to the ledger.{hint} A runner (cron_run, cron_worker) "
@@ -149,6 +147,16 @@ def _request(
 def _enqueue(request: RunRequest, actor: str) -> None:
     for results in Enqueuer().enqueue([request]):
         ledger.append_next([result.event(actor) for result in results])
+        for result in results:
+            if result.error:
+                log.warning(
+                    "Redis does not take run %s of %s (%s). It stays open; the leading runner "
+                    "enqueues it when Redis is back.",
+                    request.run_id,
+                    request.cron,
+                    result.error,
+                    extra={"action": "redis_away", "run_id": str(request.run_id)},
+                )
 
 
 def _append_to_cron(
@@ -218,15 +226,6 @@ def _check_until(until: datetime | None) -> None:
 
 def _lasts(until: datetime | None) -> bool:
     return until is None or until > clock.now()
-
-
-def _uuid(value: UUID | str) -> UUID:
-    try:
-        return value if isinstance(value, UUID) else UUID(str(value).removeprefix("cron-"))
-    except ValueError as error:
-        raise UnknownRun(
-            f"Run {value!r} is not an id. cron_history NAME lists the runs of a cron."
-        ) from error
 
 
 def _text(reason: str) -> str:

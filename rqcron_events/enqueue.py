@@ -55,12 +55,13 @@ class Enqueued:
     at: datetime
     error: str = ""
     """Empty when the job is in Redis."""
+    error_type: str = ""
 
     def event(self, actor: str, *, found: str = "") -> Event:
         """The fact for the log. Its version is a guess: most runs have no event before it."""
         data: dict[str, Any] = {"queue": self.request.definition.queue}
         if self.error:
-            data["error"] = self.error
+            data["error"] = {"type": self.error_type, "message": self.error}
         else:
             data["job_id"] = job_id(self.request.run_id)
         if found:
@@ -133,8 +134,11 @@ class Enqueuer:
                 pipeline.execute()
         except RedisError as error:
             now = clock.now()
-            text = f"{type(error).__name__}: {error}"
-            return [Enqueued(request=request, at=now, error=text) for request in requests]
+            kind, text = type(error).__name__, str(error).rstrip(".") or "no answer"
+            return [
+                Enqueued(request=request, at=now, error=text, error_type=kind)
+                for request in requests
+            ]
         now = clock.now()
         return [Enqueued(request=request, at=now) for request in requests]
 

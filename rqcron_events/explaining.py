@@ -8,10 +8,11 @@ from uuid import UUID
 from . import clock
 from .conf import conf
 from .core.definition import Overlap
-from .core.events import DECISIONS, DEFINITION_TYPES, OUTCOMES, Event, EventType, run_stream
+from .core.events import DECISIONS, DEFINITION_TYPES, OUTCOMES, Event, EventType, Reason, run_stream
 from .core.explain import Downtime, Explanation, Verdict, explain_slot, phase_at, run_summary
 from .core.state import CronState
 from .errors import CronConfigError, UnknownRun
+from .finding import find_run, known_names
 from .models import CronEvent, CronEventQuerySet
 from .output import closest_names
 from .sessions import downtime_at
@@ -50,6 +51,9 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
     waits_for = ""
     if decision is not None and decision.run_id is not None:
         run_events = _events_of_run(decision.run_id)
+    elif decision is not None and decision.reason == Reason.OVERLAP:
+        active = decision.data.get("evidence", {}).get("run_id")
+        run_events = _events_of_run(UUID(active)) if active else []
     elif decision is None and instant <= now:
         waits_for = _waits_for(state, instant)
     return explain_slot(
@@ -66,12 +70,7 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
 
 def explain_run(run_id: UUID | str) -> Explanation:
     """The story of one run, asked for by a slot or by a person. Raises UnknownRun."""
-    try:
-        asked = UUID(str(run_id).removeprefix("cron-"))
-    except ValueError as error:
-        raise UnknownRun(
-            f"Run {run_id!r} is not an id. cron_history NAME lists the runs of a cron."
-        ) from error
+    asked = find_run(run_id)
     events = _events_of_run(asked)
     if not events:
         raise UnknownRun(f"Run {asked} is not known. cron_history NAME lists the runs of a cron.")
@@ -116,9 +115,9 @@ def _rows() -> CronEventQuerySet:
 
 
 def _unknown(name: str, at: datetime) -> Explanation:
-    known = _rows().of_type(EventType.CRON_REGISTERED).values_list("cron", flat=True)
-    near = closest_names(name, sorted(set(known)))
+    near = closest_names(name, known_names())
     hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+    hint += " A runner (cron_run, cron_worker) registers new crons when it starts."
     return Explanation(
         cron=name,
         at=at,
@@ -129,10 +128,10 @@ def _unknown(name: str, at: datetime) -> Explanation:
 
 
 def _last_slot(state: CronState, now: datetime) -> datetime:
-    """The newest slot at or before now that some definition promised, else now."""
+    """The newest slot that should be decided by now, or else the next one."""
     phase = phase_at(state, now)
     if phase is not None and phase.definition is not None:
-        slot = phase.definition.schedule.prev_until(now)
+        slot = phase.definition.schedule.prev_until(now - timedelta(seconds=LATE_SECONDS))
         if slot is not None and slot > state.phases[0].start:
             return slot
         following = phase.definition.schedule.next_after(now)

@@ -155,7 +155,7 @@ def register_cron(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
-def register_cron(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+def register_cron(function: Any = None, /, **options: Any) -> Any:
     """Register a function as a cron.
 
     The decorated function is returned unchanged, so it can be called and enqueued as before.
@@ -181,12 +181,14 @@ def register_cron(function: Callable[..., Any] | None = None, /, **options: Any)
     >>> @register_cron(schedule="0 9 * * 1-5", timezone="America/New_York")
     ... def send_digest(): ...
     """
-    if function is None:
-        return lambda decorated: register_cron_function(decorated, options)
-    return register_cron_function(function, options)
+    if callable(function):
+        return _register(function, options)
+    if function is not None:  # @register_cron("0 9 * * *"): said by the check, with the name
+        options = {"positional": function, **options}
+    return lambda decorated: _register(decorated, options)
 
 
-def register_cron_function(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+def _register(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     name = options.get("name") or default_name(function)
     registry.add(str(name), function, options)
     return function
@@ -233,6 +235,11 @@ def _build(name: str, function: Callable[..., Any], given: dict[str, Any]) -> Re
     defaults = getattr(settings, "RQCRON_DEFAULTS", {})
     options = {**(defaults if isinstance(defaults, dict) else {}), **given}
     where = f"Cron {name!r}"
+    if "positional" in options:
+        raise CronConfigError(
+            f"{where}: register_cron({options['positional']!r}) is invalid: options are given by "
+            f"name, such as schedule={options['positional']!r}."
+        )
     for key in options:
         if key not in _KNOWN:
             near = difflib.get_close_matches(key, _KNOWN, n=1)

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -44,6 +44,16 @@ CLEAN_UP_SECONDS = 30.0
 SET_ASIDE = timedelta(seconds=60)
 """A cron that cannot be decided is tried again after this; the others go on."""
 BACKOFF_SECONDS_MAX = 5.0
+
+
+@dataclass(slots=True)
+class Once:
+    """What ``cron_run --once`` did."""
+
+    decided: int = 0
+    """Runs of slots that fired."""
+    waiting: int = 0
+    """Runs that are not in Redis, because it did not answer; enqueued the next time."""
 
 
 class Runner:
@@ -160,7 +170,7 @@ class Runner:
             findings = self.reconciler.step(self.states)
         except RedisError as error:
             self.reconciler.give_up()
-            self._redis_lost(str(error))
+            self._redis_lost(str(error).rstrip("."))
             return
         self._redis_found()
         self._look_again({finding.definition.name for finding in findings})
@@ -261,24 +271,30 @@ class Runner:
 
     # The process
 
-    def once(self) -> int:
-        """Register, decide and enqueue what is due now, then return the number of runs.
+    def once(self) -> Once:
+        """Register, decide and enqueue what is due now.
 
         It does not wait for the lease: stream versions make it harmless beside a leader.
         """
         self.states = States.load()
         sync(registry, self.states, self.actor)
         self._look_again(self.states.crons)
-        count = 0
+        done = Once()
         while names := self._take_due(clock.now()):
             requests = self._decide(names, clock.now())
-            count += len(requests)
+            done.decided += len(requests)
             self._enqueue(requests)
+        self._cleaned_at = float("-inf")
         self._reconcile()
         while not self.reconciler.done:
             self._reconcile()
         follow_once()
-        return count
+        done.waiting = sum(
+            run.enqueued_at is None
+            for state in self.states.crons.values()
+            for run in state.open_runs.values()
+        )
+        return done
 
     def run(self) -> None:
         """Run until SIGTERM, SIGINT or :meth:`stop`; database outages are waited out."""

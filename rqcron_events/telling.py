@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from . import ledger
 from .conf import conf
 from .core.events import Event, EventType
 from .core.explain import Explanation
-from .errors import UnknownRun
+from .finding import find_run
 from .models import CronEvent, CronEventQuerySet
 from .output import print_rows
 
@@ -52,12 +52,7 @@ class Filter:
         """Raises UnknownRun for what is not an id."""
         if not self.run:
             return None
-        try:
-            return UUID(self.run.removeprefix("cron-"))
-        except ValueError as error:
-            raise UnknownRun(
-                f"Run {self.run!r} is not an id. cron_history NAME lists the runs of a cron."
-            ) from error
+        return find_run(self.run)
 
     def rows(self) -> CronEventQuerySet:
         rows = CronEvent.objects.using(conf().database).between(self.since, self.until)
@@ -177,6 +172,9 @@ def event_words(event: Event) -> str:
             return f"asked for ({data.get('trigger', 'manual')})" + _after(event.reason)
         case EventType.RUN_SUCCEEDED:
             return f"succeeded in {float(data.get('duration_seconds') or 0):.2f} s"
+        case EventType.ENQUEUE_FAILED:
+            error = data.get("error") or {}
+            return f"not enqueued: {error.get('type')}: {error.get('message')}"[:160]
         case EventType.RUN_FAILED | EventType.ATTEMPT_FAILED:
             error = data.get("error") or {}
             what = (
@@ -233,8 +231,10 @@ def _row(event: Event) -> dict[str, Any]:
     }
 
 
-def _print_all(events: Iterable[Event], output_format: str, stdout: OutputWrapper) -> None:
+def _print_all(events: list[Event], output_format: str, stdout: OutputWrapper) -> None:
     if output_format == "table":
+        if not events:
+            stdout.write("No event matches.\n")
         stdout.writelines(_line(event) + "\n" for event in events)
     else:
         print_rows(stdout, [_row(event) for event in events], COLUMNS, output_format)

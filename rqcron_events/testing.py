@@ -35,7 +35,7 @@ def allow_flush() -> None:
 
     original = BaseDatabaseOperations.execute_sql_flush
     if not hasattr(original, "lifts_triggers"):
-        BaseDatabaseOperations.execute_sql_flush = _lifting_triggers(original)  # type: ignore[method-assign]
+        BaseDatabaseOperations.execute_sql_flush = _lifting_triggers(original)  # type: ignore[method-assign, assignment]
 
 
 def _lifting_triggers(

@@ -251,7 +251,9 @@ def explain_slot(
         )
     if decision is None:
         reason, summary = _why_pending(state, at, now, show, phase, waits_for)
-        summary += _downtime_text(downtime, show, ". ", ".")
+        if reason == "undecided":
+            summary += _downtime_text(downtime, show, "; ", ". Start cron_run or cron_worker")
+            summary += "." if downtime else "; one is alive and will."
         return Explanation(
             verdict=Verdict.PENDING,
             reason=reason,
@@ -334,8 +336,7 @@ def _why_pending(
     if waits_for:
         return "waiting", f"{state.name} was due at {show(at)}, {late} ago, and {waits_for}."
     return "undecided", (
-        f"{state.name} was due at {show(at)}, {late} ago, and no runner has decided it yet. "
-        "Is one alive? Start cron_run or cron_worker."
+        f"{state.name} was due at {show(at)}, {late} ago, and no runner has decided it yet"
     )
 
 

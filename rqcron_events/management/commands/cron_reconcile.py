@@ -36,7 +36,9 @@ class Command(LedgerCommand):
             while not reconciler.done:
                 findings += reconciler.step(states, dry_run=options["dry_run"])
         except RedisError as error:
-            raise CommandError(f"Redis does not answer: {error}. Check RQ_QUEUES.") from error
+            raise CommandError(
+                f"Redis does not answer: {str(error).rstrip('.')}. Check RQ_QUEUES."
+            ) from error
         rows = [
             {
                 "cron": finding.definition.name,

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ...checks import check_registry
 from ...process import die_with_parent, log_to_stderr
@@ -29,8 +29,14 @@ class Command(LedgerCommand):
             self.stderr.write(f"{problem.id}: {problem.msg}")
         runner = Runner()
         if options["once"]:
-            count = runner.once()
-            self.stdout.write(f"{count} run{'s' * (count != 1)} enqueued.")
+            done = runner.once()
+            plural = "s" * (done.decided != 1)
+            self.stdout.write(f"{done.decided} run{plural} decided.")
+            if done.waiting:
+                raise CommandError(
+                    f"{done.waiting} not in Redis yet, because it does not answer. They are "
+                    "enqueued the next time that a runner runs."
+                )
             return
         if options["die_with_parent"]:
             die_with_parent(options["die_with_parent"])

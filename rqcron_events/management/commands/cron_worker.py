@@ -55,4 +55,6 @@ class Command(LedgerCommand):
         try:
             carrier.work(options["queues"], burst=options["burst"], options=passed)
         except RedisError as error:
-            raise CommandError(f"Redis does not answer: {error}. Check RQ_QUEUES.") from error
+            raise CommandError(
+                f"Redis does not answer: {str(error).rstrip('.')}. Check RQ_QUEUES."
+            ) from error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from rqcron_events import ledger
+from rqcron_events.management.command import LedgerCommand
 from rqcron_events.output import add_format, print_rows, unknown_cron
 from rqcron_projections.freshness import catch_up_or_say
 from rqcron_projections.models import CronJob, CronRun, RunStatus
@@ -28,11 +29,10 @@ COLUMNS = (
 )
 
 
-class Command(BaseCommand):
+class Command(LedgerCommand):
     """One row per run, the newest first."""
 
     help = "Show the last runs of a cron, the newest first."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - one broken cron must not hide the others
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="name of the cron")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from rqcron_events import clock, ledger
+from rqcron_events.management.command import LedgerCommand
 from rqcron_events.output import add_format, print_rows
 from rqcron_projections.cron_status import as_of
 from rqcron_projections.freshness import catch_up_or_say
@@ -26,11 +27,10 @@ COLUMNS = (
 )
 
 
-class Command(BaseCommand):
+class Command(LedgerCommand):
     """One row per cron that the ledger knows, retired ones included."""
 
     help = "Show the state of each cron: status, next slot, last decision, last run."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - one broken cron must not hide the others
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_format(parser, "table", "json", "csv")

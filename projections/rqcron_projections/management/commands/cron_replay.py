@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from rqcron_events.errors import CronError
+from rqcron_events.management.command import LedgerCommand
 from rqcron_events.output import add_format, parse_instant, print_rows
 from rqcron_projections.freshness import catch_up_or_say
 from rqcron_projections.management.commands.cron_list import COLUMNS as CRON_COLUMNS
@@ -21,11 +22,10 @@ REBUILT_COLUMNS = ("projection", "version", "events", "rows", "seconds")
 DIFFERENCE_COLUMNS = ("projection", "table", "key", "problem", "columns")
 
 
-class Command(BaseCommand):
+class Command(LedgerCommand):
     """Everything that it writes comes out of the log; it never enqueues anything."""
 
     help = "Rebuild the projections from the log, compare them (--check) or show the past (--at)."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - one broken cron must not hide the others
 
     def add_arguments(self, parser: CommandParser) -> None:
         which = parser.add_mutually_exclusive_group()
