@@ -22,6 +22,7 @@ from .conf import conf
 from .core.decide import Limits, decide, next_due
 from .core.events import Event, EventType, runner_stream
 from .core.state import CronState
+from .deploys import fingerprint, newer_code_is_alive
 from .enqueue import Enqueued, Enqueuer, RunRequest
 from .following import FollowerThread, follow_once
 from .lease import Lease
@@ -73,6 +74,7 @@ class Runner:
         self._due: list[tuple[datetime, str]] = []
         self._due_at: dict[str, datetime] = {}
         self._leading = False
+        self._synced = True
         self._redis_away = False
         self._reconciled_at = 0.0
         self._cleaned_at = clock.monotonic_seconds()
@@ -160,6 +162,8 @@ class Runner:
                 return
             self._reconciled_at = now
             self._record_lost_runners()
+            if not self._synced:
+                self._sync()
         try:
             if self.reconciler.done:
                 self._drain_spools()
@@ -332,11 +336,25 @@ class Runner:
 
     def _start(self) -> None:
         self.states = States.load()
-        sync(registry, self.states, self.actor)
+        self.lease.beat()
+        self._say_started()
+        self._sync()
+
+    def _sync(self) -> None:
+        """Bring the code's crons into the log, unless newer code is alive: then later."""
+        self._synced = not newer_code_is_alive(fingerprint(registry), self.id)
+        if self._synced:
+            names = {event.cron for event in sync(registry, self.states, self.actor)}
+            self._look_again(names)
 
     def _say_started(self) -> None:
         """At the start; and again when others had taken this runner for lost, as after a freeze."""
-        data = {"host": socket.gethostname(), "pid": os.getpid(), "crons": len(registry.crons)}
+        data = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "crons": len(registry.crons),
+            "registry": fingerprint(registry),
+        }
         ledger.append_next([self._own_event(EventType.RUNNER_STARTED, data)])
         log.info("Runner started.", extra={"action": "runner_started", "runner": self.id})
 

@@ -380,3 +380,26 @@ def test_triggering_inside_a_transaction_enqueues_at_commit(
     assert Queue("default", connection=redis_connection).job_ids == [job_id(run_id)]
     requested = CronEvent.objects.get(type="run_requested")
     assert (requested.actor, requested.reason, requested.data["trigger"]) == ("ann", "now", "manual")
+
+
+def test_an_old_process_that_starts_again_does_not_flip_the_definitions(deploy, add, crons, clock):
+    """A rolling deploy: new code is alive, old code is started again; then a real roll-back."""
+    from rqcron_events.runner import Runner
+
+    add("report", schedule="0 * * * *")
+    deploy()
+    add("report", schedule="*/30 * * * *")
+    add("added", schedule="0 * * * *")
+    new = deploy()
+    add("report", schedule="0 * * * *")
+    crons.crons.pop("added")
+    old = Runner()
+    old._start()
+    assert types("report") == ["cron_registered", "cron_changed"]
+    assert types("added") == ["cron_registered"]
+
+    new.lease.release()  # the last process with the new code ends: now it is a roll-back
+    old._reconciled_at = float("-inf")
+    old.tick()
+    assert types("report") == ["cron_registered", "cron_changed", "cron_changed"]
+    assert types("added") == ["cron_registered", "cron_retired"]

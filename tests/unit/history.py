@@ -65,9 +65,7 @@ class History:
         )
 
     def pause(self, when: datetime, until: datetime | None = None, reason: str = "") -> None:
-        self._own(
-            EventType.CRON_PAUSED, when, reason, until=until.isoformat() if until else None
-        )
+        self._own(EventType.CRON_PAUSED, when, reason, until=until.isoformat() if until else None)
 
     def resume(self, when: datetime) -> None:
         self._own(EventType.CRON_RESUMED, when)

@@ -80,7 +80,11 @@ def test_after_fifty_minutes_without_a_runner(options, expected):
 
 def test_catch_up_all_fires_the_newest_up_to_its_bound():
     history = begun("09:00", catch_up="all", limits={"catch_up_slots_max": 2})
-    assert history.decide(at("09:55")) == ["superseded 09:10-09:30 x3", "fired 09:40", "fired 09:50"]
+    assert history.decide(at("09:55")) == [
+        "superseded 09:10-09:30 x3",
+        "fired 09:40",
+        "fired 09:50",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -163,6 +167,13 @@ def test_overlap_queue_lets_the_newest_wait_and_skips_the_older():
     assert history.decide(at("09:30")) == ["overlap 09:20"]
     history.run(EventType.RUN_FAILED, at("09:10"), at("09:31"))
     assert history.decide(at("09:31")) == ["fired 09:30"]
+
+
+def test_overlap_queue_comes_to_an_end_in_bounded_steps_too():
+    history = begun("09:00", overlap="queue", limits={"slots_per_call": 1, "catch_up_slots_max": 1})
+    history.decide(at("09:10"))
+    assert history.decide(at("09:55")) == [f"overlap 09:{tens}0" for tens in (2, 3, 4)]
+    assert history.step(at("09:55")).waits_for == history.run_of(at("09:10"))
 
 
 def test_a_waiting_slot_can_become_too_late():
@@ -264,7 +275,12 @@ def test_a_definition_that_changes_during_a_pause_stays_paused():
 def test_an_edit_takes_effect_from_its_moment():
     history = begun("09:00", schedule="*/10 * * * *", catch_up="all")
     history.register(at("09:20"), schedule="5,25,45 * * * *", catch_up="all")
-    assert history.decide(at("09:50")) == ["fired 09:10", "fired 09:20", "fired 09:25", "fired 09:45"]
+    assert history.decide(at("09:50")) == [
+        "fired 09:10",
+        "fired 09:20",
+        "fired 09:25",
+        "fired 09:45",
+    ]
     versions = [event.data["definition_version"] for event in history.decisions()]
     assert versions == [1, 1, 2, 2]
 

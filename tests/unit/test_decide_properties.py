@@ -132,7 +132,9 @@ def test_a_slot_fires_at_most_once_and_never_early(definition, limits, steps):
 @settings(max_examples=200, deadline=None)
 @given(DEFINITIONS, LIMITS, STEPS)
 def test_nothing_fires_during_a_pause(definition, limits, steps):
-    history, _ = play(definition, limits, [*steps, (0, ("resume", None)), (0, ("resume_all", None))])
+    history, _ = play(
+        definition, limits, [*steps, (0, ("resume", None)), (0, ("resume_all", None))]
+    )
     start = history.state.phases[-1].start
     history.pause_all(start)
     before = len(history.decisions())

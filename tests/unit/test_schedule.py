@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -110,7 +110,7 @@ def test_slots(expression, zone, start, slots):
         str(item.astimezone(info)) for item in expected
     ]
     assert all(item.tzinfo is UTC for item in found)
-    for slot, following in zip(found, found[1:], strict=False):
+    for slot, following in pairwise(found):
         assert schedule.prev_until(slot) == slot
         assert schedule.prev_until(following - timedelta(microseconds=1)) == slot
 
@@ -174,7 +174,9 @@ def test_h_stays_in_its_range_and_keeps_its_step():
         quarter = cron_schedule("H/15 * * * *", "UTC", f"cron {number}")
         assert len(quarter.minutes) == 4
         assert {b - a for a, b in zip(quarter.minutes, quarter.minutes[1:], strict=False)} == {15}
-        assert set(cron_schedule("H(10-20) * * * *", "UTC", str(number)).minutes) <= set(range(10, 21))
+        assert set(cron_schedule("H(10-20) * * * *", "UTC", str(number)).minutes) <= set(
+            range(10, 21)
+        )
 
 
 def test_h_in_the_minute_is_a_time_of_day():

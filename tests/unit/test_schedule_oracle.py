@@ -18,6 +18,7 @@ which is skipped.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from datetime import timedelta
@@ -74,7 +75,7 @@ def disagreement(case: Case, tally: dict[str, int]) -> str | None:
 def backwards(schedule: Schedule, slots: list) -> str | None:
     """``prev_until`` finds each slot again, from itself and from just before the next one."""
     source = random.Random(len(slots))
-    for slot, following in zip(slots, slots[1:], strict=False):
+    for slot, following in itertools.pairwise(slots):
         if source.random() > 0.2:
             continue
         late = slot + (following - slot) * source.random()

@@ -1,0 +1,1 @@
+"""Small Django apps that tests discover crons in."""

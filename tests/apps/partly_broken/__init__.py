@@ -1,0 +1,1 @@
+"""An app with a crons package, one module of which does not import."""

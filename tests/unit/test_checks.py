@@ -1,0 +1,162 @@
+"""Each check has a stable id, and says what is wrong, the value and the remedy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core import checks as django_checks
+from django.db import DatabaseError, connection
+
+from rqcron_events import checks
+from rqcron_events import registry as registry_module
+from rqcron_events.conf import Conf, conf
+from rqcron_events.core.definition import Overlap
+from rqcron_events.errors import CronConfigError
+from rqcron_events.registry import BrokenModule, Registry, register_cron
+
+
+@pytest.fixture
+def registry(monkeypatch) -> Registry:
+    fresh = Registry(discovered=True)
+    monkeypatch.setattr(registry_module, "registry", fresh)
+    return fresh
+
+
+def job():
+    pass
+
+
+def other_job():
+    pass
+
+
+def test_a_sound_project_has_no_messages(registry):
+    register_cron(job)
+    assert checks.check_settings() == []
+    assert checks.check_registry() == []
+
+
+def test_e001_a_cron_with_a_mistake(registry):
+    register_cron(schedule="61 * * * *", name="send_digest")(job)
+    [message] = checks.check_registry()
+    assert message.id == "rqcron_events.E001"
+    assert message.msg == (
+        "Cron 'send_digest': schedule '61 * * * *' is invalid: minute must be 0-59, got 61."
+    )
+
+
+def test_e001_is_given_once_for_each_wrong_cron(registry):
+    for number in range(3):
+        register_cron(every=timedelta(0), name=f"cron {number}")(job)
+    assert [message.id for message in checks.check_registry()] == ["rqcron_events.E001"] * 3
+
+
+def test_e002_two_crons_of_one_name(registry):
+    register_cron(name="same")(job)
+    register_cron(name="same")(other_job)
+    [message] = checks.check_registry()
+    assert message.id == "rqcron_events.E002"
+    assert "'same' is registered twice" in message.msg
+    assert "another name=" in message.msg
+
+
+def test_e001_and_e002_can_both_hold(registry):
+    register_cron(name="same")(job)
+    register_cron(name="same")(other_job)
+    register_cron(name="same", queue="nowhere")(job)
+    found = sorted(message.id for message in checks.check_registry())
+    assert found == ["rqcron_events.E001", "rqcron_events.E002"]
+
+
+def test_e003_a_module_that_does_not_import(registry):
+    registry.broken_modules["shop.crons"] = BrokenModule(
+        module="shop.crons", error="ImportError: no (crons.py:1)"
+    )
+    [message] = checks.check_registry()
+    assert message.id == "rqcron_events.E003"
+    assert message.msg == "Module shop.crons does not import: ImportError: no (crons.py:1)."
+    assert "fix the import" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("RQCRON_TICK_SECONDS", "fast", "is 'fast'. Give a number from 0.05 to 60."),
+        ("RQCRON_TICK_SECONDS", 0, "is 0. It must be from 0.05 to 60."),
+        ("RQCRON_TICK_SECONDS", True, "is True. Give a number"),
+        ("RQCRON_LEASE_SECONDS", 0.5, "is 0.5. It must be from 1 to 60."),
+        ("RQCRON_CATCH_UP_SLOTS_MAX", 0, "is 0. It must be from 1 to 100000."),
+        ("RQCRON_TAIL_WAIT_SECONDS", -1, "is -1. It must be from 0 to 60."),
+        ("RQCRON_RESULT_BYTES_MAX", None, "is None. Give a number"),
+        ("RQCRON_DATABASE", "ledger", "is 'ledger'. It must be an alias in DATABASES: default."),
+        ("RQCRON_DEFAULTS", ["overlap"], "is not a dict. Give {'overlap': 'skip'} or the like."),
+        ("RQCRON_TICK_SECOND", 1, "is unknown. Known ones: RQCRON_CATCH_UP_SLOTS_MAX, "),
+        ("USE_TZ", False, "Set USE_TZ = True: slots are instants in UTC."),
+    ],
+)
+def test_e004_a_setting_that_is_wrong(settings, name, value, words):
+    setattr(settings, name, value)
+    [message] = checks.check_settings()
+    assert message.id == "rqcron_events.E004"
+    assert message.msg.startswith(f"Setting {name} ")
+    assert words in message.msg
+    with pytest.raises(CronConfigError, match=name):
+        conf()
+
+
+def test_e004_reports_all_wrong_settings_at_once(settings):
+    settings.RQCRON_TICK_SECONDS = settings.RQCRON_LEASE_SECONDS = -1
+    assert len(checks.check_settings()) == 2
+
+
+def test_settings_that_are_given_are_used_and_others_have_their_defaults(settings):
+    settings.RQCRON_LEASE_SECONDS = 9
+    assert conf().lease_seconds == 9
+    assert conf().snapshot_seconds == Conf().snapshot_seconds
+
+
+def test_every_default_is_within_its_bounds(settings):
+    for name in [name for name in dir(settings) if name.startswith("RQCRON_")]:
+        delattr(settings, name)
+    assert checks.check_settings() == []
+    assert conf.__wrapped__() == Conf()  # not the cached one: deleting sends no signal
+
+
+def test_defaults_of_a_project_that_are_wrong_are_told_for_each_cron(registry, settings):
+    settings.RQCRON_DEFAULTS = {"overlap": "sometimes"}
+    register_cron(job)
+    [message] = checks.check_registry()
+    assert message.id == "rqcron_events.E001"
+    assert "overlap='sometimes' is invalid" in message.msg
+    assert all(repr(item.value) in message.msg for item in Overlap)
+
+
+# E005 on real databases: tests/conformance/test_append_only.py
+
+
+def test_e005_says_nothing_about_another_database_or_wrong_settings(settings):
+    assert checks.check_triggers(databases=["replica"]) == []
+    settings.RQCRON_TICK_SECONDS = -1
+    assert checks.check_triggers(databases=["default"]) == []
+
+
+def test_e005_leaves_a_database_that_does_not_answer_to_django(monkeypatch):
+    def no_answer():
+        raise DatabaseError("the server is gone")
+
+    monkeypatch.setattr(connection.introspection, "table_names", no_answer)
+    assert checks.check_triggers(databases=["default"]) == []
+
+
+def test_e005_says_nothing_before_the_first_migrate(monkeypatch):
+    monkeypatch.setattr(connection.introspection, "table_names", lambda: ["auth_user"])
+    assert checks.check_triggers(databases=["default"]) == []
+
+
+def test_the_checks_are_registered_with_django():
+    registered = django_checks.registry.registry
+    assert checks.check_settings in registered.get_checks()
+    assert checks.check_registry in registered.get_checks()
+    assert checks.check_triggers in registered.get_checks(include_deployment_checks=True)
+    assert django_checks.Tags.database in checks.check_triggers.tags

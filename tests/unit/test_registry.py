@@ -1,0 +1,328 @@
+"""What @register_cron makes of a function, and how crons are found."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from rq import Retry
+
+from rqcron_events import registry as registry_module
+from rqcron_events.core.definition import Cadence, CatchUp, Overlap, Retries
+from rqcron_events.registry import Registry, register_cron
+
+
+@pytest.fixture
+def registry(monkeypatch) -> Registry:
+    """An empty one, which register_cron fills."""
+    fresh = Registry()
+    monkeypatch.setattr(registry_module, "registry", fresh)
+    return fresh
+
+
+def plain():
+    """Say hello.
+
+    And more.
+    """
+
+
+@pytest.fixture
+def define(registry):
+    """Register ``plain`` with options and return its definition."""
+
+    def register(**options):
+        assert register_cron(**options)(plain) is plain
+        assert not registry.problems, registry.problems
+        [cron] = registry.crons.values()
+        return cron.definition
+
+    return register
+
+
+@pytest.fixture
+def problem(registry):
+    """Register ``plain`` with wrong options and return the one thing that is wrong."""
+
+    def register(**options) -> str:
+        assert register_cron(**options)(plain) is plain
+        assert not registry.crons
+        [[text]] = registry.problems.values()
+        return text
+
+    return register
+
+
+def test_the_bare_decorator_registers_an_hourly_cron(registry):
+    assert register_cron(plain) is plain
+    definition = registry.crons["plain"].definition
+    assert definition.expression == "0 * * * *"
+    assert definition.timezone == "UTC"
+    assert definition.queue == "default"
+    assert definition.function == "tests.unit.test_registry:plain"
+    assert definition.description == "Say hello."
+
+
+def test_a_function_named_do_takes_the_name_of_its_module(registry):
+    def do():
+        pass
+
+    register_cron(do)
+    assert list(registry.crons) == ["test_registry"]
+
+
+def test_a_name_that_is_given_wins(define):
+    assert define(name="other").name == "other"
+
+
+@pytest.mark.parametrize(
+    ("cadence", "expression"),
+    [
+        ("every_minute", "* * * * *"),
+        ("every_ten_minutes", "*/10 * * * *"),
+        ("hourly", "0 * * * *"),
+        ("daily", "0 0 * * *"),
+        ("weekly", "0 0 * * 0"),
+        ("monthly", "0 0 1 * *"),
+        ("DAILY", "0 0 * * *"),
+        (Cadence.DAILY, "0 0 * * *"),
+        (Cadence.EVERY_TEN_MINUTES, "*/10 * * * *"),
+    ],
+)
+def test_a_cadence_is_a_schedule_with_a_name(define, cadence, expression):
+    assert define(cadence=cadence).expression == expression
+
+
+def test_every_cadence_has_a_schedule(define):
+    assert all(cadence.expression for cadence in Cadence)
+
+
+def test_a_period_may_be_given_instead_of_a_schedule(define):
+    definition = define(every=timedelta(minutes=15), offset=timedelta(minutes=2))
+    assert (definition.every_seconds, definition.offset_seconds) == (900, 120)
+    assert definition.schedule_text == "every 15m"
+
+
+def test_policies_are_kept(define):
+    definition = define(
+        schedule="0 9 * * 1-5",
+        timezone="America/New_York",
+        queue="high",
+        overlap="skip",
+        catch_up=CatchUp.ALL,
+        max_lateness=timedelta(hours=2),
+        jitter=timedelta(seconds=30),
+        idempotent=True,
+        store_result=True,
+        description="Hello",
+    )
+    assert definition.overlap is Overlap.SKIP
+    assert definition.catch_up is CatchUp.ALL
+    assert definition.max_lateness_seconds == 7200
+    assert definition.jitter_seconds == 30
+    assert definition.idempotent
+    assert definition.store_result
+    assert definition.description == "Hello"
+
+
+def test_rqs_options_pass_through(define):
+    options = define(
+        timeout=600,
+        ttl=timedelta(minutes=1),
+        result_ttl=-1,
+        failure_ttl=5,
+        at_front=True,
+        meta={"a": [1]},
+    ).options
+    assert options == {
+        "timeout": 600,
+        "ttl": 60,
+        "result_ttl": -1,
+        "failure_ttl": 5,
+        "at_front": True,
+        "meta": {"a": [1]},
+    }
+
+
+def test_arguments_stay_out_of_the_definition(registry):
+    register_cron(args=[1, "secret"], kwargs={"key": "secret"})(plain)
+    cron = registry.crons["plain"]
+    assert cron.args == (1, "secret")
+    assert cron.kwargs == {"key": "secret"}
+    assert "secret" not in str(cron.definition.to_data())
+
+
+@pytest.mark.parametrize(
+    ("options", "retries"),
+    [
+        ({}, None),
+        ({"retry": 0}, None),
+        ({"tries": 1}, None),
+        ({"retry": 3}, Retries(max=3)),
+        ({"tries": 3}, Retries(max=2)),
+        ({"retry": Retry(max=2, interval=[5, 60])}, Retries(max=2, intervals=(5, 60))),
+    ],
+)
+def test_retry_counts_what_follows_and_tries_counts_all(define, options, retries):
+    assert define(**options).retries == retries
+
+
+def test_defaults_of_the_project_are_where_every_cron_starts(define, settings):
+    settings.RQCRON_DEFAULTS = {"overlap": "skip", "timeout": 60}
+    definition = define(timeout=30)
+    assert definition.overlap is Overlap.SKIP
+    assert definition.options == {"timeout": 30}
+
+
+def test_the_projects_zone_is_the_default(define, settings):
+    settings.TIME_ZONE = "Europe/Berlin"
+    assert define().timezone == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shedule": "* * * * *"}, "option 'shedule' is unknown; did you mean 'schedule'?"),
+        ({"timeoutt": 5}, "option 'timeoutt' is unknown; did you mean 'timeout'?"),
+        ({"xyz": 5}, "option 'xyz' is unknown; known: "),
+        (
+            {"schedule": "61 * * * *"},
+            "schedule '61 * * * *' is invalid: minute must be 0-59, got 61.",
+        ),
+        ({"schedule": 5}, "schedule 5 is invalid: give a string such as '0 9 * * 1-5'"),
+        ({"timezone": "Mars/Base"}, "timezone 'Mars/Base' is invalid"),
+        (
+            {"queue": "nowhere"},
+            "queue 'nowhere' is not in RQ_QUEUES; use one of default, high, low",
+        ),
+        ({"cadence": "yearly"}, "cadence 'yearly' is invalid: use one of every_minute, "),
+        ({"overlap": "never"}, "overlap='never' is invalid: use one of 'allow', 'skip', 'queue'."),
+        ({"catch_up": "some"}, "catch_up='some' is invalid: use one of 'latest', 'all', 'none'."),
+        (
+            {"schedule": "* * * * *", "every": timedelta(minutes=1)},
+            "schedule and every exclude each other; give one.",
+        ),
+        ({"schedule": "* * * * *", "cadence": "daily"}, "exclude each other"),
+        ({"offset": timedelta(minutes=1)}, "offset shifts every=; give every= too, or drop it."),
+        ({"every": 60}, "every=60 is invalid: give a datetime.timedelta."),
+        ({"every": timedelta(0)}, "every=0:00:00 is invalid"),
+        ({"every": timedelta(milliseconds=1500)}, "must be whole seconds"),
+        ({"every": timedelta(seconds=-5)}, "every=-1 day, 23:59:55 is negative"),
+        ({"max_lateness": 5}, "max_lateness=5 is invalid: give a datetime.timedelta."),
+        ({"max_lateness": timedelta(-1)}, "is negative; give zero or more."),
+        ({"jitter": "5s"}, "jitter='5s' is invalid"),
+        ({"retry": 1, "tries": 1}, "retry and tries exclude each other"),
+        ({"tries": 0}, "tries=0 is invalid: give 1 or more."),
+        ({"retry": -1}, "retry=-1 is invalid: give a number of retries or rq.Retry(max=...)."),
+        ({"retry": "many"}, "retry='many' is invalid"),
+        ({"timeout": "1h"}, "timeout='1h' is invalid: give whole seconds"),
+        ({"timeout": 0}, "timeout=0 is invalid: give at least one second."),
+        ({"result_ttl": -2}, "result_ttl=-2 is invalid"),
+        ({"meta": [1]}, "meta=[1] is invalid: give a dict of JSON."),
+        ({"meta": {"a": object}}, "is invalid: give a dict of JSON."),
+        ({"name": "x" * 201}, "the name must be printable and have at most 200 characters."),
+        ({"name": "a\nb"}, "the name must be printable"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_told_with_its_value_and_the_remedy(problem, options, words):
+    text = problem(**options)
+    assert text.startswith("Cron ")
+    assert words in text
+
+
+def test_an_empty_name_is_no_name(define):
+    assert define(name="").name == "plain"
+
+
+def test_one_mistake_does_not_stop_other_crons(registry):
+    register_cron(schedule="nonsense", name="wrong")(plain)
+    register_cron(name="right")(plain)
+    assert list(registry.crons) == ["right"]
+    assert list(registry.problems) == ["wrong"]
+
+
+def test_two_functions_of_one_name_are_a_problem_and_the_first_one_stays(registry):
+    def other():
+        pass
+
+    register_cron(name="same")(plain)
+    register_cron(name="same")(other)
+    assert registry.crons["same"].function is plain
+    [text] = registry.problems["same"]
+    assert "Cron 'same' is registered twice: by tests.unit.test_registry:plain and by " in text
+    assert "Give one of them another name=" in text
+
+
+def test_a_module_that_is_loaded_again_registers_its_crons_anew(registry):
+    def make():
+        def again():
+            pass
+
+        return again
+
+    register_cron(make())
+    second = make()
+    register_cron(second)
+    assert registry.crons["again"].function is second
+    assert not registry.problems
+
+
+# --- discovery
+
+
+@pytest.fixture
+def discover(registry, monkeypatch):
+    def discover_in(*names: str) -> Registry:
+        for module in [name for name in sys.modules if name.startswith("tests.apps.")]:
+            monkeypatch.delitem(sys.modules, module)
+        configs = [SimpleNamespace(name=f"tests.apps.{name}") for name in names]
+        monkeypatch.setattr(
+            registry_module, "apps", SimpleNamespace(get_app_configs=lambda: configs)
+        )
+        registry.discover()
+        return registry
+
+    return discover_in
+
+
+def test_a_crons_module_is_discovered(discover):
+    assert list(discover("plain").crons) == ["plain"]
+
+
+def test_an_app_without_crons_is_passed_over(discover, monkeypatch):
+    monkeypatch.setattr(registry_module.importlib.util, "find_spec", lambda name: None)
+    assert discover("plain").crons == {}
+
+
+def test_one_module_that_does_not_import_does_not_stop_the_others(discover, caplog):
+    found = discover("partly_broken", "plain")
+    assert set(found.crons) == {
+        "in_the_package",
+        "before_the_fault",
+        "nightly",
+        "after_the_fault",
+        "plain",
+    }
+    assert list(found.problems) == ["wrong_schedule"]
+    [broken] = found.broken_modules.values()
+    assert broken.module == "tests.apps.partly_broken.crons.a_broken"
+    assert broken.error.startswith("RuntimeError: this module is broken on purpose (")
+    assert broken.error.endswith("a_broken.py:11)")
+    assert "Other crons are not affected" in caplog.text
+
+
+def test_the_crons_of_a_broken_module_are_known_to_be_missing_for_now(discover):
+    found = discover("partly_broken")
+    definition = found.crons["before_the_fault"].definition
+    assert not found.knows_module_of(definition)
+    assert found.knows_module_of(found.crons["nightly"].definition)
+
+
+def test_discovery_happens_once(discover, registry):
+    discover("plain")
+    registry.crons.clear()
+    registry.discover()
+    assert registry.crons == {}
