@@ -1,21 +1,32 @@
-"""Who follows the log: read models that the leading runner keeps up to date.
+"""What else follows the log while a runner leads, such as the projections.
 
-Other apps put themselves in here, so that this package never imports one of them.
+``rqcron_events`` knows nothing of them: they register here when their app is ready.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-__all__ = ["followers", "register_follower"]
-
-followers: dict[str, Callable[[], int]] = {}
-"""By name; each reads what is new in the log and returns how many events it applied."""
+__all__ = ["Follower", "followers", "register_follower"]
 
 
-def register_follower(name: str, catch_up: Callable[[], int]) -> None:
-    """Ask the leading runner to call ``catch_up`` while it leads, in a thread beside its own.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follower:
+    """Something that is computed from the log."""
 
-    A follower must be safe to call from several processes at a time: two may lead for a moment.
-    """
-    followers[name] = catch_up
+    catch_up: Callable[[], int]
+    """Applies what was appended since, and returns the number of events."""
+    position: Callable[[], int] | None = None
+    """The id of the last event that is applied, for ``cron_health``."""
+
+
+followers: dict[str, Follower] = {}
+"""By name."""
+
+
+def register_follower(
+    name: str, catch_up: Callable[[], int], position: Callable[[], int] | None = None
+) -> None:
+    """Have ``catch_up`` called about once a second by the leading runner, in its own thread."""
+    followers[name] = Follower(catch_up=catch_up, position=position)

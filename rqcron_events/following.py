@@ -39,9 +39,9 @@ class FollowerThread(threading.Thread):
 
 def follow_once() -> None:
     """Let every follower catch up; one that raises is logged and does not stop the others."""
-    for name, catch_up in list(followers.items()):
+    for name, follower in list(followers.items()):
         try:
-            catch_up()
+            follower.catch_up()
         except Exception as error:  # a broken projection must not touch the runner
             log.error(
                 "Follower %s failed: %s",

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
-import os
 import signal
-import socket
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-from uuid import uuid4
 
 from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
 
 from . import clock, ledger, spool
+from .agenda import Agenda
 from .conf import conf
 from .core.decide import Limits, decide, next_due
-from .core.events import Event, EventType, runner_stream
+from .core.events import Event
 from .core.state import CronState
 from .deploys import fingerprint, newer_code_is_alive
 from .enqueue import Enqueued, Enqueuer, RunRequest
 from .following import FollowerThread, follow_once
-from .lease import Lease
+from .presence import Presence
 from .reconcile import Reconciler
 from .registry import registry
 from .states import States
@@ -64,15 +60,15 @@ class Runner:
     """
 
     def __init__(self) -> None:
-        self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
-        self.actor = f"runner/{self.id}"
-        self.lease = Lease(self.id)
+        self.presence = Presence()
+        self.id = self.presence.id
+        self.actor = self.presence.actor
+        self.lease = self.presence.lease
         self.states = States()
         self.enqueuer = Enqueuer()
         self.reconciler = Reconciler(self.enqueuer, self.actor)
         self.stopping = threading.Event()
-        self._due: list[tuple[datetime, str]] = []
-        self._due_at: dict[str, datetime] = {}
+        self._agenda = Agenda()
         self._leading = False
         self._synced = True
         self._redis_away = False
@@ -89,13 +85,13 @@ class Runner:
         self._look_again(self.states.follow())
         for _ in range(ROUNDS_PER_TICK_MAX):
             now = clock.now()
-            names = self._take_due(now)
+            names = self._agenda.take(now)
             if not names:
                 break
             self._enqueue(self._decide(names, now))
         self._reconcile()
         self._save_snapshot()
-        return self._seconds_to_next()
+        return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
     def _decide(self, names: list[str], now: datetime) -> list[RunRequest]:
         """Decide and append; what comes back is committed and may be enqueued."""
@@ -117,12 +113,12 @@ class Runner:
                     name,
                     extra={"action": "cron_not_decided", "cron": name},
                 )
-                self._wake(name, now + SET_ASIDE)
+                self._agenda.set(name, now + SET_ASIDE)
                 continue
             if decisions.events:
                 batches.append(decisions.events)
             elif decisions.waits_for is not None:
-                self._wake(name, now + timedelta(seconds=conf().tick_seconds))
+                self._agenda.set(name, now + timedelta(seconds=conf().tick_seconds))
             else:
                 self._look_again([name])
         result = ledger.append_batches(batches)
@@ -161,7 +157,7 @@ class Runner:
             if now - self._reconciled_at < RECONCILE_SECONDS:
                 return
             self._reconciled_at = now
-            self._record_lost_runners()
+            self.presence.record_lost_runners()
             if not self._synced:
                 self._sync()
         try:
@@ -206,8 +202,7 @@ class Runner:
     # Leading
 
     def _lead(self) -> bool:
-        if self.lease.beat():
-            self._say_started()
+        self.presence.beat(registry)
         leading = self.lease.hold()
         if leading and not self._leading:
             log.info("This runner leads.", extra={"action": "leading", "runner": self.id})
@@ -219,8 +214,7 @@ class Runner:
 
     def _take_over(self) -> None:
         self.states = States.load()
-        self._due.clear()
-        self._due_at.clear()
+        self._agenda = Agenda()
         self._look_again(self.states.crons)
 
     def _save_snapshot(self) -> None:
@@ -241,30 +235,7 @@ class Runner:
                 when = next_due(state)
             except Exception:  # the same as in _decide: log there, once a minute
                 when = clock.now()
-            if when is not None:
-                self._wake(name, when)
-            else:
-                self._due_at.pop(name, None)
-
-    def _wake(self, name: str, when: datetime) -> None:
-        if self._due_at.get(name) != when:
-            self._due_at[name] = when
-            heapq.heappush(self._due, (when, name))
-
-    def _take_due(self, now: datetime) -> list[str]:
-        names: list[str] = []
-        while self._due and self._due[0][0] <= now:
-            when, name = heapq.heappop(self._due)
-            if self._due_at.get(name) == when:  # otherwise it was moved meanwhile
-                del self._due_at[name]
-                names.append(name)
-        return names
-
-    def _seconds_to_next(self) -> float:
-        seconds = conf().tick_seconds
-        if self._due:
-            seconds = min(seconds, (self._due[0][0] - clock.now()).total_seconds())
-        return max(seconds, 0)
+            self._agenda.set(name, when)
 
     def _limits(self) -> Limits:
         settings = conf()
@@ -284,7 +255,7 @@ class Runner:
         sync(registry, self.states, self.actor)
         self._look_again(self.states.crons)
         done = Once()
-        while names := self._take_due(clock.now()):
+        while names := self._agenda.take(clock.now()):
             requests = self._decide(names, clock.now())
             done.decided += len(requests)
             self._enqueue(requests)
@@ -322,6 +293,10 @@ class Runner:
                 except (DatabaseError, InterfaceError) as error:
                     failures += 1
                     seconds = self._database_lost(error, failures)
+                except Exception:  # a fault of ours must not end the schedule of everything
+                    failures += 1
+                    log.exception("A tick failed.", extra={"action": "tick_failed"})
+                    seconds = self._begin_again(failures)
                 self.stopping.wait(seconds)
         finally:
             followers.join_quietly()
@@ -336,8 +311,7 @@ class Runner:
 
     def _start(self) -> None:
         self.states = States.load()
-        self.lease.beat()
-        self._say_started()
+        self.presence.beat(registry)
         self._sync()
 
     def _sync(self) -> None:
@@ -347,69 +321,34 @@ class Runner:
             names = {event.cron for event in sync(registry, self.states, self.actor)}
             self._look_again(names)
 
-    def _say_started(self) -> None:
-        """At the start; and again when others had taken this runner for lost, as after a freeze."""
-        data = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "crons": len(registry.crons),
-            "registry": fingerprint(registry),
-        }
-        ledger.append_next([self._own_event(EventType.RUNNER_STARTED, data)])
-        log.info("Runner started.", extra={"action": "runner_started", "runner": self.id})
-
-    def _record_lost_runners(self) -> None:
-        for lost in self.lease.lost_runners():
-            stream = runner_stream(lost.id)
-            known = ledger.read_stream(stream)
-            if known and known[-1].type is EventType.RUNNER_STARTED:
-                data = {"last_heartbeat": lost.last_heartbeat.isoformat()}
-                event = self._own_event(EventType.RUNNER_LOST, data)
-                ledger.append_next([replace(event, stream=stream)])
-                log.warning(
-                    "Runner %s was lost; its last heartbeat was at %s.",
-                    lost.id,
-                    lost.last_heartbeat.isoformat(timespec="seconds"),
-                    extra={"action": "runner_lost", "runner": lost.id},
-                )
-            self.lease.forget(lost.id)
-
     def _stop(self) -> None:
         try:
             if self._leading:
                 self.states.save_snapshot(self.lease)
-            ledger.append_next([self._own_event(EventType.RUNNER_STOPPED, {})])
-            self.lease.release()
+            self.presence.stopped()
         except (DatabaseError, InterfaceError) as error:
             log.warning(
                 "The runner's end is not recorded: %s",
                 error,
                 extra={"action": "stop_not_recorded", "runner": self.id},
             )
-        log.info("Runner stopped.", extra={"action": "runner_stopped", "runner": self.id})
-
-    def _own_event(self, event_type: EventType, data: dict[str, Any]) -> Event:
-        return Event(
-            stream=runner_stream(self.id),
-            version=0,
-            type=event_type,
-            actor=self.actor,
-            occurred_at=clock.now(),
-            data=data,
-        )
 
     def _database_lost(self, error: Exception, failures: int) -> float:
-        seconds: float = min(0.1 * 2**failures, BACKOFF_SECONDS_MAX)
         if failures == 1:
             log.error(
                 "The database does not answer: %s. Waiting for it.",
                 str(error).strip(),
                 extra={"action": "database_away"},
             )
+        return self._begin_again(failures)
+
+    def _begin_again(self, failures: int) -> float:
+        """Forget what was half applied in memory; returns the seconds to wait."""
         self.lease.held = False
-        self._leading = False  # whatever was half applied in memory is loaded again
+        self._leading = False
         ledger.connection().close()
-        return seconds
+        # The exponent is bounded, too: an outage may last for days.
+        return float(min(0.1 * 2 ** min(failures, 10), BACKOFF_SECONDS_MAX))
 
 
 def _request(state: CronState, event: Event) -> RunRequest:

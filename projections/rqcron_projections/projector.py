@@ -16,7 +16,7 @@ from .models import Checkpoint
 from .projection import Projection
 from .tables import live_tables
 
-__all__ = ["PROJECTIONS", "catch_up", "checkpoints", "projections_named"]
+__all__ = ["PROJECTIONS", "catch_up", "checkpoints", "position", "projections_named"]
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,11 @@ def catch_up(limit_events: int | None = None) -> int:
                 if result == "failed" or (result == "moved" and at_end):
                     del waiting[point.name]
     return applied
+
+
+def position() -> int:
+    """The id of the last event that is in every projection's rows."""
+    return min(point.position for point in checkpoints(PROJECTIONS))
 
 
 def projections_named(names: Iterable[str] | None) -> list[Projection]:
