@@ -43,6 +43,8 @@ class Conf:
     """RQCRON_MESSAGE_BYTES_MAX: bound of a stored error message."""
     traceback_bytes_max: int = 8_000
     """RQCRON_TRACEBACK_BYTES_MAX: bound of a stored traceback; its end is kept."""
+    health_view: bool = False
+    """RQCRON_HEALTH_VIEW: open the health page, which asks for no login, to probes."""
     defaults: dict[str, Any] = field(default_factory=dict)
     """RQCRON_DEFAULTS: arguments of register_cron that every cron starts from."""
 
@@ -100,6 +102,9 @@ def problems() -> list[str]:
             found.append(f"Setting {setting} is {value!r}. Give a number from {low} to {high}.")
         elif not low <= value <= high:
             found.append(f"Setting {setting} is {value!r}. It must be from {low} to {high}.")
+    health_view = getattr(settings, "RQCRON_HEALTH_VIEW", False)
+    if not isinstance(health_view, bool):
+        found.append(f"Setting RQCRON_HEALTH_VIEW is {health_view!r}. Give True or False.")
     alias = getattr(settings, "RQCRON_DATABASE", "default")
     if alias not in settings.DATABASES:
         found.append(

@@ -9,14 +9,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from . import clock
 from .conf import conf
 from .models import CronLease
 
-__all__ = ["Lease", "LostRunner"]
+__all__ = ["LEADER", "Lease", "LostRunner", "seconds_since_renewal"]
 
 LEADER = "leader"
 SILENT_LEASES = 2
@@ -28,6 +28,22 @@ class LostRunner(NamedTuple):
 
     id: str
     last_heartbeat: datetime
+
+
+def seconds_since_renewal(name: str) -> tuple[str, float | None]:
+    """The holder of a row and the age of its last heartbeat, by the database's clock.
+
+    Nobody and None when the row is free or does not exist.
+    """
+    row = (
+        CronLease.objects.using(conf().database)
+        .filter(name=name)
+        .exclude(holder="")
+        .annotate(age=ExpressionWrapper(Now() - F("renewed_at"), output_field=DurationField()))
+        .values_list("holder", "age")
+        .first()
+    )
+    return (row[0], max(row[1].total_seconds(), 0)) if row else ("", None)
 
 
 class Lease:

@@ -162,7 +162,17 @@ def test_a_definition_has_a_history_that_the_log_tells(deploy, add, crons, clock
     ]
     answers = {
         text: explain("report", slot(text))
-        for text in ("09:00", "10:00", "10:30", "11:00", "11:30", "12:00", "13:00", "09:30", "14:00")
+        for text in (
+            "09:00",
+            "10:00",
+            "10:30",
+            "11:00",
+            "11:30",
+            "12:00",
+            "13:00",
+            "09:30",
+            "14:00",
+        )
     }
     verdicts = {text: answer.verdict.value for text, answer in answers.items()}
     assert verdicts == {
@@ -379,7 +389,11 @@ def test_triggering_inside_a_transaction_enqueues_at_commit(
         assert Queue("default", connection=redis_connection).count == 0
     assert Queue("default", connection=redis_connection).job_ids == [job_id(run_id)]
     requested = CronEvent.objects.get(type="run_requested")
-    assert (requested.actor, requested.reason, requested.data["trigger"]) == ("ann", "now", "manual")
+    assert (requested.actor, requested.reason, requested.data["trigger"]) == (
+        "ann",
+        "now",
+        "manual",
+    )
 
 
 def test_an_old_process_that_starts_again_does_not_flip_the_definitions(deploy, add, crons, clock):

@@ -1,0 +1,62 @@
+"""cron_health and the page for probes."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from rqcron_events.health import health
+
+
+def test_a_leading_runner_without_overdue_slots_is_healthy(deploy, add, clock):
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    found = health()
+    assert found.ok, found.problems
+    assert found.leader == runner.id
+    assert 0 <= found.leader_seconds < 5
+    assert found.spool_length == 0
+    assert found.lag_seconds == 0
+    assert set(found.projection_lag_events) == {"projections"}
+
+
+def test_no_leader_is_a_problem(deploy, add):
+    add("report", schedule="* * * * *")
+    deploy().lease.release()
+    assert health().problems == ["No runner leads. Start cron_worker or cron_run."]
+
+
+def test_an_overdue_slot_is_a_problem_beyond_the_allowed_lag(deploy, add, clock):
+    add("report", schedule="* * * * *")
+    deploy()
+    clock.advance(timedelta(minutes=3))
+    assert health(max_lag_seconds=600).ok
+    (problem,) = health(max_lag_seconds=60).problems
+    assert "'report' has been due for 150 s" in problem
+
+
+def test_the_command_exits_1_and_says_why(deploy, add, clock, capsys):
+    add("report", schedule="* * * * *")
+    deploy()
+    call_command("cron_health")
+    clock.advance(timedelta(minutes=3))
+    with pytest.raises(SystemExit) as end:
+        call_command("cron_health", "--format", "json")
+    assert end.value.code == 1
+    answer = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))
+    assert answer["ok"] is False
+    assert answer["oldest_undecided_cron"] == "report"
+
+
+def test_the_page_is_closed_until_it_is_opened(deploy, add, settings):
+    add("report", schedule="* * * * *")
+    deploy()
+    assert Client().get("/cron-health/").status_code == 404
+    settings.RQCRON_HEALTH_VIEW = True
+    response = Client().get("/cron-health/")
+    assert (response.status_code, response.json()["ok"]) == (200, True)
+    assert Client().post("/cron-health/").status_code == 405
