@@ -20,6 +20,7 @@ from . import clock, ledger, spool
 from .conf import conf
 from .core.events import OUTCOMES, Event, EventType, Reason, cron_stream
 from .core.run import RunState, Start, start_verdict
+from .failpoints import reach
 from .registry import registry
 from .runs import append_to_run, read_run
 from .time_limit import time_limit
@@ -65,6 +66,7 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     actor = _actor(job)
     state = RunState(run_id, cron=name, slot=slot)
     closed = False
+    reach("before_start")
     try:
         with time_limit(conf().worker_wait_seconds):
             state = _named(read_run(run_id), name, slot)
@@ -81,6 +83,7 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
         state = RunState(run_id, cron=name, slot=slot, attempt=_attempt_by_rq(job, name))
         _disconnect()
         _spool(_started_event(state, job, actor, attempt=state.attempt), job, error)
+    reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=slot, attempt=state.attempt)
     return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed)
 
@@ -127,6 +130,7 @@ def close(
         )
 
     was_closed = _is_disconnected()
+    reach("before_outcome")
     try:
         with time_limit(conf().worker_wait_seconds):
             known = attempt.state if attempt.state.version else read_run(run.run_id)
@@ -139,6 +143,7 @@ def close(
         # would be shared by every work-horse that it forks.
         if was_closed:
             _disconnect()
+    reach("after_outcome")
 
 
 # The start guard
@@ -243,8 +248,10 @@ def _spool(event: Event, job: Job, why: Exception) -> None:
         str(why).strip(),
         extra={"action": "event_spooled", "cron": event.cron, "run_id": str(event.run_id)},
     )
+    reach("before_spool")
     try:
         spool.push(job.connection, event)
+        reach("after_spool")
     except Exception as error:  # the job must go on even when both are away
         log.error(
             "%s of cron %s is not recorded: Redis does not take it either (%s).",

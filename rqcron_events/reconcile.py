@@ -19,6 +19,7 @@ from .core.reconcile import JobFacts, Patience, Repair, judge
 from .core.run import RunState
 from .core.state import OpenRun
 from .enqueue import Enqueued, Enqueuer, RunRequest
+from .failpoints import reach
 from .jobs import JOBS_PER_ROUND_TRIP, clean_up_abandoned, look_up
 from .runs import append_to_run, read_run
 from .states import States
@@ -88,8 +89,10 @@ class Reconciler:
             if (repair := judge(run, definition, jobs[run.run_id], now, self._patience))
             is not Repair.NONE
         ]
-        if not dry_run:
+        if findings and not dry_run:
+            reach("before_repair")
             self._repair_all(findings, states)
+            reach("after_repair")
         del self._waiting[: len(chunk)]
         return findings
 

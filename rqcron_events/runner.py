@@ -20,6 +20,7 @@ from .core.events import Event
 from .core.state import CronState
 from .deploys import fingerprint, newer_code_is_alive
 from .enqueue import Enqueued, Enqueuer, RunRequest
+from .failpoints import reach
 from .following import FollowerThread, follow_once
 from .presence import Presence
 from .reconcile import Reconciler
@@ -121,7 +122,11 @@ class Runner:
                 self._agenda.set(name, now + timedelta(seconds=conf().tick_seconds))
             else:
                 self._look_again([name])
+        if batches:
+            reach("before_decision")
         result = ledger.append_batches(batches)
+        if result.accepted:
+            reach("after_decision")
         for batch in result.refused:
             self.states.reload(batch[0].cron)
             self._look_again([batch[0].cron])
@@ -144,8 +149,10 @@ class Runner:
                 ledger.append_next([result.event(self.actor) for result in results])
             return
         self._redis_found()
+        reach("after_enqueue")
         events = [result.event(self.actor) for result in results]
         ledger.append_next(events)
+        reach("after_enqueued")
         self.states.apply(events)
 
     # Open runs
@@ -222,7 +229,9 @@ class Runner:
             return
         self._saved_at = clock.monotonic_seconds()
         if self._leading:
+            reach("before_snapshot")
             self.states.save_snapshot(self.lease)
+            reach("after_snapshot")
 
     # When to look at which cron
 

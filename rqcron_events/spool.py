@@ -17,6 +17,7 @@ from redis import Redis
 
 from .core.events import OUTCOMES, Event, EventType
 from .core.run import RunState
+from .failpoints import reach
 from .runs import append_to_run, read_run
 
 __all__ = ["SPOOL_KEY", "drain", "push", "spool_length"]
@@ -75,6 +76,7 @@ def drain(connection: Redis) -> list[Event]:
             )
         else:
             written += _write(run_id, entry)
+            reach("drain_written")
         connection.lrem(SPOOL_KEY, 1, raw)
     return written
 

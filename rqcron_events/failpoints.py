@@ -1,0 +1,49 @@
+"""Places where a test can kill the process, to prove that recovery does not depend on luck.
+
+``RQCRON_FAILPOINT=after_enqueue`` kills this process (SIGKILL) when it gets there; with ``:3`` at
+the third time. Without the variable a failpoint is one comparison. Never set it in production.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+__all__ = ["FAILPOINTS", "reach"]
+
+FAILPOINTS = {
+    "before_decision": "runner, before the decisions are appended",
+    "after_decision": "runner, the decisions are committed, nothing is in Redis",
+    "after_enqueue": "runner, the jobs are in Redis, run_enqueued is not recorded",
+    "after_enqueued": "runner, run_enqueued is recorded",
+    "before_snapshot": "runner, before the folded state is saved",
+    "after_snapshot": "runner, the folded state is saved",
+    "before_repair": "runner, an open run was found that needs a repair",
+    "after_repair": "runner, the repairs of a step are done",
+    "drain_written": "runner, a spooled event is in the log, not yet removed from Redis",
+    "before_start": "work-horse, before run_started is appended",
+    "after_start": "work-horse, run_started is committed, the function has not run",
+    "before_outcome": "work-horse, the function is done, its outcome is not recorded",
+    "after_outcome": "work-horse, the outcome is recorded, RQ does not know it yet",
+    "before_spool": "work-horse, the ledger is out of reach, before the event is spooled",
+    "after_spool": "work-horse, the event is spooled",
+}
+"""Every failpoint, and the step of the flow that it interrupts."""
+
+_name, _, _count = os.environ.get("RQCRON_FAILPOINT", "").partition(":")
+_left = int(_count or 1)
+
+if _name and _name not in FAILPOINTS:
+    raise ValueError(
+        f"RQCRON_FAILPOINT={_name!r} is unknown. Known: {', '.join(sorted(FAILPOINTS))}."
+    )
+
+
+def reach(name: str) -> None:
+    """Die here, if that is what the environment asks for."""
+    global _left
+    if name != _name:
+        return
+    _left -= 1
+    if _left <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)
