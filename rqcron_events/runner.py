@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -260,12 +260,8 @@ class Runner:
 
         It does not wait for the lease: stream versions make it harmless beside a leader.
         """
-        self.states = States.load()
-        sync(registry, self.states, self.actor)
-        self._look_again(self.states.crons)
         done = Once()
-        while names := self._agenda.take(clock.now()):
-            requests = self._decide(names, clock.now())
+        for requests in self.decide_due():
             done.decided += len(requests)
             self._enqueue(requests)
         self._cleaned_at = float("-inf")
@@ -279,6 +275,14 @@ class Runner:
             for run in state.open_runs.values()
         )
         return done
+
+    def decide_due(self) -> Iterator[list[RunRequest]]:
+        """Register and decide what is due now, without the lease; yields what may be enqueued."""
+        self.states = States.load()
+        sync(registry, self.states, self.actor)
+        self._look_again(self.states.crons)
+        while names := self._agenda.take(clock.now()):
+            yield self._decide(names, clock.now())
 
     def run(self) -> None:
         """Run until SIGTERM, SIGINT or :meth:`stop`; database outages are waited out."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .models import CronEvent
 
-__all__ = ["FakeClock", "allow_flush", "assert_fired", "assert_not_fired"]
+__all__ = ["FakeClock", "allow_flush", "assert_fired", "assert_not_fired", "tick"]
 
 
 def allow_flush() -> None:
@@ -99,6 +99,28 @@ def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError(f"{value.isoformat()} has no time zone; add tzinfo=datetime.UTC.")
     return value.astimezone(UTC)
+
+
+def tick() -> list[tuple[str, datetime]]:
+    """Do what a runner does at this moment, without Redis: register, decide, record.
+
+    Returns the slots that fired, as (cron, slot); nothing is enqueued, so no job runs. Call it
+    once before the time that you test, so that the crons are registered by then.
+
+    >>> with FakeClock(datetime(2026, 3, 2, 13, 59, tzinfo=UTC)) as fake:  # doctest: +SKIP
+    ...     tick()
+    ...     fake.advance(timedelta(minutes=2))
+    ...     tick()
+    [('send_digest', datetime.datetime(2026, 3, 2, 14, 0, tzinfo=datetime.timezone.utc))]
+    """
+    from .runner import Runner
+
+    return [
+        (request.cron, request.slot)
+        for requests in Runner().decide_due()
+        for request in requests
+        if request.slot is not None
+    ]
 
 
 def assert_fired(name: str, slot: datetime) -> CronEvent:

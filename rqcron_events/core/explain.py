@@ -283,7 +283,7 @@ def explain_slot(
     return Explanation(
         verdict=verdict,
         reason=decision.reason,
-        summary=f"{state.name} {verdict.value.replace('skipped', 'was skipped')} "
+        summary=f"{state.name} {verdict.value.replace('skipped', 'was skipped at')} "
         f"{show(at)}: {_why_not(decision, show)}"
         f"{_downtime_text(downtime, show, '; ', '')}.",
         slot=at,
