@@ -78,7 +78,9 @@ def _wait_for_leader(servers: Servers, process: subprocess.Popen[bytes]) -> None
     deadline = time.monotonic() + START_SECONDS_MAX
     with psycopg.connect(servers.url_of(), autocommit=True) as connection:
         while time.monotonic() < deadline and process.poll() is None:
-            if connection.execute("SELECT 1 FROM rqcron_lease WHERE holder <> ''").fetchone():
+            if connection.execute(
+                "SELECT 1 FROM rqcron_lease WHERE name = 'leader' AND holder <> ''"
+            ).fetchone():
                 return
             time.sleep(0.1)
     raise SystemExit("cron_run does not come to lead. Run it by hand to see why.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from typing import Any, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from . import clock, ledger
 from .core.bounded import bounded
@@ -21,7 +21,7 @@ from .core.state import OpenRun
 from .enqueue import Enqueued, Enqueuer, RunRequest
 from .failpoints import reach
 from .jobs import JOBS_PER_ROUND_TRIP, clean_up_abandoned, look_up
-from .runs import append_to_run, read_run
+from .runs import read_runs
 from .states import States
 
 __all__ = ["Finding", "Reconciler"]
@@ -118,9 +118,8 @@ class Reconciler:
             if f.repair is Repair.RECORD_ENQUEUED
         ]
         self._append_enqueued(there, states, "the job existed already")
-        for finding in findings:
-            if finding.repair not in (Repair.ENQUEUE, Repair.RECORD_ENQUEUED):
-                self._append_end(finding, states)
+        keep = (Repair.ENQUEUE, Repair.RECORD_ENQUEUED)
+        self._append_ends([f for f in findings if f.repair not in keep], states)
         for repair, count in Counter(finding.repair.value for finding in findings).items():
             log.warning(
                 "Reconciled %d open run%s: %s.",
@@ -135,23 +134,23 @@ class Reconciler:
         ledger.append_next(events)
         states.apply(events)
 
-    def _append_end(self, finding: Finding, states: States) -> None:
-        appended: list[Event] = []
-
-        def build(state: RunState) -> list[Event] | None:
-            appended[:] = []
-            if state.outcome is not None:
-                return None
+    def _append_ends(self, findings: list[Finding], states: States) -> None:
+        """Close runs in bulk. Where a worker is first, the next pass looks again."""
+        known = read_runs([finding.run.run_id for finding in findings])
+        batches: list[list[Event]] = []
+        lost: dict[UUID, Finding] = {}
+        for finding in findings:
+            state = known[finding.run.run_id]
             event = _end_event(finding, state, self._actor)
-            if event.type not in OUTCOMES and not state.running:
-                return None
-            appended.append(event)
-            return appended
-
-        append_to_run(read_run(finding.run.run_id), build)
-        states.apply(appended)
-        if appended and finding.repair is Repair.LOSE and finding.definition.idempotent:
-            self._request_again(finding)
+            if state.outcome is not None or (event.type not in OUTCOMES and not state.running):
+                continue
+            batches.append([event])
+            if finding.repair is Repair.LOSE and finding.definition.idempotent:
+                lost[finding.run.run_id] = finding
+        for (event,) in ledger.append_batches(batches, durable=False).accepted:
+            states.apply([event])
+            if event.run_id in lost:
+                self._request_again(lost[event.run_id])
 
     def _request_again(self, finding: Finding) -> None:
         """A lost run of an idempotent cron: a new run, for the same slot."""

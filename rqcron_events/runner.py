@@ -92,6 +92,8 @@ class Runner:
             self._enqueue(self._decide(names, now))
         self._reconcile()
         self._save_snapshot()
+        if not self.reconciler.done:
+            return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
     def _decide(self, names: list[str], now: datetime) -> list[RunRequest]:
@@ -195,7 +197,7 @@ class Runner:
             return False
         self._redis_away = True
         log.error(
-            "Redis does not answer: %s. Decisions go on; jobs follow when it is back.",
+            "Redis cannot be used: %s. Decisions go on; jobs follow when it is back.",
             error,
             extra={"action": "redis_away"},
         )

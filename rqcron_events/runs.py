@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from . import ledger
 from .core.events import Event
 from .core.run import RunState
 from .errors import VersionConflict
+from .models import CronEvent
 
-__all__ = ["append_to_run", "read_run"]
+__all__ = ["append_to_run", "read_run", "read_runs"]
 
 TRIES_MAX = 20
 
@@ -21,6 +22,18 @@ def read_run(run_id: UUID) -> RunState:
     for event in ledger.read_stream(state.stream):
         state.apply(event)
     return state
+
+
+def read_runs(run_ids: Sequence[UUID]) -> dict[UUID, RunState]:
+    """The same for many runs in one query."""
+    states = {run_id: RunState(run_id) for run_id in run_ids}
+    streams = [state.stream for state in states.values()]
+    rows = CronEvent.objects.using(ledger.connection().alias).filter(stream__in=streams)
+    for row in rows.order_by("stream", "version"):
+        event = row.to_event()
+        if event.run_id in states:
+            states[event.run_id].apply(event)
+    return states
 
 
 def append_to_run(state: RunState, build: Callable[[RunState], list[Event] | None]) -> RunState:

@@ -96,7 +96,7 @@ class Servers:
         directory = self._temporary_directory("rqcron-redis-")
         options = {"bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": str(directory)}
         for _ in range(PORT_TRIES_MAX):
-            port = _free_port()
+            port = free_port()
             words = [word for key, value in options.items() for word in (f"--{key}", value)]
             process = subprocess.Popen(
                 [str(get_binary_path()), "--port", str(port), *words],
@@ -105,7 +105,7 @@ class Servers:
                 start_new_session=True,
             )
             self._stack.callback(_kill, process)
-            if _answers(process, port):
+            if redis_answers(process, port):
                 return f"redis://127.0.0.1:{port}/0"
         raise RuntimeError(
             f"No Redis-protocol server came up in {PORT_TRIES_MAX} tries. Set REDIS_URL to one."
@@ -117,12 +117,12 @@ class Servers:
         return directory
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+def redis_answers(process: subprocess.Popen[bytes], port: int) -> bool:
     """True once this process answers; False when it ended, as when another took the port."""
     from redis import Redis
     from redis.exceptions import RedisError

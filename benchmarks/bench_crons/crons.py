@@ -17,6 +17,7 @@ SCHEDULES: dict[str, tuple[dict[str, Any], ...]] = {
         {"schedule": "0 0 * * 1-5", "timezone": "Africa/Abidjan"},
         {"every": timedelta(hours=1)},
     ),
+    "every_minute": ({"schedule": "* * * * *"},),
     "every_five_seconds": ({"every": timedelta(seconds=5)},),
     "yearly": ({"every": timedelta(days=365)},),
 }

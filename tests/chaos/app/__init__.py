@@ -1,0 +1,1 @@
+"""The app whose crons run under faults."""

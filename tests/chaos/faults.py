@@ -1,0 +1,216 @@
+"""Faults: what each does to the stage, and when it is over."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psutil
+
+from .stage import Service, Stage
+
+__all__ = ["FAULTS", "Fault", "Faults"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """One fault that happened."""
+
+    kind: str
+    target: str
+    began_at: float
+    """Seconds since the epoch."""
+    ended_at: float
+    pids: tuple[int, ...] = ()
+    """Of the processes that it killed or froze."""
+
+    def overlaps(self, since: float, until: float) -> bool:
+        return self.began_at <= until and self.ended_at >= since
+
+
+@dataclass(slots=True)
+class Faults:
+    """Strikes the stage; every choice comes from the seed.
+
+    Which process is alive at that moment depends on the machine, so a seed replays the kinds,
+    their times and the choices among equals, not every interleaving.
+    """
+
+    stage: Stage
+    rng: random.Random
+    done: list[Fault] = field(default_factory=list)
+    _undo: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    _database_away: bool = False
+    _redis_away: bool = False
+
+    def strike(self, kind: str) -> None:
+        """Do it, unless there is nothing that it could strike."""
+        began = time.time()
+        fault = FAULTS[kind](self)
+        if fault is None:
+            return
+        target, seconds, pids = fault
+        self.done.append(
+            Fault(
+                kind=kind,
+                target=target,
+                began_at=began,
+                ended_at=time.time() + seconds,
+                pids=tuple(pids),
+            )
+        )
+
+    def undo_what_is_over(self, *, all_of_it: bool = False) -> None:
+        now = time.time()
+        for item in list(self._undo):
+            at, undo = item
+            if all_of_it or at <= now:
+                self._undo.remove(item)
+                undo()
+
+    def counts(self) -> Counter[str]:
+        return Counter(fault.kind for fault in self.done)
+
+    # Kinds
+
+    def kill_runner(self) -> Struck | None:
+        return self._kill("runner", [pid for item in self._services() for pid in item.runners()])
+
+    def kill_horse(self) -> Struck | None:
+        return self._kill("work-horse", self._work_horses())
+
+    def kill_worker(self) -> Struck | None:
+        """Only the worker: its work-horse lives on, its runner notices."""
+        return self._kill("worker", [item.process.pid for item in self._workers()])
+
+    def kill_machine(self) -> Struck | None:
+        """The worker with everything that it started, at once."""
+        workers = self._workers()
+        if not workers:
+            return None
+        pids = [process.pid for process in self.rng.choice(workers).tree()]
+        for pid in pids:
+            _signal(pid, signal.SIGKILL)
+        return "worker, work-horse and runner", 0, pids
+
+    def freeze_runner(self) -> Struck | None:
+        pids = [pid for item in self._services() for pid in item.runners()]
+        return self._freeze("runner", pids, 2, 12)
+
+    def freeze_worker(self) -> Struck | None:
+        return self._freeze("worker", [item.process.pid for item in self._workers()], 1, 10)
+
+    def freeze_horse(self) -> Struck | None:
+        return self._freeze("work-horse", self._work_horses(), 1, 6)
+
+    def restart_database(self) -> Struck | None:
+        return self._stop_database(0, 0.5)
+
+    def stop_database(self) -> Struck | None:
+        return self._stop_database(2, 8)
+
+    def restart_redis(self) -> Struck | None:
+        return self._stop_redis(0, 0.5)
+
+    def stop_redis(self) -> Struck | None:
+        return self._stop_redis(1, 5)
+
+    def empty_redis(self) -> Struck | None:
+        if self._redis_away:
+            return None
+        connection = self.stage.redis.connect()
+        connection.flushall()
+        connection.close()
+        return "redis", 0, ()
+
+    # How
+
+    def _services(self) -> list[Service]:
+        return self.stage.services
+
+    def _workers(self) -> list[Service]:
+        return [
+            item
+            for item in self.stage.services
+            if item.name.startswith("worker") and item.process.poll() is None
+        ]
+
+    def _work_horses(self) -> list[int]:
+        return [pid for item in self._workers() for pid in item.work_horses()]
+
+    def _kill(self, target: str, pids: list[int]) -> Struck | None:
+        if not pids:
+            return None
+        pid = self.rng.choice(pids)
+        _signal(pid, signal.SIGKILL)
+        return target, 0, (pid,)
+
+    def _freeze(self, target: str, pids: list[int], low: float, high: float) -> Struck | None:
+        if not pids:
+            return None
+        pid = self.rng.choice(pids)
+        seconds = self.rng.uniform(low, high)
+        _signal(pid, signal.SIGSTOP)
+        self._undo.append((time.time() + seconds, lambda: _signal(pid, signal.SIGCONT)))
+        return target, seconds, (pid,)
+
+    def _stop_database(self, low: float, high: float) -> Struck | None:
+        if self._database_away:
+            return None
+        seconds = self.rng.uniform(low, high)
+        self._database_away = True
+        self.stage.database.stop()
+
+        def start() -> None:
+            self.stage.database.start()
+            self._database_away = False
+
+        self._undo.append((time.time() + seconds, start))
+        return "database", seconds, ()
+
+    def _stop_redis(self, low: float, high: float) -> Struck | None:
+        if self._redis_away:
+            return None
+        seconds = self.rng.uniform(low, high)
+        self._redis_away = True
+        self.stage.redis.stop()
+
+        def start() -> None:
+            self.stage.redis.start()
+            self._redis_away = False
+
+        self._undo.append((time.time() + seconds, start))
+        return "redis", seconds, ()
+
+
+Struck = tuple[str, float, "tuple[int, ...] | list[int]"]
+"""Target, how many seconds it lasts, and the processes."""
+
+FAULTS: dict[str, Callable[[Faults], Struck | None]] = {
+    "kill_runner": Faults.kill_runner,
+    "kill_horse": Faults.kill_horse,
+    "kill_worker": Faults.kill_worker,
+    "kill_machine": Faults.kill_machine,
+    "freeze_runner": Faults.freeze_runner,
+    "freeze_worker": Faults.freeze_worker,
+    "freeze_horse": Faults.freeze_horse,
+    "restart_database": Faults.restart_database,
+    "stop_database": Faults.stop_database,
+    "restart_redis": Faults.restart_redis,
+    "stop_redis": Faults.stop_redis,
+    "empty_redis": Faults.empty_redis,
+}
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:  # the pid belongs to somebody else by now
+        raise psutil.NoSuchProcess(pid) from error

@@ -1,0 +1,198 @@
+"""The invariants, checked from the log, from RQ and from the outside table together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import datetime
+
+from .app.outside import Row
+from .evidence import OUTCOMES, Event, Evidence
+
+__all__ = ["violations"]
+
+AROUND_SECONDS = 20
+"""An outage may have begun that long before a function ended, or end that long after it."""
+CLOCK_SECONDS = 0.005
+"""RQ's and the database's clock are one clock here, read by two programs."""
+_IN_RQ = {
+    "finished": {"run_succeeded", "run_declined"},
+    "failed": {"run_failed"},
+    "stopped": {"run_stopped"},
+    "canceled": {"run_cancelled"},
+}
+
+
+def violations(evidence: Evidence) -> list[str]:
+    """One text for each, with the run's events and outside rows; empty when all is well."""
+    checks = (
+        _each_slot_is_decided_once,
+        _each_promised_slot_is_covered,
+        _nothing_acts_before_its_decision,
+        _no_attempts_overlap,
+        _what_ended_well_is_not_started_again,
+        _no_more_attempts_than_allowed,
+        _each_run_has_one_outcome,
+        _an_outcome_says_what_happened,
+        _rq_agrees,
+    )
+    return [text for check in checks for text in check(evidence)]
+
+
+def _each_slot_is_decided_once(evidence: Evidence) -> Iterator[str]:
+    for cron, slots in evidence.covered().items():
+        twice = sorted(slot for slot, times in slots.items() if times > 1)
+        if twice:
+            yield f"I1: {cron}: decided more than once: {[*map(_clock, twice[:5])]}"
+
+
+def _each_promised_slot_is_covered(evidence: Evidence) -> Iterator[str]:
+    periods = evidence.periods()
+    covered = evidence.covered()
+    for cron, period in periods.items():
+        registered_at = evidence.registered_at()[cron]
+        slots = covered.get(cron)
+        if not slots:
+            yield f"I2: {cron}: no slot is decided"
+            continue
+        first = (int(registered_at.timestamp()) // period + 1) * period
+        promised = set(range(first, max(slots) + 1, period))
+        if missing := sorted(promised - slots.keys()):
+            yield f"I2: {cron}: {len(missing)} not covered: {[*map(_clock, missing[:5])]}"
+        if surplus := sorted(slots.keys() - promised):
+            yield f"I2: {cron}: not promised, but decided: {[*map(_clock, surplus[:5])]}"
+
+
+def _nothing_acts_before_its_decision(evidence: Evidence) -> Iterator[str]:
+    decisions = evidence.decisions()
+    for job in evidence.jobs.values():
+        decision = decisions.get(job.run_id)
+        if decision is None:
+            yield f"I3: RQ has had a job of run {job.run_id}, which nobody decided"
+        elif job.created_at:
+            created = datetime.fromisoformat(job.created_at).timestamp()
+            if created < decision["recorded_at"].timestamp() - CLOCK_SECONDS:
+                yield f"I3: the job was made before its decision{_story(evidence, job.run_id)}"
+    for run_id, rows in evidence.attempts().items():
+        decision = decisions.get(run_id)
+        if decision is None:
+            yield f"I3: run {run_id} was executed, and nobody decided it"
+        elif rows[0].began_at < decision["recorded_at"].timestamp() - CLOCK_SECONDS:
+            yield f"I3: it ran before its decision{_story(evidence, run_id)}"
+
+
+def _no_attempts_overlap(evidence: Evidence) -> Iterator[str]:
+    for run_id, rows in evidence.attempts().items():
+        for before, after in itertools.pairwise(rows):
+            # A killed process leaves no end; the fault that killed it says when that was.
+            if before.ended_at is not None and before.ended_at > after.began_at:
+                yield f"I4: two attempts overlap{_story(evidence, run_id)}"
+            if before.ended_at is None and not evidence.killed(before.pid, before.began_at):
+                yield f"I4: started again while it may run{_story(evidence, run_id)}"
+
+
+def _what_ended_well_is_not_started_again(evidence: Evidence) -> Iterator[str]:
+    for run_id, rows in evidence.attempts().items():
+        if any(row.ended == "well" for row in rows[:-1]) and not _unrecorded(evidence, rows):
+            yield f"I4: started again after it ended well{_story(evidence, run_id)}"
+
+
+def _unrecorded(evidence: Evidence, rows: list[Row]) -> bool:
+    """The two ways in which a good end stays unknown, as docs/guarantees.md says."""
+    return all(
+        evidence.killed(row.pid, row.ended_at or row.began_at) or _both_away(evidence, row)
+        for row in rows[:-1]
+        if row.ended == "well"
+    )
+
+
+def _both_away(evidence: Evidence, row: Row) -> bool:
+    since = row.began_at - AROUND_SECONDS
+    until = (row.ended_at or row.began_at) + AROUND_SECONDS
+    return evidence.struck(("_database",), since, until) and evidence.struck(
+        ("_redis",), since, until
+    )
+
+
+def _no_more_attempts_than_allowed(evidence: Evidence) -> Iterator[str]:
+    for run_id, rows in evidence.attempts().items():
+        allowed = 1 + evidence.retries(rows[0].cron)
+        if len(rows) > allowed and not any(_both_away(evidence, row) for row in rows):
+            yield f"I4: {len(rows)} attempts, {allowed} allowed{_story(evidence, run_id)}"
+
+
+def _each_run_has_one_outcome(evidence: Evidence) -> Iterator[str]:
+    streams = evidence.streams()
+    for run_id in evidence.decisions():
+        outcomes = [e["type"] for e in streams.get(run_id, ()) if e["type"] in OUTCOMES]
+        if len(outcomes) != 1:
+            yield f"I5: outcomes: {outcomes or 'none'}{_story(evidence, run_id)}"
+    for run_id in streams.keys() - evidence.decisions().keys():
+        yield f"I3: events of a run that nobody decided{_story(evidence, run_id)}"
+
+
+def _an_outcome_says_what_happened(evidence: Evidence) -> Iterator[str]:
+    attempts = evidence.attempts()
+    for run_id, stream in evidence.streams().items():
+        outcome = next((e for e in stream if e["type"] in OUTCOMES), None)
+        if outcome is None:
+            continue
+        rows = attempts.get(run_id, [])
+        well = [row for row in rows if row.ended == "well"]
+        succeeded = outcome["type"] == "run_succeeded"
+        if succeeded and not well:
+            yield f"I9: recorded as succeeded, and it did not{_story(evidence, run_id)}"
+        for row in well:
+            if succeeded or evidence.killed(row.pid, row.ended_at or row.began_at):
+                continue
+            if not _both_away(evidence, row):
+                yield f"I9: it ended well and that is not recorded{_story(evidence, run_id)}"
+
+
+def _rq_agrees(evidence: Evidence) -> Iterator[str]:
+    """Where RQ still has the job. It loses jobs and outcomes itself when Redis goes away."""
+    for run_id, stream in evidence.streams().items():
+        job = evidence.jobs.get(run_id)
+        outcome = next((e for e in stream if e["type"] in OUTCOMES), None)
+        if job is None or outcome is None or job.status not in _IN_RQ:
+            continue
+        if outcome["type"] in _IN_RQ[job.status]:
+            continue
+        since = stream[0]["occurred_at"].timestamp() - AROUND_SECONDS
+        until = outcome["occurred_at"].timestamp() + AROUND_SECONDS
+        refused = any(event["type"] == "start_refused" for event in stream)
+        killed = any(
+            row
+            for row in evidence.attempts().get(run_id, ())
+            if evidence.killed(row.pid, row.began_at)
+        )
+        if not (refused or killed or evidence.struck(("_redis",), since, until)):
+            yield f"I9: RQ says {job.status}{_story(evidence, run_id)}"
+
+
+def _story(evidence: Evidence, run_id: str) -> str:
+    decision = evidence.decisions().get(run_id)
+    lines = [
+        _event_line(event) for event in [decision, *evidence.streams().get(run_id, [])] if event
+    ]
+    lines += [
+        f"outside: attempt {row.attempt} pid {row.pid} {row.began_at:.3f} to "
+        f"{row.ended_at or 0:.3f} {row.ended}"
+        for row in evidence.attempts().get(run_id, [])
+    ]
+    job = evidence.jobs.get(run_id)
+    lines.append(f"RQ: {job}")
+    return f", run {run_id}:" + "".join(f"\n    {line}" for line in lines)
+
+
+def _event_line(event: Event) -> str:
+    found = event["data"].get("found", "")
+    return (
+        f"{event['id']} {event['type']} attempt {event['attempt']} {event['reason']} "
+        f"{event['occurred_at'].timestamp():.3f} (recorded {event['recorded_at'].timestamp():.3f}) "
+        f"{event['cron']} by {event['actor']} {found}"
+    )
+
+
+def _clock(slot: int) -> str:
+    return datetime.fromtimestamp(slot).strftime("%H:%M:%S")

@@ -1,0 +1,1 @@
+"""Crons that run only when somebody asks, for the steps of the flow one by one."""

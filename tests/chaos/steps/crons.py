@@ -1,0 +1,18 @@
+"""Each writes to the outside table and ends well."""
+
+from __future__ import annotations
+
+from rqcron_events import register_cron
+from tests.chaos.app.outside import attempt
+
+
+@register_cron(schedule="@yearly", timeout=10)
+def once():
+    with attempt():
+        pass
+
+
+@register_cron(schedule="@yearly", timeout=10, retry=2)
+def retried():
+    with attempt():
+        pass
