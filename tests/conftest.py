@@ -47,7 +47,9 @@ def project(transactional_db: None, redis_connection: Redis, tmp_path: Path) -> 
         **os.environ,
         "DATABASE_URL": database_url(),
         "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "projections")]),
+        "PYTHONPATH": os.pathsep.join(
+            [str(ROOT), str(ROOT / "projections"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
         "PYTHONUNBUFFERED": "1",
     }
     found = Project(environment, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from datetime import datetime
@@ -16,6 +17,9 @@ from rqcron_events.enqueue import job_id
 from rqcron_events.models import CronEvent
 from rqcron_events.spool import SPOOL_KEY
 from tests.processes import Project
+
+JOBS = int(os.environ.get("RQCRON_EMPTIED_JOBS", "20"))
+"""RQCRON_EMPTIED_JOBS=500 for the long run."""
 
 
 @pytest.fixture
@@ -53,12 +57,12 @@ def test_a_work_horse_that_is_killed_and_retried_leaves_two_attempts(registered:
 def test_redis_emptied_with_jobs_queued_runs_each_once(
     registered: Project, redis_connection: Redis
 ):
-    run_ids = [actions.trigger("quick") for _ in range(20)]
+    run_ids = [actions.trigger("quick") for _ in range(JOBS)]
     redis_connection.flushdb()
     registered.start("cron_run")
     again = CronEvent.objects.of_type("run_enqueued").filter(data__has_key="found")
-    registered.wait_until(lambda: again.filter(run_id__in=run_ids).count() == 20, 30)
-    assert registered.run("rqworker", "default", "--burst").returncode == 0
+    registered.wait_until(lambda: again.filter(run_id__in=run_ids).count() == JOBS, 60)
+    assert registered.run("rqworker", "default", "--burst", seconds=120).returncode == 0
     for run_id in run_ids:
         types = [event.type for event in CronEvent.objects.filter(stream=f"run/{run_id}")]
         assert types == ["run_enqueued", "run_enqueued", "run_started", "run_succeeded"]
@@ -95,7 +99,10 @@ def test_a_dead_workers_job_is_closed_once_rq_gives_it_up(registered: Project):
     worker = registered.start("rqworker", "low")
     stream = CronEvent.objects.filter(stream=f"run/{run_id}")
     registered.wait_until(stream.of_type("run_started").exists, 30)
-    for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
+    for process in [
+        *psutil.Process(worker.pid).children(recursive=True),
+        psutil.Process(worker.pid),
+    ]:
         process.send_signal(signal.SIGKILL)
     _expire_heartbeats()
     runner = registered.start("cron_run")
@@ -107,8 +114,6 @@ def test_a_dead_workers_job_is_closed_once_rq_gives_it_up(registered: Project):
 
 def _expire_heartbeats() -> None:
     """As if the ninety seconds had passed that RQ waits for a worker's next heartbeat."""
-    import os
-
     connection = Redis.from_url(os.environ["REDIS_URL"])
     for key in ("rq:wip:low",):
         for member, _ in connection.zrange(key, 0, -1, withscores=True):

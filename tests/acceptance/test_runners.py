@@ -35,7 +35,9 @@ def test_two_runners_decide_every_slot_once(project: Project):
     for name in names:
         covered: Counter[datetime] = Counter()
         for event in CronEvent.objects.for_cron(name).decisions():
-            slot = datetime.fromisoformat(event.data.get("first") or event.scheduled_for.isoformat())
+            slot = datetime.fromisoformat(
+                event.data.get("first") or event.scheduled_for.isoformat()
+            )
             while slot <= event.scheduled_for:
                 covered[slot] += 1
                 slot += timedelta(seconds=1)
@@ -52,7 +54,9 @@ def test_the_runner_inside_a_worker_dies_with_it(project: Project):
     project.wait_until(fired.exists, 30)
     runner = _runner_of(worker.pid)
     worker.kill()
-    project.wait_until(lambda: not runner.is_running() or runner.status() == psutil.STATUS_ZOMBIE, 10)
+    project.wait_until(
+        lambda: not runner.is_running() or runner.status() == psutil.STATUS_ZOMBIE, 10
+    )
 
 
 def test_a_killed_runner_inside_a_worker_is_started_again(project: Project):

@@ -52,8 +52,7 @@ def _each_promised_slot_is_covered(evidence: Evidence) -> Iterator[str]:
     for cron, period in periods.items():
         registered_at = evidence.registered_at()[cron]
         slots = covered.get(cron)
-        if not slots:
-            yield f"I2: {cron}: no slot is decided"
+        if not slots:  # the watermark is where the cron was registered
             continue
         first = (int(registered_at.timestamp()) // period + 1) * period
         promised = set(range(first, max(slots) + 1, period))

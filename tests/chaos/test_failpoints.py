@@ -29,7 +29,7 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
 DEATH_SECONDS_MAX = 60
 RECOVERY_SECONDS_MAX = 90
 AFTERWARDS = 3
-"""Runs that have to succeed after the clean processes have taken over."""
+"""Slots that have to fire after the clean processes have taken over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,8 +216,8 @@ def _position(connection: Redis) -> tuple[list[str], list[str], set[str]]:
 def _take_over(stage: Project) -> None:
     last = CronEvent.objects.last().id
     stage.start("cron_worker", "default", "high")
-    succeeded = CronEvent.objects.of_type("run_succeeded").filter(id__gt=last)
-    stage.wait_until(lambda: succeeded.count() >= AFTERWARDS, RECOVERY_SECONDS_MAX)
+    fired = CronEvent.objects.of_type("slot_fired").filter(id__gt=last)
+    stage.wait_until(lambda: fired.count() >= AFTERWARDS, RECOVERY_SECONDS_MAX)
 
 
 def _end_well(stage: Project, connection: Redis) -> None:
