@@ -20,7 +20,7 @@ from .core.run import RunState
 from .core.state import OpenRun
 from .enqueue import Enqueued, Enqueuer, RunRequest
 from .failpoints import reach
-from .jobs import JOBS_PER_ROUND_TRIP, clean_up_abandoned, look_up
+from .jobs import JOBS_PER_ROUND_TRIP, clean_up_abandoned, look_up, put_back, stranded
 from .runs import read_runs
 from .states import States
 
@@ -53,6 +53,8 @@ class Reconciler:
         self._actor = actor
         self._patience = Patience()
         self._waiting: list[tuple[str, OpenRun]] = []
+        self._stranded: set[UUID] = set()
+        """Runs whose jobs were in no list at the last clean-up."""
 
     def begin(self, states: States) -> None:
         """Start a new pass, unless the last one is not through yet."""
@@ -104,6 +106,36 @@ class Reconciler:
             if state.open_runs and state.last_definition is not None
         }
         clean_up_abandoned(self._enqueuer.queue(name) for name in sorted(names))
+        self._put_back_stranded(states)
+
+    def _put_back_stranded(self, states: States) -> None:
+        """Jobs that a worker took and did not begin go back into their queues.
+
+        Seen so twice, a clean-up apart: a worker is in between for some milliseconds each time.
+        """
+        since = clock.now() - self._patience.taken
+        quiet = [
+            _request(run, state.last_definition)
+            for state in states.crons.values()
+            if state.last_definition is not None
+            for run in state.open_runs.values()
+            if run.enqueued_at and not run.started_at and (run.last_event_at or since) <= since
+        ]
+        found = stranded(self._enqueuer, quiet)
+        again = [request for request in found if request.run_id in self._stranded]
+        self._stranded = {request.run_id for request in found} - {r.run_id for r in again}
+        if not again:
+            return
+        put_back(self._enqueuer, again)
+        now = clock.now()
+        results = [Enqueued(request=request, at=now) for request in again]
+        self._append_enqueued(results, states, "taken by a worker, not begun")
+        log.warning(
+            "%d job%s had been taken by a worker and not begun; back in the queue.",
+            len(again),
+            "s" * (len(again) != 1),
+            extra={"action": "jobs_put_back", "runs": len(again)},
+        )
 
     def _repair_all(self, findings: list[Finding], states: States) -> None:
         again = [_request(f.run, f.definition) for f in findings if f.repair is Repair.ENQUEUE]
@@ -144,6 +176,8 @@ class Reconciler:
             event = _end_event(finding, state, self._actor)
             if state.outcome is not None or (event.type not in OUTCOMES and not state.running):
                 continue
+            if state.attempt != finding.run.attempt:
+                continue  # this runner was frozen since it looked: another attempt began
             batches.append([event])
             if finding.repair is Repair.LOSE and finding.definition.idempotent:
                 lost[finding.run.run_id] = finding

@@ -17,7 +17,7 @@ from .models import CronEvent, CronSnapshot
 __all__ = ["States", "state_of"]
 
 POSITION_ROW = ""
-FORMAT = 1
+FORMAT = 2
 """Of the snapshot; raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
 
 

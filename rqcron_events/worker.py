@@ -93,8 +93,10 @@ def run_cron(name: str, run_id: str) -> Any:
     if isinstance(result, Retry):
         _record_returned_retry(attempt, job, result)
     elif result is not None:
-        # RQ would find out after on_success has recorded a success, and fail the job then.
+        # RQ would find out after the success is recorded, and fail the job then.
         job.serializer.dumps(result)
+    if not attempt.closed:
+        _record_success(attempt, result)
     return result
 
 
@@ -134,6 +136,18 @@ def _registered(name: str) -> Registered:
     )
 
 
+def _record_success(attempt: Attempt, result: Any) -> None:
+    """Here and not in RQ's callback: RQ calls that only if Redis answers when the function ends.
+
+    A job that RQ then gives up, or tries again, has succeeded by the log, and is not started again.
+    """
+    data: dict[str, Any] = {}
+    cron = registry.crons.get(attempt.run.cron)
+    if result is not None and cron is not None and cron.definition.store_result:
+        data["result"] = result_text(result, conf().result_bytes_max)
+    close(attempt, EventType.RUN_SUCCEEDED, data=data)
+
+
 def _record_returned_retry(attempt: Attempt, job: Job, retry: Retry) -> None:
     """RQ calls no callback for a returned Retry, so it is recorded before RQ sees it."""
     given_back = int(job.meta.get(META_KEY, {}).get("given_back", 0))
@@ -156,11 +170,7 @@ def on_success(job: Job, connection: Redis, result: Any) -> None:
     attempt = _attempts.pop(job.id, None)
     if attempt is None or attempt.closed:
         return
-    data: dict[str, Any] = {}
-    cron = registry.crons.get(attempt.run.cron)
-    if result is not None and cron is not None and cron.definition.store_result:
-        data["result"] = result_text(result, conf().result_bytes_max)
-    close(attempt, EventType.RUN_SUCCEEDED, data=data)
+    _record_success(attempt, result)  # not reached unless a job's class runs it elsewhere
 
 
 def on_failure(

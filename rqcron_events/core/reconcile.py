@@ -57,6 +57,8 @@ class Patience:
 
     callback: timedelta = timedelta(seconds=5)
     """A worker appends an outcome around the moment when RQ sets the job's status."""
+    taken: timedelta = timedelta(seconds=20)
+    """Between a worker's taking of a job and its start."""
     lost: timedelta = timedelta(seconds=60)
     """A started run without a job: beyond its timeout, this long."""
     default_timeout: timedelta = timedelta(seconds=180)
@@ -80,12 +82,15 @@ def judge(
     since = run.started_at or run.last_event_at or run.requested_at
     if now - since < patience.callback:
         return Repair.NONE
+    if job.status == "finished" and run.start_refused:
+        # What finished is the start that was refused; the attempt itself may be at work.
+        return _vanished_after_start(run, definition, job, since, now, patience)
     if job.status in _FINAL:
         if job.ended_at is not None and now - job.ended_at < patience.callback:
             return Repair.NONE
         return _FINAL[job.status]
-    if not job.status:
-        return _vanished_after_start(run, definition, since, now, patience)
+    if not job.status or (job.status == "started" and not job.executions):
+        return _vanished_after_start(run, definition, job, since, now, patience)
     if run.started_at is not None and job.status in ("queued", "scheduled"):
         return Repair.RECORD_DEAD_ATTEMPT
     return Repair.NONE  # being executed, or waiting for its next attempt
@@ -101,6 +106,10 @@ def _never_started(
         if job.ended_at is not None and now - job.ended_at < patience.callback:
             return Repair.NONE
         return _FINAL[job.status]  # it ran although its start could not be recorded
+    if job.status == "started" and not job.executions:
+        # RQ gives up executions that it knows of. It knows none here: Redis was emptied between
+        # the taking of the job and its start.
+        return _vanished_after_start(run, definition, job, since, now, patience)
     if job.status:
         return Repair.RECORD_ENQUEUED if run.enqueued_at is None else Repair.NONE
     ttl = definition.options.get("ttl")
@@ -110,11 +119,18 @@ def _never_started(
 
 
 def _vanished_after_start(
-    run: OpenRun, definition: Definition, since: datetime, now: datetime, patience: Patience
+    run: OpenRun,
+    definition: Definition,
+    job: JobFacts,
+    since: datetime,
+    now: datetime,
+    patience: Patience,
 ) -> Repair:
     """The function may still be at work: Redis can be emptied below a running job."""
+    if job.started_at is not None:
+        since = max(since, job.started_at)
     seconds = definition.options.get("timeout")
-    if run.started_at is None:
+    if run.started_at is None and run.attempt:
         allowed = patience.callback  # between two attempts, with no job left to make the next
     elif seconds is None or seconds < 0:
         allowed = patience.default_timeout + patience.lost

@@ -108,6 +108,9 @@ def start_verdict(
         return Start.BEGIN_AGAIN if same_job else Start.REFUSE_ENDED
     if not state.running:
         return Start.BEGIN
+    if state.job_created_at not in ("", job_created_at):
+        # The job was created anew below a running attempt, of which RQ may know nothing any more.
+        return Start.REFUSE_RUNNING
     if retries_left < state.retries_left or not other_execution_alive:
         return Start.BEGIN_AFTER_DEATH
     return Start.REFUSE_RUNNING

@@ -78,6 +78,8 @@ class OpenRun:
     worker: str = ""
     attempt: int = 0
     """The newest attempt; 0 before the first start."""
+    start_refused: bool = False
+    """A second job of the run came while this attempt was running; RQ's status is that job's."""
     last_event_at: datetime | None = None
 
 
@@ -198,8 +200,11 @@ class CronState:
                 run.started_at = event.occurred_at
                 run.worker = event.actor
                 run.attempt = event.attempt or 1
+                run.start_refused = False
             case EventType.ATTEMPT_FAILED:
                 run.started_at = None
+            case EventType.START_REFUSED:
+                run.start_refused = True
             case _:
                 pass
 
@@ -228,6 +233,7 @@ class CronState:
                     "started_at": _iso(run.started_at),
                     "worker": run.worker,
                     "attempt": run.attempt,
+                    "start_refused": run.start_refused,
                     "last_event_at": _iso(run.last_event_at),
                 }
                 for run in self.open_runs.values()
@@ -259,6 +265,7 @@ class CronState:
                 started_at=_time(run["started_at"]),
                 worker=run["worker"],
                 attempt=run["attempt"],
+                start_refused=run["start_refused"],
                 last_event_at=_time(run["last_event_at"]),
             )
             for run in data["open_runs"]

@@ -69,13 +69,16 @@ if os.environ["DATABASE_URL"].startswith("postgresql"):  # SQLite refuses nobody
         fired = CronEvent.objects.of_type("slot_fired")
         project.wait_until(fired.exists, 30)
         name = connection.settings_dict["NAME"]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            own_pid = cursor.fetchone()[0]
         with connection._nodb_cursor() as cursor:
             cursor.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false')
             try:
                 cursor.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE datname = %s AND pid <> pg_backend_pid()",
-                    [name],
+                    "WHERE datname = %s AND pid <> %s",
+                    [name, own_pid],
                 )
                 project.wait_until(lambda: "does not answer" in runner.output, 20)
                 time.sleep(3)  # a real outage

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rqcron_events import register_cron
 from tests.chaos.app.outside import attempt
 
@@ -16,3 +18,15 @@ def once():
 def retried():
     with attempt():
         pass
+
+
+@register_cron(schedule="@yearly", timeout=10)
+def long():
+    with attempt():
+        time.sleep(4)
+
+
+@register_cron(schedule="@yearly", timeout=10, retry=2)
+def long_and_retried():
+    with attempt():
+        time.sleep(4)

@@ -1,0 +1,114 @@
+"""Faults at instants that chance finds rarely, brought about on purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.job import Job
+
+from rqcron_events import actions
+from rqcron_events.core.definition import Definition
+from rqcron_events.enqueue import Enqueuer, RunRequest, job_id
+from rqcron_events.models import CronEvent
+from tests.chaos.app import outside
+from tests.chaos.stage import RedisServer
+from tests.processes import Project
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("_only_on_postgresql")]
+
+START_SECONDS_MAX = 60
+RECOVERY_SECONDS_MAX = 150
+
+
+@pytest.fixture
+def stage(project: Project, tmp_path: Path) -> Project:
+    path = str(tmp_path / "outside.sqlite3")
+    outside.create(path)
+    project.environment |= {outside.VARIABLE: path, "TEST_APPS": "tests.chaos.steps"}
+    assert project.run("cron_run", "--once").returncode == 0
+    return project
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path):
+    server = RedisServer(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("cron", ["long", "long_and_retried"])
+def test_a_function_that_ends_while_redis_is_away_has_succeeded(
+    cron: str, stage: Project, own_redis: RedisServer
+):
+    """RQ loses such a job and gives it up, or tries it again; the log knows better."""
+    stage.environment["REDIS_URL"] = own_redis.url
+    run_id = UUID(stage.run("cron_trigger", cron).stdout.split()[-1].strip("."))
+    stage.start("rqworker", "default", "high")
+    stage.wait_until(lambda: _executions(stage, run_id), START_SECONDS_MAX)
+    own_redis.stop()
+    stage.wait_until(lambda: _executions(stage, run_id)[0].ended, START_SECONDS_MAX)
+    succeeded = CronEvent.objects.filter(stream=f"run/{run_id}").of_type("run_succeeded")
+    stage.wait_until(succeeded.exists, START_SECONDS_MAX)
+    own_redis.start()
+    _expire_heartbeats(own_redis)
+    stage.start("cron_worker", "default", "high")
+    connection = own_redis.connect()
+    ended = (b"finished", b"failed")
+    key = Job.key_for(job_id(run_id))
+    stage.wait_until(lambda: connection.hget(key, "status") in ended, RECOVERY_SECONDS_MAX)
+    assert len(_executions(stage, run_id)) == 1
+    assert CronEvent.objects.filter(stream=f"run/{run_id}").outcomes().get().type == "run_succeeded"
+
+
+@pytest.mark.parametrize("queues", [("default", "high"), ("default",)], ids=["two", "one"])
+def test_a_job_that_a_dead_worker_had_taken_but_not_begun_runs(
+    queues: tuple[str, ...], stage: Project, redis_connection: Redis
+):
+    """It is in no list of RQ's, or in one that RQ looks at every ten minutes, to fail the job."""
+    run_id = actions.trigger("once")
+    queue = Queue("default", connection=redis_connection)
+    Queue.dequeue_any(
+        [Queue(name, connection=redis_connection) for name in queues], None, redis_connection
+    )
+    assert queue.get_job_ids() == []
+    stage.start("cron_worker", "default", "high")
+    outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
+    stage.wait_until(outcomes.exists, RECOVERY_SECONDS_MAX)
+    assert outcomes.get().type == "run_succeeded"
+    assert len(_executions(stage, run_id)) == 1
+    assert queue.intermediate_queue.get_job_ids() == []
+
+
+def test_a_job_made_anew_below_a_running_function_is_refused(
+    stage: Project, redis_connection: Redis
+):
+    """Redis emptied between the taking of a job and its start; the leader enqueues it again."""
+    run_id = actions.trigger("long")
+    stage.start("rqworker", "default")
+    stage.wait_until(lambda: _executions(stage, run_id), START_SECONDS_MAX)
+    redis_connection.flushdb()
+    definition = Definition(name="long", function="", options={"timeout": 10})
+    list(Enqueuer().enqueue([RunRequest(run_id=run_id, definition=definition, slot=None)]))
+    assert stage.run("rqworker", "default", "--burst").returncode == 0
+    events = CronEvent.objects.filter(stream=f"run/{run_id}")
+    stage.wait_until(events.outcomes().exists, START_SECONDS_MAX)
+    assert events.of_type("start_refused").get().reason == "already_running"
+    assert len(_executions(stage, run_id)) == 1
+    assert events.outcomes().get().type == "run_succeeded"
+
+
+def _executions(stage: Project, run_id: UUID) -> list[outside.Row]:
+    rows = outside.read(stage.environment[outside.VARIABLE])
+    return [row for row in rows if row.run_id == str(run_id)]
+
+
+def _expire_heartbeats(server: RedisServer) -> None:
+    """As if the ninety seconds had passed that RQ waits for a worker's next heartbeat."""
+    connection = server.connect()
+    for member in connection.zrange("rq:wip:default", 0, -1):
+        connection.zadd("rq:wip:default", {member: 1})
+    connection.close()
