@@ -9,16 +9,21 @@ ARGS ?=
 # How long the demo runs; empty: until Ctrl-C.
 SECONDS ?=
 
+# How long the faults go on, and where their choice starts; empty: 15, and a random one.
+MINUTES ?= 15
+SEED ?=
+
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test test-postgresql test-sqlite test-schedules lint bench clean
+.PHONY: help demo test test-postgresql test-sqlite test-schedules chaos lint bench clean
 
 help:
 	@echo 'make demo [SECONDS=30]   the example project, with all that it needs'
 	@echo 'make test [ARGS=...]     all tests, on PostgreSQL and on SQLite'
 	@echo 'make test-schedules      20,000 schedules against the oracle'
+	@echo 'make chaos [MINUTES=15] [SEED=...]   random faults; prints a seed that repeats them'
 	@echo 'make lint                style, types, direction of imports'
 	@echo 'make bench [ARGS=...]    how fast slots become jobs'
 	@echo 'make clean               remove everything that was built'
@@ -46,6 +51,9 @@ test-sqlite: $(INSTALLED)
 
 test-schedules: $(INSTALLED)
 	RQCRON_SCHEDULE_CASES=20000 $(BIN)/pytest --ledger-db=sqlite tests/unit/test_schedule_oracle.py $(ARGS)
+
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

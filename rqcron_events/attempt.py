@@ -72,11 +72,14 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
             state = _named(read_run(run_id), name, slot)
             if _verdict(state, job) is Start.BEGIN_AGAIN:
                 state = _new_run(state, job, actor)
-            version = state.version
-            state = append_to_run(
-                state, lambda known: _start_events(_named(known, name, slot), job, actor)
-            )
-            closed = state.version > version and not state.running
+            last: list[Event] = []
+
+            def build(known: RunState) -> list[Event]:
+                last[:] = _start_events(_named(known, name, slot), job, actor)
+                return last
+
+            state = append_to_run(state, build)
+            closed = last[-1].type is EventType.START_REFUSED
     except BaseTimeoutException:
         raise  # the job's own time is up
     except Exception as error:
@@ -161,6 +164,7 @@ def _verdict(state: RunState, job: Job) -> Start:
         retries_left=job.retries_left or 0,
         other_execution_alive=alive,
         job_created_at=job.created_at.isoformat(),
+        job_enqueued_at=_enqueued_at(job),
     )
 
 
@@ -199,6 +203,7 @@ def _started_event(state: RunState, job: Job, actor: str, *, attempt: int, after
         data={
             "retries_left": job.retries_left or 0,
             "job_created_at": job.created_at.isoformat(),
+            "job_enqueued_at": _enqueued_at(job),
         },
         after=after,
     )
@@ -226,6 +231,10 @@ def _new_run(ended: RunState, job: Job, actor: str) -> RunState:
     job.meta[META_KEY] = {**job.meta.get(META_KEY, {}), "run_id": str(run_id)}
     job.save_meta()  # type: ignore[no-untyped-call]
     return RunState(run_id, cron=ended.cron, slot=ended.slot)
+
+
+def _enqueued_at(job: Job) -> str:
+    return job.enqueued_at.isoformat() if job.enqueued_at else ""
 
 
 def _attempt_by_rq(job: Job, name: str) -> int:

@@ -166,11 +166,8 @@ def _record_returned_retry(attempt: Attempt, job: Job, retry: Retry) -> None:
 
 
 def on_success(job: Job, connection: Redis, result: Any) -> None:
-    """RQ calls it before it marks the job finished."""
-    attempt = _attempts.pop(job.id, None)
-    if attempt is None or attempt.closed:
-        return
-    _record_success(attempt, result)  # not reached unless a job's class runs it elsewhere
+    """RQ calls it before it marks the job finished; the success is recorded already."""
+    _attempts.pop(job.id, None)
 
 
 def on_failure(

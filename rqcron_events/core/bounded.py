@@ -34,7 +34,9 @@ def failure_data(
         return {"type": "", "message": "", "traceback": ""}
     module = exc_type.__module__
     name = exc_type.__qualname__ if module == "builtins" else f"{module}.{exc_type.__qualname__}"
-    lines = traceback.format_exception(exc_type, exc_value, exc_traceback)
+    # For an abandoned job RQ 2.10 passes the stack of the process that noticed, which is no traceback.
+    raised_at = exc_traceback if isinstance(exc_traceback, TracebackType) else None
+    lines = traceback.format_exception(exc_type, exc_value, raised_at)
     return {
         "type": name,
         "message": bounded(_rendered(str, exc_value), message_bytes_max),

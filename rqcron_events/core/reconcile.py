@@ -130,7 +130,7 @@ def _vanished_after_start(
     if job.started_at is not None:
         since = max(since, job.started_at)
     seconds = definition.options.get("timeout")
-    if run.started_at is None and run.attempt:
+    if run.started_at is None and run.attempt and not job.status:
         allowed = patience.callback  # between two attempts, with no job left to make the next
     elif seconds is None or seconds < 0:
         allowed = patience.default_timeout + patience.lost

@@ -30,6 +30,8 @@ class RunState:
     """RQ's count when that attempt started."""
     job_created_at: str = ""
     """RQ's creation time of the job that made that attempt: a job created anew has another."""
+    job_enqueued_at: str = ""
+    """When RQ put that job into its queue: a retry and a person's requeue have another."""
     outcome: EventType | None = None
     ended_at: datetime | None = None
     spooled: set[str] = field(default_factory=set)
@@ -63,6 +65,7 @@ class RunState:
             self.attempt = event.attempt or self.attempt + 1
             self.retries_left = int(event.data.get("retries_left") or 0)
             self.job_created_at = event.data.get("job_created_at") or ""
+            self.job_enqueued_at = event.data.get("job_enqueued_at") or ""
         elif event.type is EventType.ATTEMPT_FAILED:
             self.started_at = None
 
@@ -92,24 +95,32 @@ class Start(StrEnum):
 
 
 def start_verdict(
-    state: RunState, *, retries_left: int, other_execution_alive: bool, job_created_at: str
+    state: RunState,
+    *,
+    retries_left: int,
+    other_execution_alive: bool,
+    job_created_at: str,
+    job_enqueued_at: str = "",
 ) -> Start:
     """Whether a run may start (I4).
 
     ``retries_left`` is RQ's count now: RQ lowers it when it retries a job whose work-horse died,
     and calls nobody. ``other_execution_alive``: RQ knows of another execution of the same job.
     ``job_created_at`` tells a person's requeue, which keeps the job, from a late runner that
-    enqueued the run once more.
+    enqueued the run once more. ``job_enqueued_at`` tells both from one entry that is in the queue
+    twice: redis-py sends a transaction again when the connection breaks before the answer.
     """
+    same_job = state.job_created_at in ("", job_created_at)
+    delivered_twice = bool(job_enqueued_at) and state.job_enqueued_at == job_enqueued_at
     if state.outcome in (EventType.RUN_SUCCEEDED, EventType.RUN_DECLINED):
         return Start.REFUSE_SUCCEEDED
     if state.outcome is not None:
-        same_job = state.job_created_at in ("", job_created_at)
-        return Start.BEGIN_AGAIN if same_job else Start.REFUSE_ENDED
+        again = same_job and not delivered_twice
+        return Start.BEGIN_AGAIN if again else Start.REFUSE_ENDED
     if not state.running:
         return Start.BEGIN
-    if state.job_created_at not in ("", job_created_at):
-        # The job was created anew below a running attempt, of which RQ may know nothing any more.
+    if not same_job or delivered_twice:
+        # Nobody asked for another attempt, and RQ may know nothing any more of the one that runs.
         return Start.REFUSE_RUNNING
     if retries_left < state.retries_left or not other_execution_alive:
         return Start.BEGIN_AFTER_DEATH

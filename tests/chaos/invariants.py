@@ -11,8 +11,8 @@ from .evidence import OUTCOMES, Event, Evidence
 
 __all__ = ["violations"]
 
-AROUND_SECONDS = 20
-"""An outage may have begun that long before a function ended, or end that long after it."""
+AROUND_SECONDS = 7
+"""A worker waits five seconds for the database; servers need a moment to come up."""
 CLOCK_SECONDS = 0.005
 """RQ's and the database's clock are one clock here, read by two programs."""
 _IN_RQ = {
@@ -106,11 +106,15 @@ def _unrecorded(evidence: Evidence, rows: list[Row]) -> bool:
 
 
 def _both_away(evidence: Evidence, row: Row) -> bool:
-    since = row.began_at - AROUND_SECONDS
-    until = (row.ended_at or row.began_at) + AROUND_SECONDS
-    return evidence.struck(("_database",), since, until) and evidence.struck(
-        ("_redis",), since, until
+    """Whether the end could be written nowhere, or was lost from Redis before it was drained."""
+    ended = row.ended_at or row.began_at
+    outcome = next(
+        (e for e in evidence.streams().get(row.run_id, ()) if e["type"] in OUTCOMES), None
     )
+    known = outcome["recorded_at"].timestamp() if outcome else float("inf")
+    return evidence.struck(
+        ("_database",), row.began_at - AROUND_SECONDS, ended + AROUND_SECONDS
+    ) and evidence.struck(("_redis",), row.began_at - AROUND_SECONDS, known)
 
 
 def _no_more_attempts_than_allowed(evidence: Evidence) -> Iterator[str]:

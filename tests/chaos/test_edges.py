@@ -10,10 +10,15 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job
 
-from rqcron_events import actions
+from rqcron_events import actions, clock, ledger
 from rqcron_events.core.definition import Definition
+from rqcron_events.core.events import Event, EventType
+from rqcron_events.core.reconcile import JobFacts, Repair
+from rqcron_events.core.state import OpenRun
 from rqcron_events.enqueue import Enqueuer, RunRequest, job_id
 from rqcron_events.models import CronEvent
+from rqcron_events.reconcile import Finding, Reconciler
+from rqcron_events.states import States
 from tests.chaos.app import outside
 from tests.chaos.stage import RedisServer
 from tests.processes import Project
@@ -99,6 +104,50 @@ def test_a_job_made_anew_below_a_running_function_is_refused(
     assert events.of_type("start_refused").get().reason == "already_running"
     assert len(_executions(stage, run_id)) == 1
     assert events.outcomes().get().type == "run_succeeded"
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["at once", "after its end"])
+def test_a_job_that_is_in_its_queue_twice_runs_once(
+    recorded: bool, stage: Project, redis_connection: Redis
+):
+    """Redis went away between a transaction and its answer, and redis-py sent it again."""
+    run_id = actions.trigger("once")
+    Queue("default", connection=redis_connection).push_job_id(job_id(run_id))
+    first = stage.run("rqworker", "default", "--max-jobs", "1", RQCRON_FAILPOINT="before_outcome")
+    assert "signal 9" in first.stdout + first.stderr
+    outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
+    if recorded:
+        runner = stage.start("cron_run")
+        stage.wait_until(outcomes.exists, RECOVERY_SECONDS_MAX)
+        runner.stop()
+    assert stage.run("rqworker", "default", "--burst").returncode == 0
+    refused = CronEvent.objects.of_type("start_refused").get()
+    assert refused.reason == ("already_ended" if recorded else "already_running")
+    stage.start("cron_run")
+    stage.wait_until(outcomes.exists, RECOVERY_SECONDS_MAX)
+    assert outcomes.get().type == ("run_failed" if recorded else "run_lost")
+    assert len(outside.read(stage.environment[outside.VARIABLE])) == 1
+
+
+def test_a_runner_that_was_frozen_does_not_end_a_later_attempt(stage: Project):
+    """It looked at RQ during the first attempt and writes during the second."""
+    run_id = actions.trigger("retried")
+    stream = {"stream": f"run/{run_id}", "version": 0, "cron": "retried", "run_id": run_id}
+    began = clock.now()
+    for event_type, attempt in (("run_started", 1), ("attempt_failed", 1), ("run_started", 2)):
+        event = Event(**stream, type=EventType(event_type), attempt=attempt, occurred_at=began)
+        ledger.append_next([event])
+    seen = OpenRun(run_id=run_id, slot=None, requested_at=began, started_at=began, attempt=1)
+    states = States.load()
+    definition = states.crons["retried"].last_definition
+    reconciler = Reconciler(Enqueuer(), "runner/frozen")
+    for job, repair in (
+        (JobFacts(status="queued"), Repair.RECORD_DEAD_ATTEMPT),
+        (JobFacts(), Repair.LOSE),
+    ):
+        reconciler._append_ends([Finding(seen, definition, job, repair)], states)
+    events = CronEvent.objects.filter(stream=f"run/{run_id}").order_by("version")
+    assert [event.type for event in events][-1] == "run_started"
 
 
 def _executions(stage: Project, run_id: UUID) -> list[outside.Row]:

@@ -1,0 +1,108 @@
+"""What is done about an open run, and whether a run may start: tables of both rules."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from rqcron_events.core.definition import Definition
+from rqcron_events.core.events import EventType
+from rqcron_events.core.reconcile import JobFacts, Patience, Repair, judge
+from rqcron_events.core.run import RunState, Start, start_verdict
+from rqcron_events.core.state import OpenRun
+from tests.unit.history import at
+
+NOON = at("12:00")
+TEN_SECONDS = Definition(name="alpha", function="", options={"timeout": 10})
+
+
+def ago(seconds: float):
+    return NOON - timedelta(seconds=seconds)
+
+
+def verdict(job: JobFacts, **run) -> Repair:
+    asked = OpenRun(run_id=uuid4(), slot=None, requested_at=ago(300), **run)
+    return judge(asked, TEN_SECONDS, job, NOON, Patience())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "job", "repair"),
+    [
+        (30, JobFacts(status="started", executions=1), Repair.NONE),
+        (300, JobFacts(status="started", executions=1), Repair.NONE),
+        (69, JobFacts(status="started"), Repair.NONE),
+        (70, JobFacts(status="started"), Repair.LOSE),
+        (69, JobFacts(), Repair.NONE),
+        (70, JobFacts(), Repair.LOSE),
+        (30, JobFacts(status="finished"), Repair.RECORD_SUCCESS),
+        (30, JobFacts(status="failed"), Repair.RECORD_FAILURE),
+        (30, JobFacts(status="queued"), Repair.RECORD_DEAD_ATTEMPT),
+    ],
+    ids=str,
+)
+def test_an_attempt_that_began(seconds: float, job: JobFacts, repair: Repair):
+    began = ago(seconds)
+    assert verdict(job, enqueued_at=ago(290), started_at=began, attempt=1) is repair
+
+
+@pytest.mark.parametrize(
+    ("seconds", "job", "repair"),
+    [
+        (30, JobFacts(), Repair.ENQUEUE),
+        (30, JobFacts(status="queued"), Repair.NONE),
+        (69, JobFacts(status="started"), Repair.NONE),
+        (70, JobFacts(status="started"), Repair.LOSE),
+        (300, JobFacts(status="started", started_at=ago(30)), Repair.NONE),
+        (300, JobFacts(status="started", executions=1), Repair.NONE),
+    ],
+    ids=str,
+)
+def test_a_run_without_a_start_in_the_log(seconds: float, job: JobFacts, repair: Repair):
+    assert verdict(job, enqueued_at=ago(seconds)) is repair
+
+
+def test_a_refused_start_that_rq_calls_finished_is_no_success():
+    """Redis was emptied below the attempt, the run enqueued anew, and that start was refused."""
+    run = {"enqueued_at": ago(290), "attempt": 1, "start_refused": True}
+    finished = JobFacts(status="finished", ended_at=ago(20))
+    assert verdict(finished, started_at=ago(30), **run) is Repair.NONE
+    assert verdict(finished, started_at=ago(80), **run) is Repair.LOSE
+
+
+@pytest.mark.parametrize(
+    ("now", "start"),
+    [
+        ({}, Start.REFUSE_RUNNING),
+        ({"other_execution_alive": False}, Start.BEGIN_AFTER_DEATH),
+        ({"retries_left": 0}, Start.BEGIN_AFTER_DEATH),
+        ({"job_created_at": "later"}, Start.REFUSE_RUNNING),
+        ({"job_created_at": "later", "other_execution_alive": False}, Start.REFUSE_RUNNING),
+        ({"job_created_at": "later", "retries_left": 0}, Start.REFUSE_RUNNING),
+    ],
+    ids=str,
+)
+def test_a_start_while_an_attempt_runs_by_the_log(now: dict, start: Start):
+    state = RunState(uuid4(), started_at=NOON, attempt=1, retries_left=1, job_created_at="once")
+    asked = {"retries_left": 1, "other_execution_alive": True, "job_created_at": "once"} | now
+    assert start_verdict(state, **asked) is start
+
+
+def test_an_ended_run_is_begun_again_only_by_its_own_job():
+    state = RunState(uuid4(), outcome=EventType.RUN_FAILED, job_created_at="once")
+    asked = {"retries_left": 0, "other_execution_alive": False}
+    assert start_verdict(state, **asked, job_created_at="once") is Start.BEGIN_AGAIN
+    assert start_verdict(state, **asked, job_created_at="later") is Start.REFUSE_ENDED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "start"),
+    [(None, Start.REFUSE_RUNNING), (EventType.RUN_FAILED, Start.REFUSE_ENDED)],
+    ids=str,
+)
+def test_an_entry_that_is_in_the_queue_twice_is_no_second_asking(outcome, start: Start):
+    state = RunState(uuid4(), outcome=outcome, started_at=NOON, job_enqueued_at="then")
+    asked = {"retries_left": 0, "other_execution_alive": False, "job_created_at": "once"}
+    assert start_verdict(state, **asked, job_enqueued_at="then") is start
+    assert start_verdict(state, **asked, job_enqueued_at="later").refusal is None
