@@ -107,12 +107,11 @@ def stage(project: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def table(pytestconfig: pytest.Config):
-    """Printed at the end with ``-s``: step, process, outcome."""
+def table():
+    """Step, process, outcome; seen with ``-s``."""
     lines: list[str] = []
     yield lines
-    if pytestconfig.get_verbosity() >= 0:
-        print("\n" + "\n".join(lines))
+    print("\n" + "\n".join(lines))
 
 
 @pytest.mark.parametrize("name", RUNNER_STEPS)
