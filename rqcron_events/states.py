@@ -17,7 +17,7 @@ from .models import CronEvent, CronSnapshot
 __all__ = ["States", "state_of"]
 
 POSITION_ROW = ""
-FORMAT = 2
+FORMAT = 1
 """Of the snapshot; raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
 
 
