@@ -17,12 +17,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test test-postgresql test-sqlite test-schedules chaos lint bench clean
+.PHONY: help demo test test-postgresql test-sqlite test-schedules test-failpoints chaos lint bench clean
 
 help:
 	@echo 'make demo [SECONDS=30]   the example project, with all that it needs'
 	@echo 'make test [ARGS=...]     all tests, on PostgreSQL and on SQLite'
 	@echo 'make test-schedules      20,000 schedules against the oracle'
+	@echo 'make test-failpoints     kill a process at every step (about ten minutes)'
 	@echo 'make chaos [MINUTES=15] [SEED=...]   random faults; prints a seed that repeats them'
 	@echo 'make lint                style, types, direction of imports'
 	@echo 'make bench [ARGS=...]    how fast slots become jobs'
@@ -51,6 +52,10 @@ test-sqlite: $(INSTALLED)
 
 test-schedules: $(INSTALLED)
 	RQCRON_SCHEDULE_CASES=20000 $(BIN)/pytest --ledger-db=sqlite tests/unit/test_schedule_oracle.py $(ARGS)
+
+# A process is killed at every step of the flow: minutes of waiting for what others then do.
+test-failpoints: $(INSTALLED)
+	$(BIN)/pytest --ledger-db=postgresql -m long tests/chaos $(ARGS)
 
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)

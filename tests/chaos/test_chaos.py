@@ -12,7 +12,6 @@ OPENING = ("empty_redis", "kill_horse", "kill_machine", "freeze_runner", "stop_d
 
 
 @pytest.mark.timeout(420)
-@pytest.mark.usefixtures("_only_on_postgresql")
 @pytest.mark.parametrize("seed", [4])
 def test_the_invariants_hold_under_random_faults(seed: int):
     report = drill(seed, FAULT_SECONDS, opening=OPENING, hasten=True)

@@ -23,7 +23,7 @@ from tests.chaos.app import outside
 from tests.chaos.stage import RedisServer
 from tests.processes import Project
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("_only_on_postgresql")]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 
 START_SECONDS_MAX = 60
 RECOVERY_SECONDS_MAX = 150

@@ -23,7 +23,7 @@ from tests.chaos.faults import Fault
 from tests.chaos.invariants import violations
 from tests.processes import Process, Project
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("_only_on_postgresql")]
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
 DEATH_SECONDS_MAX = 60
