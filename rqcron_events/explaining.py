@@ -46,7 +46,7 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
         row.to_event()
         for row in _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id")
     ]
-    decision = _decision(name, instant)
+    decision = _decision(state, instant)
     run_events: list[Event] = []
     waits_for = ""
     if decision is not None and decision.run_id is not None:
@@ -140,7 +140,7 @@ def _last_slot(state: CronState, now: datetime) -> datetime:
     return state.watermark or now
 
 
-def _decision(name: str, instant: datetime) -> Event | None:
+def _decision(state: CronState, instant: datetime) -> Event | None:
     """The decision that covers the instant.
 
     Decisions follow one another and carry the last slot they cover, so only the first one that
@@ -148,7 +148,7 @@ def _decision(name: str, instant: datetime) -> Event | None:
     """
     row = (
         _rows()
-        .filter(cron=name, type__in=sorted(DECISIONS), scheduled_for__gte=instant)
+        .filter(cron=state.name, type__in=sorted(DECISIONS), scheduled_for__gte=instant)
         .order_by("scheduled_for")
         .first()
     )
@@ -158,13 +158,13 @@ def _decision(name: str, instant: datetime) -> Event | None:
     if event.type is EventType.SLOT_FIRED:
         return event if event.scheduled_for == instant else None
     first = event.parsed_time("first")
-    if first is None or first > instant or not _is_slot(name, instant):
+    if first is None or first > instant or not _is_slot(state, instant):
         return None
     return event
 
 
-def _is_slot(name: str, instant: datetime) -> bool:
-    phase = phase_at(state_of(name), instant)
+def _is_slot(state: CronState, instant: datetime) -> bool:
+    phase = phase_at(state, instant)
     if phase is None or phase.definition is None:
         return False
     return phase.definition.schedule.prev_until(instant) == instant

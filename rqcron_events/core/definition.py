@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID, uuid5
 
 from .schedule import Schedule, cron_schedule, every_schedule
 
 __all__ = ["Cadence", "CatchUp", "Definition", "Overlap", "Retries", "run_id_for_slot"]
 
 NO_DELAY = timedelta(0)
-RUN_NAMESPACE = uuid5(NAMESPACE_URL, "https://pypi.org/project/rqcron-events/#run")
+RUN_NAMESPACE = UUID("5373808b-4939-5a29-9ac2-ef97782f83e2")
 
 
 class Overlap(StrEnum):
