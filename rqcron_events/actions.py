@@ -16,7 +16,7 @@ from .core.events import LEDGER_STREAM, Event, EventType, cron_stream
 from .core.state import CronState, GlobalPauses
 from .enqueue import Enqueuer, RunRequest
 from .errors import CronConfigError, UnknownCron, UnknownRun, VersionConflict
-from .finding import find_run, known_names
+from .finding import find_run, unknown_cron_text
 from .models import CronEvent
 from .states import state_of
 
@@ -108,14 +108,7 @@ def known_state(name: str) -> CronState:
     """The state of a registered or retired cron. Raises UnknownCron with the nearest names."""
     state = state_of(name)
     if not state.phases:
-        from .output import closest_names
-
-        near = closest_names(name, known_names())
-        hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
-        raise UnknownCron(
-            f"Cron {name!r} is not known to the ledger.{hint} A runner (cron_run, cron_worker) "
-            "registers new crons when it starts."
-        )
+        raise UnknownCron(unknown_cron_text(name))
     return state
 
 

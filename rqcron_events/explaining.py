@@ -12,9 +12,8 @@ from .core.events import DECISIONS, DEFINITION_TYPES, OUTCOMES, Event, EventType
 from .core.explain import Downtime, Explanation, Verdict, explain_slot, phase_at, run_summary
 from .core.state import CronState
 from .errors import CronConfigError, UnknownRun
-from .finding import find_run, known_names
+from .finding import find_run, unknown_cron_text
 from .models import CronEvent, CronEventQuerySet
-from .output import closest_names
 from .sessions import downtime_at
 from .states import state_of
 
@@ -115,15 +114,12 @@ def _rows() -> CronEventQuerySet:
 
 
 def _unknown(name: str, at: datetime) -> Explanation:
-    near = closest_names(name, known_names())
-    hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
-    hint += " A runner (cron_run, cron_worker) registers new crons when it starts."
     return Explanation(
         cron=name,
         at=at,
         verdict=Verdict.UNKNOWN_CRON,
         reason="unknown_cron",
-        summary=f"Cron {name!r} is not known to the ledger.{hint}",
+        summary=unknown_cron_text(name),
     )
 
 

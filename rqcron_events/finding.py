@@ -9,8 +9,9 @@ from .conf import conf
 from .core.events import EventType
 from .errors import UnknownRun
 from .models import CronEvent
+from .output import closest_names
 
-__all__ = ["find_run", "known_names"]
+__all__ = ["find_run", "known_names", "unknown_cron_text"]
 
 PREFIX_CHARS_MIN = 4
 
@@ -19,6 +20,16 @@ def known_names() -> list[str]:
     """Every cron that was ever registered, by name."""
     rows = CronEvent.objects.using(conf().database).of_type(EventType.CRON_REGISTERED)
     return sorted(set(rows.order_by().values_list("cron", flat=True)))
+
+
+def unknown_cron_text(name: str) -> str:
+    """What to say of a cron that the ledger does not have: the closest names and the remedy."""
+    near = closest_names(name, known_names())
+    hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+    return (
+        f"Cron {name!r} is not known to the ledger.{hint} A runner (cron_run, cron_worker) "
+        "registers new crons when it starts."
+    )
 
 
 def find_run(text: UUID | str) -> UUID:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from . import clock, ledger
+from .conf import conf
 from .core.bounded import bounded
 from .core.definition import Definition
 from .core.events import OUTCOMES, Event, EventType, Reason, cron_stream
@@ -273,8 +274,8 @@ def _error(text: str) -> dict[str, str]:
         name, message = "", last
     return {
         "type": name,
-        "message": bounded(message, 1_000),
-        "traceback": bounded(text, 8_000, keep_end=True),
+        "message": bounded(message, conf().message_bytes_max),
+        "traceback": bounded(text, conf().traceback_bytes_max, keep_end=True),
     }
 
 

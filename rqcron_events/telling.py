@@ -17,7 +17,6 @@ from . import ledger
 from .conf import conf
 from .core.events import Event, EventType
 from .core.explain import Explanation
-from .finding import find_run
 from .models import CronEvent, CronEventQuerySet
 from .output import print_rows
 
@@ -43,16 +42,9 @@ class Filter:
 
     cron: str = ""
     types: frozenset[str] = frozenset()
-    run: str = ""
+    run_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
-
-    @property
-    def run_id(self) -> UUID | None:
-        """Raises UnknownRun for what is not an id."""
-        if not self.run:
-            return None
-        return find_run(self.run)
 
     def rows(self) -> CronEventQuerySet:
         rows = CronEvent.objects.using(conf().database).between(self.since, self.until)
@@ -60,38 +52,30 @@ class Filter:
             rows = rows.for_cron(self.cron)
         if self.types:
             rows = rows.of_type(*self.types)
-        if (run_id := self.run_id) is not None:
-            rows = rows.for_run(run_id)
+        if self.run_id is not None:
+            rows = rows.for_run(self.run_id)
         return rows
 
     def matches(self, event: Event) -> bool:
-        run_id = self.run_id
         return (
             (not self.cron or event.cron == self.cron)
             and (not self.types or event.type.value in self.types)
-            and (run_id is None or event.run_id == run_id)
+            and (self.run_id is None or event.run_id == self.run_id)
             and (self.since is None or event.occurred_at >= self.since)
             and (self.until is None or event.occurred_at < self.until)
         )
 
 
-def show_events(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> int:
-    """Print the newest ``limit`` events (0: all), oldest first. Returns the last id shown."""
+def show_events(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> None:
+    """Print the newest ``limit`` events (0: all), oldest first."""
     rows = wanted.rows()
     if limit:
         events = [row.to_event() for row in rows.order_by("-id")[:limit]][::-1]
         _print_all(events, output_format, stdout)
-        return events[-1].id or 0 if events else 0
-    last = 0
-    stream = rows.order_by("id").events()
-    if output_format == "table":  # a table needs all its rows; lines do not
-        for event in stream:
-            stdout.write(_line(event) + "\n")
-            last = event.id or last
-        return last
-    events = list(stream)
-    _print_all(events, output_format, stdout)
-    return events[-1].id or 0 if events else 0
+    elif output_format == "table" and rows.exists():  # lines can be written as they are read
+        stdout.writelines(_line(event) + "\n" for event in rows.order_by("id").events())
+    else:
+        _print_all(list(rows.order_by("id").events()), output_format, stdout)
 
 
 def follow(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> None:

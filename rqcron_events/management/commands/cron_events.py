@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ...core.events import EventType
+from ...finding import find_run
 from ...output import parse_instant
 from ...telling import Filter, follow, show_events
 from ..command import LedgerCommand
@@ -37,7 +38,7 @@ class Command(LedgerCommand):
         wanted = Filter(
             cron=options["cron"] or "",
             types=frozenset(options["type"]),
-            run=options["run"] or "",
+            run_id=find_run(options["run"]) if options["run"] else None,
             since=parse_instant(options["since"], "--since") if options["since"] else None,
             until=parse_instant(options["until"], "--until") if options["until"] else None,
         )
