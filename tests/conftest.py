@@ -58,7 +58,7 @@ def project(transactional_db: None, redis_connection: Redis, tmp_path: Path) -> 
 
     >>> def test_it(project):
     ...     project.start("cron_run")
-    ...     project.wait_until(CronEvent.objects.of_type("slot_fired").exists, 20)
+    ...     project.wait_until(CronEvent.objects.of_type("slot_fired").exists)
     ...     crons = json.loads(project.run("cron_list", "--format", "json").stdout)
     """
     environment = {

@@ -67,6 +67,15 @@ class Process(subprocess.Popen[bytes]):
                 continue
         return found
 
+    def child(self, command: str) -> psutil.Process:
+        """Its only child with this word in its command line; work-horses come and go meanwhile."""
+        (found,) = (
+            child
+            for child in psutil.Process(self.pid).children()
+            if command in _command_line(child)
+        )
+        return found
+
     def kill_session(self) -> None:
         for process in self.members():
             try:
@@ -75,11 +84,26 @@ class Process(subprocess.Popen[bytes]):
                 continue
         self.wait(10)
 
-    def stop(self, seconds: float = 20) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """Ask it to end (SIGTERM) and return its exit code."""
         if self.poll() is None:
             self.send_signal(signal.SIGTERM)
         return self.wait(seconds)
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has just ended, or is a zombie
+        return ""
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Also when nobody has waited for it, as happens to orphans."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Project:
@@ -113,7 +137,7 @@ class Project:
             check=False,
         )
 
-    def wait_until(self, predicate: Callable[[], T], seconds: float = 20) -> T:
+    def wait_until(self, predicate: Callable[[], T], seconds: float = 60) -> T:
         """Return the predicate's first true value; fail, with all output, after ``seconds``."""
         deadline = time.monotonic() + seconds
         while True:

@@ -101,7 +101,7 @@ def test_two_run_at_the_same_time(tmp_path: Path) -> None:
         directory.mkdir()
         demos.append(Demo(directory, "--seconds", "6"))
     try:
-        assert [demo.wait(40) for demo in demos] == [0, 0], "\n".join(d.output for d in demos)
+        assert [demo.wait(60) for demo in demos] == [0, 0], "\n".join(d.output for d in demos)
         assert len({re.search(r"files +(\S+)", demo.output)[1] for demo in demos}) == 2
         assert [demo.members() for demo in demos] == [[], []]
     finally:
