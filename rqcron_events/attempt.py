@@ -18,7 +18,7 @@ from rq.timeouts import BaseTimeoutException
 
 from . import clock, ledger, spool
 from .conf import conf
-from .core.events import OUTCOMES, Event, EventType, Reason, cron_stream
+from .core.events import OUTCOMES, SUCCESSES, Event, EventType, Reason, cron_stream
 from .core.run import RunState, Start, start_verdict
 from .failpoints import reach
 from .registry import registry
@@ -69,6 +69,7 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     reach("before_start")
     try:
         with time_limit(conf().worker_wait_seconds):
+            _write_spooled(job, run_id)
             state = _named(read_run(run_id), name, slot)
             if _verdict(state, job) is Start.BEGIN_AGAIN:
                 state = _new_run(state, job, actor)
@@ -85,7 +86,12 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     except Exception as error:
         state = RunState(run_id, cron=name, slot=slot, attempt=_attempt_by_rq(job, name))
         _disconnect()
-        _spool(_started_event(state, job, actor, attempt=state.attempt), job, error)
+        closed = _has_succeeded(job, run_id)
+        if closed:
+            start = _refused_event(state, actor, Reason.ALREADY_SUCCEEDED)
+        else:
+            start = _started_event(state, job, actor, attempt=state.attempt)
+        _spool(start, job, error)
     reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=slot, attempt=state.attempt)
     return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed)
@@ -171,14 +177,7 @@ def _verdict(state: RunState, job: Job) -> Start:
 def _start_events(state: RunState, job: Job, actor: str) -> list[Event]:
     verdict = _verdict(state, job)
     if verdict.refusal is not None:
-        log.warning(
-            "Start of cron %s refused: %s.",
-            state.cron,
-            verdict.refusal,
-            extra={"action": "start_refused", "cron": state.cron, "run_id": str(state.run_id)},
-        )
-        now = clock.now()
-        return [_event(state, EventType.START_REFUSED, now, actor, reason=verdict.refusal)]
+        return [_refused_event(state, actor, verdict.refusal)]
     if verdict is not Start.BEGIN_AFTER_DEATH:
         return [_started_event(state, job, actor, attempt=state.attempt + 1)]
     dead = _event(
@@ -191,6 +190,16 @@ def _start_events(state: RunState, job: Job, actor: str) -> list[Event]:
         data={"retries_left": (job.retries_left or 0) + 1, "found": "started again"},
     )
     return [dead, _started_event(state, job, actor, attempt=state.attempt + 1, after=1)]
+
+
+def _refused_event(state: RunState, actor: str, refusal: Reason) -> Event:
+    log.warning(
+        "Start of cron %s refused: %s.",
+        state.cron,
+        refusal,
+        extra={"action": "start_refused", "cron": state.cron, "run_id": str(state.run_id)},
+    )
+    return _event(state, EventType.START_REFUSED, clock.now(), actor, reason=refusal)
 
 
 def _started_event(state: RunState, job: Job, actor: str, *, attempt: int, after: int = 0) -> Event:
@@ -246,6 +255,22 @@ def _attempt_by_rq(job: Job, name: str) -> int:
 
 
 # When the ledger is out of reach
+
+
+def _write_spooled(job: Job, run_id: UUID) -> None:
+    """What an attempt before this one could not write goes first: it may be a success (I4)."""
+    try:
+        spool.drain_run(job.connection, run_id)
+    except RedisError as error:
+        log.debug("The spool cannot be read: %s", error)
+
+
+def _has_succeeded(job: Job, run_id: UUID) -> bool:
+    """By the spool, when the log cannot be asked."""
+    try:
+        return not SUCCESSES.isdisjoint(spool.spooled_types(job.connection, run_id))
+    except RedisError:
+        return False
 
 
 def _spool(event: Event, job: Job, why: Exception) -> None:

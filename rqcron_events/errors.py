@@ -7,6 +7,7 @@ __all__ = [
     "CronConfigError",
     "CronError",
     "LedgerUnavailable",
+    "SpoolFull",
     "UnknownCron",
     "UnknownRun",
     "VersionConflict",
@@ -47,3 +48,7 @@ class AppendOnlyError(CronError, TypeError):
 
 class LedgerUnavailable(CronError):
     """The ledger cannot be read safely in this situation."""
+
+
+class SpoolFull(CronError):
+    """Redis keeps as many events as it may; the database has been away for very long."""

@@ -20,6 +20,7 @@ from .core.reconcile import JobFacts, Patience, Repair, judge
 from .core.run import RunState
 from .core.state import OpenRun
 from .enqueue import Enqueued, Enqueuer, RunRequest
+from .errors import VersionConflict
 from .failpoints import reach
 from .jobs import JOBS_PER_ROUND_TRIP, clean_up_abandoned, look_up, put_back, stranded
 from .runs import read_runs
@@ -171,7 +172,6 @@ class Reconciler:
         """Close runs in bulk. Where a worker is first, the next pass looks again."""
         known = read_runs([finding.run.run_id for finding in findings])
         batches: list[list[Event]] = []
-        lost: dict[UUID, Finding] = {}
         for finding in findings:
             state = known[finding.run.run_id]
             event = _end_event(finding, state, self._actor)
@@ -179,32 +179,34 @@ class Reconciler:
                 continue
             if state.attempt != finding.run.attempt:
                 continue  # this runner was frozen since it looked: another attempt began
-            batches.append([event])
             if finding.repair is Repair.LOSE and finding.definition.idempotent:
-                lost[finding.run.run_id] = finding
-        for (event,) in ledger.append_batches(batches, durable=False).accepted:
-            states.apply([event])
-            if event.run_id in lost:
-                self._request_again(lost[event.run_id])
+                self._lose_and_request_again(finding, event, states)
+            else:
+                batches.append([event])
+        for batch in ledger.append_batches(batches, durable=False).accepted:
+            states.apply(batch)
 
-    def _request_again(self, finding: Finding) -> None:
-        """A lost run of an idempotent cron: a new run, for the same slot."""
-        ledger.append_next(
-            [
-                Event(
-                    stream=cron_stream(finding.definition.name),
-                    version=0,
-                    type=EventType.RUN_REQUESTED,
-                    cron=finding.definition.name,
-                    run_id=uuid4(),
-                    scheduled_for=finding.run.slot,
-                    reason="the run before was lost, and the cron is idempotent",
-                    actor=self._actor,
-                    occurred_at=clock.now(),
-                    data={"trigger": "rerun", "of": str(finding.run.run_id)},
-                )
-            ]
+    def _lose_and_request_again(self, finding: Finding, lost: Event, states: States) -> None:
+        """A lost run of an idempotent cron: a new run, for the same slot, in one transaction."""
+        name = finding.definition.name
+        again = Event(
+            stream=cron_stream(name),
+            version=states.crons[name].version + 1,
+            type=EventType.RUN_REQUESTED,
+            cron=name,
+            run_id=uuid4(),
+            scheduled_for=finding.run.slot,
+            reason="the run before was lost, and the cron is idempotent",
+            actor=self._actor,
+            occurred_at=clock.now(),
+            data={"trigger": "rerun", "of": str(finding.run.run_id)},
         )
+        try:
+            ledger.append([lost, again])
+        except VersionConflict:
+            states.reload(name)  # the next pass tries again
+        else:
+            states.apply([lost, again])
 
 
 _END_TYPES = {

@@ -76,6 +76,7 @@ class Runner:
         self._synced = True
         self._redis_away = False
         self._reconciled_at = 0.0
+        self._draining = False
         self._cleaned_at = clock.monotonic_seconds()
         self._saved_at = 0.0
 
@@ -95,7 +96,7 @@ class Runner:
                 self._enqueue(self._decide(names, now))
         self._reconcile()
         self._save_snapshot()
-        if not self.reconciler.done:
+        if self._draining or not self.reconciler.done:
             return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
@@ -165,7 +166,7 @@ class Runner:
     def _reconcile(self) -> None:
         """Compare open runs with RQ: a pass every few seconds, in steps that delay no slot."""
         now = clock.monotonic_seconds()
-        if self.reconciler.done:
+        if self.reconciler.done and not self._draining:
             if now - self._reconciled_at < RECONCILE_SECONDS:
                 return
             self._reconciled_at = now
@@ -174,25 +175,33 @@ class Runner:
                 self._sync()
         try:
             if self.reconciler.done:
-                self._drain_spools()
-                self.reconciler.begin(self.states)
+                self._draining = self._drain_spools()
+                if not self._draining:  # otherwise more of it, before any repair
+                    self.reconciler.begin(self.states)
             if now - self._cleaned_at >= CLEAN_UP_SECONDS:
                 self._cleaned_at = now
                 self.reconciler.clean_up(self.states)
             findings = self.reconciler.step(self.states)
         except RedisError as error:
             self.reconciler.give_up()
+            self._draining = False
             self._redis_lost(str(error).rstrip("."))
             return
         self._redis_found()
         self._look_again({finding.definition.name for finding in findings})
 
-    def _drain_spools(self) -> None:
-        """Write what workers could not write, before the reconciler asks RQ instead."""
+    def _drain_spools(self) -> bool:
+        """Write what workers could not write, before the reconciler asks RQ instead.
+
+        A part of it, so that no slot is late; True when more waits.
+        """
+        more = False
         for connection in self.enqueuer.connections():
-            written = spool.drain(connection)
+            written, more_here = spool.drain(connection)
+            more |= more_here
             self.states.apply(written)
             self._look_again({event.cron for event in written})
+        return more
 
     def _redis_lost(self, error: str) -> bool:
         """Said once per outage; True when this is its beginning."""
@@ -271,7 +280,7 @@ class Runner:
             self._enqueue(requests)
         self._cleaned_at = float("-inf")
         self._reconcile()
-        while not self.reconciler.done:
+        while self._draining or not self.reconciler.done:
             self._reconcile()
         follow_once()
         done.waiting = sum(

@@ -19,6 +19,7 @@ __all__ = [
     "LEDGER_STREAM",
     "OUTCOMES",
     "RUNNER_TYPES",
+    "SUCCESSES",
     "Event",
     "EventType",
     "Reason",
@@ -87,6 +88,9 @@ OUTCOMES = frozenset(
     }
 )
 """Each ends its run; a run has exactly one."""
+
+SUCCESSES = frozenset({EventType.RUN_SUCCEEDED, EventType.RUN_DECLINED})
+"""What the run was for is done: it is never started again."""
 
 
 class Reason(StrEnum):

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from .events import OUTCOMES, Event, EventType, Reason, run_stream
+from .events import OUTCOMES, SUCCESSES, Event, EventType, Reason, run_stream
 
 __all__ = ["RunState", "Start", "start_verdict"]
 
@@ -112,7 +112,7 @@ def start_verdict(
     """
     same_job = state.job_created_at in ("", job_created_at)
     delivered_twice = bool(job_enqueued_at) and state.job_enqueued_at == job_enqueued_at
-    if state.outcome in (EventType.RUN_SUCCEEDED, EventType.RUN_DECLINED):
+    if state.outcome in SUCCESSES:
         return Start.REFUSE_SUCCEEDED
     if state.outcome is not None:
         again = same_job and not delivered_twice

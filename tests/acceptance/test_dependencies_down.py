@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
 
+import psutil
 import pytest
 from django.db import connection
 from redis import Redis
+from redis.exceptions import BusyLoadingError, RedisError
 
 from rqcron_events.models import CronEvent
+from tests.chaos.stage import RedisServer
 from tests.processes import Project
+
+TAKER = "takes every connection"
+
+
+@pytest.fixture
+def slow_to_load(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis whose data takes some five seconds to load."""
+    server = RedisServer(
+        tmp_path,
+        appendonly="no",
+        key_load_delay="1000",  # microseconds
+        loading_process_events_interval_bytes="1024",
+    )
+    with server.connect() as connection:
+        connection.mset({f"filler:{number}": "x" * 100 for number in range(5_000)})
+    yield server
+    server.stop()
 
 
 def _refuse_for_memory(redis_connection: Redis) -> None:
@@ -62,7 +86,100 @@ def test_a_redis_that_takes_no_writes_is_waited_out(
     assert runner.output.count("Redis is back") == 1
 
 
+def test_a_redis_that_is_loading_its_data_is_waited_out(
+    project: Project, slow_to_load: RedisServer
+):
+    project.environment["REDIS_URL"] = slow_to_load.url
+    runner = project.start("cron_run", TEST_APPS="tests.many_app")
+    events = CronEvent.objects
+    project.wait_until(events.of_type("run_enqueued").exists)
+    with slow_to_load.connect() as client:
+        client.save()
+        runner.send_signal(signal.SIGSTOP)  # it shall see the loading, not the restart
+        slow_to_load.stop()
+        slow_to_load.start(wait=False)
+        project.wait_until(lambda: _is_loading(client))
+    runner.send_signal(signal.SIGCONT)
+    project.wait_until(events.of_type("enqueue_failed").exists)
+    (failed,) = {event.data["error"]["type"] for event in events.of_type("enqueue_failed")}
+    assert failed == "BusyLoadingError"
+    project.wait_until(lambda: "Redis is back" in runner.output)
+    fired = set(events.of_type("slot_fired").values_list("run_id", flat=True))
+    enqueued = events.of_type("run_enqueued")
+    project.wait_until(lambda: enqueued.filter(run_id__in=fired).count() == len(fired))
+    assert runner.poll() is None
+
+
+def _is_loading(client: Redis) -> bool:
+    try:
+        client.ping()
+    except BusyLoadingError:
+        return True
+    except RedisError:  # not listening yet
+        return False
+    pytest.fail("It has loaded its data already.")
+
+
+if os.environ["DATABASE_URL"].startswith("sqlite"):
+
+    def test_a_full_disk_is_waited_out(project: Project):
+        """By the process's limit on file sizes: SQLite cannot write, as on a full disk."""
+        runner = project.start("cron_run", TEST_APPS="tests.many_app")
+        fired = CronEvent.objects.of_type("slot_fired")
+        project.wait_until(fired.exists)
+        process = psutil.Process(runner.pid)
+        process.rlimit(psutil.RLIMIT_FSIZE, (8_192, psutil.RLIM_INFINITY))
+        project.wait_until(lambda: "does not answer" in runner.output)
+        time.sleep(3)  # a real outage
+        process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+        project.wait_until(lambda: "The database is back" in runner.output)
+        assert runner.output.count("does not answer") == 1
+        count = fired.count()
+        project.wait_until(lambda: fired.count() > count + 20)
+        assert runner.poll() is None
+
+
 if os.environ["DATABASE_URL"].startswith("postgresql"):  # SQLite refuses nobody
+
+    def test_a_database_without_a_free_connection_is_waited_out(project: Project):
+        """The runner loses its own connection and finds every place taken."""
+        runner = project.start("cron_run", TEST_APPS="tests.many_app")
+        fired = CronEvent.objects.of_type("slot_fired")
+        project.wait_until(fired.exists)
+        with ExitStack() as stack:
+            own_pid = connection.connection.info.backend_pid
+            _terminate_others(own_pid)
+            _take_every_connection(stack)
+            _terminate_others(own_pid, spare=f"application_name = '{TAKER}'")
+            _take_every_connection(stack)
+            project.wait_until(lambda: "too many clients" in runner.output)
+        project.wait_until(lambda: "The database is back" in runner.output)
+        count = fired.count()
+        project.wait_until(lambda: fired.count() > count + 20)
+        assert runner.poll() is None
+
+    def _terminate_others(own_pid: int, spare: str = "false") -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                f"WHERE datname = current_database() AND pid <> %s AND NOT ({spare})",
+                [own_pid],
+            )
+
+    def _take_every_connection(stack: ExitStack) -> None:
+        import psycopg
+
+        settings = connection.get_connection_params()
+        places = 1_000
+        for _ in range(places):
+            try:
+                taken = psycopg.connect(
+                    **{**settings, "application_name": TAKER, "cursor_factory": psycopg.Cursor}
+                )
+            except psycopg.OperationalError:
+                return
+            stack.callback(taken.close)
+        pytest.fail(f"The database takes more than {places} connections.")
 
     def test_a_database_that_refuses_connections_is_waited_out(project: Project):
         runner = project.start("cron_run", TEST_APPS="tests.many_app")

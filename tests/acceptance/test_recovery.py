@@ -13,7 +13,7 @@ from redis import Redis
 from rqcron_events import actions
 from rqcron_events.enqueue import job_id
 from rqcron_events.models import CronEvent
-from rqcron_events.spool import SPOOL_KEY
+from rqcron_events.spool import INDEX_KEY, run_key
 from tests.processes import Project
 
 JOBS = int(os.environ.get("RQCRON_EMPTIED_JOBS", "20"))
@@ -83,7 +83,7 @@ def test_an_outcome_that_could_not_be_written_is_taken_from_rq(
     run_id = actions.trigger("quick")
     nowhere = "postgresql://nobody@127.0.0.1:1/nowhere"
     registered.run("rqworker", "default", "--burst", DATABASE_URL=nowhere)
-    redis_connection.delete(SPOOL_KEY)  # and the spool is lost, too
+    redis_connection.delete(INDEX_KEY, run_key(run_id))  # and the spool is lost, too
     registered.start("cron_run")
     outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
     registered.wait_until(outcomes.exists)

