@@ -9,7 +9,8 @@ from . import clock
 from .conf import conf
 from .core.definition import Overlap
 from .core.events import DECISIONS, DEFINITION_TYPES, OUTCOMES, Event, EventType, Reason, run_stream
-from .core.explain import Downtime, Explanation, Verdict, explain_slot, phase_at, run_summary
+from .core.explain import Downtime, DowntimeCause, Explanation, Verdict, explain_slot, phase_at
+from .core.run_story import run_summary, steps
 from .core.state import CronState
 from .errors import CronConfigError, UnknownRun
 from .finding import find_run, unknown_cron_text
@@ -90,6 +91,7 @@ def explain_run(run_id: UUID | str) -> Explanation:
         f"its run is {run.status}.",
         slot=origin.scheduled_for,
         run=run,
+        steps=steps(origin, events),
         definition=phase.definition if phase else None,
         definition_version=phase.definition_version if phase else None,
         events=events,
@@ -106,7 +108,11 @@ def _downtime(
         late_seconds = (decision.occurred_at - instant).total_seconds()
         if decision.type is EventType.SLOT_SKIPPED or late_seconds < LATE_SECONDS:
             return None
-    return downtime_at(instant)
+    recorded = decision.data.get("held_up") if decision is not None else None
+    held_up = Downtime.from_data(recorded) if recorded else None
+    if held_up is not None and held_up.cause is DowntimeCause.DATABASE_AWAY:
+        return held_up  # a runner was alive, though it could not say so
+    return downtime_at(instant) or held_up
 
 
 def _rows() -> CronEventQuerySet:

@@ -52,6 +52,8 @@ class Lease:
     def __init__(self, holder: str) -> None:
         self.holder = holder
         self.held = False
+        self.taken_from: LostRunner | None = None
+        """Whom the lease was taken from, because it had been silent; None when it was free."""
         self._renewed_at = float("-inf")
         self._beaten_at = float("-inf")
 
@@ -69,13 +71,17 @@ class Lease:
             | Q(renewed_at__lt=Now() - timedelta(seconds=lease_seconds))
         )
         leader = self._rows().filter(name=LEADER)
+        before = leader.first()
         taken = leader.filter(open_to_me).update(holder=self.holder, renewed_at=Now())
-        if not taken and not leader.exists():
+        if not taken and before is None:
             _, created = self._rows().get_or_create(
                 name=LEADER, defaults={"holder": self.holder, "renewed_at": Now()}
             )
             taken = int(created)
         if taken:
+            self.taken_from = None
+            if before is not None and before.holder not in ("", self.holder):
+                self.taken_from = LostRunner(before.holder, before.renewed_at)
             self.held = True
             self._renewed_at = asked_at
         return self.held

@@ -17,8 +17,9 @@ from redis.exceptions import RedisError
 from . import clock, ledger, spool
 from .agenda import Agenda
 from .conf import conf
-from .core.decide import Limits, decide, next_due
+from .core.decide import HeldUp, Limits, decide, next_due
 from .core.events import Event
+from .core.explain import Downtime, DowntimeCause
 from .core.state import CronState
 from .deploys import fingerprint, newer_code_is_alive
 from .enqueue import Enqueued, Enqueuer, RunRequest
@@ -77,6 +78,8 @@ class Runner:
         self._redis_away = False
         self._reconciled_at = 0.0
         self._draining = False
+        self._held_up: HeldUp | None = None
+        """What kept this runner from deciding until now; forgotten after one tick."""
         self._cleaned_at = clock.monotonic_seconds()
         self._saved_at = 0.0
 
@@ -94,6 +97,7 @@ class Runner:
                 break
             with _no_garbage_collection():
                 self._enqueue(self._decide(names, now))
+        self._held_up = None
         self._reconcile()
         self._save_snapshot()
         if self._draining or not self.reconciler.done:
@@ -113,6 +117,7 @@ class Runner:
                     all_paused=self.states.all_paused,
                     limits=limits,
                     actor=self.actor,
+                    held_up=self._held_up,
                 )
             except Exception:  # one cron's bad definition must not stop the others (I10)
                 log.exception(
@@ -227,11 +232,22 @@ class Runner:
         leading = self.lease.hold()
         if leading and not self._leading:
             log.info("This runner leads.", extra={"action": "leading", "runner": self.id})
+            self._note_stale_lease()
             self._take_over()
         elif self._leading and not leading:
             log.warning("Another runner leads.", extra={"action": "standby", "runner": self.id})
         self._leading = leading
         return leading
+
+    def _note_stale_lease(self) -> None:
+        silent = self.lease.taken_from
+        if silent is not None and self._held_up is None:
+            self._hold_up(silent.last_heartbeat, DowntimeCause.STALE_LEASE, silent.id)
+
+    def _hold_up(self, since: datetime, cause: DowntimeCause, runner: str = "") -> None:
+        now = clock.now()
+        downtime = Downtime(since, now, cause, runner)
+        self._held_up = HeldUp(since=since, until=now, data=downtime.to_data())
 
     def _take_over(self) -> None:
         self.states = States.load()
@@ -305,9 +321,12 @@ class Runner:
         followers = FollowerThread(self.stopping)
         started = False
         failures = 0
+        away_since: datetime | None = None
         try:
             while not self.stopping.is_set():
                 try:
+                    if away_since is not None:
+                        self._hold_up(away_since, DowntimeCause.DATABASE_AWAY)
                     if not started:
                         self._start()
                         started = True
@@ -316,9 +335,10 @@ class Runner:
                     followers.active = self._leading
                     if failures:
                         log.warning("The database is back.", extra={"action": "database_back"})
-                    failures = 0
+                    failures, away_since = 0, None
                 except (DatabaseError, InterfaceError) as error:
                     failures += 1
+                    away_since = away_since or clock.now()
                     seconds = self._database_lost(error, failures)
                 except Exception:  # a fault of ours must not end the schedule of everything
                     failures += 1

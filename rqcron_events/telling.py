@@ -17,6 +17,8 @@ from . import ledger
 from .conf import conf
 from .core.events import Event, EventType
 from .core.explain import Explanation
+from .core.run_story import Step
+from .core.wording import duration
 from .models import CronEvent, CronEventQuerySet
 from .output import print_rows
 
@@ -113,6 +115,9 @@ def tell(answer: Explanation, stdout: OutputWrapper) -> None:
     """An explanation for a person."""
     stdout.write(f"{answer.verdict.value.upper().replace('_', ' ')}: {answer.summary}\n")
     stdout.writelines(f"  {label:<12}{value}\n" for label, value in _details(answer))
+    if answer.steps:
+        stdout.write("  chain\n")
+    stdout.writelines(f"    {_step_line(step)}\n" for step in answer.steps)
     if answer.run and answer.run.error and answer.run.error.get("traceback"):
         last_lines = answer.run.error["traceback"].rstrip().splitlines()[-6:]
         stdout.write("".join(f"  | {line}\n" for line in last_lines))
@@ -132,8 +137,29 @@ def _details(answer: Explanation) -> Iterator[tuple[str, str]]:
     if answer.effective_from:
         version = answer.definition_version
         yield "definition", f"version {version}, in force since {_utc(answer.effective_from)}"
+    if answer.clock_change:
+        yield "clocks", answer.clock_change
+    if answer.downtime:
+        downtime = answer.downtime
+        since, until = _utc(downtime.since), _utc(downtime.until) if downtime.until else "now"
+        cause = downtime.cause.value.replace("_", " ")
+        yield (
+            "downtime",
+            f"{since} to {until}  ({cause}{' ' * bool(downtime.runner)}{downtime.runner})",
+        )
     if answer.previous_slot or answer.next_slot:
         yield "slots", f"{_utc(answer.previous_slot)} before, {_utc(answer.next_slot)} after"
+
+
+def _step_line(step: Step) -> str:
+    since = "" if step.seconds is None else _signed(step.seconds)
+    name = step.name.replace("_", " ")
+    return f"{_utc(step.at, millis=True)}  {since:>12}  {name:<15} {step.detail}".rstrip()
+
+
+def _signed(seconds: float) -> str:
+    """Clocks of two machines may differ by more than the step took."""
+    return f"{'-' if seconds < 0 else '+'}{duration(abs(seconds))}"
 
 
 def event_words(event: Event) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
@@ -14,7 +14,7 @@ from .events import Event, EventType, Reason, cron_stream
 from .schedule import slots_between
 from .state import CronState, GlobalPauses, Pause, Phase
 
-__all__ = ["Decisions", "Limits", "decide", "next_due"]
+__all__ = ["Decisions", "HeldUp", "Limits", "decide", "next_due"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,16 @@ class Decisions:
     """``overlap="queue"``: a slot stays undecided until this run ends."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUp:
+    """Why the slots of that time could not be decided at once, although a runner was alive."""
+
+    since: datetime
+    until: datetime
+    data: Mapping[str, Any]
+    """JSON-ready, for ``explain``."""
+
+
 class _Due(NamedTuple):
     slot: datetime
     phase: Phase
@@ -62,18 +72,20 @@ def decide(
     all_paused: GlobalPauses,
     limits: Limits,
     actor: str,
+    held_up: HeldUp | None = None,
 ) -> Decisions:
     """Decide every slot that is due at ``now`` and not covered yet.
 
     Events carry the next versions of the cron's stream; the state is not changed. A clock that
-    went back finds nothing due, so it decides nothing twice.
+    went back finds nothing due, so it decides nothing twice. ``held_up`` goes into the events of
+    slots that were late because of it.
     """
     due, more = _due_slots(state, now, limits)
     if not due:
         return Decisions()
     decisions = Decisions(more=more)
     verdicts = _judge(state, due, now, more, all_paused, limits, decisions)
-    builder = _EventBuilder(state, now, actor)
+    builder = _EventBuilder(state, now, actor, held_up)
     for verdict, group in groupby(zip(verdicts, due, strict=False), key=lambda pair: pair[0]):
         builder.add(verdict, [item for _, item in group])
     decisions.events = builder.events
@@ -248,12 +260,13 @@ def _run_evidence(run: _Running) -> tuple[tuple[str, Any], ...]:
 class _EventBuilder:
     """Turns verdicts into events with the next versions of the stream."""
 
-    def __init__(self, state: CronState, now: datetime, actor: str) -> None:
+    def __init__(self, state: CronState, now: datetime, actor: str, held_up: HeldUp | None) -> None:
         self.events: list[Event] = []
         self._state = state
         self._stream = cron_stream(state.name)
         self._now = now
         self._actor = actor
+        self._held_up = held_up
 
     def add(self, verdict: _Verdict, slots: list[_Due]) -> None:
         if verdict.type is EventType.SLOT_FIRED:
@@ -293,6 +306,10 @@ class _EventBuilder:
         reason: str = "",
         run_id: UUID | None = None,
     ) -> None:
+        held_up = self._held_up
+        late = event_type is not EventType.SLOT_SKIPPED
+        if held_up is not None and late and held_up.since <= slot <= held_up.until:
+            data["held_up"] = dict(held_up.data)
         self.events.append(
             Event(
                 stream=self._stream,

@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
-from uuid import UUID
-from zoneinfo import ZoneInfo
+from typing import Any, NamedTuple, Self
 
+from .clock_change import clock_change_text
 from .definition import Definition
-from .events import OUTCOMES, Event, EventType, Reason
+from .events import Event, EventType, Reason
+from .mismatch import Mismatch, mismatches
+from .run_story import RunSummary, Step, run_summary, run_text, steps
 from .state import CronState, Phase
+from .wording import Show, because, duration, late, shower
 
 __all__ = [
     "Downtime",
+    "DowntimeCause",
     "Explanation",
-    "RunSummary",
     "Verdict",
     "explain_slot",
     "phase_at",
-    "run_summary",
 ]
 
 
@@ -35,51 +36,45 @@ class Verdict(StrEnum):
     UNKNOWN_CRON = "unknown_cron"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
-    """What became of a run, out of its events."""
+class DowntimeCause(StrEnum):
+    """Why nobody decided for a while."""
 
-    id: UUID
-    status: str
-    """requested, enqueued, running, retrying, succeeded, failed, stopped, cancelled, declined,
-    lost."""
-    trigger: str
-    queue: str
-    enqueued_at: datetime | None
-    started_at: datetime | None
-    """First attempt."""
-    finished_at: datetime | None
-    attempts: int
-    worker: str
-    duration_seconds: float | None
-    reason: str
-    error: dict[str, Any] | None
-    """type, message and traceback of the last failure."""
-
-    def to_data(self) -> dict[str, Any]:
-        return {
-            "id": str(self.id),
-            "status": self.status,
-            "trigger": self.trigger,
-            "queue": self.queue,
-            "enqueued_at": _iso(self.enqueued_at),
-            "started_at": _iso(self.started_at),
-            "finished_at": _iso(self.finished_at),
-            "attempts": self.attempts,
-            "worker": self.worker,
-            "duration_seconds": self.duration_seconds,
-            "reason": self.reason,
-            "error": self.error,
-        }
+    NO_RUNNER = "no_runner"
+    """No runner was alive."""
+    DATABASE_AWAY = "database_away"
+    """A runner was, and the database did not answer it."""
+    STALE_LEASE = "stale_lease"
+    """The leading runner fell silent until another took over."""
 
 
 class Downtime(NamedTuple):
-    """A stretch of time in which no runner was alive."""
+    """A stretch of time in which nobody could decide."""
 
     since: datetime | None
     """When the last runner ended or was last heard of; None when there never was one."""
     until: datetime | None
     """When the next one started; None while there is none."""
+    cause: DowntimeCause = DowntimeCause.NO_RUNNER
+    runner: str = ""
+    """Who fell silent, when the cause is a stale lease."""
+
+    def to_data(self) -> dict[str, Any]:
+        return {
+            "since": _iso(self.since),
+            "until": _iso(self.until),
+            "cause": self.cause.value,
+            "runner": self.runner,
+        }
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Self:
+        """The inverse of ``to_data``."""
+        return cls(
+            datetime.fromisoformat(data["since"]) if data["since"] else None,
+            datetime.fromisoformat(data["until"]) if data["until"] else None,
+            DowntimeCause(data["cause"]),
+            data.get("runner", ""),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +97,13 @@ class Explanation:
     previous_slot: datetime | None = None
     next_slot: datetime | None = None
     downtime: Downtime | None = None
-    """The stretch around the slot in which no runner was alive, when that is why it is late."""
+    """The stretch around the slot in which nobody could decide, when that is why it is late."""
+    steps: Sequence[Step] = field(default_factory=tuple)
+    """What happened to the slot and its run, one after the other."""
+    mismatch: Sequence[Mismatch] = field(default_factory=tuple)
+    """Of an instant that is no slot: the fields of the schedule that it does not match."""
+    clock_change: str = ""
+    """What a change of the clocks did to this slot, in words."""
     events: Sequence[Event] = field(default_factory=tuple)
     """The recorded evidence, in the order of the log."""
 
@@ -129,12 +130,10 @@ class Explanation:
             "definition": definition,
             "previous_slot": _iso(self.previous_slot),
             "next_slot": _iso(self.next_slot),
-            "downtime": {
-                "since": _iso(self.downtime.since),
-                "until": _iso(self.downtime.until),
-            }
-            if self.downtime
-            else None,
+            "downtime": self.downtime.to_data() if self.downtime else None,
+            "clock_change": self.clock_change,
+            "mismatch": [found._asdict() for found in self.mismatch],
+            "steps": [step.to_data() for step in self.steps],
             "events": [
                 {
                     "id": event.id,
@@ -155,51 +154,6 @@ def phase_at(state: CronState, instant: datetime) -> Phase | None:
         if phase.start < instant:
             return phase
     return None
-
-
-def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
-    """Fold a run's events (its decision or request among them) into what people ask for."""
-    status, trigger, queue, worker, reason = "requested", "slot", "", "", ""
-    enqueued_at = started_at = finished_at = None
-    attempts, duration, error = 0, None, None
-    for event in events:
-        match event.type:
-            case EventType.RUN_REQUESTED:
-                trigger = event.data.get("trigger", "manual")
-            case EventType.RUN_ENQUEUED:
-                queue, enqueued_at = event.data.get("queue", ""), event.occurred_at
-                if status == "requested":
-                    status = "enqueued"
-            case EventType.ENQUEUE_FAILED:
-                queue = event.data.get("queue", "")
-            case EventType.RUN_STARTED:
-                status, worker = "running", event.actor
-                started_at = started_at or event.occurred_at
-                attempts = max(attempts, event.attempt or 1)
-            case EventType.ATTEMPT_FAILED:
-                status, reason, error = "retrying", event.reason, event.data.get("error")
-            case _ if event.type in OUTCOMES:
-                status = event.type.value.removeprefix("run_")
-                finished_at, reason = event.occurred_at, event.reason
-                duration = event.data.get("duration_seconds")
-                error = event.data.get("error") if status != "succeeded" else None
-                worker = worker or event.actor
-            case _:
-                pass
-    return RunSummary(
-        id=run_id,
-        status=status,
-        trigger=trigger,
-        queue=queue,
-        enqueued_at=enqueued_at,
-        started_at=started_at,
-        finished_at=finished_at,
-        attempts=attempts,
-        worker=worker,
-        duration_seconds=duration,
-        reason=reason,
-        error=error,
-    )
 
 
 def explain_slot(
@@ -238,14 +192,19 @@ def explain_slot(
         "next_slot": schedule.next_after(at),
     }
     evidence = _in_force(definition_events, at)
-    show = _shower(definition)
+    show = shower(definition)
+    clocks = common["clock_change"] = clock_change_text(definition, at)
+    and_clocks = f" ({clocks})" if clocks else ""
     if decision is None and not is_slot:
+        wrong = mismatches(definition, at)
+        why = clocks or ", ".join(map(str, wrong))
         return Explanation(
             verdict=Verdict.NOT_A_SLOT,
             reason="not_a_slot",
-            summary=f"{state.name} is not due at {show(at)}: its schedule "
+            summary=f"{state.name} is not due at {show(at)}: {why}. Its schedule "
             f"{definition.schedule_text!r} has the slots {show(common['previous_slot'])} before "
             f"and {show(common['next_slot'])} after.",
+            mismatch=wrong,
             events=evidence,
             **common,
         )
@@ -254,6 +213,8 @@ def explain_slot(
         if reason == "undecided":
             summary += _downtime_text(downtime, show, "; ", ". Start cron_run or cron_worker")
             summary += "." if downtime else "; one is alive and will."
+        if clocks:
+            summary += f" {clocks}."
         return Explanation(
             verdict=Verdict.PENDING,
             reason=reason,
@@ -270,12 +231,13 @@ def explain_slot(
         return Explanation(
             verdict=Verdict.FIRED,
             reason=run.reason,
-            summary=f"{state.name} fired for {show(at)}, {_late(lateness)}"
-            f"{_downtime_text(downtime, show, ' (', ')')}; {_run_text(run)}.",
+            summary=f"{state.name} fired for {show(at)}{and_clocks}, {late(lateness)}"
+            f"{_downtime_text(downtime, show, ' (', ')')}; {run_text(run)}.",
             downtime=downtime,
             slot=at,
             lateness_seconds=lateness,
             run=run,
+            steps=steps(decision, run_events),
             events=events,
             **common,
         )
@@ -284,7 +246,7 @@ def explain_slot(
         verdict=verdict,
         reason=decision.reason,
         summary=f"{state.name} {verdict.value.replace('skipped', 'was skipped at')} "
-        f"{show(at)}: {_why_not(decision, show)}"
+        f"{show(at)}{and_clocks}: {_why_not(decision, show)}"
         f"{_downtime_text(downtime, show, '; ', '')}.",
         slot=at,
         downtime=downtime,
@@ -297,7 +259,7 @@ def _not_registered(
     state: CronState, at: datetime, phase: Phase | None, definition_events: Sequence[Event]
 ) -> Explanation:
     definition = state.last_definition
-    show = _shower(definition)
+    show = shower(definition)
     if phase is None:
         first = state.phases[0].start
         summary = f"{state.name} was not registered at {show(at)}: it was first registered at {show(first)}."
@@ -319,20 +281,20 @@ def _not_registered(
 
 
 def _why_pending(
-    state: CronState, at: datetime, now: datetime, show: Any, phase: Phase | None, waits_for: str
+    state: CronState, at: datetime, now: datetime, show: Show, phase: Phase | None, waits_for: str
 ) -> tuple[str, str]:
     if at > now:
         pause = phase.pause if phase else None
         if pause is not None and pause.covers(at):
             return "paused", (
-                f"{state.name} is paused by {pause.actor or 'somebody'}{_because(pause.reason)}, so "
+                f"{state.name} is paused by {pause.actor or 'somebody'}{because(pause.reason)}, so "
                 f"its slot {show(at)} will be skipped unless it is resumed before."
             )
         return (
             "future",
-            f"{state.name} is due at {show(at)}, in {_duration((at - now).total_seconds())}.",
+            f"{state.name} is due at {show(at)}, in {duration((at - now).total_seconds())}.",
         )
-    late = _duration((now - at).total_seconds())
+    late = duration((now - at).total_seconds())
     if waits_for:
         return "waiting", f"{state.name} was due at {show(at)}, {late} ago, and {waits_for}."
     return "undecided", (
@@ -340,7 +302,7 @@ def _why_pending(
     )
 
 
-def _why_not(decision: Event, show: Any) -> str:
+def _why_not(decision: Event, show: Show) -> str:
     evidence = decision.data.get("evidence", {})
     text = _REASON_TEXTS.get(decision.reason, decision.reason)
     if decision.reason == Reason.OVERLAP and evidence.get("run_id"):
@@ -360,26 +322,33 @@ def _why_not(decision: Event, show: Any) -> str:
             f"{what} paused by {evidence.get('actor') or 'somebody'} at "
             f"{show(datetime.fromisoformat(evidence['since']))}"
             f"{' until ' + show(datetime.fromisoformat(until)) if until else ''}"
-            f"{_because(evidence.get('reason', ''))}"
+            f"{because(evidence.get('reason', ''))}"
         )
     elif decision.reason == Reason.TOO_LATE:
         late = (
             decision.occurred_at - datetime.fromisoformat(decision.data["first"])
         ).total_seconds()
         bound = evidence.get("max_lateness_seconds")
-        text = f"it was decided {_duration(late)} late"
+        text = f"it was decided {duration(late)} late"
         if bound is not None:
-            text += f", more than the {_duration(bound)} that is allowed"
+            text += f", more than the {duration(bound)} that is allowed"
     count = decision.data.get("count", 1)
     return f"{text} (one of {count} slots in a row)" if count > 1 else text
 
 
-def _downtime_text(downtime: Downtime | None, show: Any, before: str, after: str) -> str:
+def _downtime_text(downtime: Downtime | None, show: Show, before: str, after: str) -> str:
     if downtime is None:
         return ""
     since = f" from {show(downtime.since)}" if downtime.since else ""
     until = f" to {show(downtime.until)}" if downtime.until else " until now"
-    return f"{before}no runner was alive{since}{until}{after}"
+    match downtime.cause:
+        case DowntimeCause.NO_RUNNER:
+            what = "no runner was alive"
+        case DowntimeCause.DATABASE_AWAY:
+            what = "the database did not answer"
+        case DowntimeCause.STALE_LEASE:
+            what = f"the leading runner {downtime.runner} was silent"
+    return f"{before}{what}{since}{until}{after}"
 
 
 _REASON_TEXTS: dict[str, str] = {
@@ -388,38 +357,6 @@ _REASON_TEXTS: dict[str, str] = {
     Reason.OVERLAP: "an earlier run had not ended",
     Reason.TOO_LATE: "it was decided too late",
 }
-
-
-def _run_text(run: RunSummary) -> str:
-    took = f" in {_duration(run.duration_seconds)}" if run.duration_seconds is not None else ""
-    tries = f" after {run.attempts} attempts" if run.attempts > 1 else ""
-    match run.status:
-        case "requested":
-            return "its run is decided but not yet in Redis"
-        case "enqueued":
-            return f"its run waits in queue {run.queue!r}"
-        case "running":
-            return f"its run is being executed (attempt {run.attempts}) by {run.worker}"
-        case "retrying":
-            return f"attempt {run.attempts} of its run failed{_error_text(run)} and RQ tries again"
-        case "succeeded":
-            return f"its run succeeded{took}{tries}"
-        case "failed":
-            return f"its run failed{took}{tries}{_error_text(run)}"
-        case "declined":
-            return f"its run found nothing to do{_because(run.reason)}"
-        case _:
-            return f"its run was {run.status}{_because(run.reason)}"
-
-
-def _error_text(run: RunSummary) -> str:
-    if run.error and run.error.get("type"):
-        return f": {run.error['type']}: {run.error.get('message', '')}".rstrip(": ")
-    return _because(run.reason)
-
-
-def _because(reason: str) -> str:
-    return f" ({reason})" if reason else ""
 
 
 def _in_force(definition_events: Sequence[Event], at: datetime) -> list[Event]:
@@ -444,40 +381,6 @@ def _version_start(state: CronState, phase: Phase | None) -> datetime | None:
     if phase is None:
         return None
     return min(p.start for p in state.phases if p.definition_version == phase.definition_version)
-
-
-def _shower(definition: Definition | None) -> Any:
-    """Times in the cron's zone, with UTC beside it when that is another."""
-    zone = ZoneInfo(definition.timezone) if definition else UTC
-
-    def show(instant: datetime | None) -> str:
-        if instant is None:
-            return "never"
-        local = instant.astimezone(zone)
-        text = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
-        if local.utcoffset():
-            text += f" ({instant.astimezone(UTC):%H:%M:%S} UTC)"
-        return text
-
-    return show
-
-
-def _late(seconds: float | None) -> str:
-    if seconds is None or seconds < 0.0005:
-        return "on time"
-    return f"{_duration(seconds)} late"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    return " ".join(f"{value} {unit}" for value, unit in parts if value)
 
 
 def _by_id(event: Event) -> int:

@@ -174,11 +174,11 @@ class CronSchedule:
             if wall is None:
                 return None
             found = (wall - offset).replace(tzinfo=UTC)
-            if self._offset_at(found) == offset:
+            if self.offset_at(found) == offset:
                 return found
             # The zone's offset changes on the way there: search again from the first instant
             # after the change. No wall time that matches is shown before it.
-            cursor = self._change_between(cursor, found, offset)
+            cursor = self.change_between(cursor, found, offset)
 
     def _next_time_of_day(self, instant: datetime) -> datetime | None:
         instant = instant.astimezone(UTC)
@@ -203,14 +203,14 @@ class CronSchedule:
             wall += MINUTE
         raise OverflowError(f"no wall time near {wall} exists in {self.zone.key}")
 
-    def _offset_at(self, instant: datetime) -> timedelta:
+    def offset_at(self, instant: datetime) -> timedelta:
         return instant.astimezone(self.zone).utcoffset() or timedelta(0)
 
-    def _change_between(self, low: datetime, high: datetime, offset: timedelta) -> datetime:
+    def change_between(self, low: datetime, high: datetime, offset: timedelta) -> datetime:
         """The first whole second in (low, high] where the offset is no longer ``offset``."""
         while high - low > SECOND:
             middle = (low + (high - low) / 2).replace(microsecond=0)
-            if self._offset_at(middle) == offset:
+            if self.offset_at(middle) == offset:
                 low = middle
             else:
                 high = middle
@@ -219,7 +219,7 @@ class CronSchedule:
     def next_wall(self, wall: datetime) -> datetime | None:
         """The first matching wall time at or after ``wall`` (both naive, whole seconds)."""
         day = wall.date()
-        if self._matches_day(day):
+        if self.matches_day(day):
             found = self._next_time(wall.time())
             if found is not None:
                 return datetime.combine(day, found)
@@ -252,27 +252,27 @@ class CronSchedule:
         while day.year <= last_year:
             if day.month not in self.months:
                 day = (day.replace(day=1) + DAY * 32).replace(day=1)
-            elif self._matches_day(day):
+            elif self.matches_day(day):
                 return day
             else:
                 day += DAY
         return None
 
-    def _matches_day(self, day: date) -> bool:
+    def matches_day(self, day: date) -> bool:
         if day.month not in self.months:
             return False
         if self.days_and_weekdays:
-            return self._matches_day_of_month(day) and self._matches_weekday(day)
-        return self._matches_day_of_month(day) or self._matches_weekday(day)
+            return self.matches_day_of_month(day) and self.matches_weekday(day)
+        return self.matches_day_of_month(day) or self.matches_weekday(day)
 
-    def _matches_day_of_month(self, day: date) -> bool:
+    def matches_day_of_month(self, day: date) -> bool:
         if day.day in self.days:
             return True
         if self.last_day and (day + DAY).day == 1:
             return True
         return any(day == _nearest_weekday(day, wanted) for wanted in self.nearest_weekdays)
 
-    def _matches_weekday(self, day: date) -> bool:
+    def matches_weekday(self, day: date) -> bool:
         weekday = day.isoweekday() % 7
         if weekday in self.weekdays:
             return True

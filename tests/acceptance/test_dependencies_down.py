@@ -209,6 +209,9 @@ if os.environ["DATABASE_URL"].startswith("postgresql"):  # SQLite refuses nobody
         for number in range(10):
             slots = CronEvent.objects.for_cron(f"every-second-{number}").decisions()
             covered = sum(event.data.get("count", 1) for event in slots)
+            assert {
+                event.data["held_up"]["cause"] for event in slots if "held_up" in event.data
+            } == {"database_away"}
             last, first = slots.last().scheduled_for, slots.first()
             start = first.data.get("first") or first.scheduled_for.isoformat()
             assert covered == (last - datetime.fromisoformat(start)).total_seconds() + 1

@@ -13,6 +13,7 @@ from rqcron_events.core.definition import run_id_for_slot
 from rqcron_events.core.events import Event, EventType, cron_stream
 from rqcron_events.enqueue import job_id
 from rqcron_events.models import CronEvent, CronLease, CronSnapshot
+from rqcron_events.runner import Runner
 from rqcron_events.states import States
 from rqcron_events.testing import assert_fired, assert_not_fired
 
@@ -417,3 +418,25 @@ def test_an_old_process_that_starts_again_does_not_flip_the_definitions(deploy, 
     old.tick()
     assert types("report") == ["cron_registered", "cron_changed", "cron_changed"]
     assert types("added") == ["cron_registered", "cron_retired"]
+
+
+def test_a_leader_that_fell_silent_is_named_by_what_came_late(deploy, add, clock):
+    from rqcron_events import explain
+
+    add("report", schedule="* * * * *")
+    silent = deploy()
+    # It is frozen: it neither renews its lease nor says goodbye.
+    CronLease.objects.update(renewed_at=slot("09:00:40"))
+    standby = Runner()
+    standby._start()
+    clock.set(slot("09:01:30"))
+    standby.tick()
+    fired = assert_fired("report", slot("09:01"))
+    assert fired.data["held_up"]["cause"] == "stale_lease"
+    answer = explain("report", slot("09:01"))
+    assert (
+        f"the leading runner {silent.id} was silent from 2026-03-02 09:00:40 UTC" in answer.summary
+    )
+    clock.set(slot("09:02:01"))
+    standby.tick()
+    assert "held_up" not in assert_fired("report", slot("09:02")).data

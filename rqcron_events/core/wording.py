@@ -1,0 +1,52 @@
+"""Times and durations as sentences for people show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from .definition import Definition
+
+__all__ = ["Show", "because", "duration", "late", "shower"]
+
+Show = Callable[[datetime | None], str]
+
+
+def shower(definition: Definition | None) -> Show:
+    """Times in the cron's zone, with UTC beside it when that is another."""
+    zone = ZoneInfo(definition.timezone) if definition else UTC
+
+    def show(instant: datetime | None) -> str:
+        if instant is None:
+            return "never"
+        local = instant.astimezone(zone)
+        text = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
+        if local.utcoffset():
+            text += f" ({instant.astimezone(UTC):%H:%M:%S} UTC)"
+        return text
+
+    return show
+
+
+def late(seconds: float | None) -> str:
+    if seconds is None or seconds < 0.0005:
+        return "on time"
+    return f"{duration(seconds)} late"
+
+
+def duration(seconds: float) -> str:
+    """With the unit that fits: ``250 ms``, ``12.0 s``, ``1 h 5 min``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    return " ".join(f"{value} {unit}" for value, unit in parts if value)
+
+
+def because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
