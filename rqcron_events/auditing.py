@@ -195,14 +195,14 @@ def _runs_of(
         .order_by()
         .values_list("stream")
         .annotate(
-            Count("id"),
-            Max("version"),
-            Count("id", filter=Q(type__in=_OUTCOME_VALUES)),
-            Max("occurred_at"),
+            events=Count("id"),
+            head=Max("version"),
+            outcomes=Count("id", filter=Q(type__in=_OUTCOME_VALUES)),
+            last=Max("occurred_at"),
         )
     }
     facts = [
-        RunFacts(row.run_id, row.occurred_at, *told.get(stream, ()))
+        _run_facts(row.run_id, row.occurred_at, told.get(stream))
         for stream, row in asked.items()
         if row.run_id is not None
     ]
@@ -212,11 +212,25 @@ def _runs_of(
         yield run._replace(started_at=state.started_at) if state else run
 
 
+def _run_facts(run_id: UUID, asked_at: datetime, told: tuple[Any, ...] | None) -> RunFacts:
+    events, version, outcomes, last = told or (0, 0, 0, None)
+    return RunFacts(
+        run_id=run_id,
+        requested_at=asked_at,
+        events=events,
+        version=version,
+        outcomes=outcomes,
+        last_event_at=last,
+    )
+
+
 def _undecided_runs(run_ids: Collection[UUID]) -> Iterator[UUID]:
     """Those of the runs that have events, but none that asked for them."""
     rows = _rows().filter(run_id__in=run_ids).order_by().values_list("run_id")
     asked = Count("id", filter=Q(type__in=(_FIRED, _REQUESTED)))
-    yield from (run_id for run_id, count in rows.annotate(asked) if run_id and not count)
+    for run_id, count in rows.annotate(asked=asked):
+        if run_id is not None and not count:
+            yield run_id
 
 
 def _names() -> list[str]:
@@ -238,7 +252,7 @@ def _gaps_of_other_streams() -> Iterator[Finding]:
     prefix = runner_stream("")
     others = Q(stream=LEDGER_STREAM) | Q(stream__gte=prefix, stream__lt=prefix[:-1] + "0")
     rows = _rows().filter(others).order_by().values_list("stream")
-    for stream, events, version in rows.annotate(Count("id"), Max("version")):
+    for stream, events, version in rows.annotate(events=Count("id"), head=Max("version")):
         gap = version_gap(stream, events, version)
         if gap is not None:
             yield gap
