@@ -225,7 +225,7 @@ class CronAuditor:
 
     def _compare(self, decision: Decided, tally: _Tally) -> None:
         """Whether the decision covers the slots that it says, under the definition in force."""
-        version, which = decision.definition_version, _range_text(decision)
+        version = decision.definition_version
         if tally.other is not None:
             text = (
                 f"decides {_text(tally.other.at)} under definition version {version}, and version "
@@ -234,10 +234,15 @@ class CronAuditor:
             self._wrong(decision, Wrong.WRONG_DEFINITION, text, tally.other.at)
         if not (self._since <= decision.first <= decision.last < self._until):
             if decision.first > decision.last:
-                self._wrong(decision, Wrong.WRONG_COUNT, f"decides {which}, which ends too early")
+                self._wrong(
+                    decision,
+                    Wrong.WRONG_COUNT,
+                    f"decides {_range_text(decision)}, which ends too early",
+                )
             return  # a part of it is outside of what is audited
         if (tally.first, tally.last) == (decision.first, decision.last):
             if tally.count != decision.slots:
+                which = _range_text(decision)
                 text = f"says {decision.slots} slots for {which}, and there are {tally.count}"
                 self._wrong(decision, Wrong.WRONG_COUNT, text)
         elif tally.other is None:

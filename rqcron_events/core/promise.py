@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from .schedule import Schedule
+from .schedule import CronSchedule, Schedule
 from .state import Phase
 
 __all__ = ["Promise", "Slot", "promised", "promises"]
@@ -56,8 +56,14 @@ def promised(stretches: Sequence[Promise], after: datetime, until: datetime) -> 
         if stretch.schedule is None:
             continue
         end = until if stretch.end is None else min(until, stretch.end)
+        following = _following(stretch.schedule)
         cursor: datetime | None = max(after, stretch.start)
         while cursor is not None and cursor < end:
-            cursor = stretch.schedule.next_after(cursor)
+            cursor = following(cursor)
             if cursor is not None and cursor <= end:
                 yield Slot(cursor, stretch.definition_version)
+
+
+def _following(schedule: Schedule) -> Callable[[datetime], datetime | None]:
+    """Each slot is asked for once: it would only push others out of ``next_after``'s memory."""
+    return schedule.search_after if isinstance(schedule, CronSchedule) else schedule.next_after
