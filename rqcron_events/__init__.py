@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .actions import pause, rerun, resume, trigger
+    from .auditing import audit
     from .core.definition import Cadence, CatchUp, Overlap
     from .explaining import explain
     from .registry import register_cron
@@ -22,6 +23,7 @@ __all__ = [
     "CatchUp",
     "DeclineRun",
     "Overlap",
+    "audit",
     "current_run",
     "event_appended",
     "explain",
@@ -38,6 +40,7 @@ _HOMES = {
     "CatchUp": "core.definition",
     "DeclineRun": "worker",
     "Overlap": "core.definition",
+    "audit": "auditing",
     "current_run": "worker",
     "event_appended": "signals",
     "explain": "explaining",

@@ -1,0 +1,69 @@
+"""Which slots the definitions in force promised. Pure, and without a look at any decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from .schedule import CronSchedule, Schedule
+from .state import Phase
+
+__all__ = ["Promise", "Slot", "promised", "promises"]
+
+
+class Promise(NamedTuple):
+    """One definition in force: the slots later than ``start``, up to and with ``end``."""
+
+    start: datetime
+    end: datetime | None
+    """None while it is in force."""
+    definition_version: int
+    schedule: Schedule | None
+    """None while the cron is retired: no slot is promised."""
+
+    def covers(self, instant: datetime) -> bool:
+        return self.start < instant and (self.end is None or instant <= self.end)
+
+
+class Slot(NamedTuple):
+    """An instant at which the cron was due, and the definition that said so."""
+
+    at: datetime
+    definition_version: int
+
+
+def promises(phases: Sequence[Phase]) -> list[Promise]:
+    """The stretches of one definition each, in order. Pauses do not change what is promised."""
+    found: list[Promise] = []
+    for phase in phases:
+        schedule = phase.definition.schedule if phase.definition else None
+        if found:
+            last = found[-1]
+            if (last.definition_version, last.schedule is None) == (
+                phase.definition_version,
+                schedule is None,
+            ):
+                continue
+            found[-1] = last._replace(end=phase.start)
+        found.append(Promise(phase.start, None, phase.definition_version, schedule))
+    return found
+
+
+def promised(stretches: Sequence[Promise], after: datetime, until: datetime) -> Iterator[Slot]:
+    """Every slot with ``after < slot <= until``, oldest first."""
+    for stretch in stretches:
+        if stretch.schedule is None:
+            continue
+        end = until if stretch.end is None else min(until, stretch.end)
+        following = _following(stretch.schedule)
+        cursor: datetime | None = max(after, stretch.start)
+        while cursor is not None and cursor < end:
+            cursor = following(cursor)
+            if cursor is not None and cursor <= end:
+                yield Slot(cursor, stretch.definition_version)
+
+
+def _following(schedule: Schedule) -> Callable[[datetime], datetime | None]:
+    """Each slot is asked for once: it would only push others out of ``next_after``'s memory."""
+    return schedule.search_after if isinstance(schedule, CronSchedule) else schedule.next_after

@@ -1,0 +1,91 @@
+"""Is every promised slot accounted for?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from ...auditing import audit
+from ...core.audit import Audit
+from ...output import add_format, parse_instant, print_rows
+from ..command import LedgerCommand
+
+COLUMNS = (
+    "cron",
+    "expected",
+    "fired",
+    "skipped",
+    "missed",
+    "unaccounted",
+    "pending",
+    "open_runs",
+    "findings",
+)
+LINES_MAX = 20
+"""Of each kind, per cron: JSON has more."""
+
+
+class Command(LedgerCommand):
+    help = (
+        "Hold the slots that the definitions in force promised against the recorded decisions. "
+        "Exit 1 if any slot is unaccounted for, or anything else is wrong."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", nargs="?", help="Default: every cron of the log.")
+        parser.add_argument("--since", metavar="ISO", help="Only slots from then on.")
+        parser.add_argument("--until", metavar="ISO", help="Only slots before then.")
+        add_format(parser, "table", "json", "csv")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = audit(
+            options["name"],
+            since=parse_instant(options["since"], "--since") if options["since"] else None,
+            until=parse_instant(options["until"], "--until") if options["until"] else None,
+        )
+        if options["format"] == "json":
+            self.stdout.write(json.dumps(found.to_data(), indent=2, ensure_ascii=False))
+        else:
+            rows = [{"cron": cron.cron, **cron.totals.to_data()} for cron in found.crons]
+            if options["format"] == "table" and len(rows) > 1:
+                rows.append({"cron": "(all)", **found.totals.to_data()})
+            print_rows(self.stdout, rows, COLUMNS, options["format"], empty="No cron is known yet.")
+        if options["format"] == "table":
+            for line in _lines(found):
+                self.stdout.write(line)
+        if not found.ok:
+            sys.exit(1)
+
+
+def _lines(found: Audit) -> list[str]:
+    lines: list[str] = []
+    for cron in found.crons:
+        for slot in cron.unaccounted[:LINES_MAX]:
+            lines.append(f"UNACCOUNTED {cron.cron}: {slot:%Y-%m-%d %H:%M:%S} UTC")
+        lines += _more(cron.totals.unaccounted, "slots unaccounted for")
+        lines += [f"WRONG {cron.cron}: {item.text}" for item in cron.findings[:LINES_MAX]]
+        lines += _more(cron.totals.findings, "findings")
+        if cron.pending_since is not None:
+            since = f"{cron.pending_since:%Y-%m-%d %H:%M:%S} UTC"
+            lines.append(
+                f"PENDING {cron.cron}: {cron.totals.pending} due and not decided, since {since}; "
+                "the next runner decides. cron_health says whether one is alive."
+            )
+    lines += [f"WRONG {item.text}" for item in found.findings]
+    total = found.totals
+    if found.ok and found.crons:
+        lines.append(f"OK: {total.expected} slots were promised, each is decided once.")
+    elif not found.ok:
+        lines.append(
+            f"NOT ACCOUNTED FOR: {total.unaccounted} of {total.expected} slots; "
+            f"{total.findings} other finding{'s' * (total.findings != 1)}."
+        )
+    return lines
+
+
+def _more(count: int, what: str) -> list[str]:
+    rest = count - LINES_MAX
+    return [f"... and {rest} more {what}; --format json has more of them."] if rest > 0 else []
