@@ -18,19 +18,25 @@ from .cron_status import clear_pause, next_slot, status_of
 from .models import CronJob, CronStatus, CronStatusChange, RunStatus
 from .projection import Projection
 
-__all__ = ["NAME", "OUTCOME_STATUS", "PROJECTION", "VERSION", "apply"]
+__all__ = ["ENDED", "NAME", "OUTCOME_STATUS", "PROJECTION", "VERSION", "apply", "complete"]
 
 NAME = "crons"
 VERSION = 1
 
-OUTCOME_STATUS = {
-    EventType.RUN_SUCCEEDED: RunStatus.SUCCEEDED,
-    EventType.RUN_FAILED: RunStatus.FAILED,
-    EventType.RUN_STOPPED: RunStatus.STOPPED,
-    EventType.RUN_CANCELLED: RunStatus.CANCELLED,
-    EventType.RUN_DECLINED: RunStatus.DECLINED,
-    EventType.RUN_LOST: RunStatus.LOST,
+# Plain strings, as they come out of the database: this is compared once or twice per event.
+OUTCOME_STATUS: dict[EventType, str] = {
+    EventType.RUN_SUCCEEDED: RunStatus.SUCCEEDED.value,
+    EventType.RUN_FAILED: RunStatus.FAILED.value,
+    EventType.RUN_STOPPED: RunStatus.STOPPED.value,
+    EventType.RUN_CANCELLED: RunStatus.CANCELLED.value,
+    EventType.RUN_DECLINED: RunStatus.DECLINED.value,
+    EventType.RUN_LOST: RunStatus.LOST.value,
 }
+REQUESTED = RunStatus.REQUESTED.value
+ENQUEUED = RunStatus.ENQUEUED.value
+RUNNING = RunStatus.RUNNING.value
+RETRYING = RunStatus.RETRYING.value
+RETIRED = CronStatus.RETIRED.value
 ENDED = frozenset(OUTCOME_STATUS.values())
 _FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
@@ -45,31 +51,35 @@ def apply(row: CronJob | None, event: Event) -> Sequence[Model]:
     if row is None:
         if event.type not in _DEFINITIONS:
             return ()
-        row = CronJob(name=event.cron, status=CronStatus.NEW, registered_at=event.occurred_at)
-    before = CronStatus(row.status)
+        row = CronJob(name=event.cron, status=CronStatus.NEW.value, registered_at=event.occurred_at)
+    before = row.status
     row.updated_at = event.occurred_at
     if event.type in DECISIONS:
         _decided(row, event)
     elif event.type in OUTCOMES:
         _ended(row, event)
-    elif event.run_id is not None:
-        _progressed(row, event)
-    else:
+    elif event.run_id is None:
         _managed(row, event)
-    if event.type is EventType.SLOT_FIRED or event.type is EventType.RUN_REQUESTED:
+    elif event.type is EventType.RUN_REQUESTED:
         _began(row, event)
+    else:
+        _progressed(row, event)
+        return (row,)
     retired = event.type is EventType.CRON_RETIRED or (
-        before == CronStatus.RETIRED and event.type not in _DEFINITIONS
+        before == RETIRED and event.type not in _DEFINITIONS
     )
     row.status = status_of(row, retired=retired)
-    if event.type in DECISIONS or event.run_id is None:
-        row.next_slot = next_slot(row)
     if row.status == before:
         return (row,)
     return (row, _change(row, before, event))
 
 
-def _change(row: CronJob, before: CronStatus, event: Event) -> CronStatusChange:
+def complete(row: CronJob) -> None:
+    """What rests on the last event only, so a fold asks for it once and not per event."""
+    row.next_slot = next_slot(row)
+
+
+def _change(row: CronJob, before: str, event: Event) -> CronStatusChange:
     assert event.id is not None, "only events that were read from the log are folded"
     return CronStatusChange(
         event_id=event.id,
@@ -88,6 +98,7 @@ def _decided(row: CronJob, event: Event) -> None:
         case EventType.SLOT_FIRED:
             row.last_decision = "fired"
             row.fired_count += count
+            _began(row, event)
         case EventType.SLOT_SKIPPED:
             row.last_decision = "skipped"
             row.skipped_count += count
@@ -120,7 +131,7 @@ def _ended(row: CronJob, event: Event) -> None:
 
 def _began(row: CronJob, event: Event) -> None:
     row.last_run_id = event.run_id
-    row.last_run_status = RunStatus.REQUESTED
+    row.last_run_status = REQUESTED
     row.last_run_started_at = None
     row.last_run_finished_at = None
 
@@ -132,21 +143,19 @@ def _progressed(row: CronJob, event: Event) -> None:
         row.last_run_started_at = event.occurred_at
     if row.last_run_status in ENDED:
         return  # a worker's note that was written late
-    match event.type:
-        case EventType.RUN_ENQUEUED if row.last_run_status == RunStatus.REQUESTED:
-            row.last_run_status = RunStatus.ENQUEUED
-        case EventType.RUN_STARTED:
-            row.last_run_status = RunStatus.RUNNING
-        case EventType.ATTEMPT_FAILED:
-            row.last_run_status = RunStatus.RETRYING
-        case _:
-            pass
+    if event.type is EventType.RUN_STARTED:
+        row.last_run_status = RUNNING
+    elif event.type is EventType.RUN_ENQUEUED:
+        if row.last_run_status == REQUESTED:
+            row.last_run_status = ENQUEUED
+    elif event.type is EventType.ATTEMPT_FAILED:
+        row.last_run_status = RETRYING
 
 
 def _managed(row: CronJob, event: Event) -> None:
     match event.type:
         case EventType.CRON_REGISTERED | EventType.CRON_CHANGED:
-            if row.status == CronStatus.RETIRED:
+            if row.status == RETIRED:
                 clear_pause(row)  # as in the ledger's own fold: a cron that returns starts afresh
             _define(row, event, event.data["definition"])
         case EventType.CRON_PAUSED:
@@ -178,5 +187,6 @@ PROJECTION = Projection(
     row_model=CronJob,
     key=_key,
     apply=apply,
+    complete=complete,
     written_models=(CronStatusChange,),
 )

@@ -11,16 +11,16 @@ from .models import CronJob, CronStatus
 __all__ = ["as_of", "clear_pause", "next_slot", "status_of"]
 
 
-def status_of(row: CronJob, *, retired: bool) -> CronStatus:
+def status_of(row: CronJob, *, retired: bool) -> str:
     if retired:
-        return CronStatus.RETIRED
+        return CronStatus.RETIRED.value
     if row.paused_at is not None:
-        return CronStatus.PAUSED
+        return CronStatus.PAUSED.value
     if row.consecutive_failures:
-        return CronStatus.FAILING
+        return CronStatus.FAILING.value
     if row.consecutive_successes:
-        return CronStatus.SUCCEEDING
-    return CronStatus.NEW
+        return CronStatus.SUCCEEDING.value
+    return CronStatus.NEW.value
 
 
 def clear_pause(row: CronJob) -> None:
