@@ -98,9 +98,9 @@ _READ = """
 _ID_MAX = 2**63 - 1
 
 
-def _instant(value: Any) -> Any:
-    """What Django stored as text, in UTC."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if value else None
+def _instant(value: datetime | None) -> datetime | None:
+    """Django's connection reads a stored time as UTC without saying so."""
+    return value.replace(tzinfo=UTC) if value else None
 
 
 def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
