@@ -14,9 +14,10 @@ from django.db.models import Model
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import DECISIONS, OUTCOMES, Event, EventType
 
-from .cron_status import clear_pause, next_slot, status_of
-from .models import CronJob, CronStatus, CronStatusChange, RunStatus
+from .cron_status import NEW, RETIRED, clear_pause, next_slot, status_of
+from .models import CronJob, CronStatusChange, RunStatus
 from .projection import Projection
+from .rows import row_maker
 
 __all__ = ["ENDED", "NAME", "OUTCOME_STATUS", "PROJECTION", "VERSION", "apply", "complete"]
 
@@ -36,7 +37,6 @@ REQUESTED = RunStatus.REQUESTED.value
 ENQUEUED = RunStatus.ENQUEUED.value
 RUNNING = RunStatus.RUNNING.value
 RETRYING = RunStatus.RETRYING.value
-RETIRED = CronStatus.RETIRED.value
 ENDED = frozenset(OUTCOME_STATUS.values())
 _FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
@@ -51,7 +51,7 @@ def apply(row: CronJob | None, event: Event) -> Sequence[Model]:
     if row is None:
         if event.type not in _DEFINITIONS:
             return ()
-        row = CronJob(name=event.cron, status=CronStatus.NEW.value, registered_at=event.occurred_at)
+        row = CronJob(name=event.cron, status=NEW, registered_at=event.occurred_at)
     before = row.status
     row.updated_at = event.occurred_at
     if event.type in DECISIONS:
@@ -81,7 +81,7 @@ def complete(row: CronJob) -> None:
 
 def _change(row: CronJob, before: str, event: Event) -> CronStatusChange:
     assert event.id is not None, "only events that were read from the log are folded"
-    return CronStatusChange(
+    return _new_change(
         event_id=event.id,
         cron=row.name,
         at=event.occurred_at,
@@ -180,6 +180,8 @@ def _define(row: CronJob, event: Event, data: dict[str, Any]) -> None:
     row.definition_version = int(event.data.get("definition_version", 0))
     row.effective_from = event.parsed_time("effective_from") or event.occurred_at
 
+
+_new_change = row_maker(CronStatusChange)
 
 PROJECTION = Projection(
     name=NAME,

@@ -16,6 +16,7 @@ from rqcron_events.core.events import OUTCOMES, Event, EventType
 from .cron_job import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING
 from .models import CronRun
 from .projection import Projection
+from .rows import row_maker
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 
@@ -35,7 +36,7 @@ def apply(row: CronRun | None, event: Event) -> Sequence[CronRun]:
     if event.run_id is None:
         return ()
     if row is None:
-        row = CronRun(
+        row = _new_row(
             run_id=event.run_id,
             cron=event.cron,
             status=REQUESTED,
@@ -134,6 +135,7 @@ def _note_error(row: CronRun, event: Event) -> None:
     row.error_message = str(error.get("message", ""))[:ERROR_CHARACTERS_MAX]
 
 
+_new_row = row_maker(CronRun)
 _REQUESTS = frozenset({EventType.SLOT_FIRED, EventType.RUN_REQUESTED})
 _FILL_IN: dict[EventType, Callable[[CronRun, Event], None]] = {
     EventType.SLOT_FIRED: _requested,

@@ -17,7 +17,9 @@ from psycopg.types.json import Jsonb
 
 from rqcron_events import ledger
 
-__all__ = ["StoredRows", "column_names"]
+from .rows import column_names, row_reader
+
+__all__ = ["StoredRows"]
 
 KEYS_PER_QUERY_MAX = 900
 """SQLite allowed 999 parameters for most of its life."""
@@ -40,6 +42,8 @@ class StoredRows:
         self._table = f'"{stored._meta.db_table}"'
         self._columns = ", ".join(f'"{field.column}"' for field in fields)
         self._key = f'"{fields[0].column}"'
+        db = ledger.connection()
+        self._types = [str(field.db_type(db)).partition("(")[0] for field in fields]
 
     def load(self, keys: Collection[Hashable]) -> dict[Hashable, Model]:
         """The rows of these keys that exist."""
@@ -69,11 +73,13 @@ class StoredRows:
         if db.vendor != "postgresql":
             self.stored._default_manager.using(db.alias).bulk_create(rows)
             return
+        statement = f"COPY {self._table} ({self._columns}) FROM STDIN (FORMAT BINARY)"
         with (
             db.cursor() as cursor,
             db.wrap_database_errors,
-            cursor.copy(f"COPY {self._table} ({self._columns}) FROM STDIN") as copy,
+            cursor.copy(statement) as copy,
         ):
+            copy.set_types(self._types)  # the binary format converts nothing by itself
             for row in rows:
                 copy.write_row(self._adapted(row))
 
@@ -108,13 +114,8 @@ class StoredRows:
         return found.filter(pk__in=keys).values_list(*self.names)
 
     def _by_key(self, rows: Iterable[tuple[Any, ...]]) -> dict[Hashable, Model]:
-        alias = ledger.connection().alias
-        return {values[0]: self.model.from_db(alias, self.names, values) for values in rows}
-
-
-def column_names(model: type[Model]) -> list[str]:
-    """Names of the fields, the primary key first, as each model here declares them."""
-    return [field.attname for field in model._meta.concrete_fields]
+        read = row_reader(self.model, ledger.connection().alias)
+        return {values[0]: read(values) for values in rows}
 
 
 def _chunks(keys: Iterable[Hashable]) -> Iterator[list[Hashable]]:

@@ -11,7 +11,8 @@ from django.db.models import Model
 from rqcron_events.core.events import Event
 
 from .projection import Projection
-from .stored_rows import StoredRows, column_names
+from .rows import row_values
+from .stored_rows import StoredRows
 
 __all__ = ["Tables", "live_tables", "row_values"]
 
@@ -53,8 +54,3 @@ class Tables:
 
 def live_tables(projection: Projection) -> Tables:
     return Tables(projection=projection, stored_in={model: model for model in projection.models})
-
-
-def row_values(row: Model) -> dict[str, Any]:
-    """The row as a dict, its primary key first."""
-    return {name: getattr(row, name) for name in column_names(type(row))}
