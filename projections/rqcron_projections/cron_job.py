@@ -6,13 +6,14 @@ the states before and after an event; two checkpoints could disagree about it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import Model
 
 from rqcron_events.core.definition import Definition
-from rqcron_events.core.events import DECISIONS, OUTCOMES, Event, EventType
+from rqcron_events.core.events import OUTCOMES, Event, EventType
 
 from .cron_status import NEW, RETIRED, clear_pause, next_slot, status_of
 from .models import CronJob, CronStatusChange, RunStatus
@@ -42,28 +43,16 @@ _FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
 
 
-def _key(event: Event) -> str | None:
-    return event.cron or None
-
-
 def apply(row: CronJob | None, event: Event) -> Sequence[Model]:
     """Fold one event into the cron's row; with a change of status, that row too."""
     if row is None:
         if event.type not in _DEFINITIONS:
             return ()
         row = CronJob(name=event.cron, status=NEW, registered_at=event.occurred_at)
-    before = row.status
     row.updated_at = event.occurred_at
-    if event.type in DECISIONS:
-        _decided(row, event)
-    elif event.type in OUTCOMES:
-        _ended(row, event)
-    elif event.run_id is None:
-        _managed(row, event)
-    elif event.type is EventType.RUN_REQUESTED:
-        _began(row, event)
-    else:
-        _progressed(row, event)
+    before = row.status
+    _FOLD.get(event.type, _ignored)(row, event)
+    if event.type in _PROGRESS:
         return (row,)
     retired = event.type is EventType.CRON_RETIRED or (
         before == RETIRED and event.type not in _DEFINITIONS
@@ -92,19 +81,26 @@ def _change(row: CronJob, before: str, event: Event) -> CronStatusChange:
     )
 
 
+def _fired(row: CronJob, event: Event) -> None:
+    row.last_decision = "fired"
+    row.fired_count += 1
+    _decided(row, event)
+    _began(row, event)
+
+
+def _skipped(row: CronJob, event: Event) -> None:
+    row.last_decision = "skipped"
+    row.skipped_count += int(event.data.get("count", 1))
+    _decided(row, event)
+
+
+def _missed(row: CronJob, event: Event) -> None:
+    row.last_decision = "missed"
+    row.missed_count += int(event.data.get("count", 1))
+    _decided(row, event)
+
+
 def _decided(row: CronJob, event: Event) -> None:
-    count = int(event.data.get("count", 1))
-    match event.type:
-        case EventType.SLOT_FIRED:
-            row.last_decision = "fired"
-            row.fired_count += count
-            _began(row, event)
-        case EventType.SLOT_SKIPPED:
-            row.last_decision = "skipped"
-            row.skipped_count += count
-        case _:
-            row.last_decision = "missed"
-            row.missed_count += count
     row.last_slot = event.scheduled_for
     row.last_decision_reason = event.reason
     # No event says that a pause ran out: a decision about a slot behind its end does.
@@ -152,21 +148,25 @@ def _progressed(row: CronJob, event: Event) -> None:
         row.last_run_status = RETRYING
 
 
-def _managed(row: CronJob, event: Event) -> None:
-    match event.type:
-        case EventType.CRON_REGISTERED | EventType.CRON_CHANGED:
-            if row.status == RETIRED:
-                clear_pause(row)  # as in the ledger's own fold: a cron that returns starts afresh
-            _define(row, event, event.data["definition"])
-        case EventType.CRON_PAUSED:
-            row.paused_at = event.parsed_time("effective_from") or event.occurred_at
-            row.paused_until = event.parsed_time("until")
-            row.paused_by = event.actor
-            row.pause_reason = event.reason
-        case EventType.CRON_RESUMED:
-            clear_pause(row)
-        case _:
-            pass
+def _defined(row: CronJob, event: Event) -> None:
+    if row.status == RETIRED:
+        clear_pause(row)  # as in the ledger's own fold: a cron that returns starts afresh
+    _define(row, event, event.data["definition"])
+
+
+def _paused(row: CronJob, event: Event) -> None:
+    row.paused_at = event.parsed_time("effective_from") or event.occurred_at
+    row.paused_until = event.parsed_time("until")
+    row.paused_by = event.actor
+    row.pause_reason = event.reason
+
+
+def _resumed(row: CronJob, event: Event) -> None:
+    clear_pause(row)
+
+
+def _ignored(row: CronJob, event: Event) -> None:
+    pass
 
 
 def _define(row: CronJob, event: Event, data: dict[str, Any]) -> None:
@@ -181,13 +181,28 @@ def _define(row: CronJob, event: Event, data: dict[str, Any]) -> None:
     row.effective_from = event.parsed_time("effective_from") or event.occurred_at
 
 
+_PROGRESS = frozenset({EventType.RUN_ENQUEUED, EventType.RUN_STARTED, EventType.ATTEMPT_FAILED})
+"""They change no cron's status."""
+_FOLD: dict[EventType, Callable[[CronJob, Event], None]] = {
+    EventType.CRON_REGISTERED: _defined,
+    EventType.CRON_CHANGED: _defined,
+    EventType.CRON_PAUSED: _paused,
+    EventType.CRON_RESUMED: _resumed,
+    EventType.SLOT_FIRED: _fired,
+    EventType.SLOT_SKIPPED: _skipped,
+    EventType.SLOT_MISSED: _missed,
+    EventType.RUN_REQUESTED: _began,
+    **dict.fromkeys(_PROGRESS, _progressed),
+    **dict.fromkeys(OUTCOMES, _ended),
+}
+
 _new_change = row_maker(CronStatusChange)
 
 PROJECTION = Projection(
     name=NAME,
     version=VERSION,
     row_model=CronJob,
-    key=_key,
+    key=attrgetter("cron"),
     apply=apply,
     complete=complete,
     written_models=(CronStatusChange,),

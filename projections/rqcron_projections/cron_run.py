@@ -8,8 +8,8 @@ writes its notes later. So each event fills in what it knows and none takes a st
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
-from uuid import UUID
 
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 
@@ -25,10 +25,6 @@ VERSION = 1
 
 ERROR_CHARACTERS_MAX = 1_000
 """The whole message is in the log."""
-
-
-def _key(event: Event) -> UUID | None:
-    return event.run_id
 
 
 def apply(row: CronRun | None, event: Event) -> Sequence[CronRun]:
@@ -152,7 +148,7 @@ PROJECTION = Projection(
     name=NAME,
     version=VERSION,
     row_model=CronRun,
-    key=_key,
+    key=attrgetter("run_id"),
     apply=apply,
     begins=_begins,
     settled=_settled,

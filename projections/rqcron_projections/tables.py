@@ -28,7 +28,7 @@ class Tables:
     def fold(self, events: Iterable[Event]) -> list[Model]:
         """The rows as they are after these events; reads the tables, but writes nothing."""
         projection = self.projection
-        keyed = [(key, event) for event in events if (key := projection.key(event)) is not None]
+        keyed = [(key, event) for event in events if (key := projection.key(event))]
         rows = self.rows_of(projection.row_model).load({key for key, _ in keyed})
         changed: dict[tuple[type[Model], Any], Model] = {}
         for key, event in keyed:

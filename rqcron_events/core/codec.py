@@ -77,20 +77,21 @@ def decode_rows(rows: Sequence[Row]) -> list[Event]:
     """
     documents: Iterable[dict[str, Any]] = json.loads(f"[{','.join([row[13] for row in rows])}]")
     current, types = SCHEMA_VERSIONS, _TYPES
-    runs: dict[bytes | None, UUID | None] = {None: None}  # a run has several events in a row
+    runs: dict[bytes | None, UUID] = {}  # a run has several events in a row
     events: list[Event] = []
     for row, document in zip(rows, documents, strict=True):
         (id_, stream, version, name, schema, cron, run, attempt, scheduled_for, reason, actor,
          occurred_at, recorded_at, _) = row  # fmt: skip
         event_type = types.get(name) or EventType(name)  # which raises, with the name
-        if schema == current.get(event_type, 1):
+        if schema == 1 and event_type not in current:
             data = document
         else:
             data = decode_data(event_type, schema, document)
-        if run not in runs:
-            runs[run] = UUID(bytes=run)
+        run_id = runs.get(run)
+        if run_id is None and run is not None:
+            run_id = runs[run] = UUID(bytes=run)
         draft = _Draft(
-            stream, version, event_type, occurred_at, cron, runs[run], attempt, scheduled_for,
+            stream, version, event_type, occurred_at, cron, run_id, attempt, scheduled_for,
             reason, actor, data, id_, recorded_at,
         )  # fmt: skip
         draft.__class__ = Event  # type: ignore[assignment]
