@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
@@ -186,6 +186,14 @@ def _explain_questions(events: int) -> dict[str, tuple[int, Callable[[], Any]]]:
     late = rows.of_type("slot_fired").order_by("-id")[10].scheduled_for
     skipped = rows.of_type("slot_skipped").order_by("id")[1].scheduled_for
     prefix = str(rows.of_type("slot_fired").order_by("id")[20].run_id)[:13]
+    for at, verdict in (
+        (early, "fired"),
+        (skipped, "skipped"),
+        (_slot_in_downtime(period), "missed"),
+        (early + timedelta(seconds=1), "not_a_slot"),
+    ):
+        found = explain(BUSY, at).verdict
+        assert found == verdict, f"{at} is {found}, not {verdict}: the log is not what it should be"
     asked: dict[str, Callable[[], Any]] = {
         "explain fired, early": lambda: explain(BUSY, early),
         "explain fired, late": lambda: explain(BUSY, late),
@@ -202,9 +210,9 @@ def _explain_questions(events: int) -> dict[str, tuple[int, Callable[[], Any]]]:
     return {name: (EXPLAIN_MS_MAX, ask) for name, ask in asked.items()}
 
 
-def _slot_in_downtime(period: timedelta):
-    seconds, each = int((DOWNTIME[0] + period * 2).timestamp()), int(period.total_seconds())
-    return START + timedelta(seconds=seconds // each * each - int(START.timestamp()))
+def _slot_in_downtime(period: timedelta) -> datetime:
+    inside, each = (DOWNTIME[0] + period * 2).timestamp(), period.total_seconds()
+    return datetime.fromtimestamp(inside // each * each, UTC)
 
 
 def _page_questions() -> dict[str, tuple[int, Callable[[], Any]]]:
