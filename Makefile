@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test test-postgresql test-sqlite test-schedules test-failpoints chaos lint bench clean
+.PHONY: help demo test test-postgresql test-sqlite test-schedules test-failpoints chaos lint bench bench-questions clean
 
 help:
 	@echo 'make demo [SECONDS=30]   the example project, with all that it needs'
@@ -27,6 +27,7 @@ help:
 	@echo 'make chaos [MINUTES=15] [SEED=...]   random faults; prints a seed that repeats them'
 	@echo 'make lint                style, types, direction of imports'
 	@echo 'make bench [ARGS=...]    how fast slots become jobs'
+	@echo 'make bench-questions [ARGS=--quick]   how quick answers are in a log of 1 and 10 million'
 	@echo 'make clean               remove everything that was built'
 
 $(INSTALLED): pyproject.toml
@@ -68,6 +69,10 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python benchmarks/dispatch.py $(ARGS)
+
+bench-questions: $(INSTALLED)
+	@$(PIP) install -e '.[bench]'
+	@$(BIN)/python benchmarks/questions.py $(ARGS)
 
 clean:
 	rm -rf .venv* build dist example/var .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,8 +17,8 @@ from django.db.models import Max
 
 from . import ledger_postgresql, ledger_sqlite
 from .conf import conf
-from .core.codec import decode_data
-from .core.events import Event, EventType
+from .core.codec import decode_rows
+from .core.events import Event
 from .errors import CronConfigError, VersionConflict
 from .models import CronEvent
 from .signals import event_appended
@@ -30,6 +30,8 @@ __all__ = [
     "append_batches",
     "append_next",
     "connection",
+    "fence",
+    "read",
     "read_stream",
     "tail",
 ]
@@ -40,23 +42,6 @@ NEXT_TRIES_MAX = 20
 """How often ``append_next`` yields to another writer of the same stream before it gives up."""
 TAIL_EVENTS_MAX = 5_000
 """How many events one call of ``tail`` returns at most."""
-
-_COLUMNS = (
-    "id",
-    "stream",
-    "version",
-    "type",
-    "schema_version",
-    "cron",
-    "run_id",
-    "attempt",
-    "scheduled_for",
-    "reason",
-    "actor",
-    "occurred_at",
-    "recorded_at",
-    "data",
-)
 
 
 @dataclass(slots=True)
@@ -203,7 +188,7 @@ def read_stream(stream: str, after_version: int = 0) -> list[Event]:
     rows = CronEvent.objects.using(connection().alias).filter(
         stream=stream, version__gt=after_version
     )
-    return [_event(row) for row in rows.order_by("version").values_list(*_COLUMNS)]
+    return [row.to_event() for row in rows.order_by("version")]
 
 
 def tail(position: int, limit: int = TAIL_EVENTS_MAX) -> Tail:
@@ -213,27 +198,35 @@ def tail(position: int, limit: int = TAIL_EVENTS_MAX) -> Tail:
     reader waits, at most RQCRON_TAIL_WAIT_SECONDS, until every such writer is gone; if one stays,
     the page ends before the gap and the next call goes on from there.
     """
+    events = read(position, None, limit)
     db = connection()
-    events = _page(db, position, None, limit)
     if not vendor(db).COMMITS_OUT_OF_ORDER:
         return Tail(events, events[-1].id or position if events else position)
     whole = _without_gap(events, position)
     if len(whole) == len(events):
         return Tail(events, position + len(events))
-    safe = vendor(db).safe_position(db, conf().tail_wait_seconds)
+    safe = fence()
     if safe is None:
         return Tail(whole, position + len(whole))
-    events = _page(db, position, safe, limit)
+    events = read(position, safe, limit)
     if len(events) == limit:
         return Tail(events, events[-1].id or position)
     return Tail(events, max(safe, position))
 
 
-def _page(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> list[Event]:
-    rows = CronEvent.objects.using(db.alias).filter(id__gt=after)
-    if until is not None:
-        rows = rows.filter(id__lte=until)
-    return [_event(row) for row in rows.order_by("id").values_list(*_COLUMNS)[:limit]]
+def read(after: int, until: int | None, limit: int) -> list[Event]:
+    """Events with ``after < id <= until``, at most ``limit``. Only what lies before the fence is
+    complete: use :func:`tail`, or take ``until`` from :func:`fence`.
+    """
+    db = connection()
+    return decode_rows(vendor(db).read(db, after, until, limit))
+
+
+def fence() -> int | None:
+    """A position before which no event will ever appear; None when a writer stays too long."""
+    db = connection()
+    safe: int | None = vendor(db).safe_position(db, conf().tail_wait_seconds)
+    return safe
 
 
 def _without_gap(events: list[Event], position: int) -> list[Event]:
@@ -241,14 +234,6 @@ def _without_gap(events: list[Event], position: int) -> list[Event]:
         if event.id != position + index + 1:
             return events[:index]
     return events
-
-
-def _event(row: tuple[Any, ...]) -> Event:
-    values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
-    event_type = EventType(values["type"])
-    values["type"] = event_type
-    values["data"] = decode_data(event_type, values.pop("schema_version"), values["data"])
-    return Event(**values)
 
 
 def _announce(events: Iterable[Event]) -> None:

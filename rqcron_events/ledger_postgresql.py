@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import Cursor
 
 from .clock import monotonic_seconds
-from .core.codec import encode_data, schema_version
+from .core.codec import Row, encode_data, schema_version
 from .core.events import Event
 from .errors import LedgerUnavailable
 
@@ -79,6 +80,28 @@ def _row(event: Event) -> tuple[Any, ...]:
         event.occurred_at.isoformat(),
         encode_data(event.data),
     )
+
+
+_READ = """
+    SELECT id, stream, version, type, schema_version, cron, uuid_send(run_id), attempt,
+        scheduled_for, reason, actor, occurred_at, recorded_at, data::text
+    FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+"""
+_ID_MAX = 2**63 - 1
+
+
+def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> list[Row]:
+    """Stored events in the order of their ids.
+
+    Not through the ORM, nor through Django's cursor: those convert each value in Python, and the
+    binary format, which Django's does not ask for, is converted in C.
+    """
+    db.ensure_connection()
+    connection: Any = db.connection
+    with db.wrap_database_errors, Cursor(connection) as cursor:
+        cursor.execute(_READ, [after, _ID_MAX if until is None else until, limit], binary=True)
+        rows: list[Row] = cursor.fetchall()
+        return rows
 
 
 def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .core.codec import encode_data, schema_version
+from .core.codec import Row, encode_data, schema_version
 from .core.events import Event
 
 COMMITS_OUT_OF_ORDER = False
@@ -77,6 +77,30 @@ def _row(event: Event) -> tuple[Any, ...]:
 def _text(value: datetime | None) -> str | None:
     """As Django stores it, so that its comparisons hold: UTC without an offset."""
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ") if value else None
+
+
+def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> list[Row]:
+    """Stored events in the order of their ids."""
+    with db.cursor() as cursor:
+        cursor.execute(_READ, [after, _ID_MAX if until is None else until, limit])
+        return [
+            (*row[:6], bytes.fromhex(row[6]) if row[6] else None, row[7], _instant(row[8]),
+             *row[9:11], _instant(row[11]), _instant(row[12]), row[13])
+            for row in cursor.fetchall()
+        ]  # fmt: skip
+
+
+_READ = """
+    SELECT id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason,
+        actor, occurred_at, recorded_at, data
+    FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+"""
+_ID_MAX = 2**63 - 1
+
+
+def _instant(value: datetime | None) -> datetime | None:
+    """Django's connection reads a stored time as UTC without saying so."""
+    return value.replace(tzinfo=UTC) if value else None
 
 
 def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:

@@ -95,8 +95,15 @@ class CronEvent(models.Model):
             ),
         )
         indexes = (
-            models.Index(fields=["cron", "id"], name="rqcron_event_cron"),
+            models.Index(fields=["cron", "occurred_at"], name="rqcron_event_cron"),
             models.Index(fields=["occurred_at"], name="rqcron_event_occurred"),
+            # Rare types, and those that never occurred. What every run has is found without an
+            # index, and so the runner's batches do not pay for this one.
+            models.Index(
+                fields=["type", "occurred_at"],
+                name="rqcron_event_type",
+                condition=~models.Q(type__in=["slot_fired", "run_enqueued", "run_started"]),
+            ),
             models.Index(
                 fields=["cron", "scheduled_for"],
                 name="rqcron_event_decision",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +23,7 @@ from .deploys import fingerprint, newer_code_is_alive
 from .enqueue import Enqueued, Enqueuer, RunRequest
 from .failpoints import reach
 from .following import FollowerThread, follow_once
+from .garbage import collection_paused
 from .presence import Presence
 from .reconcile import Reconciler
 from .registry import registry
@@ -95,7 +94,7 @@ class Runner:
             names = self._agenda.take(now)
             if not names:
                 break
-            with _no_garbage_collection():
+            with collection_paused():
                 self._enqueue(self._decide(names, now))
         self._held_up = None
         self._reconcile()
@@ -396,21 +395,6 @@ class Runner:
         ledger.connection().close()
         # The exponent is bounded, too: an outage may last for days.
         return float(min(0.1 * 2 ** min(failures, 10), BACKOFF_SECONDS_MAX))
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Ten thousand events and jobs that live on would be walked over and over in search of cycles.
-
-    Measured with benchmarks/dispatch.py; the next collection comes right after.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _request(state: CronState, event: Event) -> RunRequest:

@@ -58,6 +58,14 @@ class Filter:
             rows = rows.for_run(self.run_id)
         return rows
 
+    def newest(self, limit: int) -> list[Event]:
+        """The ``limit`` events (0: all) that match and occurred last, the newest first.
+
+        By time and not by id, so that the indexes of cron and type lead to the end of any period.
+        """
+        rows = self.rows().order_by("-occurred_at", "-id")
+        return [row.to_event() for row in rows[: limit or None]]
+
     def matches(self, event: Event) -> bool:
         return (
             (not self.cron or event.cron == self.cron)
@@ -72,8 +80,7 @@ def show_events(wanted: Filter, limit: int, output_format: str, stdout: OutputWr
     """Print the newest ``limit`` events (0: all), oldest first."""
     rows = wanted.rows()
     if limit:
-        events = [row.to_event() for row in rows.order_by("-id")[:limit]][::-1]
-        _print_all(events, output_format, stdout)
+        _print_all(wanted.newest(limit)[::-1], output_format, stdout)
     elif output_format == "table" and rows.exists():  # lines can be written as they are read
         stdout.writelines(_line(event) + "\n" for event in rows.order_by("id").events())
     else:
@@ -83,7 +90,7 @@ def show_events(wanted: Filter, limit: int, output_format: str, stdout: OutputWr
 def follow(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> None:
     """Print the newest events, then each new one as it is committed, until interrupted."""
     position = _head()
-    shown = [row.to_event() for row in wanted.rows().order_by("-id")[: limit or None]][::-1]
+    shown = wanted.newest(limit)[::-1]
     try:
         for event in _unseen(shown, position, wanted):
             _print_one(event, output_format, stdout)

@@ -6,38 +6,41 @@ the states before and after an event; two checkpoints could disagree about it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import Model
 
 from rqcron_events.core.definition import Definition
-from rqcron_events.core.events import DECISIONS, OUTCOMES, Event, EventType
+from rqcron_events.core.events import OUTCOMES, Event, EventType
 
-from .cron_status import clear_pause, next_slot, status_of
-from .models import CronJob, CronStatus, CronStatusChange, RunStatus
+from .cron_status import NEW, RETIRED, clear_pause, next_slot, status_of
+from .models import CronJob, CronStatusChange, RunStatus
 from .projection import Projection
+from .rows import row_maker
 
-__all__ = ["NAME", "OUTCOME_STATUS", "PROJECTION", "VERSION", "apply"]
+__all__ = ["ENDED", "NAME", "OUTCOME_STATUS", "PROJECTION", "VERSION", "apply", "complete"]
 
 NAME = "crons"
 VERSION = 1
 
-OUTCOME_STATUS = {
-    EventType.RUN_SUCCEEDED: RunStatus.SUCCEEDED,
-    EventType.RUN_FAILED: RunStatus.FAILED,
-    EventType.RUN_STOPPED: RunStatus.STOPPED,
-    EventType.RUN_CANCELLED: RunStatus.CANCELLED,
-    EventType.RUN_DECLINED: RunStatus.DECLINED,
-    EventType.RUN_LOST: RunStatus.LOST,
+# Plain strings, as they come out of the database: this is compared once or twice per event.
+OUTCOME_STATUS: dict[EventType, str] = {
+    EventType.RUN_SUCCEEDED: RunStatus.SUCCEEDED.value,
+    EventType.RUN_FAILED: RunStatus.FAILED.value,
+    EventType.RUN_STOPPED: RunStatus.STOPPED.value,
+    EventType.RUN_CANCELLED: RunStatus.CANCELLED.value,
+    EventType.RUN_DECLINED: RunStatus.DECLINED.value,
+    EventType.RUN_LOST: RunStatus.LOST.value,
 }
+REQUESTED = RunStatus.REQUESTED.value
+ENQUEUED = RunStatus.ENQUEUED.value
+RUNNING = RunStatus.RUNNING.value
+RETRYING = RunStatus.RETRYING.value
 ENDED = frozenset(OUTCOME_STATUS.values())
 _FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
-
-
-def _key(event: Event) -> str | None:
-    return event.cron or None
 
 
 def apply(row: CronJob | None, event: Event) -> Sequence[Model]:
@@ -45,33 +48,29 @@ def apply(row: CronJob | None, event: Event) -> Sequence[Model]:
     if row is None:
         if event.type not in _DEFINITIONS:
             return ()
-        row = CronJob(name=event.cron, status=CronStatus.NEW, registered_at=event.occurred_at)
-    before = CronStatus(row.status)
+        row = CronJob(name=event.cron, status=NEW, registered_at=event.occurred_at)
     row.updated_at = event.occurred_at
-    if event.type in DECISIONS:
-        _decided(row, event)
-    elif event.type in OUTCOMES:
-        _ended(row, event)
-    elif event.run_id is not None:
-        _progressed(row, event)
-    else:
-        _managed(row, event)
-    if event.type is EventType.SLOT_FIRED or event.type is EventType.RUN_REQUESTED:
-        _began(row, event)
+    before = row.status
+    _FOLD.get(event.type, _ignored)(row, event)
+    if event.type in _PROGRESS:
+        return (row,)
     retired = event.type is EventType.CRON_RETIRED or (
-        before == CronStatus.RETIRED and event.type not in _DEFINITIONS
+        before == RETIRED and event.type not in _DEFINITIONS
     )
     row.status = status_of(row, retired=retired)
-    if event.type in DECISIONS or event.run_id is None:
-        row.next_slot = next_slot(row)
     if row.status == before:
         return (row,)
     return (row, _change(row, before, event))
 
 
-def _change(row: CronJob, before: CronStatus, event: Event) -> CronStatusChange:
+def complete(row: CronJob) -> None:
+    """What rests on the last event only, so a fold asks for it once and not per event."""
+    row.next_slot = next_slot(row)
+
+
+def _change(row: CronJob, before: str, event: Event) -> CronStatusChange:
     assert event.id is not None, "only events that were read from the log are folded"
-    return CronStatusChange(
+    return _new_change(
         event_id=event.id,
         cron=row.name,
         at=event.occurred_at,
@@ -82,18 +81,26 @@ def _change(row: CronJob, before: CronStatus, event: Event) -> CronStatusChange:
     )
 
 
+def _fired(row: CronJob, event: Event) -> None:
+    row.last_decision = "fired"
+    row.fired_count += 1
+    _decided(row, event)
+    _began(row, event)
+
+
+def _skipped(row: CronJob, event: Event) -> None:
+    row.last_decision = "skipped"
+    row.skipped_count += int(event.data.get("count", 1))
+    _decided(row, event)
+
+
+def _missed(row: CronJob, event: Event) -> None:
+    row.last_decision = "missed"
+    row.missed_count += int(event.data.get("count", 1))
+    _decided(row, event)
+
+
 def _decided(row: CronJob, event: Event) -> None:
-    count = int(event.data.get("count", 1))
-    match event.type:
-        case EventType.SLOT_FIRED:
-            row.last_decision = "fired"
-            row.fired_count += count
-        case EventType.SLOT_SKIPPED:
-            row.last_decision = "skipped"
-            row.skipped_count += count
-        case _:
-            row.last_decision = "missed"
-            row.missed_count += count
     row.last_slot = event.scheduled_for
     row.last_decision_reason = event.reason
     # No event says that a pause ran out: a decision about a slot behind its end does.
@@ -120,7 +127,7 @@ def _ended(row: CronJob, event: Event) -> None:
 
 def _began(row: CronJob, event: Event) -> None:
     row.last_run_id = event.run_id
-    row.last_run_status = RunStatus.REQUESTED
+    row.last_run_status = REQUESTED
     row.last_run_started_at = None
     row.last_run_finished_at = None
 
@@ -132,32 +139,34 @@ def _progressed(row: CronJob, event: Event) -> None:
         row.last_run_started_at = event.occurred_at
     if row.last_run_status in ENDED:
         return  # a worker's note that was written late
-    match event.type:
-        case EventType.RUN_ENQUEUED if row.last_run_status == RunStatus.REQUESTED:
-            row.last_run_status = RunStatus.ENQUEUED
-        case EventType.RUN_STARTED:
-            row.last_run_status = RunStatus.RUNNING
-        case EventType.ATTEMPT_FAILED:
-            row.last_run_status = RunStatus.RETRYING
-        case _:
-            pass
+    if event.type is EventType.RUN_STARTED:
+        row.last_run_status = RUNNING
+    elif event.type is EventType.RUN_ENQUEUED:
+        if row.last_run_status == REQUESTED:
+            row.last_run_status = ENQUEUED
+    elif event.type is EventType.ATTEMPT_FAILED:
+        row.last_run_status = RETRYING
 
 
-def _managed(row: CronJob, event: Event) -> None:
-    match event.type:
-        case EventType.CRON_REGISTERED | EventType.CRON_CHANGED:
-            if row.status == CronStatus.RETIRED:
-                clear_pause(row)  # as in the ledger's own fold: a cron that returns starts afresh
-            _define(row, event, event.data["definition"])
-        case EventType.CRON_PAUSED:
-            row.paused_at = event.parsed_time("effective_from") or event.occurred_at
-            row.paused_until = event.parsed_time("until")
-            row.paused_by = event.actor
-            row.pause_reason = event.reason
-        case EventType.CRON_RESUMED:
-            clear_pause(row)
-        case _:
-            pass
+def _defined(row: CronJob, event: Event) -> None:
+    if row.status == RETIRED:
+        clear_pause(row)  # as in the ledger's own fold: a cron that returns starts afresh
+    _define(row, event, event.data["definition"])
+
+
+def _paused(row: CronJob, event: Event) -> None:
+    row.paused_at = event.parsed_time("effective_from") or event.occurred_at
+    row.paused_until = event.parsed_time("until")
+    row.paused_by = event.actor
+    row.pause_reason = event.reason
+
+
+def _resumed(row: CronJob, event: Event) -> None:
+    clear_pause(row)
+
+
+def _ignored(row: CronJob, event: Event) -> None:
+    pass
 
 
 def _define(row: CronJob, event: Event, data: dict[str, Any]) -> None:
@@ -172,11 +181,29 @@ def _define(row: CronJob, event: Event, data: dict[str, Any]) -> None:
     row.effective_from = event.parsed_time("effective_from") or event.occurred_at
 
 
+_PROGRESS = frozenset({EventType.RUN_ENQUEUED, EventType.RUN_STARTED, EventType.ATTEMPT_FAILED})
+"""They change no cron's status."""
+_FOLD: dict[EventType, Callable[[CronJob, Event], None]] = {
+    EventType.CRON_REGISTERED: _defined,
+    EventType.CRON_CHANGED: _defined,
+    EventType.CRON_PAUSED: _paused,
+    EventType.CRON_RESUMED: _resumed,
+    EventType.SLOT_FIRED: _fired,
+    EventType.SLOT_SKIPPED: _skipped,
+    EventType.SLOT_MISSED: _missed,
+    EventType.RUN_REQUESTED: _began,
+    **dict.fromkeys(_PROGRESS, _progressed),
+    **dict.fromkeys(OUTCOMES, _ended),
+}
+
+_new_change = row_maker(CronStatusChange)
+
 PROJECTION = Projection(
     name=NAME,
     version=VERSION,
     row_model=CronJob,
-    key=_key,
+    key=attrgetter("cron"),
     apply=apply,
+    complete=complete,
     written_models=(CronStatusChange,),
 )

@@ -7,15 +7,16 @@ writes its notes later. So each event fills in what it knows and none takes a st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
-from uuid import UUID
 
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 
-from .cron_job import ENDED, OUTCOME_STATUS
-from .models import CronRun, RunStatus
+from .cron_job import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING
+from .models import CronRun
 from .projection import Projection
+from .rows import row_maker
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 
@@ -26,43 +27,30 @@ ERROR_CHARACTERS_MAX = 1_000
 """The whole message is in the log."""
 
 
-def _key(event: Event) -> UUID | None:
-    return event.run_id
-
-
 def apply(row: CronRun | None, event: Event) -> Sequence[CronRun]:
     """Fold one event into the row of its run."""
     if event.run_id is None:
         return ()
     if row is None:
-        row = CronRun(
+        row = _new_row(
             run_id=event.run_id,
             cron=event.cron,
-            status=RunStatus.REQUESTED,
+            status=REQUESTED,
             requested_at=event.occurred_at,
         )
-    if event.type in OUTCOMES:
-        _ended(row, event)
-        return (row,)
-    match event.type:
-        case EventType.SLOT_FIRED | EventType.RUN_REQUESTED:
-            _requested(row, event)
-        case EventType.RUN_ENQUEUED:
-            _enqueued(row, event)
-        case EventType.ENQUEUE_FAILED if row.status == RunStatus.REQUESTED:
-            _note_error(row, event)
-        case EventType.RUN_STARTED:
-            _started(row, event)
-        case EventType.ATTEMPT_FAILED if row.status not in ENDED:
-            row.status = RunStatus.RETRYING
-            row.outcome_reason = event.reason
-            row.duration_seconds = event.data.get("duration_seconds")
-            _note_error(row, event)
-        case EventType.START_REFUSED:
-            row.refused_starts += 1
-        case _:
-            pass
+    fill_in = _FILL_IN.get(event.type)
+    if fill_in is not None:
+        fill_in(row, event)
     return (row,)
+
+
+def _begins(event: Event) -> bool:
+    """A run's other events follow the decision or the request, which is committed before them."""
+    return event.type in _REQUESTS
+
+
+def _settled(row: CronRun) -> bool:
+    return row.status in ENDED
 
 
 def _requested(row: CronRun, event: Event) -> None:
@@ -74,6 +62,24 @@ def _requested(row: CronRun, event: Event) -> None:
     row.lateness_seconds = event.data.get("lateness_seconds")
 
 
+def _enqueue_failed(row: CronRun, event: Event) -> None:
+    if row.status == REQUESTED:
+        _note_error(row, event)
+
+
+def _attempt_failed(row: CronRun, event: Event) -> None:
+    if row.status in ENDED:
+        return
+    row.status = RETRYING
+    row.outcome_reason = event.reason
+    row.duration_seconds = event.data.get("duration_seconds")
+    _note_error(row, event)
+
+
+def _start_refused(row: CronRun, event: Event) -> None:
+    row.refused_starts += 1
+
+
 def _enqueued(row: CronRun, event: Event) -> None:
     # A run may be enqueued again when Redis lost it; the one that counts is the last before the
     # start, or the first that is noted after it.
@@ -81,8 +87,8 @@ def _enqueued(row: CronRun, event: Event) -> None:
         row.enqueued_at = event.occurred_at
         row.queue = event.data.get("queue", "")
         _measure_wait(row)
-    if row.status == RunStatus.REQUESTED:
-        row.status = RunStatus.ENQUEUED
+    if row.status == REQUESTED:
+        row.status = ENQUEUED
         row.error_type = ""
         row.error_message = ""
 
@@ -96,7 +102,7 @@ def _started(row: CronRun, event: Event) -> None:
         row.attempts = attempt
         row.worker = event.actor
     if row.status not in ENDED:
-        row.status = RunStatus.RUNNING
+        row.status = RUNNING
 
 
 def _ended(row: CronRun, event: Event) -> None:
@@ -117,9 +123,33 @@ def _measure_wait(row: CronRun) -> None:
 
 
 def _note_error(row: CronRun, event: Event) -> None:
-    error: dict[str, Any] = event.data.get("error") or {}
+    error: dict[str, Any] | None = event.data.get("error")
+    if not error:
+        row.error_type = row.error_message = ""
+        return
     row.error_type = str(error.get("type", ""))[:ERROR_CHARACTERS_MAX]
     row.error_message = str(error.get("message", ""))[:ERROR_CHARACTERS_MAX]
 
 
-PROJECTION = Projection(name=NAME, version=VERSION, row_model=CronRun, key=_key, apply=apply)
+_new_row = row_maker(CronRun)
+_REQUESTS = frozenset({EventType.SLOT_FIRED, EventType.RUN_REQUESTED})
+_FILL_IN: dict[EventType, Callable[[CronRun, Event], None]] = {
+    EventType.SLOT_FIRED: _requested,
+    EventType.RUN_REQUESTED: _requested,
+    EventType.RUN_ENQUEUED: _enqueued,
+    EventType.ENQUEUE_FAILED: _enqueue_failed,
+    EventType.RUN_STARTED: _started,
+    EventType.ATTEMPT_FAILED: _attempt_failed,
+    EventType.START_REFUSED: _start_refused,
+    **dict.fromkeys(OUTCOMES, _ended),
+}
+
+PROJECTION = Projection(
+    name=NAME,
+    version=VERSION,
+    row_model=CronRun,
+    key=attrgetter("run_id"),
+    apply=apply,
+    begins=_begins,
+    settled=_settled,
+)

@@ -11,16 +11,20 @@ from .models import CronJob, CronStatus
 __all__ = ["as_of", "clear_pause", "next_slot", "status_of"]
 
 
-def status_of(row: CronJob, *, retired: bool) -> CronStatus:
+NEW, SUCCEEDING, FAILING, PAUSED, RETIRED = (item.value for item in CronStatus)
+"""Plain strings: these are compared and set for every other event."""
+
+
+def status_of(row: CronJob, *, retired: bool) -> str:
     if retired:
-        return CronStatus.RETIRED
+        return RETIRED
     if row.paused_at is not None:
-        return CronStatus.PAUSED
+        return PAUSED
     if row.consecutive_failures:
-        return CronStatus.FAILING
+        return FAILING
     if row.consecutive_successes:
-        return CronStatus.SUCCEEDING
-    return CronStatus.NEW
+        return SUCCEEDING
+    return NEW
 
 
 def clear_pause(row: CronJob) -> None:
@@ -32,7 +36,7 @@ def clear_pause(row: CronJob) -> None:
 
 def next_slot(row: CronJob) -> datetime | None:
     """The first slot that may fire after the last one decided, under the definition in force."""
-    if row.status == CronStatus.RETIRED:
+    if row.status == RETIRED:
         return None
     after = max(row.last_slot or row.effective_from, row.effective_from)
     if row.paused_at is not None:
@@ -52,7 +56,7 @@ def as_of(row: CronJob, instant: datetime) -> CronJob:
     Its row learns of that with the next decision, which may be a month away.
     """
     over = row.paused_until is not None and row.paused_until < instant
-    if over and row.status == CronStatus.PAUSED:
+    if over and row.status == PAUSED:
         clear_pause(row)
         row.status = status_of(row, retired=False)
     return row

@@ -10,7 +10,11 @@ from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
-__all__ = ["Projection"]
+__all__ = ["Projection", "never"]
+
+
+def never(_: Any) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +28,24 @@ class Projection:
     row_model: type[Model]
     """The rows that ``apply`` reads."""
     key: Callable[[Event], Hashable | None]
-    """Primary key of the row that an event is about; None: the event is not for this projection."""
+    """Primary key of the row that an event is about; None or empty: it is not for this projection.
+    ``attrgetter`` is quicker than a function of one's own."""
     apply: Callable[[Any, Event], Sequence[Model]]
     """From the row (None: there is none yet) and an event to the rows to save.
 
     Pure: no database, no clock, so that a replay gives the same rows. It may change the row that
     it was given; a copy per event would be slow, and nothing is saved when it raises.
     """
+    complete: Callable[[Any], None] | None = None
+    """Fills in what can be told from a row alone, just before it is saved: once for all the events
+    of a page, where ``apply`` would do it for each."""
+    begins: Callable[[Event], bool] = never
+    """Whether an event is the first of its row, so that nobody has to look for the row."""
+    settled: Callable[[Any], bool] = never
+    """Whether few events will follow about a row: a replay writes it and keeps it in mind no more.
+    Both are only about speed and memory: rows of other events are looked up."""
     written_models: tuple[type[Model], ...] = ()
-    """Further tables that ``apply`` adds rows to but never reads."""
+    """Further tables that ``apply`` adds new rows to but never reads."""
 
     @property
     def models(self) -> tuple[type[Model], ...]:

@@ -7,7 +7,7 @@ reason a rebuild needs one session: connect past a pooler that shares sessions b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,11 +15,13 @@ from django.db.migrations.state import ModelState, StateApps
 from django.db.models import Model
 
 from rqcron_events import ledger
+from rqcron_events.garbage import collection_paused
 
 from .projection import Projection
+from .replay import Replay
 from .tables import Tables
 
-__all__ = ["Shadow", "open_shadow"]
+__all__ = ["Shadow", "open_shadow", "replay_together"]
 
 PAGE_EVENTS_MAX = 5_000
 """Events in memory at a time."""
@@ -36,17 +38,25 @@ class Shadow:
             projection=projection,
             stored_in={model: _twin(model) for model in projection.models},
         )
+        self._replay = Replay(self.tables)
 
     def replay(self, until: int | None = None) -> None:
-        """Go on to the end of the log, or to exactly the event ``until``."""
-        while until is None or self.position < until:
-            page = ledger.tail(self.position, PAGE_EVENTS_MAX)
-            if page.position == self.position:
-                return
-            events = [event for event in page.events if until is None or (event.id or 0) <= until]
-            self.tables.save(self.tables.fold(events))
-            self.events += len(events)
-            self.position = page.position if until is None else min(page.position, until)
+        """Go on to the end of the log, or to exactly the event ``until``, which is in rows that
+        others have."""
+        pages = _tail(self.position) if until is None else _history(self.position, until)
+        for page in pages:
+            self.fold(page)
+        self.flush()
+
+    def fold(self, page: ledger.Tail) -> None:
+        """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
+        with collection_paused():
+            self._replay.fold(page.events)
+        self.events += len(page.events)
+        self.position = page.position
+
+    def flush(self) -> None:
+        self._replay.flush()
 
     def differing_keys(self, limit: int) -> dict[type[Model], list[Any]]:
         """Primary keys, per model, of rows that are not the same in the live table."""
@@ -80,7 +90,9 @@ class Shadow:
         is_postgresql = ledger.connection().vendor == "postgresql"
         for _, live, shadow, key, _columns in self._names():
             if is_postgresql:
-                self._run(f"CREATE TEMPORARY TABLE {shadow} (LIKE {live} INCLUDING ALL)")
+                # Without the live table's indexes: they would be kept up for each row, for nobody.
+                self._run(f"CREATE TEMPORARY TABLE {shadow} (LIKE {live})")
+                self._run(f"ALTER TABLE {shadow} ADD PRIMARY KEY ({key})")
                 continue
             self._run(f"CREATE TEMPORARY TABLE {shadow} AS SELECT * FROM {live} WHERE 0")  # noqa: S608
             index = shadow.replace('"', "")
@@ -117,6 +129,32 @@ class Shadow:
         with ledger.connection().cursor() as cursor:
             cursor.execute(statement)
             return [row[0] for row in cursor.fetchall()]
+
+
+def replay_together(shadows: Sequence[Shadow]) -> None:
+    """Bring empty shadows to the end of the log in one pass over it."""
+    fence = ledger.fence()
+    for page in _history(0, fence or 0):
+        for shadow in shadows:
+            shadow.fold(page)
+    for shadow in shadows:
+        shadow.replay()
+
+
+def _history(position: int, until: int) -> Iterator[ledger.Tail]:
+    """Pages of what no writer can add to any more."""
+    while position < until:
+        with collection_paused():
+            events = ledger.read(position, until, PAGE_EVENTS_MAX)
+        position = events[-1].id or 0 if len(events) == PAGE_EVENTS_MAX else until
+        yield ledger.Tail(events, position)
+
+
+def _tail(position: int) -> Iterator[ledger.Tail]:
+    """Pages up to the end as it is now."""
+    while (page := ledger.tail(position, PAGE_EVENTS_MAX)).position > position:
+        position = page.position
+        yield page
 
 
 @contextmanager

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Model
 
-from rqcron_events import ledger
 from rqcron_events.core.events import Event
 
 from .projection import Projection
+from .rows import row_values
+from .stored_rows import StoredRows
 
 __all__ = ["Tables", "live_tables", "row_values"]
-
-KEYS_PER_QUERY_MAX = 900
-"""SQLite allowed 999 parameters for most of its life."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,55 +27,30 @@ class Tables:
 
     def fold(self, events: Iterable[Event]) -> list[Model]:
         """The rows as they are after these events; reads the tables, but writes nothing."""
-        keyed = [
-            (key, event) for event in events if (key := self.projection.key(event)) is not None
-        ]
-        rows = self._load({key for key, _ in keyed})
+        projection = self.projection
+        keyed = [(key, event) for event in events if (key := projection.key(event))]
+        rows = self.rows_of(projection.row_model).load({key for key, _ in keyed})
         changed: dict[tuple[type[Model], Any], Model] = {}
         for key, event in keyed:
-            for row in self.projection.apply(rows.get(key), event):
-                if isinstance(row, self.projection.row_model):
+            for row in projection.apply(rows.get(key), event):
+                if isinstance(row, projection.row_model):
                     rows[key] = row
                 changed[type(row), row.pk] = row
+        if projection.complete is not None:
+            for row in changed.values():
+                if isinstance(row, projection.row_model):
+                    projection.complete(row)
         return list(changed.values())
 
     def save(self, rows: Sequence[Model]) -> None:
         """Insert the rows, or overwrite those that exist."""
         for model in self.projection.models:
-            changed = [row for row in rows if type(row) is model]
-            if not changed:
-                continue
-            names = _columns(model)
-            self.stored_in[model]._default_manager.using(ledger.connection().alias).bulk_create(
-                changed,
-                update_conflicts=True,
-                unique_fields=[names[0]],
-                update_fields=names[1:],
-            )
+            if changed := [row for row in rows if type(row) is model]:
+                self.rows_of(model).save(changed)
 
-    def _load(self, keys: Collection[Hashable]) -> dict[Hashable, Model]:
-        model = self.projection.row_model
-        names = _columns(model)
-        alias = ledger.connection().alias
-        stored = self.stored_in[model]._default_manager.using(alias).order_by()
-        ordered = list(keys)
-        rows: dict[Hashable, Model] = {}
-        for start in range(0, len(ordered), KEYS_PER_QUERY_MAX):
-            found = stored.filter(pk__in=ordered[start : start + KEYS_PER_QUERY_MAX])
-            for values in found.values_list(*names):
-                rows[values[0]] = model.from_db(alias, names, values)
-        return rows
+    def rows_of(self, model: type[Model]) -> StoredRows:
+        return StoredRows(model, self.stored_in[model])
 
 
 def live_tables(projection: Projection) -> Tables:
     return Tables(projection=projection, stored_in={model: model for model in projection.models})
-
-
-def row_values(row: Model) -> dict[str, Any]:
-    """The row as a dict, its primary key first."""
-    return {name: getattr(row, name) for name in _columns(type(row))}
-
-
-def _columns(model: type[Model]) -> list[str]:
-    """Names of the fields, the primary key first, as each model here declares them."""
-    return [field.attname for field in model._meta.concrete_fields]

@@ -60,8 +60,16 @@ class Migration(migrations.Migration):
                 "db_table": "rqcron_event",
                 "ordering": ("id",),
                 "indexes": [
-                    models.Index(fields=["cron", "id"], name="rqcron_event_cron"),
+                    models.Index(fields=["cron", "occurred_at"], name="rqcron_event_cron"),
                     models.Index(fields=["occurred_at"], name="rqcron_event_occurred"),
+                    models.Index(
+                        condition=models.Q(
+                            ("type__in", ["slot_fired", "run_enqueued", "run_started"]),
+                            _negated=True,
+                        ),
+                        fields=["type", "occurred_at"],
+                        name="rqcron_event_type",
+                    ),
                     models.Index(
                         condition=models.Q(
                             ("type__in", ["slot_fired", "slot_skipped", "slot_missed"])

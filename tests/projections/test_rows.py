@@ -68,6 +68,7 @@ class Cron:
                 self.changes.append((row.from_status, row.to_status))
             else:
                 self.row = row
+        cron_job.complete(self.row)
         return self.row
 
 
