@@ -1,4 +1,4 @@
-"""What commands print and what they parse: rows, instants, names."""
+"""What commands print: rows, and the names that come closest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["add_format", "closest_names", "parse_instant", "print_rows", "unknown_cron"]
+__all__ = ["add_format", "closest_names", "print_rows", "unknown_cron"]
 
 TABLE_COLUMNS_MAX = 100_000
 """Nothing is cut or folded: a long line that the terminal wraps is easier to read than twelve
@@ -54,23 +54,6 @@ def print_rows(
         _print_table(stdout, rows, columns, timezone)
     elif empty:
         stdout.write(empty + "\n")
-
-
-def parse_instant(text: str, option: str) -> datetime:
-    """An ISO 8601 instant in UTC. Raises CommandError when it is none, or names no zone."""
-    try:
-        instant = datetime.fromisoformat(text)
-        if instant.tzinfo is not None:
-            return instant.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise CommandError(
-            f"{option} {text!r} is not an instant. Give ISO 8601 with a zone, such as "
-            "2026-03-01T09:00:00Z or 2026-03-01T09:00:00+01:00."
-        ) from None
-    raise CommandError(
-        f"{option} {text!r} has no time zone. Add one: {instant.isoformat()}Z for UTC, or an "
-        "offset such as +01:00."
-    )
 
 
 def closest_names(name: str, known: Iterable[str]) -> list[str]:
