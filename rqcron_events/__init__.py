@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .actions import pause, rerun, resume, trigger
+    from .backfilling import backfill
     from .core.definition import Cadence, CatchUp, Overlap
     from .explaining import explain
+    from .reading import follow, tail
     from .registry import register_cron
     from .signals import event_appended
     from .worker import DeclineRun, current_run
@@ -22,13 +24,16 @@ __all__ = [
     "CatchUp",
     "DeclineRun",
     "Overlap",
+    "backfill",
     "current_run",
     "event_appended",
     "explain",
+    "follow",
     "pause",
     "register_cron",
     "rerun",
     "resume",
+    "tail",
     "trigger",
 ]
 __version__ = "0.1.0"
@@ -38,13 +43,16 @@ _HOMES = {
     "CatchUp": "core.definition",
     "DeclineRun": "worker",
     "Overlap": "core.definition",
+    "backfill": "backfilling",
     "current_run": "worker",
     "event_appended": "signals",
     "explain": "explaining",
+    "follow": "reading",
     "pause": "actions",
     "register_cron": "registry",
     "rerun": "actions",
     "resume": "actions",
+    "tail": "reading",
     "trigger": "actions",
 }
 

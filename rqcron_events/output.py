@@ -7,7 +7,7 @@ import difflib
 import io
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import IO, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["add_format", "closest_names", "print_rows", "unknown_cron"]
+__all__ = ["add_format", "closest_names", "print_rows", "unknown_cron", "zone_or_utc"]
 
 TABLE_COLUMNS_MAX = 100_000
 """Nothing is cut or folded: a long line that the terminal wraps is easier to read than twelve
@@ -109,14 +109,14 @@ def _table_text(value: Any, timezone: str) -> str:
         case None:
             return "-"
         case datetime():
-            return value.astimezone(_zone(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+            return value.astimezone(zone_or_utc(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")
         case float():
             return f"{value:.3f}"
         case _:
             return " ".join(str(value).split())
 
 
-def _zone(name: str) -> Any:
+def zone_or_utc(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
