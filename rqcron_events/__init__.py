@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .actions import pause, rerun, resume, trigger
     from .auditing import audit
+    from .backfilling import backfill
     from .core.definition import Cadence, CatchUp, Overlap
     from .explaining import explain
+    from .reading import follow, tail
     from .registry import register_cron
     from .signals import event_appended
     from .worker import DeclineRun, current_run
@@ -24,13 +26,16 @@ __all__ = [
     "DeclineRun",
     "Overlap",
     "audit",
+    "backfill",
     "current_run",
     "event_appended",
     "explain",
+    "follow",
     "pause",
     "register_cron",
     "rerun",
     "resume",
+    "tail",
     "trigger",
 ]
 __version__ = "0.1.0"
@@ -41,13 +46,16 @@ _HOMES = {
     "DeclineRun": "worker",
     "Overlap": "core.definition",
     "audit": "auditing",
+    "backfill": "backfilling",
     "current_run": "worker",
     "event_appended": "signals",
     "explain": "explaining",
+    "follow": "reading",
     "pause": "actions",
     "register_cron": "registry",
     "rerun": "actions",
     "resume": "actions",
+    "tail": "reading",
     "trigger": "actions",
 }
 

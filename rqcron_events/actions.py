@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,7 +21,18 @@ from .finding import find_run, unknown_cron_text
 from .models import CronEvent
 from .states import state_of
 
-__all__ = ["known_state", "pause", "pause_all", "rerun", "resume", "resume_all", "trigger"]
+__all__ = [
+    "actor_name",
+    "bounded_reason",
+    "enqueue",
+    "known_state",
+    "pause",
+    "pause_all",
+    "rerun",
+    "resume",
+    "resume_all",
+    "trigger",
+]
 
 TRIES_MAX = 20
 log = logging.getLogger(__name__)
@@ -133,22 +145,23 @@ def _request(
         data["of"] = str(of)
     _append_to_cron(name, EventType.RUN_REQUESTED, reason, by, data, run_id=run_id, slot=slot)
     request = RunRequest(run_id=run_id, definition=definition, slot=slot, trigger=trigger)
-    transaction.on_commit(lambda: _enqueue(request, _actor(by)), using=conf().database)
+    transaction.on_commit(lambda: enqueue([request], actor_name(by)), using=conf().database)
     return run_id
 
 
-def _enqueue(request: RunRequest, actor: str) -> None:
-    for results in Enqueuer().enqueue([request]):
+def enqueue(requests: Sequence[RunRequest], actor: str) -> None:
+    """Hand requests that are committed to RQ; when Redis is away they stay open."""
+    for results in Enqueuer().enqueue(requests):
         ledger.append_next([result.event(actor) for result in results])
         for result in results:
             if result.error:
                 log.warning(
                     "Redis does not take run %s of %s (%s). It stays open; the leading runner "
                     "enqueues it when Redis is back.",
-                    request.run_id,
-                    request.cron,
+                    result.request.run_id,
+                    result.request.cron,
                     result.error,
-                    extra={"action": "redis_away", "run_id": str(request.run_id)},
+                    extra={"action": "redis_away", "run_id": str(result.request.run_id)},
                 )
 
 
@@ -176,8 +189,8 @@ def _append_to_cron(
             cron=name,
             run_id=run_id,
             scheduled_for=slot,
-            reason=_text(reason),
-            actor=_actor(by),
+            reason=bounded_reason(reason),
+            actor=actor_name(by),
             occurred_at=now,
             data=content,
         )
@@ -199,8 +212,8 @@ def _append_to_ledger(
                 stream=LEDGER_STREAM,
                 version=0,
                 type=event_type,
-                reason=_text(reason),
-                actor=_actor(by),
+                reason=bounded_reason(reason),
+                actor=actor_name(by),
                 occurred_at=now,
                 data={**data, "effective_from": now.isoformat()},
             )
@@ -221,11 +234,11 @@ def _lasts(until: datetime | None) -> bool:
     return until is None or until > clock.now()
 
 
-def _text(reason: str) -> str:
+def bounded_reason(reason: str) -> str:
     return reason.replace("\0", "")[:2000]
 
 
-def _actor(by: str | None) -> str:
+def actor_name(by: str | None) -> str:
     """Who: as given, or the OS user."""
     if by:
         return by[:200]

@@ -22,7 +22,7 @@ _REFUSED = (
 
 
 class CronEventQuerySet(models.QuerySet["CronEvent"]):
-    """The questions that one asks of the log."""
+    """The questions that one asks of the log; ``docs/query.md`` has examples."""
 
     def for_cron(self, name: str) -> Self:
         """Events of one cron, its runs included."""
@@ -33,6 +33,7 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
         return self.filter(run_id=run_id)
 
     def of_type(self, *types: str) -> Self:
+        """Events of these types, given as ``EventType`` or by their wire names."""
         return self.filter(type__in=types)
 
     def between(self, since: datetime | None, until: datetime | None) -> Self:

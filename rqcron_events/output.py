@@ -1,4 +1,4 @@
-"""What commands print and what they parse: rows, instants, names."""
+"""What commands print: rows, and the names that come closest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import difflib
 import io
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import IO, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["add_format", "closest_names", "parse_instant", "print_rows", "unknown_cron"]
+__all__ = ["add_format", "closest_names", "print_rows", "unknown_cron", "zone_or_utc"]
 
 TABLE_COLUMNS_MAX = 100_000
 """Nothing is cut or folded: a long line that the terminal wraps is easier to read than twelve
@@ -54,23 +54,6 @@ def print_rows(
         _print_table(stdout, rows, columns, timezone)
     elif empty:
         stdout.write(empty + "\n")
-
-
-def parse_instant(text: str, option: str) -> datetime:
-    """An ISO 8601 instant in UTC. Raises CommandError when it is none, or names no zone."""
-    try:
-        instant = datetime.fromisoformat(text)
-        if instant.tzinfo is not None:
-            return instant.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise CommandError(
-            f"{option} {text!r} is not an instant. Give ISO 8601 with a zone, such as "
-            "2026-03-01T09:00:00Z or 2026-03-01T09:00:00+01:00."
-        ) from None
-    raise CommandError(
-        f"{option} {text!r} has no time zone. Add one: {instant.isoformat()}Z for UTC, or an "
-        "offset such as +01:00."
-    )
 
 
 def closest_names(name: str, known: Iterable[str]) -> list[str]:
@@ -126,14 +109,14 @@ def _table_text(value: Any, timezone: str) -> str:
         case None:
             return "-"
         case datetime():
-            return value.astimezone(_zone(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+            return value.astimezone(zone_or_utc(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")
         case float():
             return f"{value:.3f}"
         case _:
             return " ".join(str(value).split())
 
 
-def _zone(name: str) -> Any:
+def zone_or_utc(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from uuid import UUID
 
 from django.core.management.base import OutputWrapper
 
-from . import ledger
 from .conf import conf
 from .core.events import Event, EventType
 from .core.explain import Explanation
@@ -21,10 +19,11 @@ from .core.run_story import Step
 from .core.wording import duration
 from .models import CronEvent, CronEventQuerySet
 from .output import print_rows
+from .reading import follow as follow_log
+from .reading import head
 
 __all__ = ["Filter", "event_words", "follow", "show_events", "tell"]
 
-FOLLOW_SECONDS = 0.3
 COLUMNS = (
     "id",
     "occurred_at",
@@ -89,7 +88,7 @@ def show_events(wanted: Filter, limit: int, output_format: str, stdout: OutputWr
 
 def follow(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> None:
     """Print the newest events, then each new one as it is committed, until interrupted."""
-    position = _head()
+    position = head()
     shown = wanted.newest(limit)[::-1]
     try:
         for event in _unseen(shown, position, wanted):
@@ -101,21 +100,7 @@ def follow(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper
 
 def _unseen(shown: list[Event], position: int, wanted: Filter) -> Iterator[Event]:
     yield from (event for event in shown if (event.id or 0) <= position)
-    while True:
-        page = ledger.tail(position)
-        position = page.position
-        yield from (event for event in page.events if wanted.matches(event))
-        if not page.events:
-            time.sleep(FOLLOW_SECONDS)
-
-
-def _head() -> int:
-    """A position before every event that is not committed yet."""
-    db = ledger.connection()
-    safe: int | None = None
-    while safe is None:
-        safe = ledger.vendor(db).safe_position(db, conf().tail_wait_seconds)
-    return safe
+    yield from (event for event in follow_log(position) if wanted.matches(event))
 
 
 def tell(answer: Explanation, stdout: OutputWrapper) -> None:

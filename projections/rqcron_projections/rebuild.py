@@ -5,7 +5,7 @@ A replay only folds events: it never enqueues, calls or appends anything but its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -102,12 +102,15 @@ def check(names: Iterable[str] | None = None) -> list[Difference]:
     return found
 
 
-def state_at(instant: datetime) -> list[CronJob]:
+def state_at(instant: datetime, names: Collection[str] | None = None) -> list[CronJob]:
     """The crons as they were at ``instant``, by name: unsaved rows, folded in memory.
 
-    Counts what had occurred by then, even if it was written later.
+    Counts what had occurred by then, even if it was written later. With ``names``, only the
+    events of those crons are read.
     """
     events = CronEvent.objects.using(ledger.connection().alias).filter(occurred_at__lte=instant)
+    if names is not None:
+        events = events.filter(cron__in=names)
     rows: dict[str, CronJob] = {}
     for event in events.order_by("id").events():
         if not event.cron:

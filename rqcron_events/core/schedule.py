@@ -24,6 +24,7 @@ __all__ = [
     "cron_schedule",
     "every_schedule",
     "slots_between",
+    "zone_named",
 ]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -338,7 +339,7 @@ def _is_hashed(expression: str) -> bool:
 
 @lru_cache(maxsize=SCHEDULES_KEPT_MAX)
 def _parsed_schedule(expression: str, zone_name: str, hash_id: str) -> CronSchedule:
-    zone = _zone(zone_name)
+    zone = zone_named(zone_name)
     text = " ".join(expression.split())
     fields = text.split()
     if text.startswith("@"):
@@ -429,7 +430,7 @@ def _numbers(values: Sequence[int | str], low: int, high: int) -> tuple[int, ...
     return tuple(sorted(int(value) for value in values))
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_named(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

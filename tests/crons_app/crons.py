@@ -81,3 +81,14 @@ def killed_once():
     assert run is not None
     if run.attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@register_cron(schedule="0 3 * * *", store_result=True)
+def archive():
+    """Archive the day before."""
+    run = current_run()
+    assert run is not None
+    time.sleep(float(os.environ.get("TEST_ARCHIVE_SECONDS", "0")))
+    if os.environ.get("TEST_ARCHIVE_FAILS") == f"{run.slot:%d}":
+        raise OSError("the disk is full")
+    return f"{run.slot:%Y-%m-%d}"

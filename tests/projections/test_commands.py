@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,8 +14,10 @@ from rqcron_projections import freshness
 from rqcron_projections.models import CronJob, CronRun
 
 from rqcron_events import ledger
-from rqcron_events.errors import LedgerUnavailable
+from rqcron_events.errors import CronConfigError, LedgerUnavailable
+from rqcron_events.instants import parse_instant
 from rqcron_events.models import CronEvent
+from rqcron_events.testing import FakeClock
 
 from .histories import History
 
@@ -132,7 +135,7 @@ def test_the_past_is_shown_as_of_an_instant(cron: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("yesterday", "--at 'yesterday' is not an instant"),
+        ("soon", "--at 'soon' is not an instant"),
         ("2026-03-01T09:00:00", "has no time zone. Add one: 2026-03-01T09:00:00Z"),
         ("0001-01-01T00:00:00+14:00", "is not an instant"),
     ],
@@ -155,3 +158,19 @@ def test_a_list_that_cannot_be_brought_up_to_date_is_still_shown(
     call_command("cron_list", stdout=out, stderr=err)
     assert cron in out.getvalue()
     assert "not up to date: no fence" in err.getvalue()
+
+
+def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
+    now = datetime(2026, 3, 11, 12, 0, tzinfo=UTC)
+    written = History(seed=7, crons=1)
+    (name,) = written.names
+    written.define(name)
+    ledger.append(written.events)
+    zone = CronEvent.objects.get(type="cron_registered").data["definition"].get("timezone", "UTC")
+    with FakeClock(now):
+        assert parse_instant("today 9am", "--at", cron=name) == datetime(
+            2026, 3, 11, 9, tzinfo=ZoneInfo(zone)
+        )
+        assert parse_instant("today 9am", "--at").hour == 9  # TIME_ZONE
+        with pytest.raises(CronConfigError, match="--at '9' is not an instant"):
+            parse_instant("9", "--at", cron=name)

@@ -10,7 +10,8 @@ from django.core.management.base import CommandParser
 
 from ...auditing import audit
 from ...core.audit import Audit
-from ...output import add_format, parse_instant, print_rows
+from ...instants import parse_instant
+from ...output import add_format, print_rows
 from ..command import LedgerCommand
 
 COLUMNS = (

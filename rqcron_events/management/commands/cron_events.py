@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...core.events import EventType
 from ...finding import find_run
-from ...output import parse_instant
+from ...instants import parse_instant
 from ...telling import Filter, follow, show_events
 from ..command import LedgerCommand
 
@@ -22,8 +22,8 @@ class Command(LedgerCommand):
             "--type", action="append", default=[], help="Only this type; repeatable."
         )
         parser.add_argument("--run", metavar="ID", help="Only events of this run.")
-        parser.add_argument("--since", metavar="ISO")
-        parser.add_argument("--until", metavar="ISO")
+        parser.add_argument("--since", metavar="TIME")
+        parser.add_argument("--until", metavar="TIME")
         parser.add_argument("--limit", type=int, default=100, help="The newest N; 0 for all.")
         parser.add_argument("--follow", action="store_true", help="Go on with new events.")
         parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
@@ -35,12 +35,17 @@ class Command(LedgerCommand):
                 raise CommandError(f"Event type {name!r} is unknown. Known: {', '.join(known)}.")
         if options["limit"] < 0:
             raise CommandError(f"--limit {options['limit']} is negative. Give 0 for all.")
+        cron = options["cron"] or ""
+        since, until = (
+            parse_instant(options[key], f"--{key}", cron=cron) if options[key] else None
+            for key in ("since", "until")
+        )
         wanted = Filter(
-            cron=options["cron"] or "",
+            cron=cron,
             types=frozenset(options["type"]),
             run_id=find_run(options["run"]) if options["run"] else None,
-            since=parse_instant(options["since"], "--since") if options["since"] else None,
-            until=parse_instant(options["until"], "--until") if options["until"] else None,
+            since=since,
+            until=until,
         )
         if options["follow"]:
             follow(wanted, options["limit"], options["format"], self.stdout)

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...core.explain import Verdict
 from ...explaining import explain, explain_run
-from ...output import parse_instant
+from ...instants import parse_instant
 from ...telling import tell
 from ..command import LedgerCommand
 
@@ -19,7 +19,7 @@ class Command(LedgerCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?")
-        parser.add_argument("--at", metavar="ISO", help="Default: the cron's last slot.")
+        parser.add_argument("--at", metavar="TIME", help="Default: the cron's last slot.")
         parser.add_argument("--run", metavar="ID", help="Instead: the story of one run.")
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
@@ -31,8 +31,9 @@ class Command(LedgerCommand):
                     f"Run {options['run']} belongs to {answer.cron!r}, not to {options['name']!r}."
                 )
         elif options["name"]:
-            at = parse_instant(options["at"], "--at") if options["at"] else None
-            answer = explain(options["name"], at)
+            name = options["name"]
+            at = parse_instant(options["at"], "--at", cron=name) if options["at"] else None
+            answer = explain(name, at)
         else:
             raise CommandError("Give the name of a cron, or --run ID.")
         if options["format"] == "json":

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ... import actions
-from ...output import parse_instant
+from ...instants import parse_instant
 from ..command import LedgerCommand, add_actor_options
 
 
@@ -17,13 +17,19 @@ class Command(LedgerCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?")
         parser.add_argument("--all", action="store_true", help="Every cron, new ones included.")
-        parser.add_argument("--until", metavar="ISO", help="When it ends by itself.")
+        parser.add_argument(
+            "--until", metavar="TIME", help="When it ends by itself: 2h, tomorrow 8am."
+        )
         add_actor_options(parser, "Why; it stands in every answer about the skipped slots.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if bool(options["name"]) == options["all"]:
             raise CommandError("Give the name of a cron, or --all.")
-        until = parse_instant(options["until"], "--until") if options["until"] else None
+        until = (
+            parse_instant(options["until"], "--until", cron=options["name"] or "", future=True)
+            if options["until"]
+            else None
+        )
         words = {"reason": options["reason"], "by": options["by"], "until": until}
         if options["all"]:
             actions.pause_all(**words)

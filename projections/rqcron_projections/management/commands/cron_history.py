@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from rqcron_events import ledger
+from rqcron_events.instants import parse_instant
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.output import add_format, print_rows, unknown_cron
 from rqcron_projections.freshness import catch_up_or_say
 from rqcron_projections.models import CronJob, CronRun, RunStatus
+from rqcron_projections.past import runs_at
 from rqcron_projections.tables import row_values
 
 COLUMNS = (
@@ -38,28 +41,34 @@ class Command(LedgerCommand):
         parser.add_argument("name", help="name of the cron")
         parser.add_argument("--limit", type=int, default=20, help="how many runs; default: 20")
         parser.add_argument("--status", choices=RunStatus.values, help="only runs of this status")
+        parser.add_argument("--at", metavar="TIME", help="the runs as they were at this instant")
         add_format(parser, "table", "json", "csv")
 
     def handle(self, **options: Any) -> None:
         if options["limit"] < 1:
             raise CommandError(f"--limit {options['limit']} is invalid: give 1 or more.")
+        at = parse_instant(options["at"], "--at", cron=options["name"]) if options["at"] else None
         catch_up_or_say(self.stderr)
         alias = ledger.connection().alias
         timezones = dict(CronJob.objects.using(alias).values_list("name", "timezone"))
         name = options["name"]
         if name not in timezones:
             raise unknown_cron(name, timezones)
-        runs = CronRun.objects.using(alias).filter(cron=name)
-        if options["status"]:
-            runs = runs.filter(status=options["status"])
+        limit, status = options["limit"], options["status"] or ""
+        runs: Iterable[CronRun]
+        if at is not None:
+            runs = runs_at(name, at, limit=limit, status=status)
+        else:
+            known = CronRun.objects.using(alias).filter(cron=name)
+            known = known.filter(status=status) if status else known
+            runs = known.order_by("-requested_at", "run_id")[:limit]
         print_rows(
             self.stdout,
-            [
-                row_values(run)
-                for run in runs.order_by("-requested_at", "run_id")[: options["limit"]]
-            ],
+            [row_values(run) for run in runs],
             COLUMNS,
             options["format"],
             timezone=timezones[name],
-            empty=f"Cron {name!r} has no such runs. Why: cron_explain {name}",
+            empty=f"Cron {name!r} had no such runs by then."
+            if at
+            else f"Cron {name!r} has no such runs. Why: cron_explain {name}",
         )

@@ -7,11 +7,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from rqcron_events import clock, ledger
+from rqcron_events.instants import parse_instant
 from rqcron_events.management.command import LedgerCommand
-from rqcron_events.output import add_format, print_rows
+from rqcron_events.output import add_format, print_rows, unknown_cron
 from rqcron_projections.cron_status import as_of
 from rqcron_projections.freshness import catch_up_or_say
 from rqcron_projections.models import CronJob
+from rqcron_projections.rebuild import state_at
 from rqcron_projections.tables import row_values
 
 COLUMNS = (
@@ -33,16 +35,34 @@ class Command(LedgerCommand):
     help = "Show the state of each cron: status, next slot, last decision, last run."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="NAME", help="only these; default: all")
+        parser.add_argument("--at", metavar="TIME", help="the crons as they were at this instant")
         add_format(parser, "table", "json", "csv")
 
     def handle(self, **options: Any) -> None:
+        names, at = options["names"], options["at"]
+        instant = (
+            parse_instant(at, "--at", cron=names[0] if len(names) == 1 else "") if at else None
+        )
         catch_up_or_say(self.stderr)
-        now = clock.now()
-        rows = CronJob.objects.using(ledger.connection().alias).order_by("name")
+        rows = self._rows_now(names)
+        if instant is not None:
+            rows = state_at(instant, names or None)
         print_rows(
             self.stdout,
-            [row_values(as_of(row, now)) for row in rows],
+            [row_values(row) for row in rows],
             COLUMNS,
             options["format"],
-            empty="No cron is registered yet. A runner registers them: cron_run or cron_worker.",
+            empty="No cron was registered by then."
+            if at
+            else "No cron is registered yet. A runner registers them: cron_run or cron_worker.",
         )
+
+    def _rows_now(self, names: list[str]) -> list[CronJob]:
+        known = CronJob.objects.using(ledger.connection().alias).order_by("name")
+        rows = list(known.filter(name__in=names) if names else known)
+        for name in names:
+            if name not in {row.name for row in rows}:
+                raise unknown_cron(name, known.values_list("name", flat=True))
+        now = clock.now()
+        return [as_of(row, now) for row in rows]

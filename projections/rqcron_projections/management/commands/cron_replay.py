@@ -10,8 +10,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from rqcron_events.errors import CronError
+from rqcron_events.instants import parse_instant
 from rqcron_events.management.command import LedgerCommand
-from rqcron_events.output import add_format, parse_instant, print_rows
+from rqcron_events.output import add_format, print_rows
 from rqcron_projections.freshness import catch_up_or_say
 from rqcron_projections.management.commands.cron_list import COLUMNS as CRON_COLUMNS
 from rqcron_projections.projector import PROJECTIONS
@@ -33,7 +34,7 @@ class Command(LedgerCommand):
             "--check", action="store_true", help="compare and change nothing; exit 1 if they differ"
         )
         which.add_argument(
-            "--at", metavar="ISO", help="show the crons as they were at this instant"
+            "--at", metavar="TIME", help="show the crons as they were at this instant"
         )
         parser.add_argument(
             "--projection",
