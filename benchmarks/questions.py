@@ -27,8 +27,8 @@ ROUNDS = 5
 EXPLAIN_MS_MAX = 50
 PAGE_MS_MAX = 100
 REPORT_MS_MAX = 2_000
-BLOCKS_MAX = 8_000
-"""Of 8 KB, that all the queries of one question may touch: 64 MB, however long the log is."""
+BLOCKS_MAX = 20_000
+"""Of 8 KB, that all the queries of one question may touch: 160 MB, however long the log is."""
 PAGE_EVENTS = 100
 CHILDREN = ("replay", "ask", "eventsourcing")
 
