@@ -114,11 +114,15 @@ class Lease:
         self.held = bool(rows.update(renewed_at=Now()))
         return self.held
 
-    def release(self) -> None:
+    def step_down(self) -> None:
         """Let a standby take over at once."""
         self._rows().filter(name=LEADER, holder=self.holder).update(holder="")
-        self.forget(self.holder)
         self.held = False
+
+    def release(self) -> None:
+        """The end of this runner: step down, and leave no heartbeat."""
+        self.step_down()
+        self.forget(self.holder)
 
     def _rows(self) -> QuerySet[CronLease]:
         return CronLease.objects.using(conf().database)

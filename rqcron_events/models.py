@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db import models
 from django.db.models.functions import Now
 
-from .core.codec import decode_data
-from .core.events import DECISIONS, OUTCOMES, Event, EventType
+from .core.codec import decode_data, event_type
+from .core.events import DECISIONS, OUTCOMES, Event
 from .errors import AppendOnlyError
 
 __all__ = ["CronEvent", "CronLease", "CronSnapshot"]
@@ -147,11 +147,11 @@ class CronEvent(models.Model):
         raise AppendOnlyError(_REFUSED.format(what="deleted"))
 
     def to_event(self) -> Event:
-        event_type = EventType(self.type)
+        kind = event_type(self.type)
         return Event(
             stream=self.stream,
             version=self.version,
-            type=event_type,
+            type=kind,
             cron=self.cron,
             run_id=self.run_id,
             attempt=self.attempt,
@@ -159,7 +159,7 @@ class CronEvent(models.Model):
             reason=self.reason,
             actor=self.actor,
             occurred_at=self.occurred_at,
-            data=decode_data(event_type, self.schema_version, self.data),
+            data=decode_data(kind, self.schema_version, self.data),
             id=self.id,
             recorded_at=self.recorded_at,
         )

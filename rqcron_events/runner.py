@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 from . import clock, ledger, spool
 from .agenda import Agenda
 from .conf import conf
+from .core.codec import NewerEvent
 from .core.decide import HeldUp, Limits, decide, next_due
 from .core.events import Event
 from .core.explain import Downtime, DowntimeCause
@@ -339,6 +341,9 @@ class Runner:
                     failures += 1
                     away_since = away_since or clock.now()
                     seconds = self._database_lost(error, failures)
+                except NewerEvent as error:
+                    failures += 1
+                    seconds = self._outdated(error, failures)
                 except Exception:  # a fault of ours must not end the schedule of everything
                     failures += 1
                     log.exception("A tick failed.", extra={"action": "tick_failed"})
@@ -386,6 +391,14 @@ class Runner:
                 str(error).strip(),
                 extra={"action": "database_away"},
             )
+        return self._begin_again(failures)
+
+    def _outdated(self, error: NewerEvent, failures: int) -> float:
+        """A rolling deploy of a newer release: its runner shall lead, not this one."""
+        if failures == 1:
+            log.error("This runner stands by: %s", error, extra={"action": "runner_outdated"})
+        with suppress(DatabaseError, InterfaceError):  # then the lease runs out
+            self.lease.step_down()
         return self._begin_again(failures)
 
     def _begin_again(self, failures: int) -> float:

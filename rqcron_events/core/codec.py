@@ -18,6 +18,7 @@ from .events import Event, EventType
 __all__ = [
     "SCHEMA_VERSIONS",
     "UPCASTERS",
+    "NewerEvent",
     "Row",
     "Upcaster",
     "decode_data",
@@ -43,6 +44,21 @@ Row = tuple[
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+class NewerEvent(ValueError):
+    """A newer release wrote the event; guessing at its meaning could decide wrongly."""
+
+
+def event_type(name: str) -> EventType:
+    """The type of that wire name. Raises NewerEvent for one that this release does not know."""
+    try:
+        return _TYPES[name]
+    except KeyError:
+        raise NewerEvent(
+            f"Event type {name!r} is unknown to this release. Upgrade rqcron-events to the release "
+            "that wrote it."
+        ) from None
+
+
 def schema_version(event_type: EventType) -> int:
     return SCHEMA_VERSIONS.get(event_type, 1)
 
@@ -57,12 +73,11 @@ def encode_data(data: Mapping[str, Any]) -> str:
 def decode_data(event_type: EventType, version: int, data: dict[str, Any]) -> dict[str, Any]:
     """Data as the current code expects it.
 
-    Raises ValueError when the event was written by a newer release than this one, because
-    guessing at its meaning could decide wrongly.
+    Raises NewerEvent when the event was written by a newer release than this one.
     """
     current = schema_version(event_type)
     if version > current:
-        raise ValueError(
+        raise NewerEvent(
             f"Event type {event_type!r} has schema version {version}, but this release knows only "
             f"{current}. Upgrade rqcron-events to the release that wrote it."
         )
@@ -82,16 +97,16 @@ def decode_rows(rows: Sequence[Row]) -> list[Event]:
     for row, document in zip(rows, documents, strict=True):
         (id_, stream, version, name, schema, cron, run, attempt, scheduled_for, reason, actor,
          occurred_at, recorded_at, _) = row  # fmt: skip
-        event_type = types.get(name) or EventType(name)  # which raises, with the name
-        if schema == 1 and event_type not in current:
+        kind = types.get(name) or event_type(name)  # which raises
+        if schema == 1 and kind not in current:
             data = document
         else:
-            data = decode_data(event_type, schema, document)
+            data = decode_data(kind, schema, document)
         run_id = runs.get(run)
         if run_id is None and run is not None:
             run_id = runs[run] = UUID(bytes=run)
         draft = _Draft(
-            stream, version, event_type, occurred_at, cron, run_id, attempt, scheduled_for,
+            stream, version, kind, occurred_at, cron, run_id, attempt, scheduled_for,
             reason, actor, data, id_, recorded_at,
         )  # fmt: skip
         draft.__class__ = Event  # type: ignore[assignment]

@@ -7,7 +7,10 @@ import signal
 from collections import Counter
 from datetime import datetime, timedelta
 
-from rqcron_events.models import CronEvent
+from django.db import connection
+
+from rqcron_events import clock
+from rqcron_events.models import CronEvent, CronLease
 from tests.processes import Project, has_ended
 
 SECONDS = int(os.environ.get("RQCRON_TWO_RUNNERS_SECONDS", "15"))
@@ -87,8 +90,24 @@ def test_burst_does_what_is_due_and_ends(project: Project):
     assert CronEvent.objects.of_type("run_succeeded").for_cron("quick").exists()
 
 
-def _seconds_since_registration() -> float:
-    from rqcron_events import clock
+def test_a_runner_that_meets_an_event_of_a_newer_release_steps_down(project: Project):
+    """A rolling deploy: it says so once, and leaves the lease to a runner that understands."""
+    runner = project.start("cron_run", TEST_APPS="tests.many_app")
+    project.wait_until(CronEvent.objects.of_type("slot_fired").exists)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rqcron_event (stream, version, type, schema_version, cron, reason, actor, "
+            "occurred_at, data) VALUES ('cron/new', 1, 'cron_renamed', 1, 'new', '', '', %s, '{}')",
+            [clock.now()],
+        )
+    project.wait_until(lambda: "stands by" in runner.output)
+    leader = CronLease.objects.filter(name="leader", holder="")
+    project.wait_until(leader.exists)
+    assert "Event type 'cron_renamed' is unknown to this release" in runner.output
+    assert runner.stop() == 0
+    assert runner.output.count("stands by") == 1
 
+
+def _seconds_since_registration() -> float:
     event = CronEvent.objects.filter(type="cron_registered").first()
     return (clock.now() - event.occurred_at).total_seconds()
