@@ -11,7 +11,7 @@ from django.db.models import Model
 from rqcron_events import ledger
 from rqcron_events.core.events import Event
 
-from .projection import Projection
+from .projection import Fact, Projection
 
 __all__ = ["Tables", "live_tables", "row_values"]
 
@@ -32,14 +32,18 @@ class Tables:
         keyed = [
             (key, event) for event in events if (key := self.projection.key(event)) is not None
         ]
-        rows = self._load({key for key, _ in keyed})
+        rows = self._load(self.projection.row_model, {key for key, _ in keyed})
         changed: dict[tuple[type[Model], Any], Model] = {}
+        facts: dict[Hashable, list[tuple[Any, ...]]] = {}
         for key, event in keyed:
             for row in self.projection.apply(rows.get(key), event):
+                if isinstance(row, Fact):
+                    facts.setdefault(row.key, []).append(row.what)
+                    continue
                 if isinstance(row, self.projection.row_model):
                     rows[key] = row
                 changed[type(row), row.pk] = row
-        return list(changed.values())
+        return [*changed.values(), *self._gathered(facts)]
 
     def save(self, rows: Sequence[Model]) -> None:
         """Insert the rows, or overwrite those that exist."""
@@ -55,8 +59,14 @@ class Tables:
                 update_fields=names[1:],
             )
 
-    def _load(self, keys: Collection[Hashable]) -> dict[Hashable, Model]:
-        model = self.projection.row_model
+    def _gathered(self, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]) -> list[Model]:
+        model, gather = self.projection.gathered_model, self.projection.gather
+        if model is None or gather is None:
+            return []
+        rows = self._load(model, facts.keys())
+        return [gather(rows.get(key), key, whats) for key, whats in facts.items()]
+
+    def _load(self, model: type[Model], keys: Collection[Hashable]) -> dict[Hashable, Model]:
         names = _columns(model)
         alias = ledger.connection().alias
         stored = self.stored_in[model]._default_manager.using(alias).order_by()
