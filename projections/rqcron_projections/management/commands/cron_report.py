@@ -73,6 +73,6 @@ def _parsed(text: str | None, option: str) -> date | datetime | None:
             return date.fromisoformat(text)
         except ValueError:
             raise CommandError(
-                f"{option} {text!r} is not a date: {text[:7]} has no such day."
+                f"{option} {text!r} is not a date. Give one that exists, such as 2026-03-01."
             ) from None
     return parse_instant(text, option)
