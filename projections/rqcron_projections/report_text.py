@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from rqcron_events.output import print_rows
-
 from .figures import Figures
 from .histogram import RELATIVE_ERROR
 from .report import Report
 
 __all__ = ["print_report"]
 
+LINE_CHARACTERS_MAX = 120
 NAME_CHARACTERS_MAX = 30
+NAME_CHARACTERS_MIN = 12
 SHAPE_CHARACTERS_MAX = 70
 _NOTHING = "-"
 
@@ -24,7 +24,7 @@ def print_report(stdout: Any, report: Report) -> None:
     stdout.write(_heading(report))
     rows = [_cells(row, _group_text(row.group), report.by) for row in report.rows]
     rows.append(_cells(report.totals, "all", report.by))
-    print_rows(stdout, rows, list(rows[0]), "table")
+    _print_table(stdout, rows)
     _print_reasons(stdout, report.totals)
     if report.slowest:
         stdout.write("\nSlowest\n")
@@ -62,7 +62,29 @@ def _heading(report: Report) -> str:
         how = "from single runs, exact"
     else:
         how = f"from whole days, percentiles within {RELATIVE_ERROR:.1%}"
-    return f"{_instant_text(report.since)} to {_instant_text(report.until)}, {how}\n\n"
+    return (
+        f"{_instant_text(report.since)} to {_instant_text(report.until)}, {how}\n"
+        "late, wait: p95 of lateness and queue wait; run: p50 of the duration, then its p95 and max\n\n"
+    )
+
+
+def _print_table(stdout: Any, rows: list[dict[str, str]]) -> None:
+    """Numbers to the right, to be compared; the first column gets what they leave."""
+    first, *numbers = rows[0]
+    widths = {
+        name: max(len(name.replace("_", " ")), *(len(row[name]) for row in rows))
+        for name in numbers
+    }
+    used = sum(widths.values()) + 2 * len(widths)
+    gap = "  " if used + NAME_CHARACTERS_MAX <= LINE_CHARACTERS_MAX else " "
+    used = sum(widths.values()) + len(gap) * len(widths)
+    left = min(NAME_CHARACTERS_MAX, LINE_CHARACTERS_MAX - used)
+    room = max(left, NAME_CHARACTERS_MIN)
+    longest = min(max(len(first), *(len(row[first]) for row in rows)), room)
+    for row in ({name: name.replace("_", " ") for name in rows[0]}, *rows):
+        cells = [_cut(row[first], longest).ljust(longest)]
+        cells += [row[name].rjust(width) for name, width in widths.items()]
+        stdout.write(gap.join(cells) + "\n")
 
 
 def _cells(figures: Figures, group: str, by: str) -> dict[str, str]:
@@ -79,9 +101,9 @@ def _cells(figures: Figures, group: str, by: str) -> dict[str, str]:
         "fail": _count(failed),
         "other": _count(others),
         "rate": _percent(figures.success_rate),
-        "late_p95": _duration(figures.lateness.p95_seconds),
-        "wait_p95": _duration(figures.queue_wait.p95_seconds),
-        "run_p50": _duration(figures.duration.p50_seconds),
+        "late": _duration(figures.lateness.p95_seconds),
+        "wait": _duration(figures.queue_wait.p95_seconds),
+        "run": _duration(figures.duration.p50_seconds),
         "p95": _duration(figures.duration.p95_seconds),
         "max": _duration(figures.duration.max_seconds),
         "streak": _count(figures.longest_failure_streak),
@@ -114,7 +136,7 @@ def _reasons(counts: Mapping[str, int]) -> str:
 
 
 def _group_text(group: str | date | datetime) -> str:
-    return _cut(group) if isinstance(group, str) else _instant_text(group)
+    return group if isinstance(group, str) else _instant_text(group)
 
 
 def _instant_text(value: date | datetime) -> str:
