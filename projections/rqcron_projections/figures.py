@@ -9,7 +9,7 @@ from datetime import date, datetime
 from math import ceil
 from typing import Any
 
-from .histogram import percentile_us
+from .histogram import counts_of, packed_number, percentile_us
 
 __all__ = ["MEASURES", "OUTCOMES", "Durations", "ErrorTally", "Figures", "Spread", "Tally"]
 
@@ -94,27 +94,36 @@ class Spread:
     sum_us: int = 0
     low_us: int | None = None
     high_us: int | None = None
-    counts: dict[Any, int] = field(default_factory=dict)
-    """Bucket (as JSON has it: a string) or value in microseconds, to how many."""
+    packed: int = 0
+    """Those of days: see ``histogram.packed_number``."""
+    counts: dict[int, int] = field(default_factory=dict)
+    """Exact ones: microseconds to how many."""
 
     def add(self, value_us: int) -> None:
-        self.merge(value_us, value_us, value_us, {value_us: 1})
+        self._extend(value_us, value_us, value_us)
+        self.counts[value_us] = self.counts.get(value_us, 0) + 1
 
-    def merge(
-        self, sum_us: int, low_us: int | None, high_us: int | None, counts: Mapping[Any, int]
-    ) -> None:
-        if low_us is None or high_us is None:
+    def add_day(self, sum_us: int, low_us: int | None, high_us: int | None, packed: str) -> None:
+        if low_us is not None and high_us is not None:
+            self._extend(sum_us, low_us, high_us)
+            self.packed += packed_number(packed)
+
+    def merge(self, other: Spread) -> None:
+        if other.low_us is None or other.high_us is None:
             return
+        self._extend(other.sum_us, other.low_us, other.high_us)
+        self.packed += other.packed
+        for value_us, count in other.counts.items():
+            self.counts[value_us] = self.counts.get(value_us, 0) + count
+
+    def _extend(self, sum_us: int, low_us: int, high_us: int) -> None:
         self.sum_us += sum_us
         self.low_us = low_us if self.low_us is None else min(self.low_us, low_us)
         self.high_us = high_us if self.high_us is None else max(self.high_us, high_us)
-        mine = self.counts
-        for key, count in counts.items():
-            mine[key] = mine.get(key, 0) + count
 
     def durations(self) -> Durations:
-        count = sum(self.counts.values())
-        counts = {int(key): number for key, number in self.counts.items()}
+        counts = self.counts if self.exact else counts_of(self.packed)
+        count = sum(counts.values())
         return Durations(
             count=count,
             mean_seconds=_seconds(self.sum_us / count) if count else None,
@@ -169,7 +178,7 @@ class Tally:
         for outcome, count in other.outcomes.items():
             self.outcomes[outcome] += count
         for measure, spread in other.spreads.items():
-            self.spreads[measure].merge(spread.sum_us, spread.low_us, spread.high_us, spread.counts)
+            self.spreads[measure].merge(spread)
         self.turned_failing += other.turned_failing
         self.note_streak(other.longest_failure_streak)
         self.note_recoveries(other.recoveries, other.recovery_sum_us, other.recovery_max_us)

@@ -242,18 +242,18 @@ class CronDay(models.Model):
     lateness_sum_us = models.BigIntegerField(default=0)
     lateness_min_us = models.BigIntegerField(null=True)
     lateness_max_us = models.BigIntegerField(null=True)
-    lateness_histogram = models.JSONField(default=dict)
-    """Bucket to count; see ``histogram``."""
+    lateness_histogram = models.TextField(blank=True)
+    """Packed counts; see ``histogram.pack``."""
     queue_wait_count = models.BigIntegerField(default=0)
     queue_wait_sum_us = models.BigIntegerField(default=0)
     queue_wait_min_us = models.BigIntegerField(null=True)
     queue_wait_max_us = models.BigIntegerField(null=True)
-    queue_wait_histogram = models.JSONField(default=dict)
+    queue_wait_histogram = models.TextField(blank=True)
     duration_count = models.BigIntegerField(default=0)
     duration_sum_us = models.BigIntegerField(default=0)
     duration_min_us = models.BigIntegerField(null=True)
     duration_max_us = models.BigIntegerField(null=True)
-    duration_histogram = models.JSONField(default=dict)
+    duration_histogram = models.TextField(blank=True)
 
     longest_failure_streak = models.IntegerField(default=0)
     """The most failures in a row, up to a failure of this day; it may have begun earlier."""

@@ -73,7 +73,7 @@ def tally_days(since: date, until: date | None, by: By, cron: str | None) -> Tal
                 tally.outcomes[outcome] += numbers[place]
             for place, measure in enumerate(MEASURES):
                 start = len(OUTCOMES) + place * len(_PARTS)
-                tally.spreads[measure].merge(*numbers[start : start + len(_PARTS)])
+                tally.spreads[measure].add_day(*numbers[start : start + len(_PARTS)])
             tally.turned_failing += turned_failing
             tally.note_streak(streak)
             tally.note_recoveries(recoveries, recovery_sum_us, recovery_max_us)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rqcron_projections import runner_session
 from rqcron_projections.error_shape import message_shape
-from rqcron_projections.histogram import RELATIVE_ERROR, bucket_of, bucket_range_us, percentile_us
+from rqcron_projections.histogram import (
+    RELATIVE_ERROR,
+    bucket_of,
+    bucket_range_us,
+    counts_of,
+    pack,
+    packed_number,
+    percentile_us,
+)
 from rqcron_projections.models import RunnerSession
 
 from rqcron_events.core.events import Event, EventType, runner_stream
@@ -33,6 +42,16 @@ def test_a_percentile_is_within_the_error(values: list[int], fraction: float) ->
     true = sorted(values)[max(-(-int(fraction * 100) * len(values) // 100), 1) - 1]
     told = percentile_us(counts, fraction, min(values), max(values))
     assert told == pytest.approx(true, rel=RELATIVE_ERROR)
+
+
+COUNTS = st.dictionaries(st.integers(0, 1_500), st.integers(1, 10**9), max_size=20)
+
+
+@given(COUNTS, COUNTS)
+def test_packed_histograms_add_up(one: dict[int, int], other: dict[int, int]) -> None:
+    assert counts_of(packed_number(pack(one))) == one
+    total = packed_number(pack(one)) + packed_number(pack(other))
+    assert counts_of(total) == Counter(one) + Counter(other)
 
 
 @pytest.mark.parametrize(

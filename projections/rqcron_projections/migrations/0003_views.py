@@ -65,14 +65,20 @@ def days(reason: str) -> str:
         FROM rqcron_day"""
 
 
-def buckets(each: str) -> str:
-    """See ``histogram.bucket_range_us``."""
-    parts = [
-        f"SELECT cron, day, '{measure}' AS measure, CAST(item.key AS BIGINT) AS bucket, "
-        f"CAST(item.value AS BIGINT) AS number FROM rqcron_day, "
-        f"{each.format(column=f'rqcron_day.{measure}_histogram')} AS item"
+def buckets(colon: str, places: str, number: str) -> str:
+    """See ``histogram.pack`` and ``histogram.bucket_range_us``."""
+    packed = " UNION ALL ".join(
+        f"SELECT cron, day, '{measure}' AS measure, "
+        f"CAST(substr({measure}_histogram, 1, {colon.format(measure)} - 1) AS BIGINT) AS lowest, "
+        f"substr({measure}_histogram, {colon.format(measure)} + 1) AS digits "
+        f"FROM rqcron_day WHERE {measure}_count > 0"
         for measure in MEASURES
-    ]
+    )
+    counted = (
+        "SELECT cron, day, measure, lowest + length(digits) / 10 - 1 - place AS bucket, "
+        f"{number} AS number FROM ({packed}) AS packed "
+        f"JOIN ({places}) AS places ON place < length(digits) / 10"
+    )
     low = (
         "CASE WHEN bucket < 64 THEN bucket ELSE (32 + (bucket & 31)) << "
         "CAST((bucket >> 5) - 1 AS INTEGER) END"
@@ -85,7 +91,7 @@ def buckets(each: str) -> str:
         CREATE VIEW rqcron_day_bucket_v AS SELECT
             cron, day, measure, {SECONDS.format(low)} AS seconds_from,
             {SECONDS.format(f"({low}) + ({width})")} AS seconds_to, number
-        FROM ({" UNION ALL ".join(parts)}) AS counted"""
+        FROM ({counted}) AS counted WHERE number > 0"""
 
 
 def sessions(seconds: str) -> str:
@@ -97,17 +103,33 @@ def sessions(seconds: str) -> str:
         FROM rqcron_runner_session"""
 
 
+BUCKETS_MAX = 2_000
+"""The bucket of a duration of ten thousand million years."""
+
 VIEWS = {
     "postgresql": (
         runs("run_id"),
         days("CAST({column} ->> '{key}' AS BIGINT)"),
-        buckets("LATERAL jsonb_each_text({column})"),
+        buckets(
+            "strpos({}_histogram, ':')",
+            f"SELECT generate_series(0, {BUCKETS_MAX}) AS place",
+            "CAST(CAST('x' || substr(digits, place * 10 + 1, 10) AS BIT(40)) AS BIGINT)",
+        ),
         sessions("CAST(EXTRACT(EPOCH FROM ended_at - started_at) AS DOUBLE PRECISION)"),
     ),
     "sqlite": (
         runs(UUID_TEXT),
         days("json_extract({column}, '$.{key}')"),
-        buckets("json_each({column})"),
+        buckets(
+            "instr({}_histogram, ':')",
+            "WITH RECURSIVE counter(place) AS (SELECT 0 UNION ALL SELECT place + 1 FROM counter "
+            f"WHERE place < {BUCKETS_MAX}) SELECT place FROM counter",
+            " + ".join(
+                f"(instr('123456789abcdef', substr(digits, place * 10 + {digit}, 1)) "
+                f"<< {40 - 4 * digit})"
+                for digit in range(1, 11)
+            ),
+        ),
         sessions("(julianday(ended_at) - julianday(started_at)) * 86400"),
     ),
 }
