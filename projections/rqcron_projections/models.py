@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from django.db import models
 
-__all__ = ["Checkpoint", "CronJob", "CronRun", "CronStatus", "CronStatusChange", "RunStatus"]
+__all__ = [
+    "Checkpoint",
+    "CronDay",
+    "CronDayState",
+    "CronJob",
+    "CronRun",
+    "CronStatus",
+    "CronStatusChange",
+    "RunStatus",
+    "RunnerSession",
+    "SessionEnd",
+]
 
 
 class CronStatus(models.TextChoices):
@@ -34,6 +45,14 @@ class RunStatus(models.TextChoices):
     CANCELLED = "cancelled"
     DECLINED = "declined"
     LOST = "lost"
+
+
+class SessionEnd(models.TextChoices):
+    """How a runner's session ended; empty while it goes on."""
+
+    STOPPED = "stopped"
+    LOST = "lost"
+    """It fell silent; another runner noticed."""
 
 
 class CronJob(models.Model):
@@ -152,6 +171,7 @@ class CronRun(models.Model):
             models.Index("cron", models.F("requested_at").desc(), name="rqcron_run_cron"),
             models.Index("status", models.F("requested_at").desc(), name="rqcron_run_status"),
             models.Index(models.F("requested_at").desc(), name="rqcron_run_requested"),
+            models.Index(fields=["slot"], name="rqcron_run_slot"),
         )
 
     def __str__(self) -> str:
@@ -182,6 +202,133 @@ class CronStatusChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.cron}: {self.from_status} to {self.to_status}"
+
+
+class CronDay(models.Model):
+    """What did a cron do on a day?
+
+    The day is that of the slot, in the zone of the definition in force at the slot; for a run that
+    somebody asked for, that of the request. Durations are whole microseconds (``_us``): sums of
+    floats would depend on the order in which days are added up.
+    """
+
+    key = models.CharField(max_length=220, primary_key=True)
+    """``<day>/<cron>``"""
+    cron = models.CharField(max_length=200)
+    day = models.DateField()
+    timezone = models.TextField(blank=True)
+    """Of the slot that was counted last: it changes during a day only by an edit."""
+
+    fired = models.BigIntegerField(default=0)
+    """Slots; so are skipped and missed."""
+    skipped = models.BigIntegerField(default=0)
+    missed = models.BigIntegerField(default=0)
+    skipped_by_reason = models.JSONField(default=dict)
+    missed_by_reason = models.JSONField(default=dict)
+    requested = models.BigIntegerField(default=0)
+    """Runs that somebody asked for beside the schedule: manual, rerun, backfill, requeue."""
+
+    succeeded = models.BigIntegerField(default=0)
+    """Runs by their outcome, as far as they have one."""
+    failed = models.BigIntegerField(default=0)
+    stopped = models.BigIntegerField(default=0)
+    cancelled = models.BigIntegerField(default=0)
+    declined = models.BigIntegerField(default=0)
+    lost = models.BigIntegerField(default=0)
+    attempts_failed = models.BigIntegerField(default=0)
+    """Failed tries that another try followed."""
+
+    lateness_count = models.BigIntegerField(default=0)
+    lateness_sum_us = models.BigIntegerField(default=0)
+    lateness_min_us = models.BigIntegerField(null=True)
+    lateness_max_us = models.BigIntegerField(null=True)
+    lateness_histogram = models.TextField(blank=True)
+    """Packed counts; see ``histogram.pack``."""
+    queue_wait_count = models.BigIntegerField(default=0)
+    queue_wait_sum_us = models.BigIntegerField(default=0)
+    queue_wait_min_us = models.BigIntegerField(null=True)
+    queue_wait_max_us = models.BigIntegerField(null=True)
+    queue_wait_histogram = models.TextField(blank=True)
+    duration_count = models.BigIntegerField(default=0)
+    duration_sum_us = models.BigIntegerField(default=0)
+    duration_min_us = models.BigIntegerField(null=True)
+    duration_max_us = models.BigIntegerField(null=True)
+    duration_histogram = models.TextField(blank=True)
+
+    longest_failure_streak = models.IntegerField(default=0)
+    """The most failures in a row, up to a failure of this day; it may have begun earlier."""
+    turned_failing = models.IntegerField(default=0)
+    """How often a failure followed a success, or was the cron's first result."""
+    recoveries = models.IntegerField(default=0)
+    """How often a success followed a failure."""
+    recovery_sum_us = models.BigIntegerField(default=0)
+    """From the first failure to the success, summed up."""
+    recovery_max_us = models.BigIntegerField(default=0)
+    errors = models.JSONField(default=dict)
+    """``<type>\\n<message shape>`` to ``[count, id of the last such run]``."""
+
+    class Meta:
+        db_table = "rqcron_day"
+        verbose_name = "cron day"
+        ordering = ("-day", "cron")
+        indexes = (
+            models.Index(fields=["day"], name="rqcron_day_day"),
+            models.Index(fields=["cron", "day"], name="rqcron_day_cron"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.cron} on {self.day}"
+
+
+class CronDayState(models.Model):
+    """What the days need to know of a cron to count its next event. For the projection only."""
+
+    cron = models.CharField(max_length=200, primary_key=True)
+    phases = models.JSONField(default=list)
+    """Schedules that may still cover slots: ``[start, timezone, expression, every, offset]``."""
+    open_runs = models.JSONField(default=dict)
+    """Run to ``[day, enqueued, started, ended]``, times in microseconds since 1970."""
+    failures = models.IntegerField(default=0)
+    """In a row."""
+    failing_since = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "rqcron_day_state"
+
+    def __str__(self) -> str:
+        return self.cron
+
+
+class RunnerSession(models.Model):
+    """When was a runner alive?"""
+
+    session = models.CharField(max_length=320, primary_key=True)
+    """The runner's id; ``<id>#<number>`` for an earlier session of one that came back."""
+    runner = models.CharField(max_length=300)
+    number = models.IntegerField()
+    """From 1; more when it was taken for lost and came back."""
+    host = models.TextField(blank=True)
+    pid = models.BigIntegerField(null=True, blank=True)
+    code = models.TextField(blank=True)
+    """Fingerprint of its crons: another one is another deploy."""
+    crons = models.IntegerField(null=True, blank=True)
+    """How many its code has."""
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    """Of a lost one the last heartbeat; None while it is alive, as far as anybody noticed."""
+    ended = models.CharField(max_length=20, blank=True, choices=SessionEnd.choices)
+    noticed_at = models.DateTimeField(null=True, blank=True)
+    """When another runner recorded the loss."""
+    noticed_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        db_table = "rqcron_runner_session"
+        verbose_name = "runner session"
+        ordering = ("-started_at", "session")
+        indexes = (models.Index(fields=["started_at"], name="rqcron_session_started"),)
+
+    def __str__(self) -> str:
+        return f"{self.session} ({self.ended or 'alive'})"
 
 
 class Checkpoint(models.Model):

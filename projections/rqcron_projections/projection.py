@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
-__all__ = ["Projection", "never"]
+__all__ = ["Fact", "Projection", "never"]
+
+
+class Fact(NamedTuple):
+    """What an event says about a row that ``apply`` has not read, for ``gather``."""
+
+    key: Hashable
+    """Primary key of that row."""
+    what: tuple[Any, ...]
 
 
 def never(_: Any) -> bool:
@@ -30,8 +38,8 @@ class Projection:
     key: Callable[[Event], Hashable | None]
     """Primary key of the row that an event is about; None or empty: it is not for this projection.
     ``attrgetter`` is quicker than a function of one's own."""
-    apply: Callable[[Any, Event], Sequence[Model]]
-    """From the row (None: there is none yet) and an event to the rows to save.
+    apply: Callable[[Any, Event], Sequence[Model | Fact]]
+    """From the row (None: there is none yet) and an event to the rows to save, and facts.
 
     Pure: no database, no clock, so that a replay gives the same rows. It may change the row that
     it was given; a copy per event would be slow, and nothing is saved when it raises.
@@ -47,6 +55,16 @@ class Projection:
     written_models: tuple[type[Model], ...] = ()
     """Further tables that ``apply`` adds new rows to but never reads."""
 
+    gathered_model: type[Model] | None = None
+    """Rows whose keys only the fold knows, such as the day of an event's run."""
+    gather: Callable[[Any, Hashable, Sequence[tuple[Any, ...]]], Model] | None = None
+    """From such a row (or None), its key and the facts about it, in order, to the row to save.
+
+    Called once per row and page, so that the rows are read at once. Where pages begin must not
+    matter: the rows of a replay have to be the same.
+    """
+
     @property
     def models(self) -> tuple[type[Model], ...]:
-        return (self.row_model, *self.written_models)
+        gathered = (self.gathered_model,) if self.gathered_model else ()
+        return (self.row_model, *self.written_models, *gathered)

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from rqcron_events import clock, ledger
 
-from . import cron_job, cron_run
+from . import cron_day, cron_job, cron_run, runner_session
 from .models import Checkpoint
 from .projection import Projection
 from .tables import live_tables
@@ -20,7 +20,12 @@ __all__ = ["PROJECTIONS", "catch_up", "checkpoints", "position", "projections_na
 
 log = logging.getLogger(__name__)
 
-PROJECTIONS: tuple[Projection, ...] = (cron_job.PROJECTION, cron_run.PROJECTION)
+PROJECTIONS: tuple[Projection, ...] = (
+    cron_job.PROJECTION,
+    cron_run.PROJECTION,
+    cron_day.PROJECTION,
+    runner_session.PROJECTION,
+)
 
 PAGE_EVENTS_MAX = 2_000
 """Events of one transaction."""

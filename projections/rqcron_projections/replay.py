@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
+from .projection import Fact
 from .stored_rows import StoredRows
 from .tables import Tables
 
@@ -31,11 +33,14 @@ class Replay:
         self._stored: StoredRows = tables.rows_of(self._projection.row_model)
         self._written = {model: tables.rows_of(model) for model in self._projection.written_models}
         self._rows: dict[Hashable, Model] = {}
+        gathered = self._projection.gathered_model
+        self._gathered = _Gathered(tables, gathered) if gathered is not None else None
 
     def fold(self, events: Sequence[Event]) -> None:
         key_of, apply = self._projection.key, self._projection.apply
         begins, row_model = self._projection.begins, self._projection.row_model
         rows, written = self._rows, []
+        facts: dict[Hashable, list[tuple[Any, ...]]] = {}
         asked = False
         for number, event in enumerate(events):
             key = key_of(event)
@@ -51,18 +56,24 @@ class Replay:
             if len(saved) == 1 and saved[0] is row:
                 continue  # what nearly all events do: change the row that is in memory
             for changed in saved:
-                if not isinstance(changed, row_model):
+                if type(changed) is Fact:
+                    facts.setdefault(changed.key, []).append(changed.what)
+                elif isinstance(changed, row_model):
+                    rows[changed.pk] = changed
+                elif isinstance(changed, Model):
                     written.append(changed)
-                elif row is None:
-                    rows[key] = changed
         for model, stored in self._written.items():
             if added := [row for row in written if type(row) is model]:
                 stored.insert(added)
+        if self._gathered is not None:
+            self._gathered.add(facts)
         self._forget()
 
     def flush(self) -> None:
         """Write all that is in memory."""
         self._write(list(self._rows))
+        if self._gathered is not None:
+            self._gathered.write(0)
 
     def _fetch(self, events: Sequence[Event]) -> None:
         keys = {key for event in events if (key := self._projection.key(event))}
@@ -82,3 +93,27 @@ class Replay:
             for row in rows:
                 self._projection.complete(row)
         self._stored.insert(rows)
+
+
+class _Gathered:
+    """The rows that facts are gathered in: also either in memory or in their table."""
+
+    def __init__(self, tables: Tables, model: type[Model]) -> None:
+        self._stored = tables.rows_of(model)
+        assert tables.projection.gather is not None
+        self._gather = tables.projection.gather
+        self._rows: dict[Hashable, Model] = {}
+
+    def add(self, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]) -> None:
+        """Those of one page."""
+        self._rows.update(self._stored.take(facts.keys() - self._rows.keys()))
+        for key, whats in facts.items():
+            self._rows[key] = self._gather(self._rows.get(key), key, whats)
+        if len(self._rows) > ROWS_MAX:
+            self.write(ROWS_MAX // 2)
+
+    def write(self, kept: int) -> None:
+        """Write the oldest rows, all but so many."""
+        keys = list(islice(self._rows, len(self._rows) - kept))
+        if keys:
+            self._stored.insert([self._rows.pop(key) for key in keys])

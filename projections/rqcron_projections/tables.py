@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
-from .projection import Projection
+from .projection import Fact, Projection
 from .rows import row_values
 from .stored_rows import StoredRows
 
@@ -31,8 +31,12 @@ class Tables:
         keyed = [(key, event) for event in events if (key := projection.key(event))]
         rows = self.rows_of(projection.row_model).load({key for key, _ in keyed})
         changed: dict[tuple[type[Model], Any], Model] = {}
+        facts: dict[Hashable, list[tuple[Any, ...]]] = {}
         for key, event in keyed:
             for row in projection.apply(rows.get(key), event):
+                if isinstance(row, Fact):
+                    facts.setdefault(row.key, []).append(row.what)
+                    continue
                 if isinstance(row, projection.row_model):
                     rows[key] = row
                 changed[type(row), row.pk] = row
@@ -40,7 +44,7 @@ class Tables:
             for row in changed.values():
                 if isinstance(row, projection.row_model):
                     projection.complete(row)
-        return list(changed.values())
+        return [*changed.values(), *self._gathered(facts)]
 
     def save(self, rows: Sequence[Model]) -> None:
         """Insert the rows, or overwrite those that exist."""
@@ -50,6 +54,13 @@ class Tables:
 
     def rows_of(self, model: type[Model]) -> StoredRows:
         return StoredRows(model, self.stored_in[model])
+
+    def _gathered(self, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]) -> list[Model]:
+        model, gather = self.projection.gathered_model, self.projection.gather
+        if model is None or gather is None:
+            return []
+        rows = self.rows_of(model).load(facts.keys())
+        return [gather(rows.get(key), key, whats) for key, whats in facts.items()]
 
 
 def live_tables(projection: Projection) -> Tables:

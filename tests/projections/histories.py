@@ -91,7 +91,7 @@ class History:
         )
         known = name in self.definitions
         self.definitions[name] = definition
-        self.watermarks.setdefault(name, self.now)
+        self.watermarks[name] = self.now  # a definition covers the slots after it, none before
         self.own(
             name,
             EventType.CRON_CHANGED if known else EventType.CRON_REGISTERED,
@@ -130,7 +130,7 @@ class History:
         self.begin(name, run_id)
 
     def pass_over(self, name: str) -> None:
-        count = self.random.randint(1, 5)
+        count = self.random.choice([1, 2, 3, 5, 5, 300])
         first, last = self.next_slots(name, count)
         kind, reason = self.random.choice(
             [(EventType.SLOT_SKIPPED, "paused"), (EventType.SLOT_MISSED, "too_late")]
@@ -173,7 +173,12 @@ class History:
     def everything(self, name: str) -> None:
         kind = self.random.choice([EventType.ALL_PAUSED, EventType.ALL_RESUMED])
         self.write(LEDGER_STREAM + f"-{self.seed}", kind, actor="ada")
-        self.write(runner_stream(str(self.seed)), EventType.RUNNER_STARTED)
+        runner = runner_stream(f"{self.seed}-{self.random.randint(1, 2)}")
+        kind = self.random.choice(
+            [EventType.RUNNER_STARTED, EventType.RUNNER_STOPPED, EventType.RUNNER_LOST]
+        )
+        data = {"last_heartbeat": self.now.isoformat()} if kind is EventType.RUNNER_LOST else {}
+        self.write(runner, kind, data=data)
 
     def begin(self, name: str, run_id: UUID) -> None:
         steps = [self.enqueued()]
@@ -227,7 +232,9 @@ class History:
         )
 
     def error(self) -> dict[str, str]:
-        return {"type": "ValueError", "message": "no \u20ac in " * 200, "traceback": "..."}
+        kind = self.random.choice(["ValueError", "shop.NoStock"])
+        start = f"order {self.random.randint(1, 9)}: "
+        return {"type": kind, "message": start + "no \u20ac in " * 200, "traceback": "..."}
 
     def advance(self, name: str) -> None:
         if not self.open:

@@ -108,7 +108,7 @@ def test_a_replay_tells_what_it_rebuilt(cron: str) -> None:
     (row,) = json.loads(printed("cron_replay", "--projection", "runs", "--format", "json"))
     assert (row["projection"], row["events"], row["rows"]) == ("runs", events, 5)
     assert "runs" in printed("cron_replay", "--by", "ada")
-    assert CronEvent.objects.of_type("projection_rebuilt").filter(actor="ada").count() == 2
+    assert CronEvent.objects.of_type("projection_rebuilt").filter(actor="ada").count() == 4
 
 
 def test_a_check_that_finds_something_fails_and_lists_it(cron: str) -> None:

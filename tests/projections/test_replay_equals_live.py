@@ -13,7 +13,15 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rqcron_projections import projector, rebuild, shadow
-from rqcron_projections.models import Checkpoint, CronJob, CronRun, CronStatusChange
+from rqcron_projections.models import (
+    Checkpoint,
+    CronDay,
+    CronDayState,
+    CronJob,
+    CronRun,
+    CronStatusChange,
+    RunnerSession,
+)
 from rqcron_projections.tables import row_values
 
 from rqcron_events import ledger
@@ -22,6 +30,8 @@ from rqcron_events.models import CronEvent
 from .histories import history
 
 pytestmark = pytest.mark.django_db
+
+MODELS = (CronJob, CronRun, CronStatusChange, CronDay, CronDayState, RunnerSession)
 
 
 @contextmanager
@@ -35,7 +45,7 @@ def undone() -> Iterator[None]:
 def live_rows() -> dict[str, list[dict]]:
     return {
         model.__name__: [row_values(row) for row in model.objects.order_by("pk")]
-        for model in (CronJob, CronRun, CronStatusChange)
+        for model in MODELS
     }
 
 
@@ -62,7 +72,7 @@ def test_any_history_read_in_any_pages_gives_the_rows_of_a_replay(
         assert rebuild.check() == []
         rebuild.rebuild()
         assert live_rows() == live
-        for model in (CronJob, CronRun, CronStatusChange):
+        for model in MODELS:
             model.objects.all().delete()
         rebuild.rebuild()
         assert live_rows() == live
@@ -119,6 +129,8 @@ def test_a_check_finds_every_kind_of_difference_and_changes_nothing() -> None:
     assert {(event.actor, event.data["projection"]) for event in recorded} == {
         ("ada", "crons"),
         ("ada", "runs"),
+        ("ada", "days"),
+        ("ada", "runners"),
     }
 
 
@@ -187,9 +199,9 @@ def test_a_rebuild_writes_only_rows_that_differ(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(shadow.Shadow, "_run", spy)
     rebuild.rebuild()
-    assert deleted == [0, 0, 1]
+    assert deleted == [0, 0, 1, 0, 0, 0]
 
 
 def test_an_unknown_projection_is_named_with_those_that_exist() -> None:
-    with pytest.raises(LookupError, match=r"named .run.\. Use crons or runs\."):
+    with pytest.raises(LookupError, match=r"named .run.\. Use crons or runs or days or runners\."):
         rebuild.rebuild(["run"])

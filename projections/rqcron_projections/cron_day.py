@@ -1,0 +1,345 @@
+"""The projection ``days``: what each cron did on each calendar day.
+
+Two rows are behind a day, because the events of a run name neither its day nor the time at which
+it was enqueued: the cron's ``CronDayState`` remembers both while the run is open. What an event
+says about a day is a fact; ``gather`` adds the facts of a page to the rows of their days.
+
+Everything that is counted can be added up in any portions (integers, no means, no floats).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Model
+
+from rqcron_events.core.events import OUTCOMES, Event, EventType
+from rqcron_events.core.schedule import EPOCH, Schedule, cron_schedule, every_schedule
+from rqcron_events.core.slot_count import slots_by_day
+
+from .error_shape import message_shape
+from .histogram import bucket_of, counts_of, pack, packed_number
+from .models import CronDay, CronDayState
+from .projection import Fact, Projection
+
+__all__ = ["NAME", "PROJECTION", "VERSION", "apply", "error_kind", "gather", "zone_named"]
+
+NAME = "days"
+VERSION = 1
+
+ENDED_RUNS_KEPT_MAX = 100
+"""Per cron: runs that ended before both of their notes (enqueued, started) were written."""
+ERRORS_PER_DAY_MAX = 20
+"""Kinds of errors that one day tells apart; the others are counted together."""
+
+_MICROSECOND = timedelta(microseconds=1)
+_DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
+_FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
+_TYPES = (
+    _DEFINITIONS
+    | OUTCOMES
+    | {
+        EventType.SLOT_FIRED,
+        EventType.SLOT_SKIPPED,
+        EventType.SLOT_MISSED,
+        EventType.RUN_REQUESTED,
+        EventType.RUN_ENQUEUED,
+        EventType.RUN_STARTED,
+        EventType.ATTEMPT_FAILED,
+    }
+)
+_OUTCOME_FIELD = {outcome: outcome.value.removeprefix("run_") for outcome in OUTCOMES}
+# Indexes of an open run.
+_DAY, _ENQUEUED, _STARTED, _ENDED = range(4)
+
+
+def _key(event: Event) -> str | None:
+    return event.cron or None if event.type in _TYPES else None
+
+
+def apply(row: CronDayState | None, event: Event) -> Sequence[Model | Fact]:
+    """Fold one event into what is known of its cron; say what it means for which day."""
+    if row is None:
+        row = CronDayState(cron=event.cron)
+    if event.type in _DEFINITIONS:
+        _define(row, event)
+        return (row,)
+    match event.type:
+        case EventType.SLOT_FIRED:
+            facts = _fired(row, event)
+        case EventType.SLOT_SKIPPED | EventType.SLOT_MISSED:
+            facts = _passed_over(row, event)
+        case EventType.RUN_REQUESTED:
+            facts = _requested(row, event)
+        case _:
+            facts = _progressed(row, event)
+    return (row, *facts)
+
+
+def _define(row: CronDayState, event: Event) -> None:
+    start = event.parsed_time("effective_from") or event.occurred_at
+    data = event.data["definition"]
+    schedule = [
+        data.get("timezone", "UTC"),
+        data.get("expression"),
+        data.get("every_seconds"),
+        data.get("offset_seconds", 0),
+    ]
+    if not row.phases or row.phases[-1][1:] != schedule:
+        row.phases.append([_us(start), *schedule])
+
+
+def _fired(row: CronDayState, event: Event) -> list[Fact]:
+    slot = event.scheduled_for or event.occurred_at
+    phase = _phase(row, slot)
+    _forget_phases(row, slot)
+    day = slot.astimezone(_zone_of(phase)).date().isoformat()
+    _begin(row, event, day)
+    lateness = round(float(event.data.get("lateness_seconds") or 0) * 1_000_000)
+    key = f"{day}/{row.cron}"
+    return [Fact(key, ("fired", _name_of(phase))), Fact(key, ("measured", "lateness", lateness))]
+
+
+def _passed_over(row: CronDayState, event: Event) -> list[Fact]:
+    """A decision about many slots, split by day."""
+    last = event.scheduled_for or event.occurred_at
+    first = event.parsed_time("first") or last
+    count = int(event.data.get("count", 1))
+    phase = _phase(row, first)
+    _forget_phases(row, last)
+    zone = _zone_of(phase)
+    end = last.astimezone(zone).date()
+    what = "skipped" if event.type is EventType.SLOT_SKIPPED else "missed"
+    days = {end: count}
+    if first.astimezone(zone).date() != end:
+        schedule = _schedule_of(row.cron, phase)
+        split = slots_by_day(schedule, zone, first, last) if schedule else {}
+        # A release that finds other slots than the one that decided them must still count all.
+        if sum(split.values()) == count:
+            days = split
+    name = _name_of(phase)
+    return [
+        Fact(f"{day.isoformat()}/{row.cron}", (what, name, event.reason, number))
+        for day, number in days.items()
+    ]
+
+
+def _requested(row: CronDayState, event: Event) -> list[Fact]:
+    phase = _phase(row, event.occurred_at)
+    day = event.occurred_at.astimezone(_zone_of(phase)).date().isoformat()
+    _begin(row, event, day)
+    return [Fact(f"{day}/{row.cron}", ("requested", _name_of(phase)))]
+
+
+def _begin(row: CronDayState, event: Event, day: str) -> None:
+    if event.run_id is not None:
+        row.open_runs[event.run_id.hex] = [day, None, None, None]
+
+
+def _progressed(row: CronDayState, event: Event) -> list[Fact]:
+    run = row.open_runs.get(event.run_id.hex) if event.run_id else None
+    if run is None or event.run_id is None:
+        return []  # ended and measured; what comes after it changes nothing
+    key = f"{run[_DAY]}/{row.cron}"
+    if event.type in OUTCOMES:
+        return _ended(row, event, run, key) if run[_ENDED] is None else []
+    if event.type is EventType.ATTEMPT_FAILED:
+        return [Fact(key, ("retried",))] if run[_ENDED] is None else []
+    now = _us(event.occurred_at)
+    if event.type is EventType.RUN_STARTED:
+        if run[_STARTED] is not None:
+            return []
+        run[_STARTED] = now
+    elif run[_STARTED] is not None and run[_ENQUEUED] is not None:
+        return []
+    else:
+        # Enqueued again, because Redis lost it: the last one before the start counts.
+        run[_ENQUEUED] = now
+    if run[_ENQUEUED] is None or run[_STARTED] is None:
+        return []
+    if run[_ENDED] is not None:
+        del row.open_runs[event.run_id.hex]
+    return [Fact(key, ("measured", "queue_wait", run[_STARTED] - run[_ENQUEUED]))]
+
+
+def _ended(row: CronDayState, event: Event, run: list[Any], key: str) -> list[Fact]:
+    assert event.run_id is not None
+    run[_ENDED] = _us(event.occurred_at)
+    if run[_ENQUEUED] is not None and run[_STARTED] is not None:
+        del row.open_runs[event.run_id.hex]
+    else:
+        _forget_ended_runs(row)
+    facts = [Fact(key, ("ended", _OUTCOME_FIELD[event.type]))]
+    duration = event.data.get("duration_seconds")
+    if duration is not None:
+        facts.append(Fact(key, ("measured", "duration", round(duration * 1_000_000))))
+    if event.type in _FAILURES:
+        row.failures += 1
+        row.failing_since = row.failing_since or event.occurred_at
+        facts.append(Fact(key, ("failed", row.failures, _error(event), event.run_id.hex)))
+    elif event.type is EventType.RUN_SUCCEEDED:
+        if row.failing_since is not None:
+            took = max(_us(event.occurred_at) - _us(row.failing_since), 0)
+            facts.append(Fact(key, ("recovered", took)))
+        row.failures = 0
+        row.failing_since = None
+    return facts
+
+
+def _error(event: Event) -> str:
+    error = event.data.get("error") or {}
+    return error_kind(str(error.get("type", "")), str(error.get("message", "")), event.reason)
+
+
+def error_kind(error_type: str, message: str, reason: str) -> str:
+    """Type and shape in one string; a run that ended without an error is named by its reason."""
+    if not error_type:
+        return f"{message_shape(reason)}\n{message_shape(message)}"
+    return f"{error_type[:200]}\n{message_shape(message)}"
+
+
+def _forget_ended_runs(row: CronDayState) -> None:
+    ended = [(run[_ENDED], name) for name, run in row.open_runs.items() if run[_ENDED] is not None]
+    if len(ended) > ENDED_RUNS_KEPT_MAX:
+        del row.open_runs[min(ended)[1]]
+
+
+def _phase(row: CronDayState, instant: datetime) -> list[Any] | None:
+    """The schedule whose slots include this instant."""
+    if len(row.phases) > 1:
+        at = _us(instant)
+        for phase in reversed(row.phases):
+            if phase[0] < at:
+                found: list[Any] = phase
+                return found
+    return row.phases[0] if row.phases else None
+
+
+def _forget_phases(row: CronDayState, decided: datetime) -> None:
+    """Slots are decided in order: earlier schedules cover none that is to come."""
+    while len(row.phases) > 1 and row.phases[1][0] <= _us(decided):
+        del row.phases[0]
+
+
+def _name_of(phase: list[Any] | None) -> str:
+    return str(phase[1]) if phase else "UTC"
+
+
+def _zone_of(phase: list[Any] | None) -> tzinfo:
+    return zone_named(phase[1]) if phase else UTC
+
+
+@lru_cache(maxsize=1_000)
+def zone_named(name: str) -> tzinfo:
+    """The zone, or UTC when this machine does not know it: a day is better than none."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        return UTC
+
+
+def _schedule_of(cron: str, phase: list[Any] | None) -> Schedule | None:
+    if phase is None:
+        return None
+    _, timezone, expression, every, offset = phase
+    try:
+        if every is not None:
+            return every_schedule(every, offset)
+        return cron_schedule(expression or "", timezone, cron)
+    except ValueError:
+        return None
+
+
+def _us(instant: datetime) -> int:
+    return (instant - EPOCH) // _MICROSECOND
+
+
+def gather(row: CronDay | None, key: Hashable, facts: Sequence[tuple[Any, ...]]) -> CronDay:
+    """Add the facts to the row of their day."""
+    if row is None:
+        day, _, cron = str(key).partition("/")
+        row = CronDay(key=str(key), cron=cron, day=date.fromisoformat(day))
+    histograms: dict[str, dict[int, int]] = {}
+    for fact in facts:
+        match fact:
+            case ("measured", measure, value_us):
+                _measure(row, measure, max(value_us, 0), histograms)
+            case ("ended", outcome):
+                setattr(row, outcome, getattr(row, outcome) + 1)
+            case ("fired", timezone):
+                row.fired += 1
+                row.timezone = timezone
+            case ("requested", timezone):
+                row.requested += 1
+                row.timezone = timezone
+            case ("skipped", timezone, reason, count):
+                row.skipped += count
+                row.skipped_by_reason[reason] = row.skipped_by_reason.get(reason, 0) + count
+                row.timezone = timezone
+            case ("missed", timezone, reason, count):
+                row.missed += count
+                row.missed_by_reason[reason] = row.missed_by_reason.get(reason, 0) + count
+                row.timezone = timezone
+            case ("retried",):
+                row.attempts_failed += 1
+            case ("failed", streak, error, run):
+                row.turned_failing += streak == 1
+                row.longest_failure_streak = max(row.longest_failure_streak, streak)
+                _count_error(row.errors, error, run)
+            case ("recovered", took_us):
+                row.recoveries += 1
+                row.recovery_sum_us += took_us
+                row.recovery_max_us = max(row.recovery_max_us, took_us)
+            case _:
+                raise ValueError(f"a day has no fact {fact!r}")
+    for measure, histogram in histograms.items():
+        row.__dict__[f"{measure}_histogram"] = pack(histogram)
+    _sort(row)
+    return row
+
+
+def _measure(
+    row: CronDay, measure: str, value_us: int, histograms: dict[str, dict[int, int]]
+) -> None:
+    values = row.__dict__  # getattr by a made-up name costs twice as much, and this is the hot path
+    values[f"{measure}_count"] += 1
+    values[f"{measure}_sum_us"] += value_us
+    low, high = values[f"{measure}_min_us"], values[f"{measure}_max_us"]
+    if low is None or value_us < low:
+        values[f"{measure}_min_us"] = value_us
+    if high is None or value_us > high:
+        values[f"{measure}_max_us"] = value_us
+    histogram = histograms.get(measure)
+    if histogram is None:
+        histogram = counts_of(packed_number(values[f"{measure}_histogram"]))
+        histograms[measure] = histogram
+    bucket = bucket_of(value_us)
+    histogram[bucket] = histogram.get(bucket, 0) + 1
+
+
+def _count_error(errors: dict[str, list[Any]], kind: str, run: str) -> None:
+    if kind not in errors and len(errors.keys() - {""}) >= ERRORS_PER_DAY_MAX:
+        kind = ""
+    errors[kind] = [errors.get(kind, [0])[0] + 1, run]
+
+
+def _sort(row: CronDay) -> None:
+    """SQLite keeps JSON as text: equal rows must have their keys in one order."""
+    row.skipped_by_reason = dict(sorted(row.skipped_by_reason.items()))
+    row.missed_by_reason = dict(sorted(row.missed_by_reason.items()))
+    row.errors = dict(sorted(row.errors.items()))
+
+
+PROJECTION = Projection(
+    name=NAME,
+    version=VERSION,
+    row_model=CronDayState,
+    key=_key,
+    apply=apply,
+    gathered_model=CronDay,
+    gather=gather,
+)

@@ -1,0 +1,79 @@
+"""``cron_report``: how crons did over a range of time."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date, datetime
+from typing import Any, get_args
+
+from django.core.management.base import CommandError, CommandParser
+
+from rqcron_events import ledger
+from rqcron_events.instants import parse_instant
+from rqcron_events.management.command import LedgerCommand
+from rqcron_events.output import add_format, print_rows, unknown_cron
+from rqcron_projections.freshness import catch_up_or_say
+from rqcron_projections.models import CronJob
+from rqcron_projections.report import By, Report, report
+from rqcron_projections.report_text import print_report
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class Command(LedgerCommand):
+    """Whole days come from ``CronDay``, anything finer from single runs; the output says which."""
+
+    help = "Show how crons did: slots, outcomes, lateness, durations, errors."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--since",
+            metavar="TIME",
+            help="a date (each cron's own days) or an instant; default: seven days before today",
+        )
+        parser.add_argument("--until", metavar="TIME", help="not included; default: now")
+        parser.add_argument("--by", choices=get_args(By), default="cron", help="default: cron")
+        parser.add_argument("--cron", metavar="NAME", help="only this cron")
+        add_format(parser, "table", "json", "csv")
+
+    def handle(self, **options: Any) -> None:
+        since, until = (_parsed(options[name], f"--{name}") for name in ("since", "until"))
+        catch_up_or_say(self.stderr)
+        jobs = CronJob.objects.using(ledger.connection().alias)
+        name = options["cron"]
+        if name is not None and not jobs.filter(name=name).exists():
+            raise unknown_cron(name, jobs.values_list("name", flat=True))
+        try:
+            found = report(since, until, by=options["by"], cron=name)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        self._print(found, options["format"])
+
+    def _print(self, found: Report, output_format: str) -> None:
+        data = found.to_data()
+        if output_format == "json":
+            self.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        elif output_format == "csv":
+            columns = (found.by, *data["totals"])
+            print_rows(self.stdout, data["rows"], columns, "csv")
+        elif found.rows:
+            print_report(self.stdout, found)
+        else:
+            self.stdout.write(
+                f"Nothing was decided or asked for from {data['since']} to {data['until']}. "
+                "cron_list shows the crons and when they were last due.\n"
+            )
+
+
+def _parsed(text: str | None, option: str) -> date | datetime | None:
+    if text is None:
+        return None
+    if _DATE.fullmatch(text):
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            raise CommandError(
+                f"{option} {text!r} is not a date. Give one that exists, such as 2026-03-01."
+            ) from None
+    return parse_instant(text, option)
