@@ -64,14 +64,14 @@ def packed_number(text: str) -> int:
 
 def counts_of(number: int) -> dict[int, int]:
     """The counts per bucket, ascending, of what ``packed_number`` gives or of sums of it."""
-    width = COUNT_BITS // 8
-    data = number.to_bytes((number.bit_length() + 7) // 8, "little")
-    counts = {}
-    for start in range(0, len(data), width):
-        count = int.from_bytes(data[start : start + width], "little")
-        if count:
-            counts[start // width] = count
-    return counts
+    if not number:
+        return {}
+    lowest = ((number & -number).bit_length() - 1) // COUNT_BITS
+    digits = f"{number >> lowest * COUNT_BITS:x}"
+    digits = digits.zfill(-(-len(digits) // COUNT_DIGITS) * COUNT_DIGITS)
+    starts = range(len(digits) - COUNT_DIGITS, -1, -COUNT_DIGITS)
+    counts = (int(digits[start : start + COUNT_DIGITS], 16) for start in starts)
+    return {bucket: count for bucket, count in enumerate(counts, lowest) if count}
 
 
 def pack(counts: Mapping[int, int]) -> str:

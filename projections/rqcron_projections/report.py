@@ -19,7 +19,7 @@ from django.utils import timezone
 from rqcron_events import clock
 
 from .cron_day import zone_named
-from .figures import ErrorTally, Figures, Tally
+from .figures import Durations, ErrorTally, Figures, Tally
 from .report_days import days_between, tally_days
 from .report_runs import tally_runs
 from .report_source import By, Tallies
@@ -200,23 +200,28 @@ def _report(tallies: Tallies, since: date | datetime, until: date | datetime) ->
     for tally in tallies.crons.values():
         totals.merge(tally)
     groups: Mapping[Any, Tally] = tallies.crons if tallies.by == "cron" else tallies.groups
+    rows = tuple(groups[group].figures(group) for group in sorted(groups))
+    durations = (
+        {str(row.group): row.duration for row in rows}
+        if tallies.by == "cron"
+        else {name: t.spreads["duration"].durations() for name, t in tallies.crons.items()}
+    )
     return Report(
         since=since,
         until=until,
         by=tallies.by,
         exact=tallies.exact,
-        rows=tuple(groups[group].figures(group) for group in sorted(groups)),
+        rows=rows,
         totals=totals.figures(""),
-        slowest=_slowest(tallies.crons),
+        slowest=_slowest(durations),
         flakiest=_flakiest(tallies.crons),
         errors=_errors(tallies.errors),
     )
 
 
-def _slowest(crons: Mapping[str, Tally]) -> tuple[SlowCron, ...]:
+def _slowest(crons: Mapping[str, Durations]) -> tuple[SlowCron, ...]:
     found = []
-    for name, tally in crons.items():
-        durations = tally.spreads["duration"].durations()
+    for name, durations in crons.items():
         if durations.count:
             found.append(
                 SlowCron(
