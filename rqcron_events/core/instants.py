@@ -126,7 +126,7 @@ def _in_words(text: str, now: datetime, zone: tzinfo, future: bool) -> datetime:
     wall = _parsed(words, now.astimezone(wall_zone).replace(tzinfo=None), future)
     if wall is None:
         raise ValueError(f"{text!r} is not an instant. Give {_EXAMPLES}.")
-    return first_instant(wall, wall_zone)
+    return first_instant(wall.replace(microsecond=0), wall_zone)
 
 
 def _refuse_what_is_not_understood(words: str, text: str) -> None:

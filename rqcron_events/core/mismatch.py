@@ -23,6 +23,8 @@ class Mismatch(NamedTuple):
     """What the expression wants there, as it is written."""
 
     def __str__(self) -> str:
+        if self.field == "every":
+            return f"it is {self.value}"
         return f"{self.field} {self.value} is not in {self.expected!r}"
 
 

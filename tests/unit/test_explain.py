@@ -86,6 +86,13 @@ def test_an_instant_that_is_no_slot_is_told_by_its_fields(expression, instant, f
     assert [str(mismatch) for mismatch in found] == fields
 
 
+def test_an_instant_between_two_periods_is_told_by_its_distance():
+    (found,) = mismatches(
+        Definition(name="alpha", function="m:f", every_seconds=900), at("09:01:30")
+    )
+    assert str(found) == "it is 90 s after a slot"
+
+
 def test_a_hashed_field_is_told_with_its_number():
     schedule = cron("H 9 * * *").schedule
     (minute,) = schedule.minutes
