@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rqcron_projections import projector, rebuild, shadow
+from rqcron_projections import projector, rebuild, replay, shadow
 from rqcron_projections.models import (
     Checkpoint,
     CronDay,
@@ -78,6 +78,23 @@ def test_any_history_read_in_any_pages_gives_the_rows_of_a_replay(
         assert live_rows() == live
         projector.catch_up()
         assert live_rows() == live
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_replay_that_may_keep_few_rows_in_memory_gives_the_same(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are written before their last event, and read again."""
+    ledger.append(history(seed, 150))
+    projector.catch_up()
+    live = live_rows()
+    monkeypatch.setattr(replay, "ROWS_MAX", 3)
+    monkeypatch.setattr(shadow, "PAGE_EVENTS_MAX", 7)
+    assert rebuild.check() == []
+    for model in MODELS:
+        model.objects.all().delete()
+    rebuild.rebuild()
+    assert live_rows() == live
 
 
 def test_the_past_is_what_the_rows_were_then() -> None:
