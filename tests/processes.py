@@ -49,6 +49,7 @@ class Process(subprocess.Popen[bytes]):
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_heed_sigint,
             )
 
     @property
@@ -89,6 +90,11 @@ class Process(subprocess.Popen[bytes]):
         if self.poll() is None:
             self.send_signal(signal.SIGTERM)
         return self.wait(seconds)
+
+
+def _heed_sigint() -> None:
+    """A shell that runs the tests in the background has them, and their children, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _command_line(process: psutil.Process) -> str:

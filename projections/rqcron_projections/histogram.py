@@ -59,7 +59,8 @@ def packed_number(text: str) -> int:
     Ten times faster than adding parsed JSON bucket by bucket, which is what years of days need.
     """
     lowest, _, digits = text.partition(":")
-    return int(digits, 16) << COUNT_BITS * int(lowest) if digits else 0
+    # Through bytes, which is several times quicker than int(digits, 16).
+    return int.from_bytes(bytes.fromhex(digits)) << COUNT_BITS * int(lowest) if digits else 0
 
 
 def counts_of(number: int) -> dict[int, int]:
@@ -67,11 +68,15 @@ def counts_of(number: int) -> dict[int, int]:
     if not number:
         return {}
     lowest = ((number & -number).bit_length() - 1) // COUNT_BITS
-    digits = f"{number >> lowest * COUNT_BITS:x}"
-    digits = digits.zfill(-(-len(digits) // COUNT_DIGITS) * COUNT_DIGITS)
-    starts = range(len(digits) - COUNT_DIGITS, -1, -COUNT_DIGITS)
-    counts = (int(digits[start : start + COUNT_DIGITS], 16) for start in starts)
-    return {bucket: count for bucket, count in enumerate(counts, lowest) if count}
+    number >>= lowest * COUNT_BITS
+    width = COUNT_BITS // 8
+    buckets = -(-number.bit_length() // COUNT_BITS)
+    packed = number.to_bytes(buckets * width, "little")
+    found: dict[int, int] = {}
+    for place in range(buckets):
+        if count := int.from_bytes(packed[place * width : (place + 1) * width], "little"):
+            found[lowest + place] = count
+    return found
 
 
 def pack(counts: Mapping[int, int]) -> str:
