@@ -1,12 +1,13 @@
-"""When runners were alive, and when none was, from the runners' own events."""
+"""When runners were alive, and when none was, from the runners' own events and heartbeats."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from .conf import conf
-from .core.events import RUNNER_TYPES, Event, EventType
+from .core.events import RUNNER_TYPES, Event, EventType, runner_stream
 from .core.explain import Downtime
+from .lease import Lease
 from .models import CronEvent
 
 __all__ = ["downtime_at"]
@@ -29,6 +30,12 @@ def downtime_at(instant: datetime) -> Downtime | None:
         # A loss is noticed, and recorded, after the fact.
         if ends.get(event.stream, event) is None and event.type is not EventType.RUNNER_STARTED:
             ends[event.stream] = _end(event)
+    if any(end is None for end in ends.values()):
+        # A loss is recorded by another runner: while there is none, only the heartbeat tells.
+        for lost in Lease("").lost_runners():
+            stream = runner_stream(lost.id)
+            if ends.get(stream, instant) is None:
+                ends[stream] = lost.last_heartbeat
     if any(end is None or end > instant for end in ends.values()):
         return None
     starts = [event.occurred_at for event in later if event.type is EventType.RUNNER_STARTED]
