@@ -246,7 +246,7 @@ def explain_slot(
         verdict=verdict,
         reason=decision.reason,
         summary=f"{state.name} {verdict.value.replace('skipped', 'was skipped at')} "
-        f"{show(at)}{and_clocks}: {_why_not(decision, show)}"
+        f"{show(at)}{and_clocks}: {_why_not(decision, at, show)}"
         f"{_downtime_text(downtime, show, '; ', '')}.",
         slot=at,
         downtime=downtime,
@@ -302,7 +302,7 @@ def _why_pending(
     )
 
 
-def _why_not(decision: Event, show: Show) -> str:
+def _why_not(decision: Event, slot: datetime, show: Show) -> str:
     evidence = decision.data.get("evidence", {})
     text = _REASON_TEXTS.get(decision.reason, decision.reason)
     if decision.reason == Reason.OVERLAP and evidence.get("run_id"):
@@ -312,8 +312,8 @@ def _why_not(decision: Event, show: Show) -> str:
             if since
             else "had not ended"
         )
-        slot = evidence.get("slot")
-        of = f" for {show(datetime.fromisoformat(slot))}" if slot else ""
+        of_slot = evidence.get("slot")
+        of = f" for {show(datetime.fromisoformat(of_slot))}" if of_slot else ""
         text = f"run {evidence['run_id'][:8]}{of} {state}"
     elif decision.reason in (Reason.PAUSED, Reason.ALL_PAUSED):
         what = "it was" if decision.reason == Reason.PAUSED else "all crons were"
@@ -325,9 +325,7 @@ def _why_not(decision: Event, show: Show) -> str:
             f"{because(evidence.get('reason', ''))}"
         )
     elif decision.reason == Reason.TOO_LATE:
-        late = (
-            decision.occurred_at - datetime.fromisoformat(decision.data["first"])
-        ).total_seconds()
+        late = (decision.occurred_at - slot).total_seconds()
         bound = evidence.get("max_lateness_seconds")
         text = f"it was decided {duration(late)} late"
         if bound is not None:
