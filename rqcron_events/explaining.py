@@ -10,8 +10,9 @@ from .conf import conf
 from .core.definition import Overlap
 from .core.events import DECISIONS, DEFINITION_TYPES, OUTCOMES, Event, EventType, Reason, run_stream
 from .core.explain import Downtime, DowntimeCause, Explanation, Verdict, explain_slot, phase_at
-from .core.run_story import run_summary, steps
+from .core.run_story import refused_text, run_summary, run_text, steps
 from .core.state import CronState
+from .core.wording import because, shower
 from .errors import CronConfigError, UnknownRun
 from .finding import find_run, unknown_cron_text
 from .models import CronEvent, CronEventQuerySet
@@ -23,6 +24,8 @@ __all__ = ["explain", "explain_run"]
 RUN_EVENTS_MAX = 200
 """Evidence is for people: a run with more events than this shows the first ones."""
 OPEN_RUNS_LOOKED_AT_MAX = 20
+REQUESTS_MAX = 50
+"""Reruns and backfills of one slot that are shown."""
 LATE_SECONDS = 2.0
 """A slot that fired later than this is worth asking whether a runner was alive."""
 
@@ -65,6 +68,7 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
         run_events=run_events,
         waits_for=waits_for,
         downtime=_downtime(decision, instant, now, waits_for),
+        requests=_requests(name, instant),
     )
 
 
@@ -81,14 +85,16 @@ def explain_run(run_id: UUID | str) -> Explanation:
     state = state_of(origin.cron)
     phase = phase_at(state, origin.occurred_at)
     who = origin.actor or "somebody"
-    why = f" ({origin.reason})" if origin.reason else ""
+    of = f" of run {origin.data['of'][:8]}" if origin.data.get("of") else ""
+    show = shower(phase.definition if phase else None)
+    slot = f" for {show(origin.scheduled_for)}" if origin.scheduled_for else ""
     return Explanation(
         cron=origin.cron,
         at=origin.occurred_at,
         verdict=Verdict.FIRED,
         reason=run.reason,
-        summary=f"{origin.cron} was asked for by {who}{why}, trigger {run.trigger}; "
-        f"its run is {run.status}.",
+        summary=f"{origin.cron} was asked for by {who}{because(origin.reason)}, "
+        f"trigger {run.trigger}{of}{slot}; {run_text(run)}.{refused_text(events)}",
         slot=origin.scheduled_for,
         run=run,
         steps=steps(origin, events),
@@ -113,6 +119,12 @@ def _downtime(
     if held_up is not None and held_up.cause is DowntimeCause.DATABASE_AWAY:
         return held_up  # a runner was alive, though it could not say so
     return downtime_at(instant) or held_up
+
+
+def _requests(name: str, slot: datetime) -> list[Event]:
+    """Reruns and backfills of a slot."""
+    rows = _rows().filter(cron=name, type=EventType.RUN_REQUESTED, scheduled_for=slot)
+    return [row.to_event() for row in rows.order_by("id")[:REQUESTS_MAX]]
 
 
 def _rows() -> CronEventQuerySet:

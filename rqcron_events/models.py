@@ -108,7 +108,9 @@ class CronEvent(models.Model):
             models.Index(
                 fields=["cron", "scheduled_for"],
                 name="rqcron_event_decision",
-                condition=models.Q(type__in=["slot_fired", "slot_skipped", "slot_missed"]),
+                condition=models.Q(
+                    type__in=["slot_fired", "slot_skipped", "slot_missed", "run_requested"]
+                ),
             ),
             models.Index(
                 fields=["cron", "id"],

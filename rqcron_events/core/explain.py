@@ -6,13 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 from .clock_change import clock_change_text
 from .definition import Definition
+from .downtime import Downtime, DowntimeCause
 from .events import Event, EventType, Reason
 from .mismatch import Mismatch, mismatches
-from .run_story import RunSummary, Step, run_summary, run_text, steps
+from .run_story import (
+    Request,
+    RunSummary,
+    Step,
+    refused_text,
+    requests_text,
+    run_summary,
+    run_text,
+    steps,
+)
 from .state import CronState, Phase
 from .wording import Show, because, duration, late, shower
 
@@ -34,47 +44,6 @@ class Verdict(StrEnum):
     NOT_A_SLOT = "not_a_slot"
     NOT_REGISTERED = "not_registered"
     UNKNOWN_CRON = "unknown_cron"
-
-
-class DowntimeCause(StrEnum):
-    """Why nobody decided for a while."""
-
-    NO_RUNNER = "no_runner"
-    """No runner was alive."""
-    DATABASE_AWAY = "database_away"
-    """A runner was, and the database did not answer it."""
-    STALE_LEASE = "stale_lease"
-    """The leading runner fell silent until another took over."""
-
-
-class Downtime(NamedTuple):
-    """A stretch of time in which nobody could decide."""
-
-    since: datetime | None
-    """When the last runner ended or was last heard of; None when there never was one."""
-    until: datetime | None
-    """When the next one started; None while there is none."""
-    cause: DowntimeCause = DowntimeCause.NO_RUNNER
-    runner: str = ""
-    """Who fell silent, when the cause is a stale lease."""
-
-    def to_data(self) -> dict[str, Any]:
-        return {
-            "since": _iso(self.since),
-            "until": _iso(self.until),
-            "cause": self.cause.value,
-            "runner": self.runner,
-        }
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any]) -> Self:
-        """The inverse of ``to_data``."""
-        return cls(
-            datetime.fromisoformat(data["since"]) if data["since"] else None,
-            datetime.fromisoformat(data["until"]) if data["until"] else None,
-            DowntimeCause(data["cause"]),
-            data.get("runner", ""),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +69,8 @@ class Explanation:
     """The stretch around the slot in which nobody could decide, when that is why it is late."""
     steps: Sequence[Step] = field(default_factory=tuple)
     """What happened to the slot and its run, one after the other."""
+    requests: Sequence[Request] = field(default_factory=tuple)
+    """Further runs of this slot that people asked for: reruns and backfills."""
     mismatch: Sequence[Mismatch] = field(default_factory=tuple)
     """Of an instant that is no slot: the fields of the schedule that it does not match."""
     clock_change: str = ""
@@ -134,6 +105,7 @@ class Explanation:
             "clock_change": self.clock_change,
             "mismatch": [found._asdict() for found in self.mismatch],
             "steps": [step.to_data() for step in self.steps],
+            "requests": [request.to_data() for request in self.requests],
             "events": [
                 {
                     "id": event.id,
@@ -166,6 +138,7 @@ def explain_slot(
     run_events: Sequence[Event] = (),
     waits_for: str = "",
     downtime: Downtime | None = None,
+    requests: Sequence[Event] = (),
 ) -> Explanation:
     """Judge one instant of a known cron.
 
@@ -224,7 +197,9 @@ def explain_slot(
             events=evidence,
             **common,
         )
-    events = sorted({e.id: e for e in [*evidence, decision, *run_events]}.values(), key=_by_id)
+    seen = [*evidence, decision, *run_events, *requests]
+    events = sorted({event.id: event for event in seen}.values(), key=_by_id)
+    common["requests"] = again = [Request.from_event(event) for event in requests]
     if decision.type is EventType.SLOT_FIRED and decision.run_id is not None:
         run = run_summary(decision.run_id, run_events)
         lateness = decision.data.get("lateness_seconds")
@@ -232,7 +207,8 @@ def explain_slot(
             verdict=Verdict.FIRED,
             reason=run.reason,
             summary=f"{state.name} fired for {show(at)}{and_clocks}, {late(lateness)}"
-            f"{_downtime_text(downtime, show, ' (', ')')}; {run_text(run)}.",
+            f"{_downtime_text(downtime, show, ' (', ')')}; {run_text(run)}."
+            f"{refused_text(run_events)}{requests_text(again, show)}",
             downtime=downtime,
             slot=at,
             lateness_seconds=lateness,
@@ -247,7 +223,7 @@ def explain_slot(
         reason=decision.reason,
         summary=f"{state.name} {verdict.value.replace('skipped', 'was skipped at')} "
         f"{show(at)}{and_clocks}: {_why_not(decision, at, show)}"
-        f"{_downtime_text(downtime, show, '; ', '')}.",
+        f"{_downtime_text(downtime, show, '; ', '')}.{requests_text(again, show)}",
         slot=at,
         downtime=downtime,
         events=events,

@@ -5,15 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from .events import OUTCOMES, Event, EventType
-from .wording import because, duration
+from .wording import Show, because, duration
 
-__all__ = ["RunSummary", "Step", "run_summary", "run_text", "steps"]
+__all__ = [
+    "Request",
+    "RunSummary",
+    "Step",
+    "refused_text",
+    "requests_text",
+    "run_summary",
+    "run_text",
+    "steps",
+]
 
 DETAIL_CHARACTERS_MAX = 120
+REQUESTS_NAMED_MAX = 3
+
+
+class Request(NamedTuple):
+    """A further run of a slot, which somebody asked for."""
+
+    run_id: UUID | None
+    trigger: str
+    """rerun or backfill."""
+    actor: str
+    reason: str
+    at: datetime
+
+    @classmethod
+    def from_event(cls, event: Event) -> Self:
+        trigger = event.data.get("trigger", "manual")
+        return cls(event.run_id, trigger, event.actor, event.reason, event.occurred_at)
+
+    def to_data(self) -> dict[str, Any]:
+        at = self.at.astimezone(UTC).isoformat()
+        return {**self._asdict(), "run_id": str(self.run_id), "at": at}
 
 
 class Step(NamedTuple):
@@ -191,6 +221,28 @@ def run_text(run: RunSummary) -> str:
             return f"its run found nothing to do{because(run.reason)}"
         case _:
             return f"its run was {run.status}{because(run.reason)}"
+
+
+def refused_text(events: Sequence[Event]) -> str:
+    """A sentence about the starts of a run that were refused, or nothing."""
+    refused = [event for event in events if event.type is EventType.START_REFUSED]
+    if not refused:
+        return ""
+    many = (
+        f"{len(refused)} further starts of it were" if refused[1:] else "A second start of it was"
+    )
+    return f" {many} refused{because(refused[-1].reason.replace('_', ' '))}."
+
+
+def requests_text(requests: Sequence[Request], show: Show) -> str:
+    """Sentences about the further runs of a slot, or nothing."""
+    text = "".join(
+        f" {request.actor or 'Somebody'} asked for run {str(request.run_id)[:8]} of this slot at "
+        f"{show(request.at)}, by {request.trigger}{because(request.reason)}."
+        for request in requests[:REQUESTS_NAMED_MAX]
+    )
+    more = len(requests) - REQUESTS_NAMED_MAX
+    return text + (f" So did {more} more requests." if more > 0 else "")
 
 
 def _error_text(run: RunSummary) -> str:

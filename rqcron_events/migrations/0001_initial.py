@@ -72,7 +72,10 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(
                         condition=models.Q(
-                            ("type__in", ["slot_fired", "slot_skipped", "slot_missed"])
+                            (
+                                "type__in",
+                                ["slot_fired", "slot_skipped", "slot_missed", "run_requested"],
+                            )
                         ),
                         fields=["cron", "scheduled_for"],
                         name="rqcron_event_decision",
