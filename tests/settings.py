@@ -47,5 +47,6 @@ DATABASES = {"default": database(os.environ.get("DATABASE_URL", "sqlite:////tmp/
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 60} for name in ("default", "high", "low")}
 RQCRON_TICK_SECONDS = 0.2
+RQCRON_LEASE_SECONDS = float(os.environ.get("RQCRON_TEST_LEASE_SECONDS", "6"))
 LOGGING = {"version": 1, "disable_existing_loggers": False}
 RQCRON_GIVE_BACK_SECONDS = int(os.environ.get("RQCRON_TEST_GIVE_BACK_SECONDS", "2"))
