@@ -168,7 +168,12 @@ def event_words(event: Event) -> str:
         case EventType.SLOT_SKIPPED | EventType.SLOT_MISSED:
             count = data.get("count", 1)
             verb = "skipped" if event.type is EventType.SLOT_SKIPPED else "missed"
-            many = f" ({count} slots)" if count > 1 else ""
+            first = event.parsed_time("first")
+            many = (
+                f" ({count} slots from {first.astimezone(UTC):%H:%M:%S})"
+                if count > 1 and first
+                else ""
+            )
             return f"{verb}: {event.reason}{many}"
         case EventType.RUN_REQUESTED:
             return f"asked for ({data.get('trigger', 'manual')})" + _after(event.reason)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from .clock_change import clock_change_text
@@ -197,7 +198,8 @@ def explain_slot(
             events=evidence,
             **common,
         )
-    seen = [*evidence, decision, *run_events, *requests]
+    resumed = _resumed(decision, at, definition_events)
+    seen = [*evidence, decision, *run_events, *requests, *resumed]
     events = sorted({event.id: event for event in seen}.values(), key=_by_id)
     common["requests"] = again = [Request.from_event(event) for event in requests]
     if decision.type is EventType.SLOT_FIRED and decision.run_id is not None:
@@ -223,6 +225,7 @@ def explain_slot(
         reason=decision.reason,
         summary=f"{state.name} {verdict.value.replace('skipped', 'was skipped at')} "
         f"{show(at)}{and_clocks}: {_why_not(decision, at, show)}"
+        f"{''.join(_resumed_text(event, show) for event in resumed)}"
         f"{_downtime_text(downtime, show, '; ', '')}.{requests_text(again, show)}",
         slot=at,
         downtime=downtime,
@@ -308,6 +311,23 @@ def _why_not(decision: Event, slot: datetime, show: Show) -> str:
             text += f", more than the {duration(bound)} that is allowed"
     count = decision.data.get("count", 1)
     return f"{text} (one of {count} slots in a row)" if count > 1 else text
+
+
+def _resumed(decision: Event, slot: datetime, definition_events: Sequence[Event]) -> list[Event]:
+    """Who ended the pause that the decision is about, if somebody did."""
+    if decision.reason != Reason.PAUSED:
+        return []
+    after = (
+        event
+        for event in definition_events
+        if event.occurred_at >= slot
+        and event.type in (EventType.CRON_PAUSED, EventType.CRON_RESUMED)
+    )
+    return [event for event in islice(after, 1) if event.type is EventType.CRON_RESUMED]
+
+
+def _resumed_text(event: Event, show: Show) -> str:
+    return f"; {event.actor or 'somebody'} resumed it at {show(event.occurred_at)}{because(event.reason)}"
 
 
 def _downtime_text(downtime: Downtime | None, show: Show, before: str, after: str) -> str:

@@ -127,6 +127,7 @@ def test_who_stopped_the_billing_cron_and_what_did_it_miss(team: Project):
     assert (answer["verdict"], answer["reason"]) == ("skipped", "paused")
     assert "paused by ann" in answer["summary"]
     assert "the bank changes its API" in answer["summary"]
+    assert "bob resumed it" in answer["summary"]
     start, end = when(paused["occurred_at"]), when(ended["occurred_at"])
     ran = [when(row["slot"]) for row in ask(team, "cron_history", "billing")]
     assert not [slot for slot in ran if start < slot < end]

@@ -148,3 +148,22 @@ def test_each_question_has_its_index(long_log, index: str):
     plan = QUERIES[index](CronEvent.objects.all()).explain()
     assert index in plan, plan
     assert "Seq Scan" not in plan
+
+
+def test_the_reruns_of_a_slot_are_found_by_the_index_of_decisions(long_log):
+    """Not by that of types, which a large backfill fills."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO rqcron_event
+                (stream, version, type, schema_version, cron, run_id, scheduled_for, reason, actor,
+                 occurred_at, data)
+            SELECT 'cron/c7', i, 'run_requested', 1, 'c7', md5('again' || i)::uuid,
+                %s + i * interval '1 minute', '', 'ann', %s, '{}'
+            FROM generate_series(1, 5000) i
+            """,
+            [MONDAY, MONDAY],
+        )
+        cursor.execute("ANALYZE rqcron_event")
+    asked = CronEvent.objects.filter(cron="c7", type="run_requested", scheduled_for=MONDAY)
+    assert "rqcron_event_decision" in asked.explain()

@@ -13,7 +13,8 @@ from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import Event, EventType
 from rqcron_events.core.explain import Downtime, DowntimeCause, explain_slot
 from rqcron_events.core.mismatch import mismatches
-from rqcron_events.core.run_story import steps
+from rqcron_events.core.run_story import Request, refused_text, requests_text, steps
+from rqcron_events.core.wording import shower
 from tests.unit.history import History, at
 
 
@@ -202,3 +203,94 @@ def test_a_slot_moved_by_the_clocks_says_so_in_its_summary():
     assert answer.verdict == "pending"
     assert "02:30 did not exist on 2026-03-08" in answer.clock_change
     assert answer.clock_change in answer.summary
+
+
+def decided_at(history: History, now: datetime, limits: Limits | None = None) -> Event:
+    """The first decision that the runner would record now."""
+    return decide(
+        history.state,
+        now,
+        all_paused=history.pauses,
+        limits=limits or Limits(),
+        actor="runner/one",
+    ).events[0]
+
+
+def test_each_slot_of_a_range_that_is_too_late_has_its_own_lateness():
+    history = History()
+    history.register(at("08:55"), max_lateness_seconds=60)
+    missed = decided_at(history, at("09:25"))
+    assert missed.data["count"] == 3
+    for slot, late in [("09:00", "25 min"), ("09:20", "5 min")]:
+        answer = explain_slot(
+            history.state,
+            at(slot),
+            at("09:30"),
+            decision=missed,
+            definition_events=history.events,
+        )
+        assert f"decided {late} late" in answer.summary
+
+
+@pytest.mark.parametrize("decided", ["09:00:01", "09:31"])
+def test_a_pause_names_who_ended_it_even_when_the_slot_was_decided_later(decided):
+    history = History()
+    history.register(at("08:50"))
+    history.pause(at("08:55"), reason="moving")
+    history.resume(at("09:05"))
+    history.pause(at("09:06"))
+    history.resume(at("09:07"))
+    skipped = decided_at(history, at(decided))
+    assert skipped.type is EventType.SLOT_SKIPPED
+    answer = explain_slot(
+        history.state,
+        at("09:00"),
+        at("09:40"),
+        decision=skipped,
+        definition_events=history.events,
+    )
+    assert answer.summary.count("resumed it at 2026-03-02 09:05:00 UTC") == 1
+    assert "09:07" not in answer.summary
+    assert [event.occurred_at for event in answer.events if event.type == "cron_resumed"] == [
+        at("09:05")
+    ]
+
+
+def test_a_pause_that_ended_by_itself_was_resumed_by_nobody():
+    history = History()
+    history.register(at("08:50"))
+    history.pause(at("08:55"), until=at("09:05"))
+    history.pause(at("09:30"))
+    history.resume(at("09:40"))
+    answer = explain_slot(
+        history.state,
+        at("09:00"),
+        at("09:50"),
+        decision=decided_at(history, at("09:00:01")),
+        definition_events=history.events,
+    )
+    assert answer.verdict == "skipped"
+    assert "resumed" not in answer.summary
+
+
+def test_further_runs_of_a_slot_are_named_up_to_three():
+    asked = [Request(UUID(int=n), "rerun", "bob", "no mail", at("09:10")) for n in range(5)]
+    text = requests_text(asked, shower(None))
+    assert text.count("bob asked for run 00000000 of this slot at 2026-03-02 09:10:00 UTC") == 3
+    assert "by rerun (no mail)." in text
+    assert text.endswith(" So did 2 more requests.")
+    assert requests_text([], shower(None)) == ""
+
+
+def test_refused_starts_are_counted():
+    refused = Event(
+        stream=f"run/{UUID(int=1)}",
+        version=4,
+        type=EventType.START_REFUSED,
+        reason="already_running",
+        occurred_at=at("09:10"),
+        data={},
+    )
+    assert refused_text([]) == ""
+    assert refused_text([refused]) == " A second start of it was refused (already running)."
+    assert refused_text([refused, refused]).startswith(" 2 further starts of it were refused")
