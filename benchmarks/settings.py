@@ -18,7 +18,7 @@ INSTALLED_APPS = [
     "rqcron_projections",
     "bench_crons",
 ]
-DATABASES = {
+DATABASES: dict[str, dict[str, object]] = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": _database.path.lstrip("/") or "postgres",
@@ -28,4 +28,6 @@ DATABASES = {
         "PORT": str(_database.port or ""),
     }
 }
+if _database.scheme == "sqlite":
+    DATABASES["default"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": _database.path}
 RQ_QUEUES = {"default": {"URL": os.environ["REDIS_URL"], "DEFAULT_TIMEOUT": 60}}
