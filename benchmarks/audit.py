@@ -53,10 +53,10 @@ def main() -> None:
         _measure("postgresql", environment, options)
         with tempfile.TemporaryDirectory(prefix="rqcron-bench-") as directory:
             path = Path(directory) / "log.sqlite3"
-            environment = {**environment, "DATABASE_URL": f"sqlite://{path}"}
-            run_python(["-m", "django", "migrate", "-v", "0"], environment, 120)
+            embedded = {**environment, "DATABASE_URL": f"sqlite://{path}"}
+            run_python(["-m", "django", "migrate", "-v", "0"], embedded, 120)
             _fill_sqlite(path, options.slots)
-            _measure("sqlite", environment, options)
+            _measure("sqlite", embedded, options)
 
 
 def _measure(database: str, environment: dict[str, str], options: argparse.Namespace) -> None:
@@ -94,14 +94,14 @@ def _fill_sqlite(path: Path, slots: int) -> None:
             connection.execute(f"PRAGMA {pragma}")
         marks = ", ".join("?" * 13)
         rows = map(_as_django_stores, _rows(slots))
-        statement = f"INSERT INTO rqcron_event ({COLUMNS}) VALUES ({marks})"  # noqa: S608
+        statement = f"INSERT INTO rqcron_event ({COLUMNS}) VALUES ({marks})"
         connection.executemany(statement, rows)
         connection.execute("ANALYZE")
         connection.commit()
 
 
 def _as_django_stores(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    *values, run_id, attempt, slot, reason, actor, at, recorded, data = row
+    *values, run_id, attempt, slot, reason, actor, at, _, data = row
     times = [value and value.replace("T", " ").removesuffix("+00:00") for value in (slot, at)]
     run = run_id and run_id.replace("-", "")
     return (*values, run, attempt, times[0], reason, actor, times[1], times[1], data)

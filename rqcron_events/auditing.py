@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, Max, Q, QuerySet
 
-from . import clock
+from . import clock, ledger
 from .conf import conf
 from .core.audit import Audit, CronAudit, Finding, Wrong, missing_versions, version_gap
 from .core.auditor import CronAuditor, Decided, RunFacts
-from .core.codec import decode_data
+from .core.codec import CronRow, decode_data
 from .core.events import (
     DECISIONS,
     DEFINITION_TYPES,
@@ -32,25 +33,19 @@ from .runs import read_runs
 
 __all__ = ["audit"]
 
-EVENTS_PER_PAGE = 2000
-"""Read by one query; their runs are looked at by another."""
+EVENTS_PER_PAGE = 5000
+"""Read by one query."""
+RUNS_KEPT_MAX = 50_000
+"""When more runs than this are not well, they are looked at page by page."""
 RUNS_PER_QUERY = 500
 """Where each run has to be named: SQLite may take no more than 999 parameters."""
 # In the order of the index's condition: SQLite uses a partial index for the same text only.
 _DECISION_TYPES = (EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED)
-_DECISION_VALUES = frozenset(item.value for item in DECISIONS)
+_DECISIONS_BY_VALUE = {item.value: item for item in DECISIONS}
 _OUTCOME_VALUES = sorted(item.value for item in OUTCOMES)
 _RUN_PREFIX = "run/"
 _FIRED = EventType.SLOT_FIRED.value
 _REQUESTED = EventType.RUN_REQUESTED.value
-
-
-class _Row(NamedTuple):
-    version: int
-    type: str
-    schema_version: int
-    scheduled_for: datetime | None
-    data: dict[str, Any]
 
 
 def audit(
@@ -99,9 +94,10 @@ def _check_times(since: datetime | None, until: datetime | None) -> None:
 def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> CronAudit:
     stream = _Stream(name, since, until)
     state = CronState(name)
-    for row in _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id"):
-        if row.version <= stream.head:
-            state.apply(row.to_event())
+    definitions = _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id")
+    for event in definitions.events():
+        if event.version <= stream.head:
+            state.apply(event)
     # After the head was read: what is decided meanwhile lies behind it, and only looks pending.
     now = clock.now()
     try:
@@ -111,16 +107,22 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
         auditor.found(_unreadable(name, error))
         return auditor.result()
     auditor = CronAuditor(name, stretches, now=now, since=since, until=until)
+    whole = since is None and until is None
+    runs = _runs_not_well(name) if whole else None
+    for run in _told_runs(runs or ()):
+        auditor.run(run, state.last_definition)
     for page in stream.pages():
-        for event in page:
-            if event.version != stream.expected:
-                last = event.version - 1
-                auditor.found(missing_versions(cron_stream(name), stream.expected, last))
-            stream.expected = event.version + 1
-            if event.type in _DECISION_VALUES:
-                auditor.decided(_decision(event))
-        for run in _runs_of(page, name, since, until):
-            auditor.run(run, state.last_definition)
+        for row in page:
+            version = row[0]
+            if version != stream.expected:
+                gap = missing_versions(cron_stream(name), stream.expected, version - 1)
+                auditor.found(gap)
+            stream.expected = version + 1
+            if row[1] in _DECISIONS_BY_VALUE:
+                auditor.decided(_decision(row))
+        if runs is None:
+            for run in _runs_of(name, page[0][0], page[-1][0], since, until):
+                auditor.run(run, state.last_definition)
     undecided = auditor.end()
     for run_id in _undecided_runs(undecided):
         auditor.undecided_run(run_id, undecided[run_id])
@@ -134,9 +136,10 @@ class _Stream:
     """
 
     def __init__(self, name: str, since: datetime | None, until: datetime | None) -> None:
-        self._events = _rows().filter(stream=cron_stream(name))
+        self._name = cron_stream(name)
+        events = _rows().filter(stream=self._name)
         decisions = _rows().filter(cron=name, type__in=_DECISION_TYPES)
-        self.head: int = self._events.aggregate(head=Max("version"))["head"] or 0
+        self.head: int = events.aggregate(head=Max("version"))["head"] or 0
         self.expected = 1
         """The version that comes next, if none is missing."""
         if since is not None:
@@ -149,52 +152,78 @@ class _Stream:
             last = after.values_list("version", flat=True).first()
             self._last = min(last or self.head, self.head)
 
-    def pages(self) -> Iterator[list[_Row]]:
+    def pages(self) -> Iterator[list[CronRow]]:
         """Key by key, not by a cursor: those behind PgBouncer may not have one on the server."""
         position = self.expected - 1
-        rows = self._events.order_by("version").values_list(*_Row._fields)
+        db = ledger.connection()
+        read = ledger.vendor(db).read_cron
         while position < self._last:
-            found = rows.filter(version__gt=position, version__lte=self._last)
-            page = [_Row(*row) for row in found[:EVENTS_PER_PAGE]]
+            page = read(db, self._name, position, self._last, EVENTS_PER_PAGE)
             if not page:
                 return
             yield page
-            position = page[-1].version
+            position = page[-1][0]
 
 
-def _decision(row: _Row) -> Decided:
-    assert row.scheduled_for is not None
-    event_type = EventType(row.type)
-    data = decode_data(event_type, row.schema_version, row.data)
+def _decision(row: CronRow) -> Decided:
+    version, kind, schema, slot, definition_version, document = row
+    assert slot is not None
+    event_type = _DECISIONS_BY_VALUE[kind]
+    if document is None:
+        return Decided(event_type, slot, slot, 1, int(definition_version or 0), version)
+    data = decode_data(event_type, schema, json.loads(document))
     first = data.get("first")
     return Decided(
         type=event_type,
-        first=datetime.fromisoformat(first) if first else row.scheduled_for,
-        last=row.scheduled_for,
+        first=datetime.fromisoformat(first) if first else slot,
+        last=slot,
         slots=data.get("count", 1),
         definition_version=data.get("definition_version", 0),
-        version=row.version,
+        version=version,
     )
 
 
+_HAS_ASKED = f"type IN ('{_FIRED}', '{_REQUESTED}')"
+_HAS_ENDED = f"type IN ({', '.join(repr(value) for value in _OUTCOME_VALUES)})"
+# One pass over the events of the cron, by the database: it returns what is not as it should be.
+_RUNS_NOT_WELL = f"""
+    SELECT run_id, MAX(CASE WHEN {_HAS_ASKED} THEN id END)
+    FROM rqcron_event WHERE cron = %s AND run_id IS NOT NULL
+    GROUP BY {{group}}
+    HAVING COUNT(CASE WHEN {_HAS_ASKED} THEN 1 END) > 0
+        AND (COUNT(CASE WHEN {_HAS_ENDED} THEN 1 END) <> 1
+            OR COUNT(CASE WHEN {_HAS_ASKED} THEN NULL ELSE 1 END)
+                <> MAX(CASE WHEN {_HAS_ASKED} THEN 0 ELSE version END))
+    LIMIT %s
+"""  # noqa: S608
+
+
+def _runs_not_well(name: str) -> list[int] | None:
+    """Of the whole log, the events that asked for a run which is not well; None: too many."""
+    db = ledger.connection()
+    statement = _RUNS_NOT_WELL.format(group=ledger.vendor(db).GROUP_BY_RUN)
+    with db.cursor() as cursor:
+        cursor.execute(statement, [name, RUNS_KEPT_MAX + 1])
+        found = sorted(row[1] for row in cursor)
+    return found if len(found) <= RUNS_KEPT_MAX else None
+
+
 def _runs_of(
-    page: Sequence[_Row], name: str, since: datetime | None, until: datetime | None
+    name: str, first: int, last: int, since: datetime | None, until: datetime | None
 ) -> Iterator[RunFacts]:
-    """The runs that the events asked for, unless all is well with all of them."""
-    asked = _asked(page, name, since, until)
+    """The runs that these versions of the stream asked for, unless all is well with all of them."""
+    asked = _asked(name, first, last, since, until)
     # In the end nearly every run is well, so the database counts those: one number for a page.
     well = _run_facts(asked.values("run_id")).filter(Q(events=F("head")) & Q(outcomes=1))
     if well.count() == asked.count():
         return
-    found = list(asked.values_list("run_id", "occurred_at"))
-    for start in range(0, len(found), RUNS_PER_QUERY):
-        yield from _told_runs(found[start : start + RUNS_PER_QUERY])
+    yield from _told_runs(sorted(asked.values_list("id", flat=True)))
 
 
 def _asked(
-    page: Sequence[_Row], name: str, since: datetime | None, until: datetime | None
+    name: str, first: int, last: int, since: datetime | None, until: datetime | None
 ) -> CronEventQuerySet:
-    """The events of the page that asked for a run, in the window."""
+    """The events that asked for a run, in the window."""
     fired, requested = Q(type=_FIRED), Q(type=_REQUESTED)
     if since is not None:
         fired &= Q(scheduled_for__gte=since)
@@ -202,20 +231,26 @@ def _asked(
     if until is not None:
         fired &= Q(scheduled_for__lt=until)
         requested &= Q(occurred_at__lt=until)
-    versions = (page[0].version, page[-1].version)
     return (
         _rows()
         .filter(
             fired | requested,
             stream=cron_stream(name),
-            version__range=versions,
+            version__range=(first, last),
             run_id__isnull=False,
         )
         .order_by()
     )
 
 
-def _told_runs(asked: Sequence[tuple[UUID | None, datetime]]) -> Iterator[RunFacts]:
+def _told_runs(asked_by: Sequence[int]) -> Iterator[RunFacts]:
+    """What became of the runs, which are named by the events that asked for them."""
+    for start in range(0, len(asked_by), RUNS_PER_QUERY):
+        asked = _rows().filter(id__in=asked_by[start : start + RUNS_PER_QUERY]).order_by("id")
+        yield from _told(asked.values_list("run_id", "occurred_at"))
+
+
+def _told(asked: Iterable[tuple[UUID | None, datetime]]) -> Iterator[RunFacts]:
     requested_at = {run_id: at for run_id, at in asked if run_id is not None}
     told = {row["run_id"]: row for row in _run_facts(requested_at)}
     open_runs = read_runs(

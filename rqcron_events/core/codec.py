@@ -18,6 +18,7 @@ from .events import Event, EventType
 __all__ = [
     "SCHEMA_VERSIONS",
     "UPCASTERS",
+    "CronRow",
     "NewerEvent",
     "Row",
     "Upcaster",
@@ -40,6 +41,10 @@ Row = tuple[
     datetime, str,
 ]  # fmt: skip
 """A stored event, in the order of the table's columns: the run's id as bytes, the data as JSON."""
+
+CronRow = tuple[int, str, int, datetime | None, Any, str | None]
+"""Of a cron's own stream: version, type, schema version, slot, the definition's version as it is
+in the data, and the data as JSON where that is not enough to know the decision."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 

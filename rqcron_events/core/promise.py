@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -56,14 +56,18 @@ def promised(stretches: Sequence[Promise], after: datetime, until: datetime) -> 
         if stretch.schedule is None:
             continue
         end = until if stretch.end is None else min(until, stretch.end)
-        following = _following(stretch.schedule)
-        cursor: datetime | None = max(after, stretch.start)
-        while cursor is not None and cursor < end:
-            cursor = following(cursor)
-            if cursor is not None and cursor <= end:
-                yield Slot(cursor, stretch.definition_version)
+        for slot in _walk(stretch.schedule, max(after, stretch.start)):
+            if slot > end:
+                break
+            yield Slot(slot, stretch.definition_version)
 
 
-def _following(schedule: Schedule) -> Callable[[datetime], datetime | None]:
-    """Each slot is asked for once: it would only push others out of ``next_after``'s memory."""
-    return schedule.search_after if isinstance(schedule, CronSchedule) else schedule.next_after
+def _walk(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    """Past ``next_after``: each slot is asked for once, and would push others out of its memory."""
+    if isinstance(schedule, CronSchedule):
+        yield from schedule.walk(after)
+        return
+    slot = schedule.next_after(after)
+    while slot is not None:
+        yield slot
+        slot = schedule.next_after(slot)

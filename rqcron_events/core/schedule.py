@@ -7,7 +7,7 @@ croniter 7 fires a fixed time twice when clocks go back and reads ``19-19`` as "
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -30,6 +30,7 @@ __all__ = [
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 YEARS_SEARCHED_MAX = 50
 """A schedule with no slot in this many years is treated as having none (29 February on a Monday
@@ -140,6 +141,31 @@ class CronSchedule:
             return self._next_real_time(instant)
         except OverflowError:  # past the year 9999
             return None
+
+    def walk(self, instant: datetime) -> Iterator[datetime]:
+        """Every slot later than ``instant``, oldest first: a search for each local hour, not for
+        each slot.
+        """
+        found = self.search_after(instant)
+        while found is not None:
+            yield found
+            rest = self._rest_of_hour(found)
+            yield from rest
+            found = self.search_after(rest[-1] if rest else found)
+
+    def _rest_of_hour(self, slot: datetime) -> list[datetime]:
+        """The slots after this one in its local hour; none where clocks change in that hour, and
+        for times of day, whose changes reach further.
+        """
+        if self.times_of_day:
+            return []
+        local = slot.astimezone(self.zone)
+        start = slot - timedelta(minutes=local.minute, seconds=local.second)
+        if not self.offset_at(start) == local.utcoffset() == self.offset_at(start + HOUR - SECOND):
+            return []
+        times = _times_in_hour(self.minutes, self.seconds)
+        after = bisect_right(times, slot - start)
+        return [start + at for at in times[after:]]
 
     def prev_until(self, instant: datetime) -> datetime | None:
         # Only search_after knows the rules. Look back over windows that double, then halve the one
@@ -294,6 +320,11 @@ def _nearest_weekday(month: date, wanted: int) -> date | None:
     shift = {5: -1, 6: 1}.get(day.weekday(), 0)
     moved = day + DAY * shift
     return moved if moved.month == month.month else day - DAY * shift * 2
+
+
+@lru_cache(maxsize=100)
+def _times_in_hour(minutes: tuple[int, ...], seconds: tuple[int, ...]) -> list[timedelta]:
+    return [timedelta(minutes=minute, seconds=second) for minute in minutes for second in seconds]
 
 
 @lru_cache(maxsize=SLOTS_KEPT_MAX)
