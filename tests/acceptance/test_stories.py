@@ -104,7 +104,7 @@ def test_who_stopped_the_billing_cron_and_what_did_it_miss(team: Project):
     team.wait_until(events("billing", "run_succeeded").exists)
     team.run("cron_pause", "billing", "--by", "ann", "--reason", "the bank changes its API")
     skipped = events("billing", "slot_skipped")
-    team.wait_until(lambda: sum(event.data["count"] for event in skipped.all()) >= 3)
+    team.wait_until(lambda: sum(event.data["count"] for event in skipped.all()) >= 2)
     team.run("cron_resume", "billing", "--by", "bob", "--reason", "the bank is done")
     resumed = events("billing", "cron_resumed").get().occurred_at
     team.wait_until(
@@ -122,7 +122,7 @@ def test_who_stopped_the_billing_cron_and_what_did_it_miss(team: Project):
     assert audited["ok"]
     assert audited["totals"]["unaccounted"] == 0
     assert audited["totals"]["fired"] == 0
-    assert audited["totals"]["skipped"] == sum(row["data"]["count"] for row in missing) >= 3
+    assert audited["totals"]["skipped"] == sum(row["data"]["count"] for row in missing) >= 2
     answer = ask(team, "cron_explain", "billing", "--at", missing[0]["data"]["first"])
     assert (answer["verdict"], answer["reason"]) == ("skipped", "paused")
     assert "paused by ann" in answer["summary"]
