@@ -186,11 +186,12 @@ class _Reader:
                 counts[group] = counts.get(group, 0) + 1
             yield from counts.items()
             return
-        zone = zone_named(self.jobs.get(cron, ("UTC", ""))[0])
-        days = slots_by_day(definition.schedule, zone, begin, end)
         if self.by == "day":
-            yield from days.items()
-        elif days:
+            zone = zone_named(self.jobs.get(cron, ("UTC", ""))[0])
+            yield from slots_by_day(definition.schedule, zone, begin, end).items()
+            return
+        zone = zone_named(definition.timezone)
+        if days := slots_by_day(definition.schedule, zone, begin, end):
             yield self._group(cron, end), sum(days.values())
 
     def _definition(self, cron: str, instant: datetime) -> Definition | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import TypeGuard
 
 from .schedule import EPOCH, CronSchedule, EverySchedule, Schedule
 
@@ -22,8 +23,8 @@ def slots_by_day(
 ) -> dict[date, int]:
     """The number of slots with ``first <= slot <= last`` on each day of ``zone``, in order.
 
-    Days without a slot are left out. A day costs one step, whatever its slots; only around a
-    change of the zone's offset is each slot looked at.
+    Days without a slot are left out. A day costs one step, whatever its slots; each slot is looked
+    at only around a change of the zone's offset, or when the schedule is in another zone.
     """
     counts: dict[date, int] = {}
     cursor = schedule.next_after(first - MICROSECOND)
@@ -32,9 +33,7 @@ def slots_by_day(
             break
         day = cursor.astimezone(zone).date()
         midnight, following = _midnight(day, zone), _midnight(day + DAY, zone)
-        if isinstance(schedule, (CronSchedule, EverySchedule)) and _is_plain(
-            midnight, following, zone
-        ):
+        if _is_counted(schedule, zone) and _is_plain(midnight, following, zone):
             end = min(last, following - MICROSECOND)
             counts[day] = counts.get(day, 0) + _count(schedule, cursor, end)
             cursor = schedule.next_after(end)
@@ -45,6 +44,13 @@ def slots_by_day(
             counts[day] = counts.get(day, 0) + 1
             cursor = schedule.next_after(cursor)
     return counts
+
+
+def _is_counted(schedule: Schedule, zone: tzinfo) -> TypeGuard[CronSchedule | EverySchedule]:
+    """Times of day can be counted only on days of their own zone."""
+    if isinstance(schedule, CronSchedule):
+        return schedule.zone is zone
+    return isinstance(schedule, EverySchedule)
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:
