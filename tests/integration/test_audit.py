@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from rqcron_events import audit
+from rqcron_events import audit, auditing
 from rqcron_events.ledger import vendor
 from rqcron_events.models import CronEvent
+
+from .conftest import START
 
 
 @pytest.fixture
@@ -60,3 +65,64 @@ def test_a_slot_decided_under_a_wrong_definition_is_found(decided):
 def test_a_run_without_an_outcome_is_found_after_a_day(decided, clock):
     clock.advance(timedelta(hours=25))
     assert kinds() == ["no_outcome"] * 4
+
+
+def minute(number: int):
+    """09:01 is the first slot."""
+    return START.replace(second=0) + timedelta(minutes=number)
+
+
+def test_only_the_slots_of_the_window_are_audited(decided):
+    gone = CronEvent.objects.decisions().order_by("id")[1]
+    by_force("DELETE FROM rqcron_event WHERE id = %s", gone.id)
+    found = audit("report", since=minute(2), until=minute(4))
+    assert [cron.unaccounted for cron in found.crons] == [(minute(2),)]
+    assert (found.totals.expected, found.totals.fired, found.totals.open_runs) == (2, 1, 1)
+    later = audit("report", since=minute(4))
+    assert (later.ok, later.totals.expected, later.totals.open_runs) == (True, 1, 1)
+    before = audit("report", until=minute(2))
+    assert (before.ok, before.totals.expected, before.totals.open_runs) == (True, 1, 1)
+
+
+def test_the_command_takes_the_window(decided, capsys):
+    call_command("cron_audit", "report", "--since=2026-03-02T09:02Z", "--until=2026-03-02T09:04Z")
+    assert "OK: 2 slots were promised" in capsys.readouterr().out
+
+
+def test_json_has_the_findings_and_what_was_asked(decided, capsys):
+    gone = CronEvent.objects.decisions().order_by("id")[1]
+    by_force("DELETE FROM rqcron_event WHERE id = %s", gone.id)
+    with pytest.raises(SystemExit):
+        call_command("cron_audit", "--format=json", "--since=2026-03-02T09:01Z")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ok"], found["since"]) == (False, "2026-03-02T09:01:00+00:00")
+    assert found["until"] is None
+    [cron] = found["crons"]
+    assert cron["unaccounted"] == ["2026-03-02T09:02:00+00:00"]
+    assert [item["kind"] for item in cron["findings"]] == ["version_gap", "undecided_run"]
+    assert found["totals"]["unaccounted"] == 1
+
+
+def test_csv_has_a_row_for_each_cron(decided, capsys):
+    call_command("cron_audit", "--format=csv")
+    [row] = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["cron"], row["expected"], row["fired"], row["unaccounted"]) == (
+        "report",
+        "4",
+        "4",
+        "0",
+    )
+
+
+def test_runs_are_judged_alike_when_too_many_are_not_well(decided, clock, monkeypatch):
+    clock.advance(timedelta(hours=25))
+    before = audit("report")
+    monkeypatch.setattr(auditing, "RUNS_KEPT_MAX", 3)
+    assert audit("report").crons == before.crons
+    assert before.totals.findings == 4
+
+
+def test_an_event_that_is_gone_from_a_run_is_found(decided):
+    row = CronEvent.objects.of_type("run_enqueued").order_by("id")[0]
+    by_force("UPDATE rqcron_event SET version = 3 WHERE id = %s", row.id)
+    assert kinds() == ["version_gap"]
