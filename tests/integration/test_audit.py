@@ -11,7 +11,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from rqcron_events import audit, auditing
+from rqcron_events import audit, auditing, ledger
+from rqcron_events.core.events import Event, EventType
 from rqcron_events.ledger import vendor
 from rqcron_events.models import CronEvent
 
@@ -123,7 +124,15 @@ def test_runs_are_judged_alike_when_too_many_are_not_well(decided, clock, monkey
     assert before.totals.findings == 4
 
 
-def test_an_event_that_is_gone_from_a_run_is_found(decided):
+def test_an_event_that_is_gone_from_a_run_that_ended_is_found(decided):
     row = CronEvent.objects.of_type("run_enqueued").order_by("id")[0]
-    by_force("UPDATE rqcron_event SET version = 3 WHERE id = %s", row.id)
+    ended = Event(
+        stream=row.stream,
+        version=3,
+        type=EventType.RUN_SUCCEEDED,
+        cron="report",
+        run_id=row.run_id,
+        occurred_at=START + timedelta(minutes=5),
+    )
+    ledger.append([ended])
     assert kinds() == ["version_gap"]
