@@ -58,11 +58,13 @@ class Process(subprocess.Popen[bytes]):
         return self.log.read_text(errors="replace")
 
     def members(self) -> list[psutil.Process]:
-        """Every process of its session: RQ's work-horses have process groups of their own."""
+        """Every process of its session that is alive: RQ's work-horses have process groups of
+        their own. An orphan that has ended stays a zombie until the system looks for it.
+        """
         found = []
         for process in psutil.process_iter():
             try:
-                if os.getsid(process.pid) == self.pid:
+                if os.getsid(process.pid) == self.pid and not has_ended(process):
                     found.append(process)
             except OSError:  # it has just ended
                 continue
