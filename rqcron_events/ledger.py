@@ -6,8 +6,9 @@ What differs between databases is in ``ledger_postgresql`` and ``ledger_sqlite``
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import ModuleType
 from typing import NamedTuple
 
@@ -101,23 +102,35 @@ def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> A
     Each batch goes in whole or not at all. With ``durable`` they are committed when this returns:
     it refuses to run inside a transaction, because the runner acts on what was accepted. The
     common case is one COPY. Only when another writer took a version are they tried apart.
+
+    An iterator is read while the database already works on what it gave; it must come in the
+    order of the streams' names.
     """
-    # Sorted, so that two runners with the same streams wait for each other instead of deadlocking.
-    ordered = sorted((batch for batch in batches if batch), key=lambda batch: batch[0].stream)
+    if not isinstance(batches, Iterator):
+        # So that two runners with the same streams wait for each other instead of deadlocking.
+        batches = iter(sorted((batch for batch in batches if batch), key=lambda b: b[0].stream))
     result = Appended()
-    if not ordered:
+    first = next(batches, None)
+    if first is None:
         return result
     db = connection()
-    part = vendor(db)
+    ordered: list[list[Event]] = []
     try:
         with transaction.atomic(using=db.alias, durable=durable):
-            part.insert(db, [event for batch in ordered for event in batch])
+            vendor(db).insert(db, _flat(chain([first], batches), ordered))
         result.accepted = ordered
     except IntegrityError:
+        ordered += batches
         _append_apart(db, ordered, result, durable)
     for batch in result.accepted:
         _announce(batch)
     return result
+
+
+def _flat(batches: Iterable[list[Event]], seen: list[list[Event]]) -> Iterator[Event]:
+    for batch in batches:
+        seen.append(batch)
+        yield from batch
 
 
 def _append_apart(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -30,14 +31,16 @@ _COLUMNS = (
 _TYPES = "text, int, text, smallint, text, uuid, int, timestamptz, text, text, timestamptz, jsonb"
 
 
-def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> None:
+def insert(db: BaseDatabaseWrapper, events: Iterable[Event]) -> None:
     """Write all events; an IntegrityError means that a version is taken."""
-    if len(events) < COPY_EVENTS_MIN:
-        marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(events))
+    events = iter(events)
+    few = list(islice(events, COPY_EVENTS_MIN))
+    if len(few) < COPY_EVENTS_MIN:
+        marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(few))
         with db.cursor() as cursor:
             cursor.execute(
                 f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks}",  # noqa: S608
-                [value for event in events for value in _row(event)],
+                [value for event in few for value in _row(event)],
             )
         return
     # psycopg's copy() is not wrapped by Django, so its errors are translated here.
@@ -46,7 +49,7 @@ def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> None:
         db.wrap_database_errors,
         cursor.copy(f"COPY rqcron_event ({_COLUMNS}) FROM STDIN") as copy,
     ):
-        for row in map(_row, events):
+        for row in map(_row, chain(few, events)):
             copy.write_row(row)
 
 

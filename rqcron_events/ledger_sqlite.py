@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,7 +38,7 @@ _ONLY_FREE = """
 """
 
 
-def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> None:
+def insert(db: BaseDatabaseWrapper, events: Iterable[Event]) -> None:
     """Write all events; an IntegrityError means that a version is taken."""
     with db.cursor() as cursor:
         cursor.execute(_INSERT, [_rows(events)])
@@ -53,7 +53,7 @@ def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def _rows(events: Sequence[Event]) -> str:
+def _rows(events: Iterable[Event]) -> str:
     return json.dumps([_row(event) for event in events], ensure_ascii=False)
 
 

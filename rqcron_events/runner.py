@@ -107,8 +107,24 @@ class Runner:
 
     def _decide(self, names: list[str], now: datetime) -> list[RunRequest]:
         """Decide and append; what comes back is committed and may be enqueued."""
+        # The database takes in the first decisions while the next ones are made.
+        result = ledger.append_batches(self._decisions(sorted(names), now))
+        if result.accepted:
+            reach("after_decision")
+        for batch in result.refused:
+            self.states.reload(batch[0].cron)
+            self._look_again([batch[0].cron])
+        requests: list[RunRequest] = []
+        for batch in result.accepted:
+            self.states.apply(batch)
+            state = self.states.crons[batch[0].cron]
+            requests += [_request(state, event) for event in batch if event.run_id is not None]
+            self._look_again([state.name])
+        return requests
+
+    def _decisions(self, names: list[str], now: datetime) -> Iterator[list[Event]]:
+        """What to append for each cron that has something to decide."""
         limits = self._limits()
-        batches: list[list[Event]] = []
         for name in names:
             state = self.states.crons[name]
             try:
@@ -129,26 +145,12 @@ class Runner:
                 self._agenda.set(name, now + SET_ASIDE)
                 continue
             if decisions.events:
-                batches.append(decisions.events)
+                reach("before_decision")
+                yield decisions.events
             elif decisions.waits_for is not None:
                 self._agenda.set(name, now + timedelta(seconds=conf().tick_seconds))
             else:
                 self._look_again([name])
-        if batches:
-            reach("before_decision")
-        result = ledger.append_batches(batches)
-        if result.accepted:
-            reach("after_decision")
-        for batch in result.refused:
-            self.states.reload(batch[0].cron)
-            self._look_again([batch[0].cron])
-        requests: list[RunRequest] = []
-        for batch in result.accepted:
-            self.states.apply(batch)
-            state = self.states.crons[batch[0].cron]
-            requests += [_request(state, event) for event in batch if event.run_id is not None]
-            self._look_again([state.name])
-        return requests
 
     def _enqueue(self, requests: list[RunRequest]) -> None:
         for results in self.enqueuer.enqueue(requests):
