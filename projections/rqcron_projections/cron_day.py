@@ -25,6 +25,7 @@ from .error_shape import message_shape
 from .histogram import bucket_of, counts_of, pack, packed_number
 from .models import CronDay, CronDayState
 from .projection import Fact, Projection
+from .rows import row_maker
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply", "error_kind", "gather", "zone_named"]
 
@@ -36,6 +37,9 @@ ENDED_RUNS_KEPT_MAX = 100
 ERRORS_PER_DAY_MAX = 20
 """Kinds of errors that one day tells apart; the others are counted together."""
 
+_HISTOGRAMS = "_histograms"
+"""Attribute of a row that is gathered in: measure to counts per bucket, not packed yet."""
+_new_day = row_maker(CronDay)
 _MICROSECOND = timedelta(microseconds=1)
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
 _FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
@@ -262,8 +266,15 @@ def gather(row: CronDay | None, key: Hashable, facts: Sequence[tuple[Any, ...]])
     """Add the facts to the row of their day."""
     if row is None:
         day, _, cron = str(key).partition("/")
-        row = CronDay(key=str(key), cron=cron, day=date.fromisoformat(day))
-    histograms: dict[str, dict[int, int]] = {}
+        row = _new_day(
+            key=str(key),
+            cron=cron,
+            day=date.fromisoformat(day),
+            skipped_by_reason={},
+            missed_by_reason={},
+            errors={},
+        )
+    histograms = row.__dict__.setdefault(_HISTOGRAMS, {})
     for fact in facts:
         match fact:
             case ("measured", measure, value_us):
@@ -296,10 +307,18 @@ def gather(row: CronDay | None, key: Hashable, facts: Sequence[tuple[Any, ...]])
                 row.recovery_max_us = max(row.recovery_max_us, took_us)
             case _:
                 raise ValueError(f"a day has no fact {fact!r}")
-    for measure, histogram in histograms.items():
-        row.__dict__[f"{measure}_histogram"] = pack(histogram)
-    _sort(row)
     return row
+
+
+def complete(row: CronDay) -> None:
+    """Pack the histograms that ``gather`` counted in, and put the keys of JSON in one order:
+    SQLite keeps it as text, and equal rows must be equal there.
+    """
+    for measure, histogram in row.__dict__.pop(_HISTOGRAMS, {}).items():
+        row.__dict__[f"{measure}_histogram"] = pack(histogram)
+    row.skipped_by_reason = dict(sorted(row.skipped_by_reason.items()))
+    row.missed_by_reason = dict(sorted(row.missed_by_reason.items()))
+    row.errors = dict(sorted(row.errors.items()))
 
 
 def _measure(
@@ -327,13 +346,6 @@ def _count_error(errors: dict[str, list[Any]], kind: str, run: str) -> None:
     errors[kind] = [errors.get(kind, [0])[0] + 1, run]
 
 
-def _sort(row: CronDay) -> None:
-    """SQLite keeps JSON as text: equal rows must have their keys in one order."""
-    row.skipped_by_reason = dict(sorted(row.skipped_by_reason.items()))
-    row.missed_by_reason = dict(sorted(row.missed_by_reason.items()))
-    row.errors = dict(sorted(row.errors.items()))
-
-
 PROJECTION = Projection(
     name=NAME,
     version=VERSION,
@@ -342,4 +354,5 @@ PROJECTION = Projection(
     apply=apply,
     gathered_model=CronDay,
     gather=gather,
+    complete_gathered=complete,
 )

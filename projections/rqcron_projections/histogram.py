@@ -88,10 +88,12 @@ def pack(counts: Mapping[int, int]) -> str:
     if not counts:
         return ""
     lowest, highest = min(counts), max(counts)
-    digits = "".join(
-        f"{counts.get(bucket, 0):0{COUNT_DIGITS}x}" for bucket in range(highest, lowest - 1, -1)
-    )
-    return f"{lowest}:{digits}"
+    width = COUNT_BITS // 8
+    packed = bytearray((highest - lowest + 1) * width)
+    for bucket, count in counts.items():
+        place = (highest - bucket) * width
+        packed[place : place + width] = count.to_bytes(width)
+    return f"{lowest}:{packed.hex()}"
 
 
 def percentile_us(counts: Mapping[int, int], fraction: float, low_us: int, high_us: int) -> float:

@@ -63,6 +63,9 @@ class Projection:
     Called once per row and page, so that the rows are read at once. Where pages begin must not
     matter: the rows of a replay have to be the same.
     """
+    complete_gathered: Callable[[Any], None] | None = None
+    """The same as ``complete``, for gathered rows: ``gather`` may leave notes on a row (attributes
+    that are no fields) which this turns into its columns before the row is saved."""
 
     @property
     def models(self) -> tuple[type[Model], ...]:

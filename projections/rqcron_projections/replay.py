@@ -102,6 +102,7 @@ class _Gathered:
         self._stored = tables.rows_of(model)
         assert tables.projection.gather is not None
         self._gather = tables.projection.gather
+        self._complete = tables.projection.complete_gathered
         self._rows: dict[Hashable, Model] = {}
 
     def add(self, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]) -> None:
@@ -115,5 +116,10 @@ class _Gathered:
     def write(self, kept: int) -> None:
         """Write the oldest rows, all but so many."""
         keys = list(islice(self._rows, len(self._rows) - kept))
-        if keys:
-            self._stored.insert([self._rows.pop(key) for key in keys])
+        if not keys:
+            return
+        rows = [self._rows.pop(key) for key in keys]
+        if self._complete is not None:
+            for row in rows:
+                self._complete(row)
+        self._stored.insert(rows)

@@ -60,7 +60,11 @@ class Tables:
         if model is None or gather is None:
             return []
         rows = self.rows_of(model).load(facts.keys())
-        return [gather(rows.get(key), key, whats) for key, whats in facts.items()]
+        gathered = [gather(rows.get(key), key, whats) for key, whats in facts.items()]
+        if self.projection.complete_gathered is not None:
+            for row in gathered:
+                self.projection.complete_gathered(row)
+        return gathered
 
 
 def live_tables(projection: Projection) -> Tables:
