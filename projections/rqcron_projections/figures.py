@@ -9,7 +9,7 @@ from datetime import date, datetime
 from math import ceil
 from typing import Any
 
-from .histogram import counts_of, packed_number, percentile_us
+from .histogram import counts_of, percentile_us
 
 __all__ = ["MEASURES", "OUTCOMES", "Durations", "ErrorTally", "Figures", "Spread", "Tally"]
 
@@ -103,10 +103,14 @@ class Spread:
         self._extend(value_us, value_us, value_us)
         self.counts[value_us] = self.counts.get(value_us, 0) + 1
 
-    def add_day(self, sum_us: int, low_us: int | None, high_us: int | None, packed: str) -> None:
-        if low_us is not None and high_us is not None:
-            self._extend(sum_us, low_us, high_us)
-            self.packed += packed_number(packed)
+    def add_day(self, sum_us: int, low_us: int, high_us: int, packed: int) -> None:
+        """``packed``: see ``histogram.packed_number``."""
+        self.sum_us += sum_us
+        self.packed += packed
+        if self.low_us is None or low_us < self.low_us:
+            self.low_us = low_us
+        if self.high_us is None or high_us > self.high_us:
+            self.high_us = high_us
 
     def merge(self, other: Spread) -> None:
         if other.low_us is None or other.high_us is None:

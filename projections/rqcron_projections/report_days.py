@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 from rqcron_events import ledger
 
 from .figures import MEASURES, OUTCOMES
+from .histogram import packed_number
 from .models import CronDay
 from .report_source import By, Tallies
 
@@ -35,6 +36,10 @@ _COLUMNS = (
     *(f"{measure}_{part}" for measure in MEASURES for part in _PARTS),
     *(f"{name}_text" for name in _JSON),
 )
+_MEASURED = [
+    (measure, len(OUTCOMES) + place * len(_PARTS)) for place, measure in enumerate(MEASURES)
+]
+"""Where the parts of each begin, counted from the outcomes."""
 
 
 def days_between(since: date, until: date | None, cron: str | None) -> QuerySet[CronDay]:
@@ -63,6 +68,11 @@ def tally_days(since: date, until: date | None, by: By, cron: str | None) -> Tal
         *numbers,
     ) in rows.values_list(*_COLUMNS).iterator(chunk_size=2_000):
         skipped, missed, errors = map(_parsed, numbers[-len(_JSON) :])
+        measured = [
+            (measure, numbers[start], low_us, numbers[start + 2], packed_number(numbers[start + 3]))
+            for measure, start in _MEASURED
+            if (low_us := numbers[start + 1]) is not None
+        ]
         for tally in found.of(name, day):
             tally.fired += fired
             tally.requested += requested
@@ -73,9 +83,8 @@ def tally_days(since: date, until: date | None, by: By, cron: str | None) -> Tal
                 tally.missed.update(missed)
             for place, outcome in enumerate(OUTCOMES):
                 tally.outcomes[outcome] += numbers[place]
-            for place, measure in enumerate(MEASURES):
-                start = len(OUTCOMES) + place * len(_PARTS)
-                tally.spreads[measure].add_day(*numbers[start : start + len(_PARTS)])
+            for measure, sum_us, low_us, high_us, packed in measured:
+                tally.spreads[measure].add_day(sum_us, low_us, high_us, packed)
             tally.turned_failing += turned_failing
             tally.note_streak(streak)
             tally.note_recoveries(recoveries, recovery_sum_us, recovery_max_us)
