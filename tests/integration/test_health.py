@@ -52,6 +52,20 @@ def test_the_command_exits_1_and_says_why(deploy, add, clock, capsys):
     assert answer["oldest_undecided_cron"] == "report"
 
 
+def test_the_command_says_the_same_to_a_person(deploy, add, clock, capsys):
+    add("report", schedule="* * * * *")
+    deploy()
+    clock.advance(timedelta(minutes=1))
+    call_command("cron_health")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "healthy"
+    told = {line[2:24].strip(): line[24:] for line in lines[1:]}
+    assert "heard of 0" in told["leader"]
+    assert told["oldest undecided slot"] == "2026-03-02 09:01:00+00:00 of report, due for 30.0 s"
+    assert told["spool"] == "0 events of workers wait"
+    assert told["projections behind"].endswith(" events")
+
+
 def test_the_page_is_closed_until_it_is_opened(deploy, add, settings):
     add("report", schedule="* * * * *")
     deploy()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ...health import MAX_LAG_SECONDS, health
+from ...health import MAX_LAG_SECONDS, Health, health
 from ..command import LedgerCommand
 
 
@@ -35,8 +36,23 @@ class Command(LedgerCommand):
             self.stdout.write("healthy" if found.ok else "NOT HEALTHY")
             for problem in found.problems:
                 self.stdout.write(f"  {problem}")
-            for key, value in found.to_data().items():
-                if key not in ("ok", "problems"):
-                    self.stdout.write(f"  {key.replace('_', ' '):<24}{value}")
+            for label, text in _lines(found):
+                self.stdout.write(f"  {label:<22}{text}")
         if not found.ok:
             sys.exit(1)
+
+
+def _lines(found: Health) -> Iterator[tuple[str, str]]:
+    leader = found.leader or "nobody"
+    if found.leader_seconds is not None:
+        leader += f", heard of {found.leader_seconds:.1f} s ago"
+    yield "leader", leader
+    undecided = "none is due"
+    if found.oldest_undecided_at is not None:
+        at = found.oldest_undecided_at.isoformat(" ", "seconds")
+        undecided = f"{at} of {found.oldest_undecided_cron}, due for {found.lag_seconds:.1f} s"
+    yield "oldest undecided slot", undecided
+    spooled = found.spool_length
+    yield "spool", "unknown" if spooled is None else f"{spooled} events of workers wait"
+    for name, events in found.projection_lag_events.items():
+        yield f"{name} behind", f"{events} events"

@@ -26,10 +26,10 @@ COLUMNS = (
     "queue_wait_seconds",
     "duration_seconds",
     "attempts",
-    "outcome_reason",
-    "error_type",
-    "error_message",
+    "why",
 )
+"""Of the table, ``why`` made of three; JSON and CSV have all fields of the row."""
+WHY_CHARS_MAX = 60
 
 
 class Command(LedgerCommand):
@@ -62,9 +62,10 @@ class Command(LedgerCommand):
             known = CronRun.objects.using(alias).filter(cron=name)
             known = known.filter(status=status) if status else known
             runs = known.order_by("-requested_at", "run_id")[:limit]
+        table = options["format"] == "table"
         print_rows(
             self.stdout,
-            [row_values(run) for run in runs],
+            [row_values(run) | ({"why": _why(run)} if table else {}) for run in runs],
             COLUMNS,
             options["format"],
             timezone=timezones[name],
@@ -72,3 +73,12 @@ class Command(LedgerCommand):
             if at
             else f"Cron {name!r} has no such runs. Why: cron_explain {name}",
         )
+
+
+def _why(run: CronRun) -> str:
+    """Reason and error in one line; ``cron_explain --run`` has them whole."""
+    known = (run.outcome_reason, run.error_type, run.error_message)
+    text = " ".join(": ".join(part for part in known if part).split())
+    if len(text) > WHY_CHARS_MAX:
+        text = text[: WHY_CHARS_MAX - 1] + "…"
+    return text
