@@ -19,6 +19,8 @@ __all__ = ["Replay"]
 ROWS_MAX = 20_000
 """Rows in memory of one projection. Beyond it the oldest are written; should an event come for
 one of them, it is read again."""
+GATHERED_ROWS_MAX = 5_000
+"""The same of rows that facts are gathered in, which are larger: up to some 10 KB each."""
 
 
 class Replay:
@@ -110,8 +112,8 @@ class _Gathered:
         self._rows.update(self._stored.take(facts.keys() - self._rows.keys()))
         for key, whats in facts.items():
             self._rows[key] = self._gather(self._rows.get(key), key, whats)
-        if len(self._rows) > ROWS_MAX:
-            self.write(ROWS_MAX // 2)
+        if len(self._rows) > GATHERED_ROWS_MAX:
+            self.write(GATHERED_ROWS_MAX // 2)
 
     def write(self, kept: int) -> None:
         """Write the oldest rows, all but so many."""

@@ -89,6 +89,7 @@ def test_a_replay_that_may_keep_few_rows_in_memory_gives_the_same(
     projector.catch_up()
     live = live_rows()
     monkeypatch.setattr(replay, "ROWS_MAX", 3)
+    monkeypatch.setattr(replay, "GATHERED_ROWS_MAX", 3)
     monkeypatch.setattr(shadow, "PAGE_EVENTS_MAX", 7)
     assert rebuild.check() == []
     for model in MODELS:
