@@ -39,17 +39,19 @@ def print_rows(
     *,
     timezone: str = "UTC",
     empty: str = "",
+    fields: Sequence[str] = (),
 ) -> None:
     """Print rows as ``table``, ``json`` or ``csv``.
 
     ``columns`` are the keys that the table shows; JSON and CSV have all keys, with times in UTC.
     The table shows times in the row's own ``timezone``, or else in the one given. ``empty`` is
-    what a table says when there are no rows.
+    what a table says when there are no rows, and ``fields`` the head of a CSV then, where it is not
+    that of the table.
     """
     if output_format == "json":
         stdout.write(json.dumps(rows, indent=2, ensure_ascii=False, default=_machine_text) + "\n")
     elif output_format == "csv":
-        _print_csv(stdout, rows, columns)
+        _print_csv(stdout, rows, fields or columns)
     elif rows:
         _print_table(stdout, rows, columns, timezone)
     elif empty:

@@ -94,6 +94,23 @@ def test_the_history_of_one_status_as_csv(cron: str) -> None:
     assert len(rows) == CronRun.objects.filter(status=status).count()
 
 
+def test_a_csv_without_rows_has_the_same_head(cron: str) -> None:
+    whole = printed("cron_history", cron, "--format", "csv")
+    none = printed("cron_history", cron, "--status", "stopped", "--at", "2001-01-01T00:00Z",
+                   "--format", "csv")  # fmt: skip
+    assert none == whole.splitlines()[0] + "\n"
+
+
+def test_the_table_says_why_a_run_ended_in_one_bounded_line(cron: str) -> None:
+    printed("cron_list")
+    CronRun.objects.filter(cron=cron).update(
+        outcome_reason="exception", error_type="ValueError", error_message="no\nsite " + "x" * 80
+    )
+    line = printed("cron_history", cron, "--limit", "1").splitlines()[-1]
+    assert "exception: ValueError: no site xxx" in line
+    assert line.endswith("x…")
+
+
 def test_an_unknown_cron_is_answered_with_the_closest(cron: str) -> None:
     with pytest.raises(CommandError, match=f"No cron is named '{cron}x'. Did you mean '{cron}'?"):
         printed("cron_history", cron + "x")

@@ -14,7 +14,7 @@ from rqcron_events.output import add_format, print_rows, unknown_cron
 from rqcron_projections.freshness import catch_up_or_say
 from rqcron_projections.models import CronJob, CronRun, RunStatus
 from rqcron_projections.past import runs_at
-from rqcron_projections.tables import row_values
+from rqcron_projections.rows import column_names, row_values
 
 COLUMNS = (
     "run_id",
@@ -68,6 +68,7 @@ class Command(LedgerCommand):
             [row_values(run) | ({"why": _why(run)} if table else {}) for run in runs],
             COLUMNS,
             options["format"],
+            fields=column_names(CronRun),
             timezone=timezones[name],
             empty=f"Cron {name!r} had no such runs by then."
             if at

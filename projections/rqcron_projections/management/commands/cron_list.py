@@ -14,7 +14,7 @@ from rqcron_projections.cron_status import as_of
 from rqcron_projections.freshness import catch_up_or_say
 from rqcron_projections.models import CronJob
 from rqcron_projections.rebuild import state_at
-from rqcron_projections.tables import row_values
+from rqcron_projections.rows import column_names, row_values
 
 COLUMNS = (
     "name",
@@ -53,6 +53,7 @@ class Command(LedgerCommand):
             [row_values(row) for row in rows],
             COLUMNS,
             options["format"],
+            fields=column_names(CronJob),
             empty="No cron was registered by then."
             if at
             else "No cron is registered yet. A runner registers them: cron_run or cron_worker.",
