@@ -120,7 +120,7 @@ def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> A
             vendor(db).insert(db, _flat(chain([first], batches), ordered))
         result.accepted = ordered
     except IntegrityError:
-        ordered += batches
+        ordered += batches  # what was not asked for yet
         _append_apart(db, ordered, result, durable)
     for batch in result.accepted:
         _announce(batch)

@@ -103,6 +103,21 @@ def test_a_stale_batch_of_two_events_never_goes_in_by_half():
     assert versions("cron/long") == [1, 2, 3]
 
 
+def test_a_conflict_in_the_middle_of_an_iterator_loses_none_of_it():
+    """The database may refuse the first while the last are not made yet."""
+    names = sorted(f"cron/{number}" for number in range(3_000))
+    ledger.append([event(names[0], reason="first")])
+    result = ledger.append_batches([event(name)] for name in names)
+    assert [batch[0].stream for batch in result.refused] == [names[0]]
+    assert [batch[0].stream for batch in result.accepted] == names[1:]
+    assert CronEvent.objects.count() == 3_000
+
+
+def test_an_empty_iterator_is_nothing_to_append():
+    assert ledger.append_batches(iter(())).accepted == []
+    assert CronEvent.objects.count() == 0
+
+
 def test_accepted_and_refused_together_are_what_was_given():
     for number in range(0, 12, 3):
         ledger.append([event(f"cron/{number}")])
