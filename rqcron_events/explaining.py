@@ -59,6 +59,7 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
         run_events = _events_of_run(UUID(active)) if active else []
     elif decision is None and instant <= now:
         waits_for = _waits_for(state, instant)
+    downtime, runner_events = _downtime(decision, instant, now, waits_for)
     return explain_slot(
         state,
         instant,
@@ -67,7 +68,8 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
         definition_events=definition_events,
         run_events=run_events,
         waits_for=waits_for,
-        downtime=_downtime(decision, instant, now, waits_for),
+        downtime=downtime,
+        runner_events=runner_events,
         requests=_requests(name, instant),
     )
 
@@ -106,19 +108,20 @@ def explain_run(run_id: UUID | str) -> Explanation:
 
 def _downtime(
     decision: Event | None, instant: datetime, now: datetime, waits_for: str
-) -> Downtime | None:
+) -> tuple[Downtime | None, list[Event]]:
     """Only where it explains something: a slot that was decided late, or not yet."""
     if waits_for or instant > now:
-        return None
+        return None, []
     if decision is not None and decision.type is not EventType.SLOT_MISSED:
         late_seconds = (decision.occurred_at - instant).total_seconds()
         if decision.type is EventType.SLOT_SKIPPED or late_seconds < LATE_SECONDS:
-            return None
+            return None, []
     recorded = decision.data.get("held_up") if decision is not None else None
     held_up = Downtime.from_data(recorded) if recorded else None
     if held_up is not None and held_up.cause is DowntimeCause.DATABASE_AWAY:
-        return held_up  # a runner was alive, though it could not say so
-    return downtime_at(instant) or held_up
+        return held_up, []  # a runner was alive, though it could not say so
+    downtime, evidence = downtime_at(instant)
+    return downtime or held_up, evidence
 
 
 def _requests(name: str, slot: datetime) -> list[Event]:

@@ -139,13 +139,15 @@ def explain_slot(
     run_events: Sequence[Event] = (),
     waits_for: str = "",
     downtime: Downtime | None = None,
+    runner_events: Sequence[Event] = (),
     requests: Sequence[Event] = (),
 ) -> Explanation:
     """Judge one instant of a known cron.
 
     ``state`` holds all phases ever in force; ``decision`` is the recorded event that covers the
     instant, if there is one; ``run_events`` belong to the run that it fired; ``waits_for`` says
-    what an undecided slot in the past waits for; ``downtime`` is given when no runner was alive.
+    what an undecided slot in the past waits for; ``downtime`` is given when no runner was alive,
+    and ``runner_events`` are those that tell of it.
     """
     phase = phase_at(state, at)
     if decision is None and (phase is None or phase.definition is None):
@@ -195,12 +197,11 @@ def explain_slot(
             downtime=downtime,
             summary=summary,
             slot=at,
-            events=evidence,
+            events=_in_order([*evidence, *runner_events]),
             **common,
         )
     resumed = _resumed(decision, at, definition_events)
-    seen = [*evidence, decision, *run_events, *requests, *resumed]
-    events = sorted({event.id: event for event in seen}.values(), key=_by_id)
+    events = _in_order([*evidence, decision, *run_events, *requests, *resumed, *runner_events])
     common["requests"] = again = [Request.from_event(event) for event in requests]
     if decision.type is EventType.SLOT_FIRED and decision.run_id is not None:
         run = run_summary(decision.run_id, run_events)
@@ -375,6 +376,11 @@ def _version_start(state: CronState, phase: Phase | None) -> datetime | None:
     if phase is None:
         return None
     return min(p.start for p in state.phases if p.definition_version == phase.definition_version)
+
+
+def _in_order(events: Sequence[Event]) -> list[Event]:
+    """As in the log, each once."""
+    return sorted({event.id: event for event in events}.values(), key=_by_id)
 
 
 def _by_id(event: Event) -> int:

@@ -56,6 +56,9 @@ def test_the_digest_did_not_go_out(team: Project):
     assert downtime["cause"] == "no_runner"
     assert downtime["since"] == lost.data["last_heartbeat"]
     assert when(downtime["since"]) < slot < when(downtime["until"])
+    told_by = [e["id"] for e in answer["events"] if e["type"].startswith("runner_")]
+    began = CronEvent.objects.get(type="runner_started", stream=lost.actor)
+    assert told_by == sorted([lost.id, began.id])
     audited = ask(team, "cron_audit", "digest")
     assert audited["ok"]
     assert audited["totals"]["missed"] >= 1
