@@ -18,7 +18,7 @@ from django.db.models import Max
 
 from . import ledger_postgresql, ledger_sqlite
 from .conf import conf
-from .core.codec import decode_rows
+from .core.codec import Row, decode_rows
 from .core.events import Event
 from .errors import CronConfigError, VersionConflict
 from .models import CronEvent
@@ -33,6 +33,7 @@ __all__ = [
     "connection",
     "fence",
     "read",
+    "read_rows",
     "read_stream",
     "tail",
 ]
@@ -231,8 +232,14 @@ def read(after: int, until: int | None, limit: int) -> list[Event]:
     """Events with ``after < id <= until``, at most ``limit``. Only what lies before the fence is
     complete: use :func:`tail`, or take ``until`` from :func:`fence`.
     """
+    return decode_rows(read_rows(after, until, limit))
+
+
+def read_rows(after: int, until: int | None, limit: int) -> list[Row]:
+    """The same as they are stored."""
     db = connection()
-    return decode_rows(vendor(db).read(db, after, until, limit))
+    rows: list[Row] = vendor(db).read(db, after, until, limit)
+    return rows
 
 
 def fence() -> int | None:

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Model
@@ -24,6 +26,7 @@ from rqcron_events.core.slot_count import slots_by_day
 from .error_shape import message_shape
 from .histogram import bucket_of, counts_of, pack, packed_number
 from .models import CronDay, CronDayState
+from .plain_run import PlainFold, PlainRun
 from .projection import Fact, Projection
 from .rows import row_maker
 
@@ -97,15 +100,36 @@ def _define(row: CronDayState, event: Event) -> None:
         row.phases.append([_us(start), *schedule])
 
 
+def _begin_plain(row: CronDayState | None, run: PlainRun) -> Sequence[Model | Fact]:
+    if row is None:
+        row = CronDayState(cron=run.cron)
+    return (row, *_counted(row, run.slot, run.run_id, run.lateness_seconds))
+
+
+def _end_plain(row: CronDayState | None, run: PlainRun) -> Sequence[Model | Fact]:
+    assert row is not None, "the first step made it"
+    key = f"{row.open_runs.pop(run.run_id.hex)[_DAY]}/{row.cron}"
+    wait = (run.started_at - run.enqueued_at) // _MICROSECOND
+    took = run.duration_seconds
+    fact = Fact(key, ("plain", wait, None if took is None else round(took * 1_000_000)))
+    return (row, fact, *_succeeded(row, run.finished_at, key))
+
+
 def _fired(row: CronDayState, event: Event) -> list[Fact]:
     slot = event.scheduled_for or event.occurred_at
+    return _counted(row, slot, event.run_id, event.data.get("lateness_seconds"))
+
+
+def _counted(
+    row: CronDayState, slot: datetime, run_id: UUID | None, late_seconds: float | None
+) -> list[Fact]:
     phase = _phase(row, slot)
     _forget_phases(row, slot)
     day = slot.astimezone(_zone_of(phase)).date().isoformat()
-    _begin(row, event, day)
-    lateness = round(float(event.data.get("lateness_seconds") or 0) * 1_000_000)
+    _begin(row, run_id, day)
+    lateness = round(float(late_seconds or 0) * 1_000_000)
     key = f"{day}/{row.cron}"
-    return [Fact(key, ("fired", _name_of(phase))), Fact(key, ("measured", "lateness", lateness))]
+    return [Fact(key, ("fired", _name_of(phase), lateness))]
 
 
 def _passed_over(row: CronDayState, event: Event) -> list[Fact]:
@@ -135,13 +159,13 @@ def _passed_over(row: CronDayState, event: Event) -> list[Fact]:
 def _requested(row: CronDayState, event: Event) -> list[Fact]:
     phase = _phase(row, event.occurred_at)
     day = event.occurred_at.astimezone(_zone_of(phase)).date().isoformat()
-    _begin(row, event, day)
+    _begin(row, event.run_id, day)
     return [Fact(f"{day}/{row.cron}", ("requested", _name_of(phase)))]
 
 
-def _begin(row: CronDayState, event: Event, day: str) -> None:
-    if event.run_id is not None:
-        row.open_runs[event.run_id.hex] = [day, None, None, None]
+def _begin(row: CronDayState, run_id: UUID | None, day: str) -> None:
+    if run_id is not None:
+        row.open_runs[run_id.hex] = [day, None, None, None]
 
 
 def _progressed(row: CronDayState, event: Event) -> list[Fact]:
@@ -186,12 +210,15 @@ def _ended(row: CronDayState, event: Event, run: list[Any], key: str) -> list[Fa
         row.failing_since = row.failing_since or event.occurred_at
         facts.append(Fact(key, ("failed", row.failures, _error(event), event.run_id.hex)))
     elif event.type is EventType.RUN_SUCCEEDED:
-        if row.failing_since is not None:
-            took = max(_us(event.occurred_at) - _us(row.failing_since), 0)
-            facts.append(Fact(key, ("recovered", took)))
-        row.failures = 0
-        row.failing_since = None
+        facts += _succeeded(row, event.occurred_at, key)
     return facts
+
+
+def _succeeded(row: CronDayState, at: datetime, key: str) -> list[Fact]:
+    since, row.failing_since, row.failures = row.failing_since, None, 0
+    if since is None:
+        return []
+    return [Fact(key, ("recovered", max(_us(at) - _us(since), 0)))]
 
 
 def _error(event: Event) -> str:
@@ -277,13 +304,19 @@ def gather(row: CronDay | None, key: Hashable, facts: Sequence[tuple[Any, ...]])
     histograms = row.__dict__.setdefault(_HISTOGRAMS, {})
     for fact in facts:
         match fact:
+            case ("plain", wait_us, took_us):
+                row.succeeded += 1
+                _measure(row, "queue_wait", max(wait_us, 0), histograms)
+                if took_us is not None:
+                    _measure(row, "duration", max(took_us, 0), histograms)
             case ("measured", measure, value_us):
                 _measure(row, measure, max(value_us, 0), histograms)
             case ("ended", outcome):
                 setattr(row, outcome, getattr(row, outcome) + 1)
-            case ("fired", timezone):
+            case ("fired", timezone, late_us):
                 row.fired += 1
                 row.timezone = timezone
+                _measure(row, "lateness", max(late_us, 0), histograms)
             case ("requested", timezone):
                 row.requested += 1
                 row.timezone = timezone
@@ -352,6 +385,7 @@ PROJECTION = Projection(
     row_model=CronDayState,
     key=_key,
     apply=apply,
+    plain=PlainFold(key=attrgetter("cron"), begin=_begin_plain, end=_end_plain),
     gathered_model=CronDay,
     gather=gather,
     complete_gathered=complete,

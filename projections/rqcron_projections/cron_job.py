@@ -15,8 +15,9 @@ from django.db.models import Model
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 
-from .cron_status import NEW, RETIRED, clear_pause, next_slot, status_of
+from .cron_status import FAILING, NEW, RETIRED, SUCCEEDING, clear_pause, next_slot, status_of
 from .models import CronJob, CronStatusChange, RunStatus
+from .plain_run import PlainFold, PlainRun
 from .projection import Projection
 from .rows import row_maker
 
@@ -38,6 +39,7 @@ REQUESTED = RunStatus.REQUESTED.value
 ENQUEUED = RunStatus.ENQUEUED.value
 RUNNING = RunStatus.RUNNING.value
 RETRYING = RunStatus.RETRYING.value
+SUCCEEDED = RunStatus.SUCCEEDED.value
 ENDED = frozenset(OUTCOME_STATUS.values())
 _FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
@@ -61,6 +63,40 @@ def apply(row: CronJob | None, event: Event) -> Sequence[Model]:
     if row.status == before:
         return (row,)
     return (row, _change(row, before, event))
+
+
+def _begin_plain(row: CronJob | None, run: PlainRun) -> Sequence[Model]:
+    if row is None or row.status not in _FOLLOWS_RUNS:
+        return apply(row, run.decided())
+    row.updated_at = run.decided_at
+    row.last_decision = "fired"
+    row.fired_count += 1
+    row.last_slot = run.slot
+    row.last_decision_reason = ""
+    row.last_run_id = run.run_id
+    row.last_run_status = REQUESTED
+    row.last_run_started_at = row.last_run_finished_at = None
+    return (row,)
+
+
+def _end_plain(row: CronJob | None, run: PlainRun) -> Sequence[Model]:
+    if row is None or row.status != SUCCEEDING:
+        return _each(row, run.rest())
+    row.updated_at = row.last_success_at = run.finished_at
+    row.succeeded_count += 1
+    row.consecutive_successes += 1
+    if row.last_run_id == run.run_id:
+        row.last_run_status = SUCCEEDED
+        row.last_run_started_at = run.started_at
+        row.last_run_finished_at = run.finished_at
+    return (row,)
+
+
+def _each(row: CronJob | None, events: Sequence[Event]) -> Sequence[Model]:
+    saved: list[Model] = []
+    for event in events:
+        saved += apply(row, event)
+    return saved
 
 
 def complete(row: CronJob) -> None:
@@ -181,6 +217,8 @@ def _define(row: CronJob, event: Event, data: dict[str, Any]) -> None:
     row.effective_from = event.parsed_time("effective_from") or event.occurred_at
 
 
+_FOLLOWS_RUNS = frozenset({NEW, SUCCEEDING, FAILING})
+"""Statuses that a decision does not change."""
 _PROGRESS = frozenset({EventType.RUN_ENQUEUED, EventType.RUN_STARTED, EventType.ATTEMPT_FAILED})
 """They change no cron's status."""
 _FOLD: dict[EventType, Callable[[CronJob, Event], None]] = {
@@ -205,5 +243,6 @@ PROJECTION = Projection(
     key=attrgetter("cron"),
     apply=apply,
     complete=complete,
+    plain=PlainFold(key=attrgetter("cron"), begin=_begin_plain, end=_end_plain),
     written_models=(CronStatusChange,),
 )

@@ -13,9 +13,10 @@ from typing import Any
 
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 
-from .cron_job import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING
+from .cron_job import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
 from .models import CronRun
-from .projection import Projection
+from .plain_run import PlainFold, PlainRun
+from .projection import Projection, never
 from .rows import row_maker
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
@@ -131,6 +132,28 @@ def _note_error(row: CronRun, event: Event) -> None:
     row.error_message = str(error.get("message", ""))[:ERROR_CHARACTERS_MAX]
 
 
+def _plain(_: None, run: PlainRun) -> Sequence[CronRun]:
+    row = _new_row(
+        run_id=run.run_id,
+        cron=run.cron,
+        slot=run.slot,
+        trigger="slot",
+        status=SUCCEEDED,
+        requested_at=run.decided_at,
+        actor=run.runner,
+        lateness_seconds=run.lateness_seconds,
+        queue=run.queue,
+        enqueued_at=run.enqueued_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        duration_seconds=run.duration_seconds,
+        attempts=1,
+        worker=run.worker,
+    )
+    _measure_wait(row)
+    return (row,)
+
+
 _new_row = row_maker(CronRun)
 _REQUESTS = frozenset({EventType.SLOT_FIRED, EventType.RUN_REQUESTED})
 _FILL_IN: dict[EventType, Callable[[CronRun, Event], None]] = {
@@ -152,4 +175,5 @@ PROJECTION = Projection(
     apply=apply,
     begins=_begins,
     settled=_settled,
+    plain=PlainFold(key=never, begin=None, end=_plain),
 )

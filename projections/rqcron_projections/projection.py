@@ -10,6 +10,8 @@ from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
+from .plain_run import PlainFold
+
 __all__ = ["Fact", "Projection", "never"]
 
 
@@ -63,6 +65,8 @@ class Projection:
     Called once per row and page, so that the rows are read at once. Where pages begin must not
     matter: the rows of a replay have to be the same.
     """
+    plain: PlainFold | None = None
+    """How a replay folds runs without incident; None: they are not for this projection."""
     complete_gathered: Callable[[Any], None] | None = None
     """The same as ``complete``, for gathered rows: ``gather`` may leave notes on a row (attributes
     that are no fields) which this turns into its columns before the row is saved."""

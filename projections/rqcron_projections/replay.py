@@ -10,6 +10,7 @@ from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
+from .plain_run import Item, PlainEnd
 from .projection import Fact
 from .stored_rows import StoredRows
 from .tables import Tables
@@ -38,23 +39,39 @@ class Replay:
         gathered = self._projection.gathered_model
         self._gathered = _Gathered(tables, gathered) if gathered is not None else None
 
-    def fold(self, events: Sequence[Event]) -> None:
+    def fold(self, items: Sequence[Item]) -> None:
         key_of, apply = self._projection.key, self._projection.apply
         begins, row_model = self._projection.begins, self._projection.row_model
+        plain = self._projection.plain
         rows, written = self._rows, []
         facts: dict[Hashable, list[tuple[Any, ...]]] = {}
         asked = False
-        for number, event in enumerate(events):
-            key = key_of(event)
-            if not key:
+        for number, item in enumerate(items):
+            if type(item) is Event:
+                key = key_of(item)
+                if not key:
+                    continue
+                fold, told = apply, item
+                lookup = not begins(item)
+            elif plain is None:
+                continue
+            elif type(item) is PlainEnd:
+                fold, told = plain.end, item.run
+                key = plain.key(item.run)
+                lookup = key is not None
+            elif plain.begin is not None:
+                fold, told = plain.begin, item
+                key = plain.key(item)
+                lookup = key is not None
+            else:
                 continue
             row = rows.get(key)
-            if row is None and not asked and not begins(event):
+            if row is None and lookup and not asked:
                 # Once per page: whatever the rest of it is about and is not in memory.
                 asked = True
-                self._fetch(events[number:])
+                self._fetch(items[number:])
                 row = rows.get(key)
-            saved = apply(row, event)
+            saved = fold(row, told)
             if len(saved) == 1 and saved[0] is row:
                 continue  # what nearly all events do: change the row that is in memory
             for changed in saved:
@@ -77,9 +94,16 @@ class Replay:
         if self._gathered is not None:
             self._gathered.write(0)
 
-    def _fetch(self, events: Sequence[Event]) -> None:
-        keys = {key for event in events if (key := self._projection.key(event))}
+    def _fetch(self, items: Sequence[Item]) -> None:
+        keys = {key for item in items if (key := self._key(item))}
         self._rows.update(self._stored.take(keys - self._rows.keys()))
+
+    def _key(self, item: Item) -> Hashable | None:
+        if type(item) is Event:
+            return self._projection.key(item)
+        if self._projection.plain is None:
+            return None
+        return self._projection.plain.key(item.run if type(item) is PlainEnd else item)
 
     def _forget(self) -> None:
         settled = self._projection.settled

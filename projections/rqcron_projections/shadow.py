@@ -15,8 +15,10 @@ from django.db.migrations.state import ModelState, StateApps
 from django.db.models import Model
 
 from rqcron_events import ledger
+from rqcron_events.core.codec import Row
 from rqcron_events.garbage import collection_paused
 
+from .plain_run import Page, with_plain_runs
 from .projection import Projection
 from .replay import Replay
 from .tables import Tables
@@ -48,11 +50,11 @@ class Shadow:
             self.fold(page)
         self.flush()
 
-    def fold(self, page: ledger.Tail) -> None:
+    def fold(self, page: Page) -> None:
         """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
         with collection_paused():
-            self._replay.fold(page.events)
-        self.events += len(page.events)
+            self._replay.fold(page.items)
+        self.events += page.events
         self.position = page.position
 
     def flush(self) -> None:
@@ -141,20 +143,29 @@ def replay_together(shadows: Sequence[Shadow]) -> None:
         shadow.replay()
 
 
-def _history(position: int, until: int) -> Iterator[ledger.Tail]:
+def _history(position: int, until: int) -> Iterator[Page]:
     """Pages of what no writer can add to any more."""
-    while position < until:
+    pages = with_plain_runs(_rows(position, until))
+    while True:
         with collection_paused():
-            events = ledger.read(position, until, PAGE_EVENTS_MAX)
-        position = events[-1].id or 0 if len(events) == PAGE_EVENTS_MAX else until
-        yield ledger.Tail(events, position)
+            page = next(pages, None)
+        if page is None:
+            return
+        yield page
 
 
-def _tail(position: int) -> Iterator[ledger.Tail]:
+def _rows(position: int, until: int) -> Iterator[tuple[list[Row], int]]:
+    while position < until:
+        rows = ledger.read_rows(position, until, PAGE_EVENTS_MAX)
+        position = rows[-1][0] if len(rows) == PAGE_EVENTS_MAX else until
+        yield rows, position
+
+
+def _tail(position: int) -> Iterator[Page]:
     """Pages up to the end as it is now."""
     while (page := ledger.tail(position, PAGE_EVENTS_MAX)).position > position:
         position = page.position
-        yield page
+        yield Page(page.events, len(page.events), position)
 
 
 @contextmanager
