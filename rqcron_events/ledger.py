@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import ModuleType
@@ -32,8 +33,8 @@ __all__ = [
     "append_next",
     "connection",
     "fence",
+    "pages",
     "read",
-    "read_rows",
     "read_stream",
     "tail",
 ]
@@ -232,14 +233,34 @@ def read(after: int, until: int | None, limit: int) -> list[Event]:
     """Events with ``after < id <= until``, at most ``limit``. Only what lies before the fence is
     complete: use :func:`tail`, or take ``until`` from :func:`fence`.
     """
-    return decode_rows(read_rows(after, until, limit))
-
-
-def read_rows(after: int, until: int | None, limit: int) -> list[Row]:
-    """The same as they are stored."""
     db = connection()
-    rows: list[Row] = vendor(db).read(db, after, until, limit)
-    return rows
+    return decode_rows(vendor(db).read(db, after, until, limit))
+
+
+def pages(after: int, until: int, limit: int) -> Iterator[list[Row]]:
+    """The same for all of it: lists of at most ``limit`` rows as they are stored, never empty.
+
+    Where it can, the database looks for the next page while the caller works on this one.
+    """
+    db = connection()
+    with vendor(db).second_connection(db) as second:
+        if second is None:
+            yield from _pages(db, after, until, limit)
+            return
+        found = _pages(second, after, until, limit)
+        with ThreadPoolExecutor(1, thread_name_prefix="rqcron-read") as reader:
+            coming = reader.submit(next, found, None)
+            while (page := coming.result()) is not None:
+                coming = reader.submit(next, found, None)
+                yield page
+
+
+def _pages(db: BaseDatabaseWrapper, after: int, until: int, limit: int) -> Iterator[list[Row]]:
+    while page := vendor(db).read(db, after, until, limit):
+        yield page
+        if len(page) < limit:
+            return
+        after = page[-1][0]
 
 
 def fence() -> int | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
 
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Cursor
 
@@ -105,6 +107,26 @@ def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> 
         cursor.execute(_READ, [after, _ID_MAX if until is None else until, limit], binary=True)
         rows: list[Row] = cursor.fetchall()
         return rows
+
+
+@contextmanager
+def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper | None]:
+    """For reading in another thread; None when it would not see what this one sees, or when the
+    server or a pool has none to give."""
+    if db.in_atomic_block:
+        yield None
+        return
+    second = db.copy()
+    second.inc_thread_sharing()
+    try:
+        second.ensure_connection()
+    except DatabaseError:
+        yield None
+        return
+    try:
+        yield second
+    finally:
+        second.close()
 
 
 _READ_CRON = """

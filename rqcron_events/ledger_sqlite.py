@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,6 +89,11 @@ def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> 
              *row[9:11], _instant(row[11]), _instant(row[12]), row[13])
             for row in cursor.fetchall()
         ]  # fmt: skip
+
+
+def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+    """None: a connection belongs to its thread, and a database in memory to its connection."""
+    return nullcontext()
 
 
 _READ = """

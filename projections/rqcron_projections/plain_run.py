@@ -73,7 +73,7 @@ class Page(NamedTuple):
     events: int
     """How many the items stand for."""
     position: int
-    """Id of the last of them, or a later one before which nothing else is."""
+    """Id of the last of them, or a later one up to which there is nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +86,15 @@ class PlainFold:
     end: Callable[[Any, PlainRun], Sequence[Any]]
 
 
-def with_plain_runs(pages: Iterable[tuple[list[Row], int]]) -> Iterator[Page]:
-    """Pages of rows, each with its position, as pages of events and plain runs."""
+def with_plain_runs(pages: Iterable[list[Row]]) -> Iterator[Page]:
+    """Pages of rows, none of them empty, as pages of events and plain runs."""
     plain: dict[bytes, PlainRun] = {}
     """Those whose last event is still to come."""
-    before: tuple[list[Row], int] | None = None
+    before: list[Row] | None = None
     groups: dict[bytes, list[Row]] = {}
     for page in pages:
         following: dict[bytes, list[Row]] = {}
-        for row in page[0]:
+        for row in page:
             run = row[_RUN]
             if run is None or run in plain:
                 continue
@@ -103,15 +103,13 @@ def with_plain_runs(pages: Iterable[tuple[list[Row], int]]) -> Iterator[Page]:
             else:
                 following[run] = [row]
         if before is not None:
-            yield _page(*before, groups, plain)
+            yield _page(before, groups, plain)
         before, groups = page, following
     if before is not None:
-        yield _page(*before, groups, plain)
+        yield _page(before, groups, plain)
 
 
-def _page(
-    rows: list[Row], position: int, groups: dict[bytes, list[Row]], plain: dict[bytes, PlainRun]
-) -> Page:
+def _page(rows: list[Row], groups: dict[bytes, list[Row]], plain: dict[bytes, PlainRun]) -> Page:
     """Takes the plain runs among the groups over into ``plain``, and out again at their end."""
     plain.update(_plain_runs(groups))
     others = iter(decode_rows([row for row in rows if row[_RUN] not in plain]))
@@ -127,7 +125,7 @@ def _page(
     for item in items:
         if type(item) is PlainEnd:
             del plain[item.run.run_id.bytes]
-    return Page(items, len(rows), position)
+    return Page(items, len(rows), rows[-1][_ID])
 
 
 def _plain_runs(groups: dict[bytes, list[Row]]) -> Iterator[tuple[bytes, PlainRun]]:

@@ -15,7 +15,6 @@ from django.db.migrations.state import ModelState, StateApps
 from django.db.models import Model
 
 from rqcron_events import ledger
-from rqcron_events.core.codec import Row
 from rqcron_events.garbage import collection_paused
 
 from .plain_run import Page, with_plain_runs
@@ -47,13 +46,13 @@ class Shadow:
         others have."""
         pages = _tail(self.position) if until is None else _history(self.position, until)
         for page in pages:
-            self.fold(page)
+            with collection_paused():
+                self.fold(page)
         self.flush()
 
     def fold(self, page: Page) -> None:
         """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
-        with collection_paused():
-            self._replay.fold(page.items)
+        self._replay.fold(page.items)
         self.events += page.events
         self.position = page.position
 
@@ -103,8 +102,9 @@ class Shadow:
     def analyze(self) -> None:
         """PostgreSQL never looks at temporary tables by itself, and plans badly without figures."""
         if ledger.connection().vendor == "postgresql":
-            for _, _live, shadow, _key, _columns in self._names():
-                self._run(f"ANALYZE {shadow}")
+            for _, _live, shadow, key, _columns in self._names():
+                # How many rows, and their keys: figures of wide columns take long and tell nothing.
+                self._run(f"ANALYZE {shadow} ({key})")
 
     def drop(self) -> None:
         for _, _live, shadow, _key, _columns in self._names():
@@ -136,29 +136,23 @@ class Shadow:
 def replay_together(shadows: Sequence[Shadow]) -> None:
     """Bring empty shadows to the end of the log in one pass over it."""
     fence = ledger.fence()
-    for page in _history(0, fence or 0):
-        for shadow in shadows:
-            shadow.fold(page)
+    pages = _history(0, fence or 0)
+    while True:
+        with collection_paused():
+            page = next(pages, None)
+            if page is None:
+                break
+            for shadow in shadows:
+                shadow.fold(page)
     for shadow in shadows:
         shadow.replay()
 
 
 def _history(position: int, until: int) -> Iterator[Page]:
     """Pages of what no writer can add to any more."""
-    pages = with_plain_runs(_rows(position, until))
-    while True:
-        with collection_paused():
-            page = next(pages, None)
-        if page is None:
-            return
-        yield page
-
-
-def _rows(position: int, until: int) -> Iterator[tuple[list[Row], int]]:
-    while position < until:
-        rows = ledger.read_rows(position, until, PAGE_EVENTS_MAX)
-        position = rows[-1][0] if len(rows) == PAGE_EVENTS_MAX else until
-        yield rows, position
+    yield from with_plain_runs(ledger.pages(position, until, PAGE_EVENTS_MAX))
+    if position < until:
+        yield Page((), 0, until)
 
 
 def _tail(position: int) -> Iterator[Page]:
