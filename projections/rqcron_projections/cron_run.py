@@ -16,7 +16,7 @@ from rqcron_events.core.events import OUTCOMES, Event, EventType
 from .cron_job import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
 from .models import CronRun
 from .plain_run import PlainFold, PlainRun
-from .projection import Projection, never
+from .projection import Projection
 from .rows import row_maker
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
@@ -132,6 +132,10 @@ def _note_error(row: CronRun, event: Event) -> None:
     row.error_message = str(error.get("message", ""))[:ERROR_CHARACTERS_MAX]
 
 
+def _no_row(_: PlainRun) -> None:
+    """Nothing is known of the run before."""
+
+
 def _plain(_: None, run: PlainRun) -> Sequence[CronRun]:
     row = _new_row(
         run_id=run.run_id,
@@ -175,5 +179,5 @@ PROJECTION = Projection(
     apply=apply,
     begins=_begins,
     settled=_settled,
-    plain=PlainFold(key=never, begin=None, end=_plain),
+    plain=PlainFold(key=_no_row, begin=None, end=_plain),
 )

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from rqcron_events.core.codec import Row, decode_rows, schema_version
@@ -20,10 +20,19 @@ from rqcron_events.core.events import Event, EventType
 
 __all__ = ["Item", "Page", "PlainEnd", "PlainFold", "PlainRun", "with_plain_runs"]
 
-_ID, _TYPE, _SCHEMA, _CRON, _RUN, _ATTEMPT, _SLOT, _REASON, _ACTOR, _OCCURRED = (
-    0, 3, 4, 5, 6, 7, 8, 9, 10, 11,
-)  # fmt: skip
-_DATA = 13
+# Places in a row.
+_ID: Final = 0
+_TYPE: Final = 3
+_SCHEMA: Final = 4
+_CRON: Final = 5
+_RUN: Final = 6
+_ATTEMPT: Final = 7
+_SLOT: Final = 8
+_REASON: Final = 9
+_ACTOR: Final = 10
+_OCCURRED: Final = 11
+_DATA: Final = 13
+
 _FIRED = EventType.SLOT_FIRED.value
 _SUCCEEDED = EventType.RUN_SUCCEEDED.value
 _USUAL = (_FIRED, EventType.RUN_ENQUEUED.value, EventType.RUN_STARTED.value, _SUCCEEDED)
@@ -123,7 +132,7 @@ def _page(rows: list[Row], groups: dict[bytes, list[Row]], plain: dict[bytes, Pl
         elif row[_TYPE] == _SUCCEEDED:
             items.append(PlainEnd(run))
     for item in items:
-        if type(item) is PlainEnd:
+        if isinstance(item, PlainEnd):
             del plain[item.run.run_id.bytes]
     return Page(items, len(rows), rows[-1][_ID])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.db.models import Model
 from rqcron_events.core.events import Event
 
 from .plain_run import Item, PlainEnd
-from .projection import Fact
+from .projection import Fact, never
 from .stored_rows import StoredRows
 from .tables import Tables
 
@@ -47,24 +47,24 @@ class Replay:
         facts: dict[Hashable, list[tuple[Any, ...]]] = {}
         asked = False
         for number, item in enumerate(items):
-            if type(item) is Event:
-                key = key_of(item)
+            fold: Callable[[Any, Any], Sequence[Any]] | None
+            told: Any
+            if isinstance(item, Event):
+                fold, told, key = apply, item, key_of(item)
                 if not key:
                     continue
-                fold, told = apply, item
                 lookup = not begins(item)
             elif plain is None:
                 continue
-            elif type(item) is PlainEnd:
-                fold, told = plain.end, item.run
-                key = plain.key(item.run)
-                lookup = key is not None
-            elif plain.begin is not None:
-                fold, told = plain.begin, item
-                key = plain.key(item)
-                lookup = key is not None
             else:
-                continue
+                if isinstance(item, PlainEnd):
+                    fold, told = plain.end, item.run
+                else:
+                    fold, told = plain.begin, item
+                if fold is None:
+                    continue
+                key = plain.key(told)
+                lookup = key is not None
             row = rows.get(key)
             if row is None and lookup and not asked:
                 # Once per page: whatever the rest of it is about and is not in memory.
@@ -99,15 +99,16 @@ class Replay:
         self._rows.update(self._stored.take(keys - self._rows.keys()))
 
     def _key(self, item: Item) -> Hashable | None:
-        if type(item) is Event:
+        if isinstance(item, Event):
             return self._projection.key(item)
         if self._projection.plain is None:
             return None
-        return self._projection.plain.key(item.run if type(item) is PlainEnd else item)
+        return self._projection.plain.key(item.run if isinstance(item, PlainEnd) else item)
 
     def _forget(self) -> None:
         settled = self._projection.settled
-        self._write([key for key, row in self._rows.items() if settled(row)])
+        if settled is not never:
+            self._write([key for key, row in self._rows.items() if settled(row)])
         if len(self._rows) > ROWS_MAX:
             self._write(list(islice(self._rows, len(self._rows) - ROWS_MAX // 2)))
 

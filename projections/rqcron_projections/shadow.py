@@ -7,6 +7,7 @@ reason a rebuild needs one session: connect past a pooler that shares sessions b
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,8 @@ from .tables import Tables
 __all__ = ["Shadow", "open_shadow", "replay_together"]
 
 PAGE_EVENTS_MAX = 5_000
-"""Events in memory at a time."""
+"""Events of a page. Three pages are in memory: the one that is folded, the one that is looked at for
+runs without incident, and the one that is being read."""
 
 
 class Shadow:
@@ -136,14 +138,11 @@ class Shadow:
 def replay_together(shadows: Sequence[Shadow]) -> None:
     """Bring empty shadows to the end of the log in one pass over it."""
     fence = ledger.fence()
-    pages = _history(0, fence or 0)
-    while True:
-        with collection_paused():
-            page = next(pages, None)
-            if page is None:
-                break
+    with collection_paused():
+        for page in _history(0, fence or 0):
             for shadow in shadows:
                 shadow.fold(page)
+            gc.collect(0)  # what this page left; rows in memory and all of Django can wait
     for shadow in shadows:
         shadow.replay()
 
