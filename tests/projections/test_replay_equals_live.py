@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -25,13 +26,20 @@ from rqcron_projections.models import (
 from rqcron_projections.tables import row_values
 
 from rqcron_events import ledger
+from rqcron_events.core.events import EventType, run_stream
 from rqcron_events.models import CronEvent
 
-from .histories import history
+from .histories import History, history
 
 pytestmark = pytest.mark.django_db
 
 MODELS = (CronJob, CronRun, CronStatusChange, CronDay, CronDayState, RunnerSession)
+
+ENQUEUED, STARTED = EventType.RUN_ENQUEUED, EventType.RUN_STARTED
+SUCCEEDED = EventType.RUN_SUCCEEDED
+NOTE = {"data": {"queue": "high"}}
+FIRST = {"attempt": 1, "actor": "worker/1"}
+DONE = {"attempt": 1, "data": {"duration_seconds": 0.5}}
 
 
 @contextmanager
@@ -226,3 +234,66 @@ def test_a_rebuild_writes_only_rows_that_differ(monkeypatch: pytest.MonkeyPatch)
 def test_an_unknown_projection_is_named_with_those_that_exist() -> None:
     with pytest.raises(LookupError, match=r"named .run.\. Use crons or runs or days or runners\."):
         rebuild.rebuild(["run"])
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [(ENQUEUED, NOTE), (STARTED, FIRST), (SUCCEEDED, DONE)],
+        [(STARTED, FIRST), (ENQUEUED, NOTE), (SUCCEEDED, DONE)],
+        [(ENQUEUED, NOTE), (STARTED, FIRST | {"attempt": 2}), (SUCCEEDED, DONE)],
+        [(ENQUEUED, NOTE), (STARTED, FIRST | {"attempt": None}), (SUCCEEDED, DONE)],
+        [(ENQUEUED, NOTE), (STARTED, FIRST), (SUCCEEDED, DONE | {"attempt": 2})],
+        [(ENQUEUED, NOTE), (STARTED, FIRST), (SUCCEEDED, DONE | {"reason": "by hand"})],
+        [(ENQUEUED, NOTE), (STARTED, FIRST), (SUCCEEDED, {"attempt": 1})],
+        [(ENQUEUED, {}), (STARTED, FIRST), (SUCCEEDED, DONE | {"attempt": None})],
+        [
+            (ENQUEUED, NOTE),
+            (STARTED, FIRST),
+            (SUCCEEDED, {"data": {"duration_seconds": 2, "error": {"type": "E", "message": "m"}}}),
+        ],
+    ],
+)
+@pytest.mark.parametrize("between", ["", "fire", "pause", "retire", "define", "fail"])
+def test_every_way_in_which_a_run_is_nearly_plain(steps: list, between: str) -> None:
+    """Something else happens to the cron while the run is open."""
+    told = History(seed=1, crons=1)
+    name = told.names[0]
+    told.define(name)
+    for number in range(3):
+        told.fire(name)
+        run = told.open.pop()
+        for kind, values in steps:
+            told.write(run_stream(run.run_id), kind, cron=name, run_id=run.run_id, **values)
+            if kind is not STARTED or number == 0:
+                continue
+            if between == "fail":
+                told.fire(name)
+                other = told.open.pop().run_id
+                told.write(run_stream(other), EventType.RUN_LOST, cron=name, run_id=other)
+            elif between:
+                getattr(told, between)(name)
+        if name not in told.definitions:
+            told.define(name)
+    ledger.append(told.events)
+    projector.catch_up()
+    live = live_rows()
+    for model in MODELS:
+        model.objects.all().delete()
+    rebuild.rebuild()
+    assert live_rows() == live
+
+
+@pytest.mark.parametrize("odd", [{"reason": "x"}, {"data": {"trigger": "manual"}}, {"data": {}}])
+def test_decisions_that_are_not_like_others(odd: dict) -> None:
+    told = History(seed=1, crons=1)
+    name = told.names[0]
+    told.define(name)
+    told.fire(name)
+    run = told.open.pop()
+    told.events[-1] = replace(told.events[-1], **odd)
+    for kind, values in [(ENQUEUED, NOTE), (STARTED, FIRST), (SUCCEEDED, DONE)]:
+        told.write(run_stream(run.run_id), kind, cron=name, run_id=run.run_id, **values)
+    ledger.append(told.events)
+    projector.catch_up()
+    assert rebuild.check() == []
