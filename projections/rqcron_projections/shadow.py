@@ -28,6 +28,8 @@ __all__ = ["Shadow", "open_shadow", "replay_together"]
 PAGE_EVENTS_MAX = 5_000
 """Events of a page. Three pages are in memory: the one that is folded, the one that is looked at for
 runs without incident, and the one that is being read."""
+COLLECT_PAGES = 20
+"""Our pages leave no cycles; should something else, this bounds them."""
 
 
 class Shadow:
@@ -139,10 +141,11 @@ def replay_together(shadows: Sequence[Shadow]) -> None:
     """Bring empty shadows to the end of the log in one pass over it."""
     fence = ledger.fence()
     with collection_paused():
-        for page in _history(0, fence or 0):
+        for number, page in enumerate(_history(0, fence or 0), 1):
             for shadow in shadows:
                 shadow.fold(page)
-            gc.collect(0)  # what this page left; rows in memory and all of Django can wait
+            if number % COLLECT_PAGES == 0:
+                gc.collect(0)  # what the pages left; the rows in memory and all of Django can wait
     for shadow in shadows:
         shadow.replay()
 
