@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import ModuleType
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -21,21 +22,24 @@ from . import ledger_postgresql, ledger_sqlite
 from .conf import conf
 from .core.codec import Row, decode_rows
 from .core.events import Event
+from .core.plain_run import PlainRun, can_be_plain
 from .errors import CronConfigError, VersionConflict
 from .models import CronEvent
+from .plain_runs import PAGE_ENDS
 from .signals import event_appended
 
 __all__ = [
     "Appended",
+    "RunPage",
     "Tail",
     "append",
     "append_batches",
     "append_next",
     "connection",
     "fence",
-    "pages",
     "read",
     "read_stream",
+    "run_pages",
     "tail",
 ]
 
@@ -54,6 +58,17 @@ class Appended:
     accepted: list[list[Event]] = field(default_factory=list)
     refused: list[list[Event]] = field(default_factory=list)
     """Another writer was first: read the stream again and decide again."""
+
+
+class RunPage(NamedTuple):
+    """A page of the log, with what it tells of runs without incident in one piece each."""
+
+    plain: list[PlainRun]
+    """Runs whose first event is in this page."""
+    others: list[Row]
+    """The events that belong to no plain run, in their order."""
+    position: int
+    """There is no event between the last one of the page and this id."""
 
 
 class Tail(NamedTuple):
@@ -237,17 +252,18 @@ def read(after: int, until: int | None, limit: int) -> list[Event]:
     return decode_rows(vendor(db).read(db, after, until, limit))
 
 
-def pages(after: int, until: int, limit: int) -> Iterator[list[Row]]:
-    """The same for all of it: lists of at most ``limit`` rows as they are stored, never empty.
+def run_pages(after: int, until: int, events: int, ahead: int) -> Iterator[RunPage]:
+    """All events with ``after < id <= until`` in pages of so many ``events``, those of runs without
+    incident as one :class:`PlainRun` each, if they are over ``ahead`` events further.
 
     Where it can, the database looks for the next page while the caller works on this one.
     """
     db = connection()
     with vendor(db).second_connection(db) as second:
         if second is None:
-            yield from _pages(db, after, until, limit)
+            yield from _run_pages(db, after, until, events, ahead)
             return
-        found = _pages(second, after, until, limit)
+        found = _run_pages(second, after, until, events, ahead)
         with ThreadPoolExecutor(1, thread_name_prefix="rqcron-read") as reader:
             coming = reader.submit(next, found, None)
             while (page := coming.result()) is not None:
@@ -255,12 +271,29 @@ def pages(after: int, until: int, limit: int) -> Iterator[list[Row]]:
                 yield page
 
 
-def _pages(db: BaseDatabaseWrapper, after: int, until: int, limit: int) -> Iterator[list[Row]]:
-    while page := vendor(db).read(db, after, until, limit):
-        yield page
-        if len(page) < limit:
-            return
-        after = page[-1][0]
+def _run_pages(
+    db: BaseDatabaseWrapper, after: int, until: int, events: int, ahead: int
+) -> Iterator[RunPage]:
+    part = vendor(db)
+    over: dict[UUID, int] = {}
+    """Plain runs that were told already but end behind their page, and where."""
+    while after < until:
+        page_end, window_end = _page_ends(db, after, until, events, ahead)
+        plain = part.read_plain_runs(db, after, page_end, window_end) if can_be_plain() else []
+        over |= {run.run_id: run.last_id for run in plain}
+        yield RunPage(plain, part.read_others(db, after, page_end, over), page_end)
+        over = {run: last for run, last in over.items() if last > page_end}
+        after = page_end
+
+
+def _page_ends(
+    db: BaseDatabaseWrapper, after: int, until: int, events: int, ahead: int
+) -> tuple[int, int]:
+    with db.cursor() as cursor:
+        bounds = {"after": after, "until": until}
+        cursor.execute(PAGE_ENDS, {**bounds, "events": events - 1, "ahead": events + ahead - 1})
+        page_end, window_end = cursor.fetchone()
+    return page_end or until, window_end or until
 
 
 def fence() -> int | None:

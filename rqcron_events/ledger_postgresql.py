@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
+from uuid import UUID
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,7 +16,9 @@ from psycopg import Cursor
 from .clock import monotonic_seconds
 from .core.codec import CronRow, Row, encode_data, schema_version
 from .core.events import Event, EventType
+from .core.plain_run import PlainRun
 from .errors import LedgerUnavailable
+from .plain_runs import plain_runs_statement
 
 COMMITS_OUT_OF_ORDER = True
 """A sequence hands out ids before commit, so a higher id can become visible first."""
@@ -87,11 +90,13 @@ def _row(event: Event) -> tuple[Any, ...]:
     )
 
 
-_READ = """
-    SELECT id, stream, version, type, schema_version, cron, uuid_send(run_id), attempt,
-        scheduled_for, reason, actor, occurred_at, recorded_at, data::text
-    FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
-"""
+_READ_COLUMNS = (
+    "id, stream, version, type, schema_version, cron, uuid_send(run_id), attempt, scheduled_for, "
+    "reason, actor, occurred_at, recorded_at, data::text"
+)
+_READ = f"""
+    SELECT {_READ_COLUMNS} FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+"""  # noqa: S608
 _ID_MAX = 2**63 - 1
 
 
@@ -105,6 +110,50 @@ def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> 
     connection: Any = db.connection
     with db.wrap_database_errors, Cursor(connection) as cursor:
         cursor.execute(_READ, [after, _ID_MAX if until is None else until, limit], binary=True)
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+
+_PLAIN_RUNS = plain_runs_statement(
+    run_id="run_id",
+    group="run_id",
+    time=str,
+    lateness="(data->>'lateness_seconds')::float8",
+    queue="COALESCE(data->>'queue', '')",
+    duration="(data->>'duration_seconds')::float8",
+    exact='COLLATE "C"',
+    has_slot="""COALESCE(data->'trigger', '"slot"') = '"slot"'""",
+    has_no_error="data->'error' IS NULL",
+)
+
+
+def read_plain_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int) -> list[PlainRun]:
+    """Runs without incident that begin in ``after < id <= until`` and are over by ``ahead``."""
+    db.ensure_connection()
+    connection: Any = db.connection
+    with db.wrap_database_errors, Cursor(connection) as cursor:
+        bounds = {"after": after, "until": until, "ahead": ahead}
+        cursor.execute(_PLAIN_RUNS, bounds, binary=True)
+        return list(map(PlainRun._make, cursor.fetchall()))
+
+
+# A join, because PostgreSQL before 15 compares each row with each element of <> ALL.
+_READ_OTHERS = f"""
+    SELECT {_READ_COLUMNS} FROM rqcron_event LEFT JOIN unnest(%s::uuid[], %s::bigint[]) AS plain (run, last)
+        ON plain.run = run_id AND id <= plain.last
+    WHERE id > %s AND id <= %s AND plain.run IS NULL ORDER BY id
+"""  # noqa: S608
+
+
+def read_others(
+    db: BaseDatabaseWrapper, after: int, until: int, plain: Mapping[UUID, int]
+) -> list[Row]:
+    """Stored events with ``after < id <= until`` but those of these runs up to these ids."""
+    db.ensure_connection()
+    connection: Any = db.connection
+    with db.wrap_database_errors, Cursor(connection) as cursor:
+        values = [list(plain), list(plain.values()), after, until]
+        cursor.execute(_READ_OTHERS, values, binary=True)
         rows: list[Row] = cursor.fetchall()
         return rows
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .core.codec import CronRow, Row, encode_data, schema_version
 from .core.events import Event, EventType
+from .core.plain_run import PlainRun
+from .plain_runs import plain_runs_statement
 
 COMMITS_OUT_OF_ORDER = False
 """The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
@@ -84,11 +87,41 @@ def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> 
     """Stored events in the order of their ids."""
     with db.cursor() as cursor:
         cursor.execute(_READ, [after, _ID_MAX if until is None else until, limit])
-        return [
-            (*row[:6], bytes.fromhex(row[6]) if row[6] else None, row[7], _instant(row[8]),
-             *row[9:11], _instant(row[11]), _instant(row[12]), row[13])
-            for row in cursor.fetchall()
-        ]  # fmt: skip
+        return list(map(_stored, cursor.fetchall()))
+
+
+def read_plain_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int) -> list[PlainRun]:
+    """Runs without incident that begin in ``after < id <= until`` and are over by ``ahead``."""
+    with db.cursor() as cursor:
+        cursor.execute(_PLAIN_RUNS, {"after": after, "until": until, "ahead": ahead})
+        rows = cursor.fetchall()
+    told = ",".join([row[place] for row in rows for place in (7, 8, 13)])
+    documents = iter(json.loads(f"[{told}]"))
+    parse = datetime.fromisoformat
+    return [
+        PlainRun(
+            UUID(run), cron, first, last, parse(slot), parse(decided), runner,
+            _number(next(documents).get("lateness_seconds")), next(documents).get("queue") or "",
+            parse(enqueued), parse(started), worker, parse(finished),
+            _number(next(documents).get("duration_seconds")),
+        )
+        for run, cron, first, last, slot, decided, runner, _, _, enqueued, started, worker,
+            finished, _ in rows
+    ]  # fmt: skip
+
+
+def read_others(
+    db: BaseDatabaseWrapper, after: int, until: int, plain: Mapping[UUID, int]
+) -> list[Row]:
+    """Stored events with ``after < id <= until`` but those of these runs up to these ids."""
+    ends = {run.hex: last for run, last in plain.items()}
+    with db.cursor() as cursor:
+        cursor.execute(_READ, [after, until, -1])
+        return [_stored(row) for row in cursor if row[0] > ends.get(row[6], 0)]
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
@@ -102,6 +135,13 @@ _READ = """
     FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
 """
 _ID_MAX = 2**63 - 1
+
+
+def _stored(row: tuple[Any, ...]) -> Row:
+    return (
+        *row[:6], bytes.fromhex(row[6]) if row[6] else None, row[7], _instant(row[8]),
+        *row[9:11], _instant(row[11]), _instant(row[12]), row[13],
+    )  # fmt: skip
 
 
 def _instant(value: datetime | None) -> datetime | None:
@@ -136,6 +176,19 @@ def read_cron(
 
 GROUP_BY_RUN = "+run_id"
 """Without the plus, rows would come in the order of the index of runs, each from another page."""
+
+# Numbers are read in Python: SQLite's own reading of decimals may differ in the last bit.
+_PLAIN_RUNS = plain_runs_statement(
+    run_id="run_id",
+    group=GROUP_BY_RUN,
+    time="{} || '+00:00'".format,
+    lateness="data",
+    queue="data",
+    duration="data",
+    exact="COLLATE BINARY",
+    has_slot=("(json_type(data, '$.trigger') IS NULL OR json_extract(data, '$.trigger') = 'slot')"),
+    has_no_error="json_type(data, '$.error') IS NULL",
+)
 
 
 def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:

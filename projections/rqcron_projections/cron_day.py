@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -101,35 +100,51 @@ def _define(row: CronDayState, event: Event) -> None:
 
 
 def _begin_plain(row: CronDayState | None, run: PlainRun) -> Sequence[Model | Fact]:
-    if row is None:
-        row = CronDayState(cron=run.cron)
-    return (row, *_counted(row, run.slot, run.run_id, run.lateness_seconds))
+    return apply(row, run.decided())
 
 
 def _end_plain(row: CronDayState | None, run: PlainRun) -> Sequence[Model | Fact]:
-    assert row is not None, "the first step made it"
-    key = f"{row.open_runs.pop(run.run_id.hex)[_DAY]}/{row.cron}"
-    wait = (run.started_at - run.enqueued_at) // _MICROSECOND
-    took = run.duration_seconds
-    fact = Fact(key, ("plain", wait, None if took is None else round(took * 1_000_000)))
-    return (row, fact, *_succeeded(row, run.finished_at, key))
+    return [saved for event in run.rest() for saved in apply(row, event)]
+
+
+def _stretch(row: CronDayState | None, runs: Sequence[PlainRun]) -> Sequence[Model | Fact]:
+    """Nothing has to be remembered of runs that are over before anything else happens."""
+    if row is None:
+        row = CronDayState(cron=runs[0].cron)
+    facts: list[Fact] = []
+    day: date | None = None
+    for run in runs:
+        phase = _phase(row, run.slot)
+        _forget_phases(row, run.slot)
+        run_day = run.slot.astimezone(_zone_of(phase)).date()
+        if run_day != day:
+            day = run_day
+            key = f"{day.isoformat()}/{row.cron}"
+            lateness: list[int] = []
+            waits: list[int] = []
+            durations: list[int] = []
+            facts.append(Fact(key, ("plain", _name_of(phase), lateness, waits, durations)))
+            if run is runs[0]:
+                facts += _succeeded(row, run.finished_at, key)
+        lateness.append(_lateness_us(run.lateness_seconds))
+        waits.append((run.started_at - run.enqueued_at) // _MICROSECOND)
+        if run.duration_seconds is not None:
+            durations.append(round(run.duration_seconds * 1_000_000))
+    return (row, *facts)
+
+
+def _lateness_us(seconds: float | None) -> int:
+    return round(float(seconds or 0) * 1_000_000)
 
 
 def _fired(row: CronDayState, event: Event) -> list[Fact]:
     slot = event.scheduled_for or event.occurred_at
-    return _counted(row, slot, event.run_id, event.data.get("lateness_seconds"))
-
-
-def _counted(
-    row: CronDayState, slot: datetime, run_id: UUID | None, late_seconds: float | None
-) -> list[Fact]:
     phase = _phase(row, slot)
     _forget_phases(row, slot)
     day = slot.astimezone(_zone_of(phase)).date().isoformat()
-    _begin(row, run_id, day)
-    lateness = round(float(late_seconds or 0) * 1_000_000)
-    key = f"{day}/{row.cron}"
-    return [Fact(key, ("fired", _name_of(phase), lateness))]
+    _begin(row, event.run_id, day)
+    lateness = _lateness_us(event.data.get("lateness_seconds"))
+    return [Fact(f"{day}/{row.cron}", ("fired", _name_of(phase), lateness))]
 
 
 def _passed_over(row: CronDayState, event: Event) -> list[Fact]:
@@ -304,19 +319,21 @@ def gather(row: CronDay | None, key: Hashable, facts: Sequence[tuple[Any, ...]])
     histograms = row.__dict__.setdefault(_HISTOGRAMS, {})
     for fact in facts:
         match fact:
-            case ("plain", wait_us, took_us):
-                row.succeeded += 1
-                _measure(row, "queue_wait", max(wait_us, 0), histograms)
-                if took_us is not None:
-                    _measure(row, "duration", max(took_us, 0), histograms)
+            case ("plain", timezone, late_us, waits_us, took_us):
+                row.fired += len(late_us)
+                row.succeeded += len(late_us)
+                row.timezone = timezone
+                _measure(row, "lateness", late_us, histograms)
+                _measure(row, "queue_wait", waits_us, histograms)
+                _measure(row, "duration", took_us, histograms)
             case ("measured", measure, value_us):
-                _measure(row, measure, max(value_us, 0), histograms)
+                _measure(row, measure, [value_us], histograms)
             case ("ended", outcome):
                 setattr(row, outcome, getattr(row, outcome) + 1)
             case ("fired", timezone, late_us):
                 row.fired += 1
                 row.timezone = timezone
-                _measure(row, "lateness", max(late_us, 0), histograms)
+                _measure(row, "lateness", [late_us], histograms)
             case ("requested", timezone):
                 row.requested += 1
                 row.timezone = timezone
@@ -355,22 +372,26 @@ def complete(row: CronDay) -> None:
 
 
 def _measure(
-    row: CronDay, measure: str, value_us: int, histograms: dict[str, dict[int, int]]
+    row: CronDay, measure: str, values_us: Sequence[int], histograms: dict[str, dict[int, int]]
 ) -> None:
+    """Count durations; those below zero, which clocks make, as zero."""
+    if not values_us:
+        return
+    low, high = max(min(values_us), 0), max(*values_us, 0)
     values = row.__dict__  # getattr by a made-up name costs twice as much, and this is the hot path
-    values[f"{measure}_count"] += 1
-    values[f"{measure}_sum_us"] += value_us
-    low, high = values[f"{measure}_min_us"], values[f"{measure}_max_us"]
-    if low is None or value_us < low:
-        values[f"{measure}_min_us"] = value_us
-    if high is None or value_us > high:
-        values[f"{measure}_max_us"] = value_us
+    values[f"{measure}_count"] += len(values_us)
+    values[f"{measure}_sum_us"] += sum(values_us) if low else sum(max(us, 0) for us in values_us)
+    known_low, known_high = values[f"{measure}_min_us"], values[f"{measure}_max_us"]
+    if known_low is None or low < known_low:
+        values[f"{measure}_min_us"] = low
+    if known_high is None or high > known_high:
+        values[f"{measure}_max_us"] = high
     histogram = histograms.get(measure)
     if histogram is None:
         histogram = counts_of(packed_number(values[f"{measure}_histogram"]))
         histograms[measure] = histogram
-    bucket = bucket_of(value_us)
-    histogram[bucket] = histogram.get(bucket, 0) + 1
+    for bucket in map(bucket_of, values_us):
+        histogram[bucket] = histogram.get(bucket, 0) + 1
 
 
 def _count_error(errors: dict[str, list[Any]], kind: str, run: str) -> None:
@@ -385,7 +406,7 @@ PROJECTION = Projection(
     row_model=CronDayState,
     key=_key,
     apply=apply,
-    plain=PlainFold(key=attrgetter("cron"), begin=_begin_plain, end=_end_plain),
+    plain=PlainFold(begin=_begin_plain, end=_end_plain, stretch=_stretch),
     gathered_model=CronDay,
     gather=gather,
     complete_gathered=complete,

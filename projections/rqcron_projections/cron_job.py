@@ -92,6 +92,28 @@ def _end_plain(row: CronJob | None, run: PlainRun) -> Sequence[Model]:
     return (row,)
 
 
+def _stretch(row: CronJob | None, runs: Sequence[PlainRun]) -> Sequence[Model]:
+    if row is None or row.status != SUCCEEDING:
+        saved: list[Model] = []
+        for run in runs:
+            saved += _begin_plain(row, run)
+            saved += _end_plain(row, run)
+        return saved
+    last = runs[-1]
+    row.updated_at = row.last_success_at = last.finished_at
+    row.fired_count += len(runs)
+    row.succeeded_count += len(runs)
+    row.consecutive_successes += len(runs)
+    row.last_decision = "fired"
+    row.last_decision_reason = ""
+    row.last_slot = last.slot
+    row.last_run_id = last.run_id
+    row.last_run_status = SUCCEEDED
+    row.last_run_started_at = last.started_at
+    row.last_run_finished_at = last.finished_at
+    return (row,)
+
+
 def _each(row: CronJob | None, events: Sequence[Event]) -> Sequence[Model]:
     saved: list[Model] = []
     for event in events:
@@ -243,6 +265,6 @@ PROJECTION = Projection(
     key=attrgetter("cron"),
     apply=apply,
     complete=complete,
-    plain=PlainFold(key=attrgetter("cron"), begin=_begin_plain, end=_end_plain),
+    plain=PlainFold(begin=_begin_plain, end=_end_plain, stretch=_stretch),
     written_models=(CronStatusChange,),
 )

@@ -15,7 +15,7 @@ from rqcron_events.core.events import OUTCOMES, Event, EventType
 
 from .cron_job import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
 from .models import CronRun
-from .plain_run import PlainFold, PlainRun
+from .plain_run import PlainRun
 from .projection import Projection
 from .rows import row_maker
 
@@ -132,30 +132,15 @@ def _note_error(row: CronRun, event: Event) -> None:
     row.error_message = str(error.get("message", ""))[:ERROR_CHARACTERS_MAX]
 
 
-def _no_row(_: PlainRun) -> None:
-    """Nothing is known of the run before."""
-
-
-def _plain(_: None, run: PlainRun) -> Sequence[CronRun]:
-    row = _new_row(
-        run_id=run.run_id,
-        cron=run.cron,
-        slot=run.slot,
-        trigger="slot",
-        status=SUCCEEDED,
-        requested_at=run.decided_at,
-        actor=run.runner,
-        lateness_seconds=run.lateness_seconds,
-        queue=run.queue,
-        enqueued_at=run.enqueued_at,
-        started_at=run.started_at,
-        finished_at=run.finished_at,
-        duration_seconds=run.duration_seconds,
-        attempts=1,
-        worker=run.worker,
-    )
-    _measure_wait(row)
-    return (row,)
+def _plain(run: PlainRun) -> Sequence[Any]:
+    """What ``apply`` makes of its events, as values in the order of the columns: such runs are
+    most of a log, and making objects of them would be most of a replay."""
+    wait = (run.started_at - run.enqueued_at).total_seconds()
+    return (
+        run.run_id, run.cron, run.slot, "slot", SUCCEEDED, run.decided_at, run.runner, "",
+        run.lateness_seconds, run.queue, run.enqueued_at, run.started_at, run.finished_at,
+        max(0.0, wait), run.duration_seconds, 1, 0, run.worker, "", "", "",
+    )  # fmt: skip
 
 
 _new_row = row_maker(CronRun)
@@ -179,5 +164,5 @@ PROJECTION = Projection(
     apply=apply,
     begins=_begins,
     settled=_settled,
-    plain=PlainFold(key=_no_row, begin=None, end=_plain),
+    plain_values=_plain,
 )

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
-from .plain_run import PlainFold
+from .plain_run import PlainFold, PlainRun
 
 __all__ = ["Fact", "Projection", "never"]
 
@@ -66,7 +66,11 @@ class Projection:
     matter: the rows of a replay have to be the same.
     """
     plain: PlainFold | None = None
-    """How a replay folds runs without incident; None: they are not for this projection."""
+    """How a replay folds runs without incident. With neither this nor ``plain_values`` they are
+    not for this projection."""
+    plain_values: Callable[[PlainRun], Sequence[Any]] | None = None
+    """The same where such a run is one new row and changes no other: its values in the order of the
+    columns."""
     complete_gathered: Callable[[Any], None] | None = None
     """The same as ``complete``, for gathered rows: ``gather`` may leave notes on a row (attributes
     that are no fields) which this turns into its columns before the row is saved."""

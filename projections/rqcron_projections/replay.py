@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
-from .plain_run import Item, PlainEnd
+from .plain_run import Item, Page, PlainEnd, PlainFold
 from .projection import Fact, never
 from .stored_rows import StoredRows
 from .tables import Tables
@@ -39,54 +39,59 @@ class Replay:
         gathered = self._projection.gathered_model
         self._gathered = _Gathered(tables, gathered) if gathered is not None else None
 
-    def fold(self, items: Sequence[Item]) -> None:
-        key_of, apply = self._projection.key, self._projection.apply
-        begins, row_model = self._projection.begins, self._projection.row_model
-        plain = self._projection.plain
-        rows, written = self._rows, []
-        facts: dict[Hashable, list[tuple[Any, ...]]] = {}
-        asked = False
-        for number, item in enumerate(items):
-            fold: Callable[[Any, Any], Sequence[Any]] | None
-            told: Any
-            if isinstance(item, Event):
-                fold, told, key = apply, item, key_of(item)
-                if not key:
-                    continue
-                lookup = not begins(item)
-            elif plain is None:
-                continue
-            else:
-                if isinstance(item, PlainEnd):
-                    fold, told = plain.end, item.run
-                else:
-                    fold, told = plain.begin, item
-                if fold is None:
-                    continue
-                key = plain.key(told)
-                lookup = key is not None
-            row = rows.get(key)
-            if row is None and lookup and not asked:
-                # Once per page: whatever the rest of it is about and is not in memory.
-                asked = True
-                self._fetch(items[number:])
-                row = rows.get(key)
-            saved = fold(row, told)
-            if len(saved) == 1 and saved[0] is row:
-                continue  # what nearly all events do: change the row that is in memory
-            for changed in saved:
-                if type(changed) is Fact:
-                    facts.setdefault(changed.key, []).append(changed.what)
-                elif isinstance(changed, row_model):
-                    rows[changed.pk] = changed
-                elif isinstance(changed, Model):
-                    written.append(changed)
+    def fold(self, page: Page) -> None:
+        """Go on by a page. Call :meth:`flush` before the tables are read."""
+        projection = self._projection
+        if projection.plain_values is not None:
+            self._stored.insert_values([projection.plain_values(run) for run in page.plain])
+        saved = _Saved(self._rows, projection.row_model)
+        if projection.plain is None:
+            self._fold_events(page.others, saved)
+        else:
+            self._fold_crons(page.by_cron, projection.plain, saved)
         for model, stored in self._written.items():
-            if added := [row for row in written if type(row) is model]:
+            if added := [row for row in saved.written if type(row) is model]:
                 stored.insert(added)
         if self._gathered is not None:
-            self._gathered.add(facts)
+            self._gathered.add(saved.facts)
         self._forget()
+
+    def _fold_events(self, events: Sequence[Event], saved: _Saved) -> None:
+        key_of, apply, begins = (
+            self._projection.key, self._projection.apply, self._projection.begins
+        )  # fmt: skip
+        rows = self._rows
+        fetched = False
+        for number, event in enumerate(events):
+            key = key_of(event)
+            if not key:
+                continue
+            row = rows.get(key)
+            if row is None and not fetched and not begins(event):
+                # Once per page: whatever the rest of it is about and is not in memory.
+                fetched = True
+                self._fetch({key_of(event) for event in events[number:]} - {None, ""})
+                row = rows.get(key)
+            saved.add(apply(row, event), row)
+
+    def _fold_crons(
+        self, by_cron: Mapping[str, Sequence[Item]], plain: PlainFold, saved: _Saved
+    ) -> None:
+        key_of, apply = self._projection.key, self._projection.apply
+        rows = self._rows
+        self._fetch(by_cron.keys())
+        for cron, items in by_cron.items():
+            for item in items:
+                row = rows.get(cron)
+                if isinstance(item, list):
+                    saved.add(plain.stretch(row, item), row)
+                elif isinstance(item, Event):
+                    if key_of(item):
+                        saved.add(apply(row, item), row)
+                elif isinstance(item, PlainEnd):
+                    saved.add(plain.end(row, item.run), row)
+                else:
+                    saved.add(plain.begin(row, item), row)
 
     def flush(self) -> None:
         """Write all that is in memory."""
@@ -94,16 +99,9 @@ class Replay:
         if self._gathered is not None:
             self._gathered.write(0)
 
-    def _fetch(self, items: Sequence[Item]) -> None:
-        keys = {key for item in items if (key := self._key(item))}
-        self._rows.update(self._stored.take(keys - self._rows.keys()))
-
-    def _key(self, item: Item) -> Hashable | None:
-        if isinstance(item, Event):
-            return self._projection.key(item)
-        if self._projection.plain is None:
-            return None
-        return self._projection.plain.key(item.run if isinstance(item, PlainEnd) else item)
+    def _fetch(self, keys: Collection[Hashable | None]) -> None:
+        if missing := set(keys) - self._rows.keys():
+            self._rows.update(self._stored.take(missing))
 
     def _forget(self) -> None:
         settled = self._projection.settled
@@ -120,6 +118,28 @@ class Replay:
             for row in rows:
                 self._projection.complete(row)
         self._stored.insert(rows)
+
+
+class _Saved:
+    """What the folds of a page want to be saved."""
+
+    def __init__(self, rows: dict[Hashable, Model], row_model: type[Model]) -> None:
+        self.written: list[Model] = []
+        self.facts: dict[Hashable, list[tuple[Any, ...]]] = {}
+        self._rows = rows
+        self._row_model = row_model
+
+    def add(self, saved: Sequence[Any], row: Model | None) -> None:
+        """``row`` is the one that the fold was given."""
+        for changed in saved:
+            if changed is row:
+                continue  # it is in memory
+            if type(changed) is Fact:
+                self.facts.setdefault(changed.key, []).append(changed.what)
+            elif isinstance(changed, self._row_model):
+                self._rows[changed.pk] = changed
+            else:
+                self.written.append(changed)
 
 
 class _Gathered:

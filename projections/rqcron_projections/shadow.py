@@ -18,17 +18,18 @@ from django.db.models import Model
 from rqcron_events import ledger
 from rqcron_events.garbage import collection_paused
 
-from .plain_run import Page, with_plain_runs
+from .plain_run import Page, page_of_events, pages_of_runs
 from .projection import Projection
 from .replay import Replay
 from .tables import Tables
 
 __all__ = ["Shadow", "open_shadow", "replay_together"]
 
-PAGE_EVENTS_MAX = 5_000
-"""Events of a page. Three pages are in memory: the one that is folded, the one that is looked at for
-runs without incident, and the one that is being read."""
-COLLECT_PAGES = 20
+PAGE_EVENTS_MAX = 50_000
+"""Events of a page. Two pages are in memory: the one that is folded, and the one that is read."""
+AHEAD_EVENTS_MAX = 10_000
+"""How far a run without incident may reach beyond its page, to be read in one piece."""
+COLLECT_PAGES = 2
 """Our pages leave no cycles; should something else, this bounds them."""
 
 
@@ -56,7 +57,7 @@ class Shadow:
 
     def fold(self, page: Page) -> None:
         """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
-        self._replay.fold(page.items)
+        self._replay.fold(page)
         self.events += page.events
         self.position = page.position
 
@@ -152,16 +153,14 @@ def replay_together(shadows: Sequence[Shadow]) -> None:
 
 def _history(position: int, until: int) -> Iterator[Page]:
     """Pages of what no writer can add to any more."""
-    yield from with_plain_runs(ledger.pages(position, until, PAGE_EVENTS_MAX))
-    if position < until:
-        yield Page((), 0, until)
+    yield from pages_of_runs(ledger.run_pages(position, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX))
 
 
 def _tail(position: int) -> Iterator[Page]:
     """Pages up to the end as it is now."""
     while (page := ledger.tail(position, PAGE_EVENTS_MAX)).position > position:
         position = page.position
-        yield Page(page.events, len(page.events), position)
+        yield page_of_events(page.events, position)
 
 
 @contextmanager

@@ -73,6 +73,19 @@ class StoredRows:
         if db.vendor != "postgresql":
             self.stored._default_manager.using(db.alias).bulk_create(rows)
             return
+        self._copy(map(self._adapted, rows))
+
+    def insert_values(self, rows: Sequence[Sequence[Any]]) -> None:
+        """The same from values in the order of the columns, none of them JSON."""
+        db = ledger.connection()
+        if db.vendor != "postgresql":
+            read = row_reader(self.stored, db.alias)
+            self.stored._default_manager.using(db.alias).bulk_create(map(read, rows))
+            return
+        self._copy(rows)
+
+    def _copy(self, rows: Iterable[Sequence[Any]]) -> None:
+        db = ledger.connection()
         statement = f"COPY {self._table} ({self._columns}) FROM STDIN (FORMAT BINARY)"
         with (
             db.cursor() as cursor,
@@ -81,7 +94,7 @@ class StoredRows:
         ):
             copy.set_types(self._types)  # the binary format converts nothing by itself
             for row in rows:
-                copy.write_row(self._adapted(row))
+                copy.write_row(row)
 
     def save(self, rows: Sequence[Model]) -> None:
         """Add the rows, or overwrite those that exist."""

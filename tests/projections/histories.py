@@ -72,8 +72,8 @@ class History:
             return
         action = self.random.choices(
             [self.fire, self.pass_over, self.request, self.define, self.retire, self.pause,
-             self.resume, self.everything, self.advance],
-            [20, 6, 6, 2, 1, 3, 3, 1, 58],
+             self.resume, self.everything, self.succeed, self.advance],
+            [20, 6, 6, 2, 1, 3, 3, 1, 6, 52],
         )[0]  # fmt: skip
         action(name)
 
@@ -128,6 +128,24 @@ class History:
             data=data,
         )
         self.begin(name, run_id)
+
+    def succeed(self, name: str) -> None:
+        """A stretch of runs without incident; nothing else happens meanwhile."""
+        for _ in range(self.random.choice([1, 2, 5])):
+            self.fire(name)
+            run = self.open.pop()
+            steps = [
+                self.enqueued(),
+                (EventType.RUN_STARTED, {"attempt": 1, "actor": "worker/1"}),
+                (
+                    EventType.RUN_SUCCEEDED,
+                    {"attempt": 1, "data": {"duration_seconds": self.random.random() * 100}},
+                ),
+            ]
+            if self.random.random() < 0.3:
+                steps[0], steps[1] = steps[1], steps[0]
+            for kind, values in steps:
+                self.write(run_stream(run.run_id), kind, cron=name, run_id=run.run_id, **values)
 
     def pass_over(self, name: str) -> None:
         count = self.random.choice([1, 2, 3, 5, 5, 300])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from threading import current_thread, main_thread
 from typing import Any
@@ -12,10 +11,11 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from rqcron_projections import rebuild, shadow
 from rqcron_projections.models import CronRun
-from rqcron_projections.plain_run import Item, PlainEnd, PlainRun, with_plain_runs
+from rqcron_projections.plain_run import Item, Page, PlainEnd, PlainRun, pages_of_runs
 
 from rqcron_events import ledger, ledger_postgresql
 from rqcron_events.core.events import Event, EventType
+from rqcron_events.models import CronEvent
 
 from .histories import history
 
@@ -25,45 +25,105 @@ def appended(seed: int, steps: int) -> list[Event]:
     return ledger.read(0, None, 10_000)
 
 
-def expanded(items: list[Item]) -> Iterator[Event]:
-    for item in items:
-        if isinstance(item, Event):
-            yield item
-        elif isinstance(item, PlainEnd):
-            yield from item.run.rest()
-        else:
-            yield item.decided()
+def pages_of(events: list[Event], page_events: int, ahead: int) -> list[Page]:
+    return list(pages_of_runs(ledger.run_pages(0, events[-1].id or 0, page_events, ahead)))
+
+
+def told(event: Event) -> tuple[Any, ...]:
+    """What has to be known of an event, as far as a plain run knows it."""
+    kind = event.type
+    plain = (EventType.SLOT_FIRED, EventType.RUN_STARTED, EventType.RUN_SUCCEEDED)
+    return (
+        event.stream,
+        kind,
+        event.occurred_at,
+        event.cron,
+        event.run_id,
+        event.scheduled_for if kind is EventType.SLOT_FIRED else None,
+        event.actor if kind in plain[:2] else "",
+        event.attempt if kind is EventType.RUN_STARTED else None,
+        event.reason if kind in (plain[0], plain[2]) else "",
+        event.data.get("queue"),
+        event.data.get("lateness_seconds"),
+        event.data.get("duration_seconds"),
+        event.id if kind in (plain[0], plain[2]) else None,
+    )
+
+
+def events_of(item: Item) -> Iterator[Event]:
+    if isinstance(item, list):
+        for run in item:
+            yield run.decided()
+            yield from run.rest()
+    elif isinstance(item, PlainEnd):
+        yield from item.run.rest()
+    elif isinstance(item, PlainRun):
+        yield item.decided()
+    else:
+        yield item
+
+
+def ids_of(item: Item) -> list[int]:
+    """The place of an item, of a stretch the first and the last one of each run."""
+    if isinstance(item, list):
+        return [place for run in item for place in (run.first_id, run.last_id)]
+    if isinstance(item, PlainEnd):
+        return [item.run.last_id]
+    return [item.first_id if isinstance(item, PlainRun) else item.id or 0]
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("ahead", [0, 7, 5_000])
 @pytest.mark.parametrize("page_events", [1, 3, 10, 100, 5_000])
-def test_items_stand_for_all_events_each_once(page_events: int) -> None:
+def test_items_stand_for_all_events_each_once(page_events: int, ahead: int) -> None:
     events = appended(3, 600)
-    pages = list(with_plain_runs(ledger.pages(0, events[-1].id or 0, page_events)))
+    pages = pages_of(events, page_events, ahead)
 
     assert sum(page.events for page in pages) == len(events)
-    assert [page.position for page in pages[:-1]] == [
-        event.id for event in events[page_events - 1 : -1 : page_events]
-    ][: len(pages) - 1]
-    items = [item for page in pages for item in page.items]
-    told = list(expanded(items))
-    assert Counter(event.id for event in told) == Counter(event.id for event in events)
-    assert {event.id: event for event in told} == {event.id: event for event in events}
-    places = [
-        item.run.rows[3][0] if isinstance(item, PlainEnd)
-        else item.rows[0][0] if isinstance(item, PlainRun)
-        else item.id
-        for item in items
-    ]  # fmt: skip
-    assert places == sorted(places)
-    assert page_events < 3 or any(isinstance(item, PlainRun) for item in items)
+    ends = [event.id for event in events[page_events - 1 :: page_events]]
+    assert [page.position for page in pages][: len(ends)] == ends
+    items: dict[str, list[Item]] = {}
+    for page in pages:
+        for cron, some in page.by_cron.items():
+            items.setdefault(cron, []).extend(some)
+    for cron in {event.cron for event in events} - {""}:
+        expected = sorted(map(str, (told(event) for event in events if event.cron == cron)))
+        found = [told(event) for item in items[cron] for event in events_of(item)]
+        assert sorted(map(str, found)) == expected
+        places = [place for item in items[cron] for place in ids_of(item)]
+        assert places == sorted(places)
+    others = [event for page in pages for event in page.others]
+    assert [event.id for event in others] == sorted(event.id for event in others)
+    assert {event.id: event for event in others}.items() <= {
+        event.id: event for event in events
+    }.items()
+    assert len(others) + 4 * sum(len(page.plain) for page in pages) == len(events)
+    assert ahead + page_events < 100 or any(page.plain for page in pages)
+
+
+@pytest.mark.django_db
+def test_what_happens_to_a_cron_while_a_run_is_open_parts_the_run_in_two() -> None:
+    events = appended(3, 600)
+    (page,) = pages_of(events, 5_000, 0)
+    kinds = {type(item) for items in page.by_cron.values() for item in items}
+    assert kinds == {Event, PlainRun, PlainEnd, list}
+    for items in page.by_cron.values():
+        for item in items:
+            for run in item if isinstance(item, list) else ():
+                own = [event for event in events if event.run_id == run.run_id]
+                between = [
+                    event
+                    for event in events
+                    if event.cron == run.cron and run.first_id <= (event.id or 0) <= run.last_id
+                ]
+                assert between == own
 
 
 @pytest.mark.django_db
 def test_a_run_is_plain_only_when_nothing_else_happened_to_it() -> None:
     events = appended(4, 900)
-    pages = with_plain_runs(ledger.pages(0, events[-1].id or 0, 5_000))
-    found = {item.run_id for page in pages for item in page.items if isinstance(item, PlainRun)}
+    (page,) = pages_of(events, 5_000, 0)
+    found = {run.run_id for run in page.plain}
 
     kinds: dict[Any, list[Event]] = {}
     for event in events:
@@ -84,6 +144,37 @@ def test_a_run_is_plain_only_when_nothing_else_happened_to_it() -> None:
     assert len(found) > 5
 
 
+@pytest.mark.django_db
+def test_a_run_that_goes_on_beyond_the_window_is_read_event_by_event() -> None:
+    events = appended(4, 900)
+    (whole,) = pages_of(events, 5_000, 0)
+    places = {event.id: number for number, event in enumerate(events)}
+    for page_events, ahead in [(50, 0), (50, 10)]:
+        pages = pages_of(events, page_events, ahead)
+        found = {run.run_id for page in pages for run in page.plain}
+        within = {
+            run.run_id
+            for run in whole.plain
+            if places[run.last_id] < (places[run.first_id] // page_events + 1) * page_events + ahead
+        }
+        assert found == within
+        assert len(found) < len(whole.plain)
+
+
+@pytest.mark.django_db
+def test_a_wide_gap_in_the_ids_is_stepped_over() -> None:
+    events = appended(5, 100)
+    assert 120 < len(events) < 180
+    last = CronEvent(
+        id=10**12, stream="ledger", version=1, type="all_paused", occurred_at=events[-1].occurred_at
+    )
+    last.save(force_insert=True)
+    pages = list(ledger.run_pages(0, last.id, 60, 10))
+    assert [page.position for page in pages] == [events[59].id, events[119].id, last.id]
+    assert pages[-1].others[-1][0] == last.id
+    assert [page.position for page in ledger.run_pages(last.id, 10**15, 60, 10)] == [10**15]
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("refused", [False, True], ids=["", "no second connection"])
 def test_pages_are_read_ahead_where_it_can_be(
@@ -93,7 +184,7 @@ def test_pages_are_read_ahead_where_it_can_be(
     events = appended(5, 300)
     threads = set()
     vendor = ledger.vendor(ledger.connection())
-    read = vendor.read
+    read = vendor.read_others
 
     def spy(*given: Any) -> Any:
         threads.add(current_thread() is main_thread())
@@ -102,13 +193,13 @@ def test_pages_are_read_ahead_where_it_can_be(
     def refuse(self: BaseDatabaseWrapper) -> None:
         raise DatabaseError("too many clients already")
 
-    monkeypatch.setattr(vendor, "read", spy)
+    monkeypatch.setattr(vendor, "read_others", spy)
     if refused:
         monkeypatch.setattr(type(ledger.connection()), "connect", refuse)
     monkeypatch.setattr(shadow, "PAGE_EVENTS_MAX", 50)
-    pages = list(ledger.pages(0, events[-1].id or 0, 50))
+    pages = list(ledger.run_pages(0, events[-1].id or 0, 50, 0))
 
-    assert [row[0] for page in pages for row in page] == [event.id for event in events]
+    assert sum(len(page.others) + 4 * len(page.plain) for page in pages) == len(events)
     ahead = vendor is ledger_postgresql and not refused
     assert threads == {not ahead}
     rebuild.rebuild()

@@ -102,6 +102,7 @@ def test_a_replay_that_may_keep_few_rows_in_memory_gives_the_same(
     monkeypatch.setattr(replay, "ROWS_MAX", 3)
     monkeypatch.setattr(replay, "GATHERED_ROWS_MAX", 3)
     monkeypatch.setattr(shadow, "PAGE_EVENTS_MAX", page_events)
+    monkeypatch.setattr(shadow, "AHEAD_EVENTS_MAX", page_events // 3)
     assert rebuild.check() == []
     for model in MODELS:
         model.objects.all().delete()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 
 import pytest
 from django.core.management import CommandError
 
 from rqcron_events import ledger
+from rqcron_events.testing import FakeClock
 
 from .histories import History
 from .test_commands import printed
@@ -20,12 +22,14 @@ SINCE = ("--since", "2026-03-01")
 
 
 @pytest.fixture
-def log() -> History:
-    written = History(seed=31, crons=3)
+def log() -> Iterator[History]:
+    """Told at its end: a report ends now."""
+    written = History(seed=33, crons=3)
     for _ in range(400):
         written.step()
     ledger.append(written.events)
-    return written
+    with FakeClock(written.now):
+        yield written
 
 
 def test_the_table_fits_and_ends_with_what_stands_out(log: History) -> None:
