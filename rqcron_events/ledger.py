@@ -6,7 +6,7 @@ What differs between databases is in ``ledger_postgresql`` and ``ledger_sqlite``
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -40,6 +40,7 @@ __all__ = [
     "read",
     "read_stream",
     "run_pages",
+    "stored_run_pages",
     "tail",
 ]
 
@@ -67,6 +68,8 @@ class RunPage(NamedTuple):
     """Runs whose first event is in this page."""
     others: list[Row]
     """The events that belong to no plain run, in their order."""
+    runs: int
+    """How many plain runs there are, those in ``plain`` or those that were stored elsewhere."""
     position: int
     """There is no event between the last one of the page and this id."""
 
@@ -261,9 +264,9 @@ def run_pages(after: int, until: int, events: int, ahead: int) -> Iterator[RunPa
     db = connection()
     with vendor(db).second_connection(db) as second:
         if second is None:
-            yield from _run_pages(db, after, until, events, ahead)
+            yield from _run_pages(db, after, until, events, ahead, _read_plain)
             return
-        found = _run_pages(second, after, until, events, ahead)
+        found = _run_pages(second, after, until, events, ahead, _read_plain)
         with ThreadPoolExecutor(1, thread_name_prefix="rqcron-read") as reader:
             coming = reader.submit(next, found, None)
             while (page := coming.result()) is not None:
@@ -271,17 +274,39 @@ def run_pages(after: int, until: int, events: int, ahead: int) -> Iterator[RunPa
                 yield page
 
 
-def _run_pages(
-    db: BaseDatabaseWrapper, after: int, until: int, events: int, ahead: int
+def stored_run_pages(
+    insert: str, after: int, until: int, events: int, ahead: int
 ) -> Iterator[RunPage]:
-    part = vendor(db)
+    """The same, only on PostgreSQL: runs without incident are counted, and go by ``insert`` into a
+    table that this session sees (see ``ledger_postgresql.store_plain_runs``)."""
+
+    def store(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[PlainRun], dict[UUID, int]]:
+        return [], ledger_postgresql.store_plain_runs(db, insert, *bounds)
+
+    yield from _run_pages(connection(), after, until, events, ahead, store)
+
+
+def _read_plain(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[PlainRun], dict[UUID, int]]:
+    found: list[PlainRun] = vendor(db).read_plain_runs(db, *bounds)
+    return found, {run.run_id: run.last_id for run in found}
+
+
+def _run_pages(
+    db: BaseDatabaseWrapper,
+    after: int,
+    until: int,
+    events: int,
+    ahead: int,
+    take_plain: Callable[..., tuple[list[PlainRun], dict[UUID, int]]],
+) -> Iterator[RunPage]:
     over: dict[UUID, int] = {}
     """Plain runs that were told already but end behind their page, and where."""
     while after < until:
         page_end, window_end = _page_ends(db, after, until, events, ahead)
-        plain = part.read_plain_runs(db, after, page_end, window_end) if can_be_plain() else []
-        over |= {run.run_id: run.last_id for run in plain}
-        yield RunPage(plain, part.read_others(db, after, page_end, over), page_end)
+        plain, ends = take_plain(db, after, page_end, window_end) if can_be_plain() else ([], {})
+        over |= ends
+        others = vendor(db).read_others(db, after, page_end, over)
+        yield RunPage(plain, others, len(ends), page_end)
         over = {run: last for run, last in over.items() if last > page_end}
         after = page_end
 

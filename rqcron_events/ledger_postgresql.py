@@ -129,12 +129,46 @@ _PLAIN_RUNS = plain_runs_statement(
 
 def read_plain_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int) -> list[PlainRun]:
     """Runs without incident that begin in ``after < id <= until`` and are over by ``ahead``."""
-    db.ensure_connection()
-    connection: Any = db.connection
-    with db.wrap_database_errors, Cursor(connection) as cursor:
+    with _grouping(db) as cursor:
         bounds = {"after": after, "until": until, "ahead": ahead}
         cursor.execute(_PLAIN_RUNS, bounds, binary=True)
         return list(map(PlainRun._make, cursor.fetchall()))
+
+
+def store_plain_runs(
+    db: BaseDatabaseWrapper, insert: str, after: int, until: int, ahead: int
+) -> dict[UUID, int]:
+    """The same runs into a table of the caller's, without a way through Python; returns their ids
+    and those of their last events.
+
+    ``insert`` is an INSERT that reads from ``plain``, whose columns are named as in PlainRun.
+    """
+    with _grouping(db) as cursor:
+        statement = (
+            f"WITH plain ({', '.join(PlainRun._fields)}) AS MATERIALIZED ({_PLAIN_RUNS}), "
+            f"stored AS ({insert}) SELECT run_id, last_id FROM plain"  # noqa: S608
+        )
+        bounds = {"after": after, "until": until, "ahead": ahead}
+        cursor.execute(statement, bounds, binary=True)
+        return dict(cursor.fetchall())
+
+
+GROUPING_BYTES = 32 << 20
+"""For the groups of a page. With the 4 MB of PostgreSQL's default they go through files, which
+takes twice as long."""
+
+
+@contextmanager
+def _grouping(db: BaseDatabaseWrapper) -> Iterator[Cursor[Any]]:
+    db.ensure_connection()
+    connection: Any = db.connection
+    with db.wrap_database_errors, connection.transaction(), Cursor(connection) as cursor:
+        cursor.execute(
+            "SELECT set_config('work_mem', "
+            "greatest(pg_size_bytes(current_setting('work_mem')), %s) / 1024 || 'kB', true)",
+            [GROUPING_BYTES],
+        )
+        yield cursor
 
 
 # A join, because PostgreSQL before 15 compares each row with each element of <> ALL.
@@ -152,7 +186,10 @@ def read_others(
     db.ensure_connection()
     connection: Any = db.connection
     with db.wrap_database_errors, Cursor(connection) as cursor:
-        values = [list(plain), list(plain.values()), after, until]
+        # psycopg writes arrays element by element, which takes longer than the query.
+        runs = ",".join([run.hex for run in plain])
+        last = ",".join(map(str, plain.values()))
+        values = [f"{{{runs}}}", f"{{{last}}}", after, until]
         cursor.execute(_READ_OTHERS, values, binary=True)
         rows: list[Row] = cursor.fetchall()
         return rows

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -41,6 +42,13 @@ ERRORS_PER_DAY_MAX = 20
 
 _HISTOGRAMS = "_histograms"
 """Attribute of a row that is gathered in: measure to counts per bucket, not packed yet."""
+_MEASURES = {
+    measure: tuple(
+        f"{measure}_{what}" for what in ("count", "sum_us", "min_us", "max_us", "histogram")
+    )
+    for measure in ("lateness", "queue_wait", "duration")
+}
+"""The columns of each."""
 _new_day = row_maker(CronDay)
 _MICROSECOND = timedelta(microseconds=1)
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
@@ -112,25 +120,38 @@ def _stretch(row: CronDayState | None, runs: Sequence[PlainRun]) -> Sequence[Mod
     if row is None:
         row = CronDayState(cron=runs[0].cron)
     facts: list[Fact] = []
-    day: date | None = None
+    end = 0
+    for (zone, day), same in groupby(_days_of(row, runs)):
+        start, end = end, end + len(list(same))
+        part = runs[start:end]
+        counted = (
+            "plain",
+            zone,
+            [_lateness_us(run.lateness_seconds) for run in part],
+            [(run.started_at - run.enqueued_at) // _MICROSECOND for run in part],
+            [
+                round(run.duration_seconds * 1_000_000)
+                for run in part
+                if run.duration_seconds is not None
+            ],
+        )
+        facts.append(Fact(f"{day.isoformat()}/{row.cron}", counted))
+    facts += _succeeded(row, runs[0].finished_at, str(facts[0].key))
+    return (row, *facts)
+
+
+def _days_of(row: CronDayState, runs: Sequence[PlainRun]) -> list[tuple[str, date]]:
+    """Zone and day of each run's slot."""
+    if len(row.phases) <= 1:
+        phase = row.phases[0] if row.phases else None
+        name, zone = _name_of(phase), _zone_of(phase)
+        return [(name, run.slot.astimezone(zone).date()) for run in runs]
+    found = []
     for run in runs:
         phase = _phase(row, run.slot)
         _forget_phases(row, run.slot)
-        run_day = run.slot.astimezone(_zone_of(phase)).date()
-        if run_day != day:
-            day = run_day
-            key = f"{day.isoformat()}/{row.cron}"
-            lateness: list[int] = []
-            waits: list[int] = []
-            durations: list[int] = []
-            facts.append(Fact(key, ("plain", _name_of(phase), lateness, waits, durations)))
-            if run is runs[0]:
-                facts += _succeeded(row, run.finished_at, key)
-        lateness.append(_lateness_us(run.lateness_seconds))
-        waits.append((run.started_at - run.enqueued_at) // _MICROSECOND)
-        if run.duration_seconds is not None:
-            durations.append(round(run.duration_seconds * 1_000_000))
-    return (row, *facts)
+        found.append((_name_of(phase), run.slot.astimezone(_zone_of(phase)).date()))
+    return found
 
 
 def _lateness_us(seconds: float | None) -> int:
@@ -366,9 +387,9 @@ def complete(row: CronDay) -> None:
     """
     for measure, histogram in row.__dict__.pop(_HISTOGRAMS, {}).items():
         row.__dict__[f"{measure}_histogram"] = pack(histogram)
-    row.skipped_by_reason = dict(sorted(row.skipped_by_reason.items()))
-    row.missed_by_reason = dict(sorted(row.missed_by_reason.items()))
-    row.errors = dict(sorted(row.errors.items()))
+    for name in ("skipped_by_reason", "missed_by_reason", "errors"):
+        if len(counted := row.__dict__[name]) > 1:
+            row.__dict__[name] = dict(sorted(counted.items()))
 
 
 def _measure(
@@ -377,19 +398,20 @@ def _measure(
     """Count durations; those below zero, which clocks make, as zero."""
     if not values_us:
         return
-    low, high = max(min(values_us), 0), max(*values_us, 0)
+    if min(values_us) < 0:
+        values_us = [max(value_us, 0) for value_us in values_us]
+    count, total, low, high, packed = _MEASURES[measure]
     values = row.__dict__  # getattr by a made-up name costs twice as much, and this is the hot path
-    values[f"{measure}_count"] += len(values_us)
-    values[f"{measure}_sum_us"] += sum(values_us) if low else sum(max(us, 0) for us in values_us)
-    known_low, known_high = values[f"{measure}_min_us"], values[f"{measure}_max_us"]
-    if known_low is None or low < known_low:
-        values[f"{measure}_min_us"] = low
-    if known_high is None or high > known_high:
-        values[f"{measure}_max_us"] = high
+    if values[low] is None:
+        values[low], values[high] = min(values_us), max(values_us)
+    else:
+        values[low] = min(values[low], *values_us)
+        values[high] = max(values[high], *values_us)
+    values[count] += len(values_us)
+    values[total] += sum(values_us)
     histogram = histograms.get(measure)
     if histogram is None:
-        histogram = counts_of(packed_number(values[f"{measure}_histogram"]))
-        histograms[measure] = histogram
+        histogram = histograms[measure] = counts_of(packed_number(values[packed]))
     for bucket in map(bucket_of, values_us):
         histogram[bucket] = histogram.get(bucket, 0) + 1
 

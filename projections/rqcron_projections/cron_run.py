@@ -143,6 +143,13 @@ def _plain(run: PlainRun) -> Sequence[Any]:
     )  # fmt: skip
 
 
+_PLAIN_SELECT = """
+    run_id, cron, slot, 'slot', 'succeeded', decided_at, runner, '',
+    lateness_seconds, queue, enqueued_at, started_at, finished_at,
+    GREATEST(EXTRACT(EPOCH FROM started_at - enqueued_at), 0)::float8, duration_seconds, 1, 0,
+    worker, '', '', ''
+"""
+
 _new_row = row_maker(CronRun)
 _REQUESTS = frozenset({EventType.SLOT_FIRED, EventType.RUN_REQUESTED})
 _FILL_IN: dict[EventType, Callable[[CronRun, Event], None]] = {
@@ -165,4 +172,5 @@ PROJECTION = Projection(
     begins=_begins,
     settled=_settled,
     plain_values=_plain,
+    plain_select=_PLAIN_SELECT,
 )

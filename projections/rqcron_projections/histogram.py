@@ -88,12 +88,10 @@ def pack(counts: Mapping[int, int]) -> str:
     if not counts:
         return ""
     lowest, highest = min(counts), max(counts)
-    width = COUNT_BITS // 8
-    packed = bytearray((highest - lowest + 1) * width)
+    number = 0
     for bucket, count in counts.items():
-        place = (highest - bucket) * width
-        packed[place : place + width] = count.to_bytes(width)
-    return f"{lowest}:{packed.hex()}"
+        number |= count << (bucket - lowest) * COUNT_BITS
+    return f"{lowest}:{number:0{(highest - lowest + 1) * COUNT_DIGITS}x}"
 
 
 def percentile_us(counts: Mapping[int, int], fraction: float, low_us: int, high_us: int) -> float:

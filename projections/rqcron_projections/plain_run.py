@@ -60,7 +60,7 @@ def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
     """Pages of the ledger with everything in its place."""
     later: list[tuple[int, Any]] = []
     """What belongs behind the page, by its id."""
-    for plain, rows, position in pages:
+    for plain, rows, runs, position in pages:
         others = decode_rows(rows)
         places: list[tuple[int, Any]] = [
             *later,
@@ -74,7 +74,7 @@ def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
             here -= 1
         by_cron = _by_cron([item for _, item in places[:here]])
         later = [*_open_runs(by_cron, places[here:]), *places[here:]]
-        yield Page(plain, others, by_cron, len(others) + len(PLAIN_TYPES) * len(plain), position)
+        yield Page(plain, others, by_cron, len(others) + len(PLAIN_TYPES) * runs, position)
 
 
 def _open_runs(

@@ -71,6 +71,9 @@ class Projection:
     plain_values: Callable[[PlainRun], Sequence[Any]] | None = None
     """The same where such a run is one new row and changes no other: its values in the order of the
     columns."""
+    plain_select: str = ""
+    """The same values for PostgreSQL: what to SELECT from a table whose columns are named as in
+    PlainRun. The rows then never leave the database."""
     complete_gathered: Callable[[Any], None] | None = None
     """The same as ``complete``, for gathered rows: ``gather`` may leave notes on a row (attributes
     that are no fields) which this turns into its columns before the row is saved."""

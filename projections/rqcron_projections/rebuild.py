@@ -5,10 +5,12 @@ A replay only folds events: it never enqueues, calls or appends anything but its
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -24,7 +26,8 @@ from .cron_status import as_of
 from .models import Checkpoint, CronJob
 from .projection import Projection
 from .projector import checkpoints, projections_named
-from .shadow import Shadow, open_shadow, replay_together
+from .session import open_session
+from .shadow import Shadow, built_by_database, open_shadow, replay_together
 from .tables import row_values
 
 __all__ = ["Difference", "Rebuilt", "check", "rebuild", "state_at"]
@@ -69,25 +72,44 @@ def rebuild(names: Iterable[str] | None = None, *, actor: str = "") -> list[Rebu
 
     ``names`` are projections, None means all; ``actor`` is who asked, for the log. Live readers
     see the old rows until the new ones are complete. Raises LookupError for an unknown name and
-    whatever ``apply`` raises; the live rows then stay as they are.
+    whatever ``apply`` raises; the live rows of that projection then stay as they are.
     """
-    started = clock.monotonic_seconds()
-    done: list[Rebuilt] = []
+    projections = projections_named(names)
+    until = ledger.fence() or 0
+    finish = partial(_finish, started=clock.monotonic_seconds(), actor=actor)
+    together: list[Shadow] = []
+    beside: list[Future[Rebuilt]] = []
     with ExitStack() as stack:
-        shadows = [stack.enter_context(open_shadow(item)) for item in projections_named(names)]
-        replay_together(shadows)
-        for shadow in shadows:
-            shadow.analyze()
-            result = Rebuilt(
-                projection=shadow.projection.name,
-                version=shadow.projection.version,
-                rows=_swap(shadow),
-                events=shadow.events,
-                seconds=round(clock.monotonic_seconds() - started, 3),
-            )
-            _record(result, actor)
-            done.append(result)
-    return done
+        for projection in projections:
+            if built_by_database(projection):
+                session = stack.enter_context(open_session(beside=len(projections) > 1))
+                beside.append(session.start(_build, projection, until, finish))
+            else:
+                together.append(stack.enter_context(open_shadow(projection)))
+        replay_together(together, until)
+        done = [finish(shadow) for shadow in together] + [work.result() for work in beside]
+    order = [projection.name for projection in projections]
+    return sorted(done, key=lambda item: order.index(item.projection))
+
+
+def _build(projection: Projection, until: int, finish: Callable[[Shadow], Rebuilt]) -> Rebuilt:
+    with open_shadow(projection) as shadow:
+        shadow.replay(until)
+        return finish(shadow)
+
+
+def _finish(shadow: Shadow, *, started: float, actor: str) -> Rebuilt:
+    shadow.replay()
+    shadow.analyze()
+    result = Rebuilt(
+        projection=shadow.projection.name,
+        version=shadow.projection.version,
+        rows=_swap(shadow),
+        events=shadow.events,
+        seconds=round(clock.monotonic_seconds() - started, 3),
+    )
+    _record(result, actor)
+    return result
 
 
 def check(names: Iterable[str] | None = None) -> list[Difference]:

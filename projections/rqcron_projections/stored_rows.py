@@ -84,6 +84,9 @@ class StoredRows:
             return
         self._copy(rows)
 
+    def insert_statement(self, select: str, source: str) -> str:
+        return f"INSERT INTO {self._table} ({self._columns}) SELECT {select} FROM {source}"  # noqa: S608
+
     def _copy(self, rows: Iterable[Sequence[Any]]) -> None:
         db = ledger.connection()
         statement = f"COPY {self._table} ({self._columns}) FROM STDIN (FORMAT BINARY)"

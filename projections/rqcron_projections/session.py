@@ -1,0 +1,82 @@
+"""Where a shadow is built: in the caller's database session, or beside it in one of its own.
+
+A database connection belongs to its thread, so a session of its own is a thread. It is worth it
+for a shadow that the database builds nearly alone, since that thread mostly waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, TypeVar
+
+from django.db import DatabaseError
+
+from rqcron_events import ledger
+
+__all__ = ["Session", "open_session"]
+
+T = TypeVar("T")
+
+
+class Session(Protocol):
+    """Does one thing after the other."""
+
+    def start(self, work: Callable[..., T], *given: Any) -> Future[T]: ...
+
+
+class _Here:
+    """The work is done when ``start`` returns; what it raises is raised there."""
+
+    def start(self, work: Callable[..., T], *given: Any) -> Future[T]:
+        done: Future[T] = Future()
+        done.set_result(work(*given))
+        return done
+
+
+class _Beside:
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="rqcron-shadow")
+        self._connection: Any = None
+
+    def start(self, work: Callable[..., T], *given: Any) -> Future[T]:
+        return self._executor.submit(work, *given)
+
+    def connect(self) -> None:
+        db = ledger.connection()
+        db.ensure_connection()
+        self._connection = db.connection
+
+    def cancel(self) -> None:
+        """End what the database is doing, so that nobody who pressed Ctrl-C waits for it."""
+        with suppress(Exception):
+            self._connection.cancel()
+
+    def close(self) -> None:
+        self.start(lambda: ledger.connection().close()).result()
+        self._executor.shutdown()
+
+
+@contextmanager
+def open_session(*, beside: bool) -> Iterator[Session]:
+    """One of its own if wanted, and where that can be: not inside a transaction, whose rows it would
+    not see, and not when the server has no connection to give. Waits for its work at the end."""
+    session = _Beside() if beside and not ledger.connection().in_atomic_block else None
+    if session is None:
+        yield _Here()
+        return
+    try:
+        session.start(session.connect).result()
+    except DatabaseError:
+        session.close()
+        yield _Here()
+        return
+    try:
+        yield session
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            session.cancel()
+        raise
+    finally:
+        session.close()

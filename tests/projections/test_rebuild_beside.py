@@ -1,0 +1,182 @@
+"""On PostgreSQL, a rebuild works in two sessions: one in which the database builds the runs nearly
+alone, and the caller's, in which Python folds the rest."""
+
+from __future__ import annotations
+
+import time
+from threading import Event as Signal
+from threading import Thread, current_thread, main_thread
+from typing import Any
+
+import pytest
+from django.db import connection
+from rqcron_projections import cron_day, projector, rebuild, shadow
+from rqcron_projections.models import CronDay, CronRun
+
+from rqcron_events import ledger
+from rqcron_events.models import CronEvent
+
+from .histories import history
+from .test_replay_equals_live import MODELS, live_rows
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("postgresql")]
+
+
+@pytest.fixture
+def postgresql() -> None:
+    """Not on SQLite: it has one writer, and one session does everything."""
+
+
+def query(statement: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def told(seed: int) -> dict[str, list[dict]]:
+    ledger.append(history(seed, 400))
+    projector.catch_up()
+    return live_rows()
+
+
+def empty() -> None:
+    for model in MODELS:
+        model.objects.all().delete()
+
+
+def sessions() -> int:
+    return query("SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()")[0]
+
+
+def test_both_sessions_together_give_the_live_rows_and_close() -> None:
+    live, before = told(41), sessions()
+    assert rebuild.check() == []
+    empty()
+    done = rebuild.rebuild(actor="ada")
+
+    assert live_rows() == live
+    assert [item.projection for item in done] == ["crons", "runs", "days", "runners"]
+    recorded = CronEvent.objects.of_type("projection_rebuilt").events()
+    assert {event.data["projection"]: event.data["rows"] for event in recorded} == {
+        item.projection: item.rows for item in done
+    }
+    deadline = time.monotonic() + 10
+    while sessions() > before:  # a server process ends a moment after its client
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_runs_are_built_beside_the_others_only_when_there_are_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told(42)
+    threads: dict[str, bool] = {}
+    analyze = shadow.Shadow.analyze
+
+    def spy(self: shadow.Shadow) -> None:
+        threads[self.projection.name] = current_thread() is main_thread()
+        analyze(self)
+
+    monkeypatch.setattr(shadow.Shadow, "analyze", spy)
+    rebuild.rebuild()
+    assert threads == {"crons": True, "runs": False, "days": True, "runners": True}
+    rebuild.rebuild(["runs"])
+    assert threads["runs"] is True
+
+
+def test_a_projection_that_raises_does_not_stop_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = told(43)
+    CronRun.objects.all().delete()
+    CronDay.objects.all().delete()
+
+    def broken(*_: Any) -> None:
+        raise ValueError("a day has 25 hours")
+
+    monkeypatch.setattr(cron_day, "_phase", broken)
+    with pytest.raises(ValueError, match="25 hours"):
+        rebuild.rebuild()
+    assert live_rows()["CronRun"] == live["CronRun"]
+    assert not CronDay.objects.exists()
+    recorded = CronEvent.objects.of_type("projection_rebuilt").events()
+    assert [event.data["projection"] for event in recorded] == ["runs"]
+
+
+def test_an_interrupt_does_not_wait_for_what_the_database_is_doing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told(44)
+    before = live_rows()
+    sleeping = Signal()
+
+    def slow(self: shadow.Shadow) -> None:
+        sleeping.set()
+        self._run("SELECT pg_sleep(120)")
+
+    def interrupted(*_: Any) -> None:
+        assert sleeping.wait(20)
+        time.sleep(0.2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shadow.Shadow, "analyze", slow)
+    monkeypatch.setattr(rebuild, "replay_together", interrupted)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        rebuild.rebuild()
+    assert time.monotonic() - started < 60
+    assert live_rows() == before
+
+
+def indexes() -> set[str]:
+    return set(query("SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'rqcron_%'"))
+
+
+def test_an_empty_table_is_filled_without_its_indexes_and_has_them_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live, before = told(45), indexes()
+    during: list[set[str]] = []
+    run = shadow.Shadow._run
+
+    def spy(self: shadow.Shadow, statement: str) -> None:
+        if statement.startswith('INSERT INTO "rqcron_run"'):
+            found = self._query("SELECT indexdef FROM pg_indexes WHERE tablename = 'rqcron_run'")
+            during.append(set(found))
+        run(self, statement)
+
+    monkeypatch.setattr(shadow.Shadow, "_run", spy)
+    rebuild.rebuild()
+    assert during[0] <= before
+    assert len(during[0]) == 5
+    empty()
+    rebuild.rebuild()
+    (only,) = during[1]
+    assert "run_id" in only
+    assert indexes() == before
+    assert live_rows() == live
+
+
+def test_nobody_is_waited_for_to_take_the_indexes_off() -> None:
+    """A backup in progress holds every table; readers must not queue behind a rebuild that waits."""
+    live, before = told(46), indexes()
+    empty()
+    reading, done = Signal(), Signal()
+
+    def read() -> None:
+        with ledger.connection().cursor() as cursor:
+            cursor.execute("BEGIN; SELECT * FROM rqcron_run")
+            reading.set()
+            done.wait(60)
+            cursor.execute("ROLLBACK")
+        ledger.connection().close()
+
+    reader = Thread(target=read)
+    reader.start()
+    try:
+        assert reading.wait(20)
+        rebuild.rebuild()
+        assert not done.is_set()
+    finally:
+        done.set()
+        reader.join()
+    assert live_rows() == live
+    assert indexes() == before
