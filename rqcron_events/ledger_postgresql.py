@@ -144,10 +144,11 @@ def store_plain_runs(
     ``insert`` is an INSERT that reads from ``plain``, whose columns are named as in PlainRun.
     """
     with _grouping(db) as cursor:
-        statement = (
-            f"WITH plain ({', '.join(PlainRun._fields)}) AS MATERIALIZED ({_PLAIN_RUNS}), "
-            f"stored AS ({insert}) SELECT run_id, last_id FROM plain"  # noqa: S608
-        )
+        statement = f"""
+            WITH plain ({", ".join(PlainRun._fields)}) AS MATERIALIZED ({_PLAIN_RUNS}),
+                stored AS ({insert})
+            SELECT run_id, last_id FROM plain
+        """  # noqa: S608
         bounds = {"after": after, "until": until, "ahead": ahead}
         cursor.execute(statement, bounds, binary=True)
         return dict(cursor.fetchall())

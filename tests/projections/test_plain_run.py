@@ -14,10 +14,11 @@ from rqcron_projections.models import CronRun
 from rqcron_projections.plain_run import Item, Page, PlainEnd, PlainRun, pages_of_runs
 
 from rqcron_events import ledger, ledger_postgresql
-from rqcron_events.core.events import Event, EventType
+from rqcron_events.core.codec import SCHEMA_VERSIONS, UPCASTERS, NewerEvent
+from rqcron_events.core.events import Event, EventType, run_stream
 from rqcron_events.models import CronEvent
 
-from .histories import history
+from .histories import History, history
 
 
 def appended(seed: int, steps: int) -> list[Event]:
@@ -159,6 +160,51 @@ def test_a_run_that_goes_on_beyond_the_window_is_read_event_by_event() -> None:
         }
         assert found == within
         assert len(found) < len(whole.plain)
+
+
+def one_run(**last: Any) -> None:
+    """A run without incident but for its last event."""
+    told = History(seed=1, crons=1)
+    (name,) = told.names
+    told.define(name)
+    told.fire(name)
+    run = told.open.pop()
+    common = {"cron": name, "run_id": run.run_id}
+    told.write(run_stream(run.run_id), EventType.RUN_ENQUEUED, **common)
+    told.write(run_stream(run.run_id), EventType.RUN_STARTED, attempt=1, **common)
+    ledger.append(told.events)
+    stored = {"stream": run_stream(run.run_id), "version": 3, "type": "run_succeeded", **common}
+    CronEvent(**{**stored, "occurred_at": told.now, **last}).save(force_insert=True)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("last", "plain"), [({}, 1), ({"cron": "another"}, 0), ({"data": {"error": {}}}, 0)]
+)
+def test_a_run_that_is_odd_in_itself_is_not_plain(last: dict[str, Any], plain: int) -> None:
+    one_run(**last)
+    (page,) = ledger.run_pages(0, ledger.fence() or 0, 100, 0)
+    assert len(page.plain) == plain
+
+
+@pytest.mark.django_db
+def test_an_event_of_a_newer_release_is_refused_and_not_guessed_at() -> None:
+    one_run(schema_version=2)
+    with pytest.raises(NewerEvent, match="schema version 2"):
+        rebuild.rebuild()
+
+
+@pytest.mark.django_db
+def test_old_shapes_of_data_are_upcast_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_run(data={"took": 2.5})
+    monkeypatch.setitem(SCHEMA_VERSIONS, EventType.RUN_SUCCEEDED, 2)
+    monkeypatch.setitem(
+        UPCASTERS,
+        (EventType.RUN_SUCCEEDED, 1),
+        lambda data: {"duration_seconds": data["took"]},
+    )
+    rebuild.rebuild()
+    assert CronRun.objects.get().duration_seconds == 2.5
 
 
 @pytest.mark.django_db
