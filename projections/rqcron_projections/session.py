@@ -7,7 +7,7 @@ for a shadow that the database builds nearly alone, since that thread mostly wai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,9 @@ from rqcron_events import ledger
 __all__ = ["Session", "open_session"]
 
 T = TypeVar("T")
+
+STOP_SECONDS = 0.1
+"""Between two requests to end a statement."""
 
 
 class Session(Protocol):
@@ -38,20 +41,25 @@ class _Here:
 class _Beside:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="rqcron-shadow")
+        self._last: Future[Any] = Future()
         self._connection: Any = None
 
     def start(self, work: Callable[..., T], *given: Any) -> Future[T]:
-        return self._executor.submit(work, *given)
+        self._last = started = self._executor.submit(work, *given)
+        return started
 
     def connect(self) -> None:
         db = ledger.connection()
         db.ensure_connection()
         self._connection = db.connection
 
-    def cancel(self) -> None:
-        """End what the database is doing, so that nobody who pressed Ctrl-C waits for it."""
-        with suppress(Exception):
-            self._connection.cancel()
+    def stop(self) -> None:
+        """End what the database is doing, so that nobody who pressed Ctrl-C waits for it; again
+        while there is more, because it may be between two statements."""
+        while not self._last.done():
+            with suppress(Exception):
+                self._connection.cancel()
+            wait([self._last], STOP_SECONDS)
 
     def close(self) -> None:
         self.start(lambda: ledger.connection().close()).result()
@@ -76,7 +84,7 @@ def open_session(*, beside: bool) -> Iterator[Session]:
         yield session
     except BaseException as error:
         if not isinstance(error, Exception):
-            session.cancel()
+            session.stop()
         raise
     finally:
         session.close()

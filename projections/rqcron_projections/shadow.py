@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import OperationalError, transaction
+from django.db import DatabaseError, transaction
 from django.db.migrations.state import ModelState, StateApps
 from django.db.models import Model
 
@@ -24,7 +24,7 @@ from .projection import Projection
 from .replay import Replay
 from .tables import Tables
 
-__all__ = ["Shadow", "open_shadow", "replay_together"]
+__all__ = ["Shadow", "built_by_database", "open_shadow", "replay_together"]
 
 PAGE_EVENTS_MAX = 50_000
 """Events of a page. Two pages are in memory: the one that is folded, and the one that is read."""
@@ -105,21 +105,18 @@ class Shadow:
     @contextmanager
     def _indexes_off(self, model: type[Model], live: str) -> Iterator[None]:
         """Building indexes afterwards takes half the time of keeping them up row by row, but it
-        locks readers out: only for an empty table, in which they would find nothing, and only when
-        nobody has to be waited for."""
-        if not self._taken_while_empty(live):
+        locks readers out: only for an empty table, in which they would find nothing."""
+        if not self._took_indexes_off(model, live):
             yield
             return
-        db = ledger.connection()
-        with db.schema_editor() as editor:
-            for index in model._meta.indexes:
-                editor.remove_index(model, index)
         yield
-        with db.schema_editor() as editor:
+        with ledger.connection().schema_editor() as editor:
             for index in model._meta.indexes:
                 editor.add_index(model, index)
 
-    def _taken_while_empty(self, live: str) -> bool:
+    def _took_indexes_off(self, model: type[Model], live: str) -> bool:
+        """False when the table has rows, when somebody else holds it, and when it belongs to
+        another role of the database."""
         db = ledger.connection()
         if db.vendor != "postgresql":
             return False
@@ -127,8 +124,12 @@ class Shadow:
             with transaction.atomic(using=db.alias):
                 if self._query(f"SELECT 1 FROM {live} LIMIT 1"):  # noqa: S608
                     return False
+                # Who waits for this lock makes all later readers wait behind it.
                 self._run(f"LOCK TABLE {live} IN ACCESS EXCLUSIVE MODE NOWAIT")
-        except OperationalError:
+                with db.schema_editor() as editor:
+                    for index in model._meta.indexes:
+                        editor.remove_index(model, index)
+        except DatabaseError:
             return False
         return True
 
