@@ -188,6 +188,20 @@ def test_a_run_that_is_odd_in_itself_is_not_plain(last: dict[str, Any], plain: i
 
 
 @pytest.mark.django_db
+def test_what_follows_a_plain_run_that_reached_into_the_page_is_not_left_out() -> None:
+    one_run()
+    ended = CronEvent.objects.get(type="run_succeeded")
+    refused = {"type": "start_refused", "stream": ended.stream, "version": 4, "cron": ended.cron}
+    CronEvent(**refused, run_id=ended.run_id, occurred_at=ended.occurred_at).save()
+    pages = list(ledger.run_pages(0, ledger.fence() or 0, 3, 2))
+    assert [len(page.plain) for page in pages] == [1, 0]
+    assert [[row[3] for row in page.others] for page in pages] == [
+        ["cron_registered"],
+        ["start_refused"],
+    ]
+
+
+@pytest.mark.django_db
 def test_an_event_of_a_newer_release_is_refused_and_not_guessed_at() -> None:
     one_run(schema_version=2)
     with pytest.raises(NewerEvent, match="schema version 2"):

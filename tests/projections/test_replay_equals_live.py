@@ -249,6 +249,7 @@ def test_an_unknown_projection_is_named_with_those_that_exist() -> None:
         [(ENQUEUED, NOTE), (STARTED, FIRST), (SUCCEEDED, {"attempt": 1})],
         [(EventType.ENQUEUE_FAILED, {}), (STARTED, FIRST), (SUCCEEDED, DONE)],
         [(STARTED, FIRST), (EventType.START_REFUSED, {}), (SUCCEEDED, DONE)],
+        [(ENQUEUED, NOTE), (STARTED, FIRST), (EventType.START_REFUSED, {}), (SUCCEEDED, DONE)],
         [(ENQUEUED, {}), (STARTED, FIRST), (SUCCEEDED, DONE | {"attempt": None})],
         [
             (ENQUEUED, NOTE),
