@@ -7,11 +7,29 @@ from uuid import UUID
 
 from . import clock
 from .conf import conf
-from .core.definition import Overlap
-from .core.events import DECISIONS, DEFINITION_TYPES, OUTCOMES, Event, EventType, Reason, run_stream
-from .core.explain import Downtime, DowntimeCause, Explanation, Verdict, explain_slot, phase_at
+from .core.definition import Overlap, run_id_for_slot
+from .core.events import (
+    DECISIONS,
+    DEFINITION_TYPES,
+    LEDGER_STREAM,
+    OUTCOMES,
+    Event,
+    EventType,
+    Reason,
+    run_stream,
+)
+from .core.explain import (
+    Downtime,
+    DowntimeCause,
+    Explanation,
+    Verdict,
+    Waited,
+    explain_slot,
+    phase_at,
+    version_start,
+)
 from .core.run_story import refused_text, run_summary, run_text, steps
-from .core.state import CronState
+from .core.state import PAUSES_KEPT_MAX, CronState
 from .core.wording import because, shower
 from .errors import CronConfigError, UnknownRun
 from .finding import find_run, unknown_cron_text
@@ -52,14 +70,19 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
     decision = _decision(state, instant)
     run_events: list[Event] = []
     waits_for = ""
+    unaccounted = decision is None and state.watermark is not None and instant <= state.watermark
     if decision is not None and decision.run_id is not None:
         run_events = _events_of_run(decision.run_id)
     elif decision is not None and decision.reason == Reason.OVERLAP:
         active = decision.data.get("evidence", {}).get("run_id")
         run_events = _events_of_run(UUID(active)) if active else []
+    elif unaccounted:
+        run_events = _events_of_run(run_id_for_slot(name, instant))
     elif decision is None and instant <= now:
         waits_for = _waits_for(state, instant)
-    downtime, runner_events = _downtime(decision, instant, now, waits_for)
+    downtime, runner_events = (
+        (None, []) if unaccounted else _downtime(decision, instant, now, waits_for)
+    )
     return explain_slot(
         state,
         instant,
@@ -71,6 +94,9 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
         downtime=downtime,
         runner_events=runner_events,
         requests=_requests(name, instant),
+        all_pauses=_all_pauses(),
+        instead=_instead(decision),
+        waited=_waited(state, decision, instant) if downtime is None else None,
     )
 
 
@@ -102,6 +128,7 @@ def explain_run(run_id: UUID | str) -> Explanation:
         steps=steps(origin, events),
         definition=phase.definition if phase else None,
         definition_version=phase.definition_version if phase else None,
+        effective_from=version_start(state, phase),
         events=events,
     )
 
@@ -121,13 +148,50 @@ def _downtime(
     if held_up is not None and held_up.cause is DowntimeCause.DATABASE_AWAY:
         return held_up, []  # a runner was alive, though it could not say so
     downtime, evidence = downtime_at(instant)
-    return downtime or held_up, evidence
+    if downtime is None and held_up is not None and held_up.covers(instant):
+        return held_up, evidence
+    return downtime, evidence
 
 
 def _requests(name: str, slot: datetime) -> list[Event]:
     """Reruns and backfills of a slot."""
     rows = _rows().filter(cron=name, type=EventType.RUN_REQUESTED, scheduled_for=slot)
     return [row.to_event() for row in rows.order_by("id")[:REQUESTS_MAX]]
+
+
+def _all_pauses() -> list[Event]:
+    """The pauses of everything and their ends: people's actions, so there are not many."""
+    rows = _rows().filter(stream=LEDGER_STREAM, type__in=["all_paused", "all_resumed"])
+    return [row.to_event() for row in rows.order_by("-version")[:PAUSES_KEPT_MAX]][::-1]
+
+
+def _instead(decision: Event | None) -> Event | None:
+    """The slot that ran in the place of a superseded one."""
+    if decision is None or decision.reason != Reason.SUPERSEDED:
+        return None
+    rows = _rows().filter(cron=decision.cron, type=EventType.SLOT_FIRED)
+    row = rows.filter(scheduled_for__gt=decision.scheduled_for).order_by("scheduled_for").first()
+    return row.to_event() if row else None
+
+
+def _waited(state: CronState, decision: Event | None, slot: datetime) -> Waited | None:
+    """The run that a slot waited for before it was decided, with ``overlap="queue"``."""
+    if decision is None or decision.type is EventType.SLOT_SKIPPED:
+        return None
+    phase = phase_at(state, slot)
+    if phase is None or phase.definition is None or phase.definition.overlap is not Overlap.QUEUE:
+        return None
+    earlier = (
+        _rows()
+        .filter(cron=state.name, type=EventType.SLOT_FIRED, scheduled_for__lt=slot)
+        .order_by("-scheduled_for")[:OPEN_RUNS_LOOKED_AT_MAX]
+    )
+    for row in earlier:
+        assert row.run_id is not None
+        ended = _rows().filter(stream=run_stream(row.run_id), type__in=sorted(OUTCOMES)).first()
+        if ended is not None and slot < ended.occurred_at <= decision.occurred_at:
+            return Waited(row.run_id, ended.occurred_at)
+    return None
 
 
 def _rows() -> CronEventQuerySet:

@@ -11,6 +11,8 @@ from redis.exceptions import RedisError
 from . import clock, ledger
 from .conf import conf
 from .core.decide import next_due
+from .core.definition import Overlap
+from .core.state import CronState
 from .enqueue import Enqueuer
 from .followers import followers
 from .lease import LEADER, seconds_since_renewal
@@ -90,7 +92,7 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
         except Exception as error:  # a definition that cannot be read is a finding, not a crash
             found.problems.append(f"Cron {state.name!r} cannot be decided: {error}.")
             continue
-        if due is None or due > now:
+        if due is None or due > now or _waits_for_a_run(state):
             continue
         if found.oldest_undecided_at is None or due < found.oldest_undecided_at:
             found.oldest_undecided_at, found.oldest_undecided_cron = due, state.name
@@ -101,6 +103,13 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
             f"Cron {found.oldest_undecided_cron!r} has been due for {found.lag_seconds:.0f} s and "
             f"is not decided; {max_lag_seconds:.0f} s are allowed."
         )
+
+
+def _waits_for_a_run(state: CronState) -> bool:
+    """With ``overlap="queue"`` the newest slot waits, and that is no lag."""
+    definition = state.last_definition
+    queued = definition is not None and definition.overlap is Overlap.QUEUE
+    return queued and bool(state.open_runs)
 
 
 def _look_at_spool(found: Health) -> None:

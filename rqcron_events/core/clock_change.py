@@ -13,18 +13,20 @@ CHANGE_SEARCHED = timedelta(hours=26)
 """No zone has ever skipped more than a day."""
 
 
-def clock_change_text(definition: Definition, instant: datetime) -> str:
-    """One sentence without its full stop, or nothing when the clocks did not matter.
+def clock_change_text(definition: Definition, instant: datetime, *, ran: bool = False) -> str:
+    """One sentence without its full stop, or nothing when the clocks did not matter. ``ran`` says
+    whether the slot fired.
 
     Only for times of day: other schedules follow real time.
     """
     schedule = definition.schedule
     if not isinstance(schedule, CronSchedule) or not schedule.times_of_day:
         return ""
-    return _skipped(schedule, instant) or _repeated(schedule, instant)
+    runs = "ran" if ran else "runs"
+    return _skipped(schedule, instant, runs) or _repeated(schedule, instant, runs)
 
 
-def _skipped(schedule: CronSchedule, slot: datetime) -> str:
+def _skipped(schedule: CronSchedule, slot: datetime, runs: str) -> str:
     wall = _wall(schedule, slot)
     if schedule.next_wall(wall) == wall or schedule.prev_until(slot) != slot:
         return ""
@@ -40,11 +42,11 @@ def _skipped(schedule: CronSchedule, slot: datetime) -> str:
         return ""
     return (
         f"{intended:%H:%M} did not exist on {intended:%Y-%m-%d} in {schedule.zone.key}, where clocks "
-        f"went from {gap_start:%H:%M} to {gap_end:%H:%M}; it runs at {wall:%H:%M} instead"
+        f"went from {gap_start:%H:%M} to {gap_end:%H:%M}; it {runs} at {wall:%H:%M} instead"
     )
 
 
-def _repeated(schedule: CronSchedule, instant: datetime) -> str:
+def _repeated(schedule: CronSchedule, instant: datetime, runs: str) -> str:
     wall = _wall(schedule, instant)
     first = wall.replace(tzinfo=schedule.zone, fold=0)
     second = wall.replace(tzinfo=schedule.zone, fold=1)
@@ -53,9 +55,9 @@ def _repeated(schedule: CronSchedule, instant: datetime) -> str:
     if (first.utcoffset() or timedelta(0)) < (second.utcoffset() or timedelta(0)):
         return ""  # a gap, not a fold
     happened = f"{wall:%H:%M} happened twice on {wall:%Y-%m-%d} in {schedule.zone.key}"
-    runs = f"it runs in the first pass ({first.tzname()})"
+    in_first = f"it {runs} in the first pass ({first.tzname()})"
     again = f"not again in the second ({second.tzname()})"
-    return f"{happened}; {runs} and {again}"
+    return f"{happened}; {in_first} and {again}"
 
 
 def _wall(schedule: CronSchedule, instant: datetime) -> datetime:

@@ -31,6 +31,10 @@ class Downtime(NamedTuple):
     runner: str = ""
     """Who fell silent, when the cause is a stale lease."""
 
+    def covers(self, instant: datetime) -> bool:
+        after = self.since is None or self.since <= instant
+        return after and (self.until is None or instant <= self.until)
+
     def to_data(self) -> dict[str, Any]:
         return {
             "since": self.since.astimezone(UTC).isoformat() if self.since else None,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import islice
 from typing import Any
 
 from .clock_change import clock_change_text
@@ -14,6 +13,7 @@ from .definition import Definition
 from .downtime import Downtime, DowntimeCause
 from .events import Event, EventType, Reason
 from .mismatch import Mismatch, mismatches
+from .promise import promises, slots_around
 from .run_story import (
     Request,
     RunSummary,
@@ -24,7 +24,8 @@ from .run_story import (
     run_text,
     steps,
 )
-from .state import CronState, Phase
+from .state import CronState, GlobalPauses, Pause, Phase
+from .why_not import Waited, downtime_text, resumed, resumed_text, waited_text, why_not
 from .wording import Show, because, duration, late, shower
 
 __all__ = [
@@ -32,8 +33,10 @@ __all__ = [
     "DowntimeCause",
     "Explanation",
     "Verdict",
+    "Waited",
     "explain_slot",
     "phase_at",
+    "version_start",
 ]
 
 
@@ -141,35 +144,44 @@ def explain_slot(
     downtime: Downtime | None = None,
     runner_events: Sequence[Event] = (),
     requests: Sequence[Event] = (),
+    all_pauses: Sequence[Event] = (),
+    instead: Event | None = None,
+    waited: Waited | None = None,
 ) -> Explanation:
     """Judge one instant of a known cron.
 
     ``state`` holds all phases ever in force; ``decision`` is the recorded event that covers the
     instant, if there is one; ``run_events`` belong to the run that it fired; ``waits_for`` says
     what an undecided slot in the past waits for; ``downtime`` is given when no runner was alive,
-    and ``runner_events`` are those that tell of it.
+    and ``runner_events`` are those that tell of it; ``all_pauses`` are the pauses of everything and
+    their ends; ``instead`` is the slot that ran in the place of a superseded one, and ``waited``
+    the run that the slot waited for.
     """
     phase = phase_at(state, at)
     if decision is None and (phase is None or phase.definition is None):
-        return _not_registered(state, at, phase, definition_events)
+        return _not_registered(state, at, phase, definition_events, requests)
     definition = phase.definition if phase else None
     if definition is None:
         definition = state.last_definition
     assert definition is not None
     schedule = definition.schedule
     is_slot = schedule.prev_until(at) == at
+    before, after = slots_around(promises(state.phases), at)
     common: dict[str, Any] = {
         "cron": state.name,
         "at": at,
         "definition": definition,
         "definition_version": phase.definition_version if phase else None,
-        "effective_from": _version_start(state, phase),
-        "previous_slot": schedule.prev_until(at - _TICK),
-        "next_slot": schedule.next_after(at),
+        "effective_from": version_start(state, phase),
+        "previous_slot": before,
+        "next_slot": after,
+        "requests": [Request.from_event(event) for event in requests],
     }
-    evidence = _in_force(definition_events, at)
+    again = requests_text(common["requests"], shower(definition))
+    evidence = [*_in_force(definition_events, at), *_all_paused_at(all_pauses, at), *requests]
     show = shower(definition)
-    clocks = common["clock_change"] = clock_change_text(definition, at)
+    fired = decision is not None and decision.type is EventType.SLOT_FIRED
+    clocks = common["clock_change"] = clock_change_text(definition, at, ran=fired)
     and_clocks = f" ({clocks})" if clocks else ""
     if decision is None and not is_slot:
         wrong = mismatches(definition, at)
@@ -178,31 +190,32 @@ def explain_slot(
             verdict=Verdict.NOT_A_SLOT,
             reason="not_a_slot",
             summary=f"{state.name} is not due at {show(at)}: {why}. Its schedule "
-            f"{definition.schedule_text!r} has the slots {show(common['previous_slot'])} before "
-            f"and {show(common['next_slot'])} after.",
+            f"{definition.schedule_text!r} has {_around_text(before, after, show)}.{again}",
             mismatch=wrong,
-            events=evidence,
+            events=_in_order(evidence),
             **common,
         )
     if decision is None:
-        reason, summary = _why_pending(state, at, now, show, phase, waits_for)
+        pause = _pause_of(phase, all_pauses, at)
+        reason, summary = _why_pending(state, at, now, show, pause, waits_for)
         if reason == "undecided":
-            summary += _downtime_text(downtime, show, "; ", ". Start cron_run or cron_worker")
+            summary += downtime_text(downtime, show, "; ", ". Start cron_run or cron_worker")
             summary += "." if downtime else "; one is alive and will."
         if clocks:
             summary += f" {clocks}."
+        summary += again
         return Explanation(
             verdict=Verdict.PENDING,
             reason=reason,
             downtime=downtime,
             summary=summary,
             slot=at,
-            events=_in_order([*evidence, *runner_events]),
+            events=_in_order([*evidence, *run_events, *runner_events]),
             **common,
         )
-    resumed = _resumed(decision, at, definition_events)
-    events = _in_order([*evidence, decision, *run_events, *requests, *resumed, *runner_events])
-    common["requests"] = again = [Request.from_event(event) for event in requests]
+    ended = resumed(decision, at, [*definition_events, *all_pauses])
+    others = [*ended, *([instead] if instead else []), *runner_events]
+    events = _in_order([*evidence, decision, *run_events, *others])
     if decision.type is EventType.SLOT_FIRED and decision.run_id is not None:
         run = run_summary(decision.run_id, run_events)
         lateness = decision.data.get("lateness_seconds")
@@ -210,8 +223,8 @@ def explain_slot(
             verdict=Verdict.FIRED,
             reason=run.reason,
             summary=f"{state.name} fired for {show(at)}{and_clocks}, {late(lateness)}"
-            f"{_downtime_text(downtime, show, ' (', ')')}; {run_text(run)}."
-            f"{refused_text(run_events)}{requests_text(again, show)}",
+            f"{downtime_text(downtime, show, ' (', ')')}{waited_text(waited, show)}; {run_text(run)}."
+            f"{refused_text(run_events)}{again}",
             downtime=downtime,
             slot=at,
             lateness_seconds=lateness,
@@ -225,10 +238,13 @@ def explain_slot(
         verdict=verdict,
         reason=decision.reason,
         summary=f"{state.name} {verdict.value.replace('skipped', 'was skipped at')} "
-        f"{show(at)}{and_clocks}: {_why_not(decision, at, show)}"
-        f"{''.join(_resumed_text(event, show) for event in resumed)}"
-        f"{_downtime_text(downtime, show, '; ', '')}.{requests_text(again, show)}",
+        f"{show(at)}{and_clocks}: {why_not(decision, at, show, instead)}{waited_text(waited, show)}"
+        f"{''.join(resumed_text(event, show) for event in ended)}"
+        f"{downtime_text(downtime, show, '; ', '')}.{again}",
         slot=at,
+        lateness_seconds=(decision.occurred_at - at).total_seconds()
+        if verdict is Verdict.MISSED
+        else None,
         downtime=downtime,
         events=events,
         **common,
@@ -236,7 +252,11 @@ def explain_slot(
 
 
 def _not_registered(
-    state: CronState, at: datetime, phase: Phase | None, definition_events: Sequence[Event]
+    state: CronState,
+    at: datetime,
+    phase: Phase | None,
+    definition_events: Sequence[Event],
+    requests: Sequence[Event],
 ) -> Explanation:
     definition = state.last_definition
     show = shower(definition)
@@ -250,108 +270,85 @@ def _not_registered(
             "when a runner started with code that does not have it."
         )
         evidence = _in_force(definition_events, at)
+    asked = [Request.from_event(event) for event in requests]
+    before, after = slots_around(promises(state.phases), at)
     return Explanation(
         cron=state.name,
         at=at,
         verdict=Verdict.NOT_REGISTERED,
         reason="not_registered",
-        summary=summary,
-        events=evidence,
+        summary=summary + requests_text(asked, show),
+        previous_slot=before,
+        next_slot=after,
+        requests=asked,
+        events=_in_order([*evidence, *requests]),
     )
 
 
 def _why_pending(
-    state: CronState, at: datetime, now: datetime, show: Show, phase: Phase | None, waits_for: str
+    state: CronState,
+    at: datetime,
+    now: datetime,
+    show: Show,
+    pause: tuple[str, Pause] | None,
+    waits_for: str,
 ) -> tuple[str, str]:
     if at > now:
-        pause = phase.pause if phase else None
-        if pause is not None and pause.covers(at):
-            return "paused", (
-                f"{state.name} is paused by {pause.actor or 'somebody'}{because(pause.reason)}, so "
-                f"its slot {show(at)} will be skipped unless it is resumed before."
+        if pause is not None:
+            what, why = pause
+            return what, (
+                f"{state.name} is due at {show(at)}, but "
+                f"{'it is' if what == Reason.PAUSED else 'all crons are'} paused by "
+                f"{why.actor or 'somebody'}{' until ' + show(why.until) if why.until else ''}"
+                f"{because(why.reason)}, so this slot will be skipped unless somebody resumes before."
             )
         return (
             "future",
             f"{state.name} is due at {show(at)}, in {duration((at - now).total_seconds())}.",
         )
     late = duration((now - at).total_seconds())
+    due = f"{state.name} was due at {show(at)}, {late} ago, and"
+    if state.watermark is not None and at <= state.watermark:
+        return "unaccounted", (
+            f"{due} no decision about it is recorded, although slots up to "
+            f"{show(state.watermark)} are decided: the log has a gap here, which should never be. "
+            f"cron_audit {state.name} lists what is missing."
+        )
     if waits_for:
-        return "waiting", f"{state.name} was due at {show(at)}, {late} ago, and {waits_for}."
-    return "undecided", (
-        f"{state.name} was due at {show(at)}, {late} ago, and no runner has decided it yet"
-    )
+        return "waiting", f"{due} {waits_for}."
+    return "undecided", f"{due} no runner has decided it yet"
 
 
-def _why_not(decision: Event, slot: datetime, show: Show) -> str:
-    evidence = decision.data.get("evidence", {})
-    text = _REASON_TEXTS.get(decision.reason, decision.reason)
-    if decision.reason == Reason.OVERLAP and evidence.get("run_id"):
-        since = evidence.get("started_at")
-        state = (
-            f"was running since {show(datetime.fromisoformat(since))} on {evidence.get('worker')}"
-            if since
-            else "had not ended"
-        )
-        of_slot = evidence.get("slot")
-        of = f" for {show(datetime.fromisoformat(of_slot))}" if of_slot else ""
-        text = f"run {evidence['run_id'][:8]}{of} {state}"
-    elif decision.reason in (Reason.PAUSED, Reason.ALL_PAUSED):
-        what = "it was" if decision.reason == Reason.PAUSED else "all crons were"
-        until = evidence.get("until")
-        text = (
-            f"{what} paused by {evidence.get('actor') or 'somebody'} at "
-            f"{show(datetime.fromisoformat(evidence['since']))}"
-            f"{' until ' + show(datetime.fromisoformat(until)) if until else ''}"
-            f"{because(evidence.get('reason', ''))}"
-        )
-    elif decision.reason == Reason.TOO_LATE:
-        late = (decision.occurred_at - slot).total_seconds()
-        bound = evidence.get("max_lateness_seconds")
-        text = f"it was decided {duration(late)} late"
-        if bound is not None:
-            text += f", more than the {duration(bound)} that is allowed"
-    count = decision.data.get("count", 1)
-    return f"{text} (one of {count} slots in a row)" if count > 1 else text
+def _pause_of(
+    phase: Phase | None, all_pauses: Sequence[Event], at: datetime
+) -> tuple[str, Pause] | None:
+    """The pause that will stop a slot to come, as far as people have decided."""
+    if phase is not None and phase.pause is not None and phase.pause.covers(at):
+        return Reason.PAUSED, phase.pause
+    everything = GlobalPauses()
+    for event in all_pauses:
+        everything.apply(event)
+    pause = everything.at(at)
+    return (Reason.ALL_PAUSED, pause) if pause else None
 
 
-def _resumed(decision: Event, slot: datetime, definition_events: Sequence[Event]) -> list[Event]:
-    """Who ended the pause that the decision is about, if somebody did."""
-    if decision.reason != Reason.PAUSED:
-        return []
-    after = (
+def _all_paused_at(all_pauses: Sequence[Event], at: datetime) -> list[Event]:
+    """The pause of everything in force at an instant, if there was one."""
+    before = [
         event
-        for event in definition_events
-        if event.occurred_at >= slot
-        and event.type in (EventType.CRON_PAUSED, EventType.CRON_RESUMED)
-    )
-    return [event for event in islice(after, 1) if event.type is EventType.CRON_RESUMED]
+        for event in all_pauses
+        if (event.parsed_time("effective_from") or event.occurred_at) < at
+    ]
+    if not before or before[-1].type is EventType.ALL_RESUMED:
+        return []
+    until = before[-1].parsed_time("until")
+    return [] if until is not None and until < at else before[-1:]
 
 
-def _resumed_text(event: Event, show: Show) -> str:
-    return f"; {event.actor or 'somebody'} resumed it at {show(event.occurred_at)}{because(event.reason)}"
-
-
-def _downtime_text(downtime: Downtime | None, show: Show, before: str, after: str) -> str:
-    if downtime is None:
-        return ""
-    since = f" from {show(downtime.since)}" if downtime.since else ""
-    until = f" to {show(downtime.until)}" if downtime.until else " until now"
-    match downtime.cause:
-        case DowntimeCause.NO_RUNNER:
-            what = "no runner was alive"
-        case DowntimeCause.DATABASE_AWAY:
-            what = "the database did not answer"
-        case DowntimeCause.STALE_LEASE:
-            what = f"the leading runner {downtime.runner} was silent"
-    return f"{before}{what}{since}{until}{after}"
-
-
-_REASON_TEXTS: dict[str, str] = {
-    Reason.SUPERSEDED: "a later slot of the same catch-up ran instead",
-    Reason.RETIRED: "the cron left the code before any runner decided it",
-    Reason.OVERLAP: "an earlier run had not ended",
-    Reason.TOO_LATE: "it was decided too late",
-}
+def _around_text(before: datetime | None, after: datetime | None, show: Show) -> str:
+    if before is None:
+        return f"its first slot at {show(after)}" if after else "no slot"
+    return f"the slots {show(before)} before and {show(after)} after"
 
 
 def _in_force(definition_events: Sequence[Event], at: datetime) -> list[Event]:
@@ -372,7 +369,7 @@ def _in_force(definition_events: Sequence[Event], at: datetime) -> list[Event]:
     return chosen
 
 
-def _version_start(state: CronState, phase: Phase | None) -> datetime | None:
+def version_start(state: CronState, phase: Phase | None) -> datetime | None:
     if phase is None:
         return None
     return min(p.start for p in state.phases if p.definition_version == phase.definition_version)
@@ -389,6 +386,3 @@ def _by_id(event: Event) -> int:
 
 def _iso(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat() if value else None
-
-
-_TICK = datetime.resolution

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .schedule import CronSchedule, Schedule
 from .state import Phase
 
-__all__ = ["Promise", "Slot", "promised", "promises"]
+__all__ = ["Promise", "Slot", "promised", "promises", "slots_around"]
 
 
 class Promise(NamedTuple):
@@ -60,6 +60,26 @@ def promised(stretches: Sequence[Promise], after: datetime, until: datetime) -> 
             if slot > end:
                 break
             yield Slot(slot, stretch.definition_version)
+
+
+def slots_around(
+    stretches: Sequence[Promise], at: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """The last slot before an instant and the first one after it, under whichever definition."""
+    before = after = None
+    for stretch in stretches:
+        if stretch.schedule is None:
+            continue
+        if stretch.start < at:
+            end = at - datetime.resolution
+            found = stretch.schedule.prev_until(min(end, stretch.end) if stretch.end else end)
+            if found is not None and found > stretch.start:
+                before = found
+        if after is None:
+            found = stretch.schedule.next_after(max(at, stretch.start))
+            if found is not None and (stretch.end is None or found <= stretch.end):
+                after = found
+    return before, after
 
 
 def _walk(schedule: Schedule, after: datetime) -> Iterator[datetime]:

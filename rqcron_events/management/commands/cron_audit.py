@@ -73,7 +73,8 @@ def _lines(found: Audit) -> list[str]:
             since = f"{cron.pending_since:%Y-%m-%d %H:%M:%S} UTC"
             lines.append(
                 f"PENDING {cron.cron}: {cron.totals.pending} due and not decided, since {since}; "
-                "the next runner decides. cron_health says whether one is alive."
+                "the next runner decides, or the end of a run for which overlap='queue' waits. "
+                f"cron_explain {cron.cron} says which."
             )
     lines += [f"WRONG {item.text}" for item in found.findings]
     total = found.totals
