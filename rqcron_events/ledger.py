@@ -6,7 +6,7 @@ What differs between databases is in ``ledger_postgresql`` and ``ledger_sqlite``
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -50,6 +50,11 @@ NEXT_TRIES_MAX = 20
 """How often ``append_next`` yields to another writer of the same stream before it gives up."""
 TAIL_EVENTS_MAX = 5_000
 """How many events one call of ``tail`` returns at most."""
+
+FIRST_PAGE_EVENTS_MAX = 5_000
+OTHERS_WANTED = 10_000
+"""Pages of runs hold the more events the fewer of them have to be read one by one, because those
+take some kilobytes each."""
 
 
 @dataclass(slots=True)
@@ -255,9 +260,10 @@ def read(after: int, until: int | None, limit: int) -> list[Event]:
     return decode_rows(vendor(db).read(db, after, until, limit))
 
 
-def run_pages(after: int, until: int, events: int, ahead: int) -> Iterator[RunPage]:
-    """All events with ``after < id <= until`` in pages of so many ``events``, those of runs without
-    incident as one :class:`PlainRun` each, if they are over ``ahead`` events further.
+def run_pages(after: int, until: int, events: int, ahead: int) -> Generator[RunPage, None, None]:
+    """All events with ``after < id <= until`` in pages of at most ``events``, those of runs without
+    incident as one :class:`PlainRun` each, if they are over ``ahead`` events further. The others
+    come without tracebacks.
 
     Where it can, the database looks for the next page while the caller works on this one.
     """
@@ -301,14 +307,19 @@ def _run_pages(
 ) -> Iterator[RunPage]:
     over: dict[UUID, int] = {}
     """Plain runs that were told already but end behind their page, and where."""
+    size = min(events, FIRST_PAGE_EVENTS_MAX)
     while after < until:
-        page_end, window_end = _page_ends(db, after, until, events, ahead)
+        page_end, window_end = _page_ends(db, after, until, size, ahead)
         plain, ends = take_plain(db, after, page_end, window_end) if can_be_plain() else ([], {})
         over |= ends
         others = vendor(db).read_others(db, after, page_end, over)
         yield RunPage(plain, others, len(ends), page_end)
         over = {run: last for run, last in over.items() if last > page_end}
         after = page_end
+        if len(others) > OTHERS_WANTED:
+            size = max(size // 2, min(events, FIRST_PAGE_EVENTS_MAX))
+        elif len(others) * 2 <= OTHERS_WANTED:
+            size = min(size * 2, events)
 
 
 def _page_ends(

@@ -92,10 +92,11 @@ def _row(event: Event) -> tuple[Any, ...]:
 
 _READ_COLUMNS = (
     "id, stream, version, type, schema_version, cron, uuid_send(run_id), attempt, scheduled_for, "
-    "reason, actor, occurred_at, recorded_at, data::text"
+    "reason, actor, occurred_at, recorded_at"
 )
 _READ = f"""
-    SELECT {_READ_COLUMNS} FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+    SELECT {_READ_COLUMNS}, data::text FROM rqcron_event
+    WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
 """  # noqa: S608
 _ID_MAX = 2**63 - 1
 
@@ -174,7 +175,8 @@ def _grouping(db: BaseDatabaseWrapper) -> Iterator[Cursor[Any]]:
 
 # A join, because PostgreSQL before 15 compares each row with each element of <> ALL.
 _READ_OTHERS = f"""
-    SELECT {_READ_COLUMNS} FROM rqcron_event LEFT JOIN unnest(%s::uuid[], %s::bigint[]) AS plain (run, last)
+    SELECT {_READ_COLUMNS}, (data #- '{{error,traceback}}')::text
+    FROM rqcron_event LEFT JOIN unnest(%s::uuid[], %s::bigint[]) AS plain (run, last)
         ON plain.run = run_id AND id <= plain.last
     WHERE id > %s AND id <= %s AND plain.run IS NULL ORDER BY id
 """  # noqa: S608
@@ -183,7 +185,8 @@ _READ_OTHERS = f"""
 def read_others(
     db: BaseDatabaseWrapper, after: int, until: int, plain: Mapping[UUID, int]
 ) -> list[Row]:
-    """Stored events with ``after < id <= until`` but those of these runs up to these ids."""
+    """Stored events with ``after < id <= until`` but those of these runs up to these ids, without
+    their tracebacks, which are most of their bytes."""
     db.ensure_connection()
     connection: Any = db.connection
     with db.wrap_database_errors, Cursor(connection) as cursor:

@@ -113,10 +113,11 @@ def read_plain_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int)
 def read_others(
     db: BaseDatabaseWrapper, after: int, until: int, plain: Mapping[UUID, int]
 ) -> list[Row]:
-    """Stored events with ``after < id <= until`` but those of these runs up to these ids."""
+    """Stored events with ``after < id <= until`` but those of these runs up to these ids, without
+    their tracebacks, which are most of their bytes."""
     ends = {run.hex: last for run, last in plain.items()}
     with db.cursor() as cursor:
-        cursor.execute(_READ, [after, until, -1])
+        cursor.execute(_READ_OTHERS, [after, until])
         return [_stored(row) for row in cursor if row[0] > ends.get(row[6], 0)]
 
 
@@ -129,11 +130,17 @@ def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-_READ = """
-    SELECT id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason,
-        actor, occurred_at, recorded_at, data
-    FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
-"""
+_READ_COLUMNS = (
+    "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
+    "occurred_at, recorded_at"
+)
+_READ = f"""
+    SELECT {_READ_COLUMNS}, data FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+"""  # noqa: S608
+_READ_OTHERS = f"""
+    SELECT {_READ_COLUMNS}, json_remove(data, '$.error.traceback')
+    FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id
+"""  # noqa: S608
 _ID_MAX = 2**63 - 1
 
 

@@ -143,12 +143,29 @@ def _plain(run: PlainRun) -> Sequence[Any]:
     )  # fmt: skip
 
 
-_PLAIN_SELECT = """
-    run_id, cron, slot, 'slot', 'succeeded', decided_at, runner, '',
-    lateness_seconds, queue, enqueued_at, started_at, finished_at,
-    GREATEST(EXTRACT(EPOCH FROM started_at - enqueued_at), 0)::float8, duration_seconds, 1, 0,
-    worker, '', '', ''
-"""
+_PLAIN_SQL = {
+    "run_id": "run_id",
+    "cron": "cron",
+    "slot": "slot",
+    "trigger": "'slot'",
+    "status": f"'{SUCCEEDED}'",
+    "requested_at": "decided_at",
+    "actor": "runner",
+    "reason": "''",
+    "lateness_seconds": "lateness_seconds",
+    "queue": "queue",
+    "enqueued_at": "enqueued_at",
+    "started_at": "started_at",
+    "finished_at": "finished_at",
+    "queue_wait_seconds": "GREATEST(EXTRACT(EPOCH FROM started_at - enqueued_at), 0)::float8",
+    "duration_seconds": "duration_seconds",
+    "attempts": "1",
+    "refused_starts": "0",
+    "worker": "worker",
+    "outcome_reason": "''",
+    "error_type": "''",
+    "error_message": "''",
+}
 
 _new_row = row_maker(CronRun)
 _REQUESTS = frozenset({EventType.SLOT_FIRED, EventType.RUN_REQUESTED})
@@ -172,5 +189,5 @@ PROJECTION = Projection(
     begins=_begins,
     settled=_settled,
     plain_values=_plain,
-    plain_select=_PLAIN_SELECT,
+    plain_sql=_PLAIN_SQL,
 )

@@ -18,7 +18,16 @@ from rqcron_events.core.events import Event
 from rqcron_events.core.plain_run import PLAIN_TYPES, PlainRun
 from rqcron_events.ledger import RunPage
 
-__all__ = ["Item", "Page", "PlainEnd", "PlainFold", "PlainRun", "page_of_events", "pages_of_runs"]
+__all__ = [
+    "Item",
+    "Page",
+    "PlainEnd",
+    "PlainFold",
+    "PlainRun",
+    "page_of_events",
+    "pages_of_others",
+    "pages_of_runs",
+]
 
 
 class PlainEnd(NamedTuple):
@@ -39,7 +48,8 @@ class Page(NamedTuple):
     others: Sequence[Event]
     """Events that belong to none, in their order."""
     by_cron: Mapping[str, Sequence[Item]]
-    """All of it that is about a cron, in the order of the log for each."""
+    """All of it that is about a cron, in the order of the log for each: what projections with a
+    PlainFold read, instead of the others."""
     events: int
     """How many that are; a plain run counts where it begins."""
     position: int
@@ -73,14 +83,22 @@ def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
         while here and places[here - 1][0] > position:
             here -= 1
         by_cron = _by_cron([item for _, item in places[:here]])
-        later = [*_open_runs(by_cron, places[here:]), *places[here:]]
+        later = [*_put_off(by_cron, places[here:]), *places[here:]]
         yield Page(plain, others, by_cron, len(others) + len(PLAIN_TYPES) * runs, position)
 
 
-def _open_runs(
+def pages_of_others(pages: Iterable[RunPage]) -> Iterator[Page]:
+    """The same for a projection that folds no plain runs."""
+    for _, rows, runs, position in pages:
+        others = decode_rows(rows)
+        yield Page((), others, {}, len(others) + len(PLAIN_TYPES) * runs, position)
+
+
+def _put_off(
     by_cron: Mapping[str, list[Item]], ends: Iterable[tuple[int, PlainEnd]]
 ) -> Iterator[tuple[int, PlainRun]]:
-    """Runs that nothing follows in the page but their end behind it begin there just as well."""
+    """Take out the runs that are open at the end of the page, if nothing follows them there: they
+    begin in the next page just as well, and in one piece with their end."""
     for _, end in ends:
         items = by_cron.get(end.run.cron, [])
         while items and isinstance(items[-1], PlainRun):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.db.models import Model
@@ -71,8 +71,8 @@ class Projection:
     plain_values: Callable[[PlainRun], Sequence[Any]] | None = None
     """The same where such a run is one new row and changes no other: its values in the order of the
     columns."""
-    plain_select: str = ""
-    """The same values for PostgreSQL: what to SELECT from a table whose columns are named as in
+    plain_sql: Mapping[str, str] = field(default_factory=dict)
+    """The same for PostgreSQL, by column: expressions over a table whose columns are named as in
     PlainRun. The rows then never leave the database."""
     complete_gathered: Callable[[Any], None] | None = None
     """The same as ``complete``, for gathered rows: ``gather`` may leave notes on a row (attributes

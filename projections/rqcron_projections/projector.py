@@ -80,7 +80,7 @@ def projections_named(names: Iterable[str] | None) -> list[Projection]:
     known = {projection.name: projection for projection in PROJECTIONS}
     if names is None:
         return list(known.values())
-    wanted = list(names)
+    wanted = list(dict.fromkeys(names))
     for name in wanted:
         if name not in known:
             raise LookupError(f"No projection is named {name!r}. Use {' or '.join(known)}.")

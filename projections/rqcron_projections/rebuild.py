@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from threading import Event as Signal
 from typing import Any
 
 from django.db import transaction
@@ -76,40 +77,58 @@ def rebuild(names: Iterable[str] | None = None, *, actor: str = "") -> list[Rebu
     """
     projections = projections_named(names)
     until = ledger.fence() or 0
-    finish = partial(_finish, started=clock.monotonic_seconds(), actor=actor)
+    finish = partial(_finish, started=clock.monotonic_seconds())
     together: list[Shadow] = []
     beside: list[Future[Rebuilt]] = []
+    done: dict[str, Rebuilt] = {}
+    failures: list[Exception] = []
     with ExitStack() as stack:
         for projection in projections:
             if built_by_database(projection):
                 session = stack.enter_context(open_session(beside=len(projections) > 1))
-                beside.append(session.start(_build, projection, until, finish))
+                build = partial(_build, projection, until, finish, session.stopped)
+                beside.append(session.start(build))
             else:
                 together.append(stack.enter_context(open_shadow(projection)))
-        replay_together(together, until)
-        done = [finish(shadow) for shadow in together] + [work.result() for work in beside]
-    order = [projection.name for projection in projections]
-    return sorted(done, key=lambda item: order.index(item.projection))
+        try:
+            replay_together(together, until)
+            for shadow in together:
+                done[shadow.projection.name] = finish(shadow)
+        except Exception as error:  # runs that are built beside are none the worse for it
+            failures.append(error)
+        for work in beside:
+            try:
+                done[work.result().projection] = work.result()
+            except Exception as error:
+                failures.append(error)
+    found = [done[item.name] for item in projections if item.name in done]
+    for result in found:
+        _record(result, actor)
+    if failures:
+        for other in failures[1:]:
+            failures[0].add_note(f"Another projection failed too: {type(other).__name__}: {other}")
+        raise failures[0]
+    return found
 
 
-def _build(projection: Projection, until: int, finish: Callable[[Shadow], Rebuilt]) -> Rebuilt:
-    with open_shadow(projection) as shadow:
+def _build(
+    projection: Projection, until: int, finish: Callable[[Shadow], Rebuilt], stopped: Signal
+) -> Rebuilt:
+    with open_shadow(projection, stopped) as shadow:
         shadow.replay(until)
         return finish(shadow)
 
 
-def _finish(shadow: Shadow, *, started: float, actor: str) -> Rebuilt:
+def _finish(shadow: Shadow, *, started: float) -> Rebuilt:
     shadow.replay()
     shadow.analyze()
-    result = Rebuilt(
+    return Rebuilt(
         projection=shadow.projection.name,
         version=shadow.projection.version,
         rows=_swap(shadow),
         events=shadow.events,
         seconds=round(clock.monotonic_seconds() - started, 3),
     )
-    _record(result, actor)
-    return result
 
 
 def check(names: Iterable[str] | None = None) -> list[Difference]:
@@ -160,6 +179,7 @@ def _swap(shadow: Shadow) -> int:
             if shadow.position < mine.get().position:
                 continue  # an open transaction hid the end from this reader, not from another
             rows = shadow.replace_live()
+            shadow.go_on()  # or else take it all back
             mine.update(version=shadow.projection.version, position=shadow.position)
             return rows
     raise LedgerUnavailable(

@@ -42,7 +42,7 @@ class Replay:
     def fold(self, page: Page) -> None:
         """Go on by a page. Call :meth:`flush` before the tables are read."""
         projection = self._projection
-        if projection.plain_values is not None:
+        if page.plain and projection.plain_values is not None:
             self._stored.insert_values([projection.plain_values(run) for run in page.plain])
         saved = _Saved(self._rows, projection.row_model)
         if projection.plain is None:

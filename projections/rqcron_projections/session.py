@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from threading import Event
 from typing import Any, Protocol, TypeVar
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 
 from rqcron_events import ledger
 
@@ -26,11 +27,17 @@ STOP_SECONDS = 0.1
 class Session(Protocol):
     """Does one thing after the other."""
 
+    stopped: Event
+    """Set when the caller has given up: what is under way should end, and change nothing more."""
+
     def start(self, work: Callable[..., T], *given: Any) -> Future[T]: ...
 
 
 class _Here:
     """The work is done when ``start`` returns; what it raises is raised there."""
+
+    def __init__(self) -> None:
+        self.stopped = Event()
 
     def start(self, work: Callable[..., T], *given: Any) -> Future[T]:
         done: Future[T] = Future()
@@ -40,6 +47,7 @@ class _Here:
 
 class _Beside:
     def __init__(self) -> None:
+        self.stopped = Event()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="rqcron-shadow")
         self._last: Future[Any] = Future()
         self._connection: Any = None
@@ -54,34 +62,37 @@ class _Beside:
         self._connection = db.connection
 
     def stop(self) -> None:
-        """End what the database is doing, so that nobody who pressed Ctrl-C waits for it; again
-        while there is more, because it may be between two statements."""
+        """End the work, so that nobody who pressed Ctrl-C waits for it; again while there is more,
+        because the database may be between two statements."""
+        self.stopped.set()
         while not self._last.done():
             with suppress(Exception):
                 self._connection.cancel()
             wait([self._last], STOP_SECONDS)
 
     def close(self) -> None:
-        self.start(lambda: ledger.connection().close()).result()
-        self._executor.shutdown()
+        try:
+            self.start(connections.close_all).result()
+        finally:
+            self._executor.shutdown()
 
 
 @contextmanager
 def open_session(*, beside: bool) -> Iterator[Session]:
     """One of its own if wanted, and where that can be: not inside a transaction, whose rows it would
     not see, and not when the server has no connection to give. Waits for its work at the end."""
-    session = _Beside() if beside and not ledger.connection().in_atomic_block else None
-    if session is None:
+    db = ledger.connection()
+    if not beside or db.in_atomic_block or not db.get_autocommit():
         yield _Here()
         return
+    session = _Beside()
     try:
-        session.start(session.connect).result()
-    except DatabaseError:
-        session.close()
-        yield _Here()
-        return
-    try:
-        yield session
+        try:
+            session.start(session.connect).result()
+        except DatabaseError:
+            yield _Here()
+        else:
+            yield session
     except BaseException as error:
         if not isinstance(error, Exception):
             session.stop()

@@ -8,23 +8,25 @@ reason a rebuild needs one session: connect past a pooler that shares sessions b
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import OperationalError, transaction
 from django.db.migrations.state import ModelState, StateApps
 from django.db.models import Model
+from psycopg.errors import LockNotAvailable
 
 from rqcron_events import ledger
 from rqcron_events.garbage import collection_paused
 
-from .plain_run import Page, page_of_events, pages_of_runs
+from .plain_run import Page, page_of_events, pages_of_others, pages_of_runs
 from .projection import Projection
 from .replay import Replay
 from .tables import Tables
 
-__all__ = ["Shadow", "built_by_database", "open_shadow", "replay_together"]
+__all__ = ["RebuildStopped", "Shadow", "built_by_database", "open_shadow", "replay_together"]
 
 PAGE_EVENTS_MAX = 50_000
 """Events of a page. Two pages are in memory: the one that is folded, and the one that is read."""
@@ -34,11 +36,17 @@ COLLECT_PAGES = 10
 """Our pages leave no cycles; should something else, this bounds them."""
 
 
+class RebuildStopped(Exception):
+    """Its caller has given up."""
+
+
 class Shadow:
     """The rows of one projection, replayed from the first event up to ``position``."""
 
-    def __init__(self, projection: Projection) -> None:
+    def __init__(self, projection: Projection, stopped: threading.Event | None = None) -> None:
+        """``stopped`` is looked at between two steps; see ``session.Session``."""
         self.projection = projection
+        self._stopped = stopped or threading.Event()
         self.position = 0
         self.events = 0
         self.tables = Tables(
@@ -52,9 +60,15 @@ class Shadow:
         others have."""
         pages = _tail(self.position) if until is None else self._history(until)
         for page in pages:
+            self.go_on()
             with collection_paused():
                 self.fold(page)
         self.flush()
+
+    def go_on(self) -> None:
+        """Raises RebuildStopped when the caller has given up."""
+        if self._stopped.is_set():
+            raise RebuildStopped(f"The rebuild of {self.projection.name!r} was stopped.")
 
     def _history(self, until: int) -> Iterator[Page]:
         """Pages of what no writer can add to any more."""
@@ -62,8 +76,8 @@ class Shadow:
         if not built_by_database(self.projection):
             return pages_of_runs(ledger.run_pages(*bounds))
         stored = self.tables.rows_of(self.projection.row_model)
-        insert = stored.insert_statement(self.projection.plain_select, "plain")
-        return pages_of_runs(ledger.stored_run_pages(insert, *bounds))
+        insert = stored.insert_statement(self.projection.plain_sql, "plain")
+        return pages_of_others(ledger.stored_run_pages(insert, *bounds))
 
     def fold(self, page: Page) -> None:
         """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
@@ -90,11 +104,13 @@ class Shadow:
         """Make the live tables equal to the shadow; touch only what differs. Returns all rows."""
         total = 0
         for model, live, shadow, key, columns in self._names():
-            self._run(
-                f"DELETE FROM {live} WHERE {key} IN (SELECT {key} FROM "  # noqa: S608
-                f"(SELECT {columns} FROM {live} EXCEPT SELECT {columns} FROM {shadow}) AS wrong)"
-            )
-            with self._indexes_off(model, live):
+            with self._indexes_off(model, live) as is_empty:
+                if not is_empty:
+                    self._run(
+                        f"DELETE FROM {live} WHERE {key} IN (SELECT {key} FROM "  # noqa: S608
+                        f"(SELECT {columns} FROM {live} EXCEPT SELECT {columns} FROM {shadow}) "
+                        "AS wrong)"
+                    )
                 self._run(
                     f"INSERT INTO {live} ({columns}) SELECT {columns} FROM {shadow} "  # noqa: S608
                     f"WHERE NOT EXISTS (SELECT 1 FROM {live} WHERE {live}.{key} = {shadow}.{key})"
@@ -103,35 +119,46 @@ class Shadow:
         return total
 
     @contextmanager
-    def _indexes_off(self, model: type[Model], live: str) -> Iterator[None]:
+    def _indexes_off(self, model: type[Model], live: str) -> Iterator[bool]:
         """Building indexes afterwards takes half the time of keeping them up row by row, but it
-        locks readers out: only for an empty table, in which they would find nothing."""
-        if not self._took_indexes_off(model, live):
-            yield
+        locks readers out: only for an empty table, in which they would find nothing. Yields
+        whether it is one, and ours until the end of the transaction."""
+        if not self._locked_while_empty(live):
+            yield False
             return
-        yield
-        with ledger.connection().schema_editor() as editor:
-            for index in model._meta.indexes:
-                editor.add_index(model, index)
+        names = ", ".join(f"'{index.name}'" for index in model._meta.indexes)
+        which = (
+            f"FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+            f"WHERE indrelid = '{live}'::regclass AND relname IN ({names or 'NULL'}) ORDER BY relname"
+        )
+        definitions = self._query(f"SELECT pg_get_indexdef(indexrelid) {which}")
+        for index in self._query(f"SELECT indexrelid::regclass::text {which}"):
+            self._run(f"DROP INDEX {index}")
+        yield True
+        for definition in definitions:
+            self._run(definition)
 
-    def _took_indexes_off(self, model: type[Model], live: str) -> bool:
-        """False when the table has rows, when somebody else holds it, and when it belongs to
-        another role of the database."""
+    def _locked_while_empty(self, live: str) -> bool:
+        """False when the table has rows, when it belongs to another role of the database, and when
+        somebody else holds it: who waits for this lock makes all later readers wait behind it."""
         db = ledger.connection()
         if db.vendor != "postgresql":
             return False
+        owner = (
+            f"SELECT 1 FROM pg_class WHERE oid = '{live}'::regclass "  # noqa: S608
+            "AND pg_has_role(relowner, 'USAGE')"
+        )
+        has_rows = f"SELECT 1 FROM {live} LIMIT 1"  # noqa: S608
+        if self._query(has_rows) or not self._query(owner):
+            return False
         try:
             with transaction.atomic(using=db.alias):
-                if self._query(f"SELECT 1 FROM {live} LIMIT 1"):  # noqa: S608
-                    return False
-                # Who waits for this lock makes all later readers wait behind it.
                 self._run(f"LOCK TABLE {live} IN ACCESS EXCLUSIVE MODE NOWAIT")
-                with db.schema_editor() as editor:
-                    for index in model._meta.indexes:
-                        editor.remove_index(model, index)
-        except DatabaseError:
-            return False
-        return True
+        except OperationalError as error:
+            if isinstance(error.__cause__, LockNotAvailable):
+                return False
+            raise
+        return not self._query(has_rows)
 
     def create(self) -> None:
         self.drop()
@@ -182,7 +209,7 @@ class Shadow:
 
 def built_by_database(projection: Projection) -> bool:
     """Whether most of its rows get in by SQL, without a way through Python."""
-    return bool(projection.plain_select) and ledger.connection().vendor == "postgresql"
+    return bool(projection.plain_sql) and ledger.connection().vendor == "postgresql"
 
 
 def replay_together(shadows: Sequence[Shadow], until: int) -> None:
@@ -190,7 +217,7 @@ def replay_together(shadows: Sequence[Shadow], until: int) -> None:
     if not shadows:
         return
     pages = ledger.run_pages(0, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
-    with collection_paused():
+    with closing(pages), collection_paused():
         for number, page in enumerate(pages_of_runs(pages), 1):
             for shadow in shadows:
                 shadow.fold(page)
@@ -206,9 +233,9 @@ def _tail(position: int) -> Iterator[Page]:
 
 
 @contextmanager
-def open_shadow(projection: Projection) -> Iterator[Shadow]:
+def open_shadow(projection: Projection, stopped: threading.Event | None = None) -> Iterator[Shadow]:
     """An empty shadow that is gone afterwards."""
-    shadow = Shadow(projection)
+    shadow = Shadow(projection, stopped)
     shadow.create()
     try:
         yield shadow

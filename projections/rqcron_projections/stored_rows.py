@@ -6,7 +6,7 @@ in Python: in by COPY, out in the binary format. On SQLite Django does it all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -73,22 +73,6 @@ class StoredRows:
         if db.vendor != "postgresql":
             self.stored._default_manager.using(db.alias).bulk_create(rows)
             return
-        self._copy(map(self._adapted, rows))
-
-    def insert_values(self, rows: Sequence[Sequence[Any]]) -> None:
-        """The same from values in the order of the columns, none of them JSON."""
-        db = ledger.connection()
-        if db.vendor != "postgresql":
-            read = row_reader(self.stored, db.alias)
-            self.stored._default_manager.using(db.alias).bulk_create(map(read, rows))
-            return
-        self._copy(rows)
-
-    def insert_statement(self, select: str, source: str) -> str:
-        return f"INSERT INTO {self._table} ({self._columns}) SELECT {select} FROM {source}"  # noqa: S608
-
-    def _copy(self, rows: Iterable[Sequence[Any]]) -> None:
-        db = ledger.connection()
         statement = f"COPY {self._table} ({self._columns}) FROM STDIN (FORMAT BINARY)"
         with (
             db.cursor() as cursor,
@@ -97,7 +81,17 @@ class StoredRows:
         ):
             copy.set_types(self._types)  # the binary format converts nothing by itself
             for row in rows:
-                copy.write_row(row)
+                copy.write_row(self._adapted(row))
+
+    def insert_values(self, rows: Iterable[Sequence[Any]]) -> None:
+        """The same from values in the order of the columns."""
+        self.insert(list(map(row_reader(self.stored, ledger.connection().alias), rows)))
+
+    def insert_statement(self, values: Mapping[str, str], source: str) -> str:
+        """SQL for the same: from expressions by column, over another table."""
+        assert list(values) == self.names, "each column has its value"
+        select = ", ".join(values.values())
+        return f"INSERT INTO {self._table} ({self._columns}) SELECT {select} FROM {source}"  # noqa: S608
 
     def save(self, rows: Sequence[Model]) -> None:
         """Add the rows, or overwrite those that exist."""

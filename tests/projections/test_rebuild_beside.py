@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from threading import Event as Signal
-from threading import Thread, current_thread, main_thread
+from threading import Thread, Timer, current_thread, main_thread
 from typing import Any
 
 import pytest
@@ -126,6 +126,44 @@ def test_an_interrupt_does_not_wait_for_what_the_database_is_doing(
     assert live_rows() == before
 
 
+def test_an_interrupt_between_two_statements_changes_nothing_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told(48)
+    CronRun.objects.all().delete()
+    thinking, interrupted = Signal(), Signal()
+    analyze = shadow.Shadow.analyze
+
+    def think(self: shadow.Shadow) -> None:
+        thinking.set()
+        assert interrupted.wait(20)
+        analyze(self)
+
+    def interrupt(*_: Any) -> None:
+        assert thinking.wait(20)
+        Timer(0.3, interrupted.set).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shadow.Shadow, "analyze", think)
+    monkeypatch.setattr(rebuild, "replay_together", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild.rebuild()
+    assert not CronRun.objects.exists()
+    assert not CronEvent.objects.of_type("projection_rebuilt").exists()
+
+
+def test_what_fails_in_both_sessions_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told(49)
+
+    def broken(self: shadow.Shadow) -> None:
+        raise ValueError(f"{self.projection.name} is broken")
+
+    monkeypatch.setattr(shadow.Shadow, "analyze", broken)
+    with pytest.raises(ValueError, match="crons is broken") as found:
+        rebuild.rebuild()
+    assert found.value.__notes__ == ["Another projection failed too: ValueError: runs is broken"]
+
+
 def indexes() -> set[str]:
     return set(query("SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'rqcron_%'"))
 
@@ -153,6 +191,23 @@ def test_an_empty_table_is_filled_without_its_indexes_and_has_them_afterwards(
     assert "run_id" in only
     assert indexes() == before
     assert live_rows() == live
+
+
+def test_readers_of_a_full_table_are_never_locked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even when every row is replaced, as after a change of the projection."""
+    live = told(50)
+    CronRun.objects.update(worker="another")
+    statements: list[str] = []
+    run = shadow.Shadow._run
+
+    def spy(self: shadow.Shadow, statement: str) -> None:
+        statements.append(statement)
+        run(self, statement)
+
+    monkeypatch.setattr(shadow.Shadow, "_run", spy)
+    rebuild.rebuild(["runs"])
+    assert not [text for text in statements if text.startswith(("DROP INDEX", "LOCK"))]
+    assert live_rows()["CronRun"] == live["CronRun"]
 
 
 def test_nobody_is_waited_for_to_take_the_indexes_off() -> None:
