@@ -136,3 +136,11 @@ def test_an_event_that_is_gone_from_a_run_that_ended_is_found(decided):
     )
     ledger.append([ended])
     assert kinds() == ["version_gap"]
+
+
+def test_words_are_read_in_the_zone_of_the_cron_that_is_audited(deploy, add, clock, capsys):
+    add("report", schedule="* * * * *", timezone="Asia/Kathmandu")
+    deploy()
+    call_command("cron_audit", "report", "--since=yesterday 9am", "--until=now", "--format=json")
+    output = capsys.readouterr().out
+    assert json.loads(output[output.index("{") :])["since"] == "2026-03-01T03:15:00+00:00"
