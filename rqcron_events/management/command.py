@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from ..conf import conf
+from ..core.codec import NewerEvent
 from ..errors import CronError
 
 __all__ = ["LedgerCommand", "add_actor_options"]
@@ -23,7 +24,7 @@ class LedgerCommand(BaseCommand):
         try:
             conf()  # a wrong setting is said before anything is done
             return super().execute(*args, **options)
-        except CronError as error:
+        except (CronError, NewerEvent) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             text = str(error).strip().partition("\n")[0]
