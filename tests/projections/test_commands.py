@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command
 from rqcron_projections import freshness
-from rqcron_projections.models import CronJob, CronRun
+from rqcron_projections.models import CronDay, CronJob, CronRun
 
 from rqcron_events import ledger
 from rqcron_events.errors import CronConfigError, LedgerUnavailable
@@ -137,6 +138,27 @@ def test_a_check_that_finds_something_fails_and_lists_it(cron: str) -> None:
     (difference,) = json.loads(out.getvalue())
     assert difference["problem"] == "different"
     assert difference["columns"]["worker"][0] == "nobody"
+
+
+def test_the_table_of_a_check_is_readable_and_json_has_everything(cron: str) -> None:
+    printed("cron_list")
+    CronDay.objects.update(duration_histogram="12345" * 4_000, fired=77)
+    CronRun.objects.update(worker="w" * 200, error_message="two\nlines " * 200)
+    CronRun.objects.filter(pk=CronRun.objects.last().pk).delete()
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="rows differ"):
+        call_command("cron_replay", "--check", stdout=out)
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= 160
+    assert re.search(r"fired 77, should be \d", text)
+    assert "duration_histogram differs" in text
+    assert re.search(r"different +worker w{19}\u2026, should be ", text)
+    assert re.search(r"missing +-$", text, re.MULTILINE)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="rows differ"):
+        call_command("cron_replay", "--check", "--format", "json", stdout=out)
+    columns = [row["columns"] for row in json.loads(out.getvalue())]
+    assert any(found.get("duration_histogram", [""])[0] == "12345" * 4_000 for found in columns)
 
 
 def test_the_past_is_shown_as_of_an_instant(cron: str) -> None:
