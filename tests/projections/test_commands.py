@@ -184,6 +184,14 @@ def test_a_bad_instant_is_named_with_the_remedy(text: str, said: str) -> None:
         printed("cron_replay", "--at", text)
 
 
+@pytest.mark.parametrize("command", ["cron_list", "cron_history", "cron_replay"])
+def test_the_future_is_refused_and_not_shown_as_if_it_were_now(cron: str, command: str) -> None:
+    name = (cron,) if command == "cron_history" else ()
+    with pytest.raises(CommandError, match=r"--at 'in 3 days' is in the future \(20.*past"):
+        printed(command, *name, "--at", "in 3 days")
+    printed(command, *name, "--at", "now")
+
+
 def test_a_list_that_cannot_be_brought_up_to_date_is_still_shown(
     cron: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

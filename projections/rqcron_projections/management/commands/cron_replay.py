@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from rqcron_events.errors import CronError
-from rqcron_events.instants import parse_instant
+from rqcron_events.instants import parse_past_instant
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.output import add_format, print_rows
 from rqcron_projections.freshness import catch_up_or_say
@@ -61,7 +61,7 @@ class Command(LedgerCommand):
         if options["at"]:
             if options["projection"]:
                 raise CommandError("--at shows the crons: leave out --projection.")
-            instant = parse_instant(options["at"], "--at")
+            instant = parse_past_instant(options["at"], "--at")
             rows = [row_values(row) for row in state_at(instant)]
             self._print(rows, CRON_COLUMNS, options, "No cron was registered by then.")
             return
