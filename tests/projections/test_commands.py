@@ -174,6 +174,7 @@ def test_the_past_is_shown_as_of_an_instant(cron: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("", "--at '' is not an instant"),
         ("soon", "--at 'soon' is not an instant"),
         ("2026-03-01T09:00:00", "has no time zone. Add one: 2026-03-01T09:00:00Z"),
         ("0001-01-01T00:00:00+14:00", "is not an instant"),
@@ -190,6 +191,26 @@ def test_the_future_is_refused_and_not_shown_as_if_it_were_now(cron: str, comman
     with pytest.raises(CommandError, match=r"--at 'in 3 days' is in the future \(20.*past"):
         printed(command, *name, "--at", "in 3 days")
     printed(command, *name, "--at", "now")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("cron_explain", "{cron}", "--at", ""), "--at '' is not an instant"),
+        (("cron_history", "{cron}", "--at", ""), "--at '' is not an instant"),
+        (("cron_list", "--at", ""), "--at '' is not an instant"),
+        (("cron_audit", "--since", ""), "--since '' is not an instant"),
+        (("cron_events", "--until", ""), "--until '' is not an instant"),
+        (("cron_events", "--run", ""), "Run '' is not an id"),
+        (("cron_events", "--since", "now", "--until", "yesterday"), "is after until="),
+        (("cron_events", "--cron", "{cron}x"), "Cron '{cron}x' is not known.*mean '{cron}'"),
+    ],
+)
+def test_a_mistake_is_said_and_not_answered_with_nothing(
+    cron: str, arguments: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(CommandError, match=said.format(cron=cron)):
+        printed(*(argument.format(cron=cron) for argument in arguments))
 
 
 def test_a_list_that_cannot_be_brought_up_to_date_is_still_shown(

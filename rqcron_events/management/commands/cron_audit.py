@@ -44,8 +44,8 @@ class Command(LedgerCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["name"]
         since, until = (
-            parse_instant(options[key], f"--{key}", cron=name or "") if options[key] else None
-            for key in ("since", "until")
+            parse_instant(given, f"--{key}", cron=name or "") if given is not None else None
+            for key, given in ((key, options[key]) for key in ("since", "until"))
         )
         found = audit(name, since=since, until=until)
         if options["format"] == "json":

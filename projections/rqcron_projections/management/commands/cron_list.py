@@ -42,7 +42,9 @@ class Command(LedgerCommand):
     def handle(self, **options: Any) -> None:
         names, at = options["names"], options["at"]
         instant = (
-            parse_past_instant(at, "--at", cron=names[0] if len(names) == 1 else "") if at else None
+            parse_past_instant(at, "--at", cron=names[0] if len(names) == 1 else "")
+            if at is not None
+            else None
         )
         catch_up_or_say(self.stderr)
         rows = self._rows_now(names)

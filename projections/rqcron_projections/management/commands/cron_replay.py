@@ -58,7 +58,7 @@ class Command(LedgerCommand):
             raise CommandError(str(error)) from error
 
     def _answer(self, options: dict[str, Any]) -> None:
-        if options["at"]:
+        if options["at"] is not None:
             if options["projection"]:
                 raise CommandError("--at shows the crons: leave out --projection.")
             instant = parse_past_instant(options["at"], "--at")
