@@ -14,6 +14,7 @@ from .core.codec import NewerEvent
 from .core.decide import next_due
 from .core.definition import Overlap
 from .core.state import CronState
+from .core.wording import clause
 from .enqueue import Enqueuer
 from .followers import followers
 from .lease import LEADER, seconds_since_renewal
@@ -99,7 +100,7 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
         try:
             due = next_due(state)
         except Exception as error:  # a definition that cannot be read is a finding, not a crash
-            found.problems.append(f"Cron {state.name!r} cannot be decided: {error}.")
+            found.problems.append(f"Cron {state.name!r} cannot be decided: {clause(error)}.")
             continue
         if due is None or due > now or _waits_for_a_run(state):
             continue
@@ -125,7 +126,7 @@ def _look_at_spool(found: Health) -> None:
     try:
         found.spool_length = spool_length(Enqueuer().connections())
     except RedisError as error:
-        found.problems.append(f"Redis does not answer: {str(error).rstrip('.')}.")
+        found.problems.append(f"Redis does not answer: {clause(error)}.")
 
 
 def _look_at_followers(found: Health) -> None:

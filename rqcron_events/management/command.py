@@ -13,6 +13,7 @@ from django.db import DatabaseError
 
 from ..conf import conf
 from ..core.codec import NewerEvent
+from ..core.wording import clause
 from ..errors import CronError
 
 __all__ = ["LedgerCommand", "add_actor_options"]
@@ -52,7 +53,7 @@ class LedgerCommand(BaseCommand):
         except (CronError, NewerEvent) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            text = str(error).strip().partition("\n")[0]
+            text = clause(str(error).strip().partition("\n")[0])
             hint = " Run: manage.py migrate" if "rqcron_" in text else ""
             raise CommandError(f"The database does not answer: {text}.{hint}") from error
 

@@ -219,13 +219,13 @@ def test_a_list_that_cannot_be_brought_up_to_date_is_still_shown(
     printed("cron_list")
 
     def fail() -> None:
-        raise LedgerUnavailable("no fence")
+        raise LedgerUnavailable("There is no fence. Wait for it.")
 
     monkeypatch.setattr(freshness, "catch_up", fail)
     out, err = io.StringIO(), io.StringIO()
     call_command("cron_list", stdout=out, stderr=err)
     assert cron in out.getvalue()
-    assert "not up to date: no fence" in err.getvalue()
+    assert "not up to date: There is no fence. Wait for it. What follows" in err.getvalue()
 
 
 def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
