@@ -18,10 +18,11 @@ __all__ = ["parse_instant", "parse_past_instant", "zone_of"]
 
 
 def parse_instant(text: str, option: str, *, cron: str = "", future: bool = False) -> datetime:
-    """What ``option`` was given, in UTC: ISO 8601 with a zone, or words such as "yesterday 9am".
+    """What ``option`` was given, in UTC: ISO 8601 with a zone, a date, or words like "yesterday 9am".
 
-    Words are read in the zone of ``cron``, else in the project's ``TIME_ZONE``; ``future`` asks for the
-    next such time instead of the last. Raises CronConfigError with the value and the remedy.
+    Dates and words are read in the zone of ``cron``, else in the project's ``TIME_ZONE``; ``future``
+    asks for the next such time instead of the last. Raises CronConfigError with the value and the
+    remedy.
     """
     zone = get_default_timezone() if names_a_zone(text) else zone_of(cron)
     try:

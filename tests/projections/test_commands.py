@@ -240,5 +240,7 @@ def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
             2026, 3, 11, 9, tzinfo=ZoneInfo(zone)
         )
         assert parse_instant("today 9am", "--at").hour == 9  # TIME_ZONE
+        midnight = datetime(2026, 3, 1, tzinfo=ZoneInfo(zone))
+        assert parse_instant("2026-03-01", "--at", cron=name) == midnight
         with pytest.raises(CronConfigError, match="--at '9' is not an instant"):
             parse_instant("9", "--at", cron=name)
