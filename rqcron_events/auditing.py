@@ -60,14 +60,15 @@ def audit(
     :param since: and ``until``: aware; slots with ``since <= slot < until`` are audited, and runs
         that were asked for then.
 
-    Raises UnknownCron, and CronConfigError for times that are naive or the wrong way round.
+    Raises UnknownCron, and CronConfigError for times that are naive, the wrong way round or
+    begin in the future.
 
     >>> found = audit("send_digest")  # doctest: +SKIP
     >>> found.ok, found.totals.expected, found.totals.unaccounted  # doctest: +SKIP
     (True, 261, 0)
     """
-    _check_times(since, until)
     now = clock.now()
+    _check_times(since, until, now)
     if name is not None and not _rows().filter(stream=cron_stream(name)).exists():
         raise UnknownCron(unknown_cron_text(name))
     names = [name] if name is not None else _names()
@@ -80,7 +81,7 @@ def audit(
     )
 
 
-def _check_times(since: datetime | None, until: datetime | None) -> None:
+def _check_times(since: datetime | None, until: datetime | None, now: datetime) -> None:
     for option, value in (("since", since), ("until", until)):
         if value is not None and value.tzinfo is None:
             raise CronConfigError(f"{option}={value.isoformat()} has no time zone. Add tzinfo.")
@@ -88,6 +89,11 @@ def _check_times(since: datetime | None, until: datetime | None) -> None:
         raise CronConfigError(
             f"since={since.isoformat()} is not before until={until.isoformat()}. Give an earlier "
             "since."
+        )
+    if since is not None and since > now:
+        raise CronConfigError(
+            f"since={since.isoformat()} is in the future: nothing is due from then on that could "
+            "be audited. Give a since in the past."
         )
 
 

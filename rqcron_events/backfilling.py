@@ -7,7 +7,7 @@ again: which slots are left follows from the log.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -41,6 +41,8 @@ TRIES_MAX = 20
 POLL_SECONDS_MIN, POLL_SECONDS_MAX = 0.05, 1.0
 QUIET_SECONDS_MAX = 3_600
 """How long nothing may happen to any of its runs; longer when the cron's timeout is."""
+SILENT_SECONDS_MAX = 30.0
+"""When nothing has happened for so long, somebody wants to know what it waits for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +114,8 @@ def backfill(
     left out, unless ``again`` gives the repetition a label. Asked for again, it goes on where it
     was stopped, and tries again what failed. ``report`` is called with each run that ends.
 
-    Raises what ``plan_backfill`` does, CronConfigError for a wrong ``max_parallel`` or inside a
-    transaction, and LedgerUnavailable when nothing happens to its runs for ``quiet_seconds_max``
+    Raises what ``plan_backfill`` does, CronConfigError for a wrong number or inside a transaction,
+    and LedgerUnavailable when nothing happens to its runs for ``quiet_seconds_max``
     (default: an hour, or twice the cron's timeout).
     """
     plan = plan_backfill(name, start, end, again=again)
@@ -135,14 +137,19 @@ def run_plan(
     by: str | None = None,
     quiet_seconds_max: float | None = None,
     report: Callable[[BackfillRun], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> list[BackfillRun]:
-    """What ``backfill`` does, for a plan that somebody has looked at."""
+    """What ``backfill`` does, for a plan that somebody has looked at.
+
+    ``say`` is told once, in words, what it waits for, when nothing has happened for 30 seconds.
+    """
     _check_parallel(plan, max_parallel)
+    _check_quiet(quiet_seconds_max)
     waiting = [item for item in plan.slots if item.state is SlotState.TO_RUN][::-1]
     resumed = plan.of_state(SlotState.OPEN)
     _enqueue_again(plan, resumed, actor_name(by))
     active = {item.run_id: item for item in resumed if item.run_id is not None}
-    watch = _Watch(_quiet_seconds(plan.definition, quiet_seconds_max))
+    watch = _Watch(_quiet_seconds(plan.definition, quiet_seconds_max), say)
     ended: list[BackfillRun] = []
     while waiting or active:
         batch = [waiting.pop() for _ in range(min(len(waiting), max_parallel - len(active)))]
@@ -163,16 +170,19 @@ def run_plan(
 class _Watch:
     """Waits between two looks, longer and longer, and gives up when nothing happens at all."""
 
-    def __init__(self, quiet_seconds_max: float) -> None:
+    def __init__(self, quiet_seconds_max: float, say: Callable[[str], None] | None) -> None:
         self._quiet_seconds_max = quiet_seconds_max
+        self._say = say
         self._pause = POLL_SECONDS_MIN
         self._seen: int | None = None
         self._since = clock.monotonic_seconds()
+        self._since_at = clock.now()
 
-    def wait(self, plan: BackfillPlan, active: Iterable[UUID]) -> None:
+    def wait(self, plan: BackfillPlan, active: Collection[UUID]) -> None:
         newest = _newest_event(active)
         if newest != self._seen:
             self._seen, self._since = newest, clock.monotonic_seconds()
+            self._since_at = clock.now()
             self._pause = POLL_SECONDS_MIN
         elif clock.monotonic_seconds() - self._since > self._quiet_seconds_max:
             raise LedgerUnavailable(
@@ -181,8 +191,22 @@ class _Watch:
                 f"{plan.definition.queue!r}, and does it get through? What is open stays so; the "
                 "same backfill goes on."
             )
+        elif self._say and clock.monotonic_seconds() - self._since > SILENT_SECONDS_MAX:
+            self._say(_waiting_text(plan, active, self._since_at))
+            self._say = None  # once is enough
         time.sleep(self._pause)
         self._pause = min(self._pause * 1.3, POLL_SECONDS_MAX)
+
+
+def _waiting_text(plan: BackfillPlan, active: Collection[UUID], since: datetime) -> str:
+    begun = _rows().filter(run_id__in=list(active), type=EventType.RUN_STARTED).order_by()
+    running = begun.values("run_id").distinct().count()
+    return (
+        f"Waiting for {len(active)} run{'s' * (len(active) != 1)} of {plan.cron!r}: {running} "
+        f"running, {len(active) - running} in queue {plan.definition.queue!r}, and nothing has "
+        f"happened to them since {since:%Y-%m-%d %H:%M:%S} UTC. Is a worker alive on that queue? "
+        "Ctrl-C stops this command; the same command goes on."
+    )
 
 
 def _judged(state: CronState, found: Sequence[PastSlot], label: str) -> list[BackfillSlot]:
@@ -302,6 +326,13 @@ def _quiet_seconds(definition: Definition, given: float | None) -> float:
     if given is not None:
         return given
     return max(QUIET_SECONDS_MAX, 2 * float(definition.options.get("timeout") or 0))
+
+
+def _check_quiet(seconds: float | None) -> None:
+    if seconds is not None and not seconds > 0:  # NaN is not, either
+        raise CronConfigError(
+            f"quiet_seconds_max={seconds:g} is invalid: give more than 0 seconds, or leave it out."
+        )
 
 
 def _check_range(start: datetime, end: datetime, now: datetime) -> None:

@@ -10,9 +10,11 @@ from redis.exceptions import RedisError
 
 from . import clock, ledger
 from .conf import conf
+from .core.codec import NewerEvent
 from .core.decide import next_due
 from .core.definition import Overlap
 from .core.state import CronState
+from .core.wording import clause
 from .enqueue import Enqueuer
 from .followers import followers
 from .lease import LEADER, seconds_since_renewal
@@ -34,6 +36,9 @@ class Health:
     leader: str = ""
     leader_seconds: float | None = None
     """Since the leader's last heartbeat, by the database's clock."""
+    slots_known: bool = True
+    """False when the log has an event that this release cannot read; then the next three say
+    nothing."""
     lag_seconds: float = 0.0
     """How long the oldest undecided slot has been due."""
     oldest_undecided_cron: str = ""
@@ -54,7 +59,7 @@ class Health:
             "problems": self.problems,
             "leader": self.leader,
             "leader_seconds": self.leader_seconds,
-            "lag_seconds": round(self.lag_seconds, 3),
+            "lag_seconds": round(self.lag_seconds, 3) if self.slots_known else None,
             "oldest_undecided_cron": self.oldest_undecided_cron,
             "oldest_undecided_at": at.isoformat() if at else None,
             "spool_length": self.spool_length,
@@ -84,13 +89,18 @@ def _look_at_leader(found: Health) -> None:
 
 
 def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
-    states = States.load()
+    try:
+        states = States.load()
+    except NewerEvent as error:  # as after a rollback: no runner of this release decides, either
+        found.slots_known = False
+        found.problems.append(f"The log cannot be read, so nothing is decided: {error}")
+        return
     now = clock.now()
     for state in states.crons.values():
         try:
             due = next_due(state)
         except Exception as error:  # a definition that cannot be read is a finding, not a crash
-            found.problems.append(f"Cron {state.name!r} cannot be decided: {error}.")
+            found.problems.append(f"Cron {state.name!r} cannot be decided: {clause(error)}.")
             continue
         if due is None or due > now or _waits_for_a_run(state):
             continue
@@ -116,7 +126,7 @@ def _look_at_spool(found: Health) -> None:
     try:
         found.spool_length = spool_length(Enqueuer().connections())
     except RedisError as error:
-        found.problems.append(f"Redis does not answer: {str(error).rstrip('.')}.")
+        found.problems.append(f"Redis does not answer: {clause(error)}.")
 
 
 def _look_at_followers(found: Health) -> None:

@@ -14,20 +14,32 @@ from .core.schedule import zone_named
 from .errors import CronConfigError
 from .models import CronEvent
 
-__all__ = ["parse_instant", "zone_of"]
+__all__ = ["parse_instant", "parse_past_instant", "zone_of"]
 
 
 def parse_instant(text: str, option: str, *, cron: str = "", future: bool = False) -> datetime:
-    """What ``option`` was given, in UTC: ISO 8601 with a zone, or words such as "yesterday 9am".
+    """What ``option`` was given, in UTC: ISO 8601 with a zone, a date, or words like "yesterday 9am".
 
-    Words are read in the zone of ``cron``, else in the project's ``TIME_ZONE``; ``future`` asks for the
-    next such time instead of the last. Raises CronConfigError with the value and the remedy.
+    Dates and words are read in the zone of ``cron``, else in the project's ``TIME_ZONE``; ``future``
+    asks for the next such time instead of the last. Raises CronConfigError with the value and the
+    remedy.
     """
     zone = get_default_timezone() if names_a_zone(text) else zone_of(cron)
     try:
         return read_instant(text, now=clock.now(), zone=zone, future=future)
     except ValueError as error:
         raise CronConfigError(f"{option} {error}") from None
+
+
+def parse_past_instant(text: str, option: str, *, cron: str = "") -> datetime:
+    """The same where only the past can be shown: CronConfigError for what is yet to come, too."""
+    found = parse_instant(text, option, cron=cron)
+    if found > clock.now():
+        raise CronConfigError(
+            f"{option} {text!r} is in the future ({found:%Y-%m-%d %H:%M:%S} UTC), of which the log "
+            "knows nothing. Give a time in the past, or leave it out for the state of now."
+        )
+    return found
 
 
 def zone_of(cron: str) -> tzinfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, NoReturn, Self
 from uuid import UUID
 
@@ -11,14 +12,16 @@ from django.db import models
 from django.db.models.functions import Now
 
 from .core.codec import decode_data, event_type
-from .core.events import DECISIONS, OUTCOMES, Event
-from .errors import AppendOnlyError
+from .core.events import DECISIONS, OUTCOMES, Event, EventType
+from .errors import AppendOnlyError, CronConfigError
 
 __all__ = ["CronEvent", "CronLease", "CronSnapshot"]
 
 _REFUSED = (
     "Events are never {what}: the ledger is append-only. Append an event that corrects it instead."
 )
+_RUN_ID_EXAMPLE = "9f0b1c8e-6f0a-5d2b-8c57-0f6f2f1d3a41"
+_TYPES = [item.value for item in EventType]
 
 
 class CronEventQuerySet(models.QuerySet["CronEvent"]):
@@ -29,15 +32,46 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
         return self.filter(cron=name)
 
     def for_run(self, run_id: UUID | str) -> Self:
-        """Events of one run, the decision or request that created it included."""
-        return self.filter(run_id=run_id)
+        """Events of one run, the decision or request that created it included.
+
+        Raises CronConfigError, a ValueError, for what is not a whole run id.
+        """
+        try:
+            wanted = run_id if isinstance(run_id, UUID) else UUID(run_id)
+        except ValueError:
+            raise CronConfigError(
+                f"Run id {run_id!r} is invalid: a run id is a UUID of 32 hexadecimal digits, such "
+                f"as {_RUN_ID_EXAMPLE}. cron_history NAME lists those of a cron."
+            ) from None
+        return self.filter(run_id=wanted)
 
     def of_type(self, *types: str) -> Self:
-        """Events of these types, given as ``EventType`` or by their wire names."""
+        """Events of these types, given as ``EventType`` or by their wire names.
+
+        Raises CronConfigError, a ValueError, for a type that does not exist.
+        """
+        for name in types:
+            if name not in _TYPES:
+                near = get_close_matches(name, _TYPES, n=1)
+                remedy = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(_TYPES)}."
+                raise CronConfigError(f"Event type {name!r} is unknown. {remedy}")
         return self.filter(type__in=types)
 
     def between(self, since: datetime | None, until: datetime | None) -> Self:
-        """Events with ``since <= occurred_at < until``; None leaves that side open."""
+        """Events with ``since <= occurred_at < until``; None leaves that side open.
+
+        Raises CronConfigError, a ValueError, for times that are naive or the wrong way round.
+        """
+        for name, value in (("since", since), ("until", until)):
+            if value is not None and value.tzinfo is None:
+                raise CronConfigError(
+                    f"{name}={value.isoformat()} has no time zone. Add tzinfo, such as UTC."
+                )
+        if since is not None and until is not None and since > until:
+            raise CronConfigError(
+                f"since={since.isoformat()} is after until={until.isoformat()}. Give an earlier "
+                "since or a later until."
+            )
         found = self
         if since is not None:
             found = found.filter(occurred_at__gte=since)

@@ -21,6 +21,7 @@ from .core.decide import HeldUp, Limits, decide, next_due
 from .core.events import Event
 from .core.explain import Downtime, DowntimeCause
 from .core.state import CronState
+from .core.wording import clause
 from .deploys import fingerprint, newer_code_is_alive
 from .enqueue import Enqueued, Enqueuer, RunRequest
 from .failpoints import reach
@@ -193,7 +194,7 @@ class Runner:
         except RedisError as error:
             self.reconciler.give_up()
             self._draining = False
-            self._redis_lost(str(error).rstrip("."))
+            self._redis_lost(str(error))
             return
         self._redis_found()
         self._look_again({finding.definition.name for finding in findings})
@@ -218,7 +219,7 @@ class Runner:
         self._redis_away = True
         log.error(
             "Redis cannot be used: %s. Decisions go on; jobs follow when it is back.",
-            error,
+            clause(error),
             extra={"action": "redis_away"},
         )
         return True
@@ -390,7 +391,7 @@ class Runner:
         if failures == 1:
             log.error(
                 "The database does not answer: %s. Waiting for it.",
-                str(error).strip(),
+                clause(error),
                 extra={"action": "database_away"},
             )
         return self._begin_again(failures)

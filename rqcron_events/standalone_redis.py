@@ -13,6 +13,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from .core.wording import clause
 from .errors import CronError
 
 __all__ = ["Address", "StandaloneError", "address_of", "answers", "server_config"]
@@ -82,13 +83,13 @@ def answers(address: Address) -> bool:
         return True
     except (AuthenticationError, ResponseError) as error:
         raise StandaloneError(
-            f"Redis at {address} answers, but refuses: {error}. Check user and password in "
+            f"Redis at {address} answers, but refuses: {clause(error)}. Check user and password in "
             f"RQ_QUEUES[{address.queue!r}]."
         ) from error
     except (RedisConnectionError, RedisTimeoutError):
         return False
     except RedisError as error:
-        raise StandaloneError(f"Redis at {address} does not work: {error}.") from error
+        raise StandaloneError(f"Redis at {address} does not work: {clause(error)}.") from error
     finally:
         connection.close()
 

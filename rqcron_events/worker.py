@@ -28,6 +28,7 @@ from .attempt import META_KEY, Attempt, CurrentRun, begin, close, elsewhere
 from .conf import conf
 from .core.bounded import bounded, failure_data, result_text
 from .core.events import EventType, Reason
+from .core.wording import clause
 from .errors import CronError
 from .registry import Registered, registry
 
@@ -132,7 +133,7 @@ def _registered(name: str) -> Registered:
     why = problems or (f"modules that do not import: {broken}" if broken else "")
     raise CronNotRegistered(
         f"Cron {name!r} is not registered in this worker's code. Deploy the code that has it, or "
-        f"check that its app is in INSTALLED_APPS{'; ' + why if why else ''}."
+        f"check that its app is in INSTALLED_APPS{'; ' + clause(why) if why else ''}."
     )
 
 

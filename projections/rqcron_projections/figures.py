@@ -171,6 +171,8 @@ class Tally:
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
         self.spreads = {measure: Spread(exact) for measure in MEASURES}
         self.longest_failure_streak = self.turned_failing = 0
+        self.changes = 0
+        """Of one cron: how often a failure followed a success, or a success a failure."""
         self.recoveries = self.recovery_sum_us = self.recovery_max_us = 0
 
     def merge(self, other: Tally) -> None:
@@ -184,6 +186,7 @@ class Tally:
         for measure, spread in other.spreads.items():
             self.spreads[measure].merge(spread)
         self.turned_failing += other.turned_failing
+        self.changes += other.changes
         self.note_streak(other.longest_failure_streak)
         self.note_recoveries(other.recoveries, other.recovery_sum_us, other.recovery_max_us)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.utils import DatabaseError
 
+from rqcron_events.core.wording import clause
 from rqcron_events.errors import CronError
 
 from .projector import catch_up
@@ -19,5 +20,5 @@ def catch_up_or_say(stderr: Any) -> None:
         catch_up()
     except (DatabaseError, CronError, ValueError) as error:  # ValueError: an event not understood
         stderr.write(
-            f"The projections are not up to date: {error}. What follows may lack the last events."
+            f"The projections are not up to date: {clause(error)}. What follows may lack the last events."
         )

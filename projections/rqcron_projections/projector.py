@@ -10,6 +10,7 @@ from typing import Literal
 from django.db import transaction
 
 from rqcron_events import clock, ledger
+from rqcron_events.core.wording import clause
 
 from . import cron_day, cron_job, cron_run, runner_session
 from .models import Checkpoint
@@ -152,7 +153,7 @@ def _log_failure(projection: Projection, point: Checkpoint, error: Exception) ->
         projection.name,
         point.position,
         type(error).__name__,
-        error,
+        clause(error),
         exc_info=error,
         extra={
             "action": "projection_failed",

@@ -48,11 +48,13 @@ class SlowCron:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlakyCron:
-    """A cron that goes back and forth between success and failure, or needs retries."""
+    """A cron that goes back and forth between success and failure, or needs retries to succeed."""
 
     cron: str
     changes: int
-    """How often it turned failing or recovered."""
+    """How often it turned failing after a success, or recovered. A failure without a success before
+    it in the range is no change; from whole days it counts as one if the cron succeeded at all.
+    """
     attempts_failed: int
     failed: int
     """Lost runs included."""
@@ -240,13 +242,13 @@ def _flakiest(crons: Mapping[str, Tally]) -> tuple[FlakyCron, ...]:
     found = [
         FlakyCron(
             cron=name,
-            changes=tally.turned_failing + tally.recoveries,
+            changes=tally.changes,
             attempts_failed=tally.attempts_failed,
             failed=tally.outcomes["failed"] + tally.outcomes["lost"],
             success_rate=tally.success_rate,
         )
         for name, tally in crons.items()
-        if tally.turned_failing or tally.recoveries or tally.attempts_failed
+        if tally.changes or (tally.attempts_failed and tally.outcomes["succeeded"])
     ]
     found.sort(key=lambda item: (-item.changes, -item.attempts_failed, -item.failed, item.cron))
     return tuple(found[:CRONS_LISTED_MAX])

@@ -90,6 +90,10 @@ def tally_days(since: date, until: date | None, by: By, cron: str | None) -> Tal
             tally.note_recoveries(recoveries, recovery_sum_us, recovery_max_us)
         for kind, (count, run) in errors.items():
             found.add_error(kind, name, run, count)
+    for tally in found.crons.values():
+        # Whether a first failure came before or after the successes, days do not tell.
+        if tally.outcomes["succeeded"]:
+            tally.changes = tally.turned_failing + tally.recoveries
     return found
 
 

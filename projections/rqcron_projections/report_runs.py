@@ -128,9 +128,11 @@ class _Reader:
                 self.streaks[cron, place] = (failures + 1, since)
                 tally.note_streak(failures + 1)
                 tally.turned_failing += not failures
+                tally.changes += not failures and tally.outcomes[RunStatus.SUCCEEDED] > 0
             elif run["status"] == RunStatus.SUCCEEDED and failures:
                 took_us = max(at - since, timedelta(0)) // _MICROSECOND
                 tally.note_recoveries(1, took_us, took_us)
+                tally.changes += 1
                 del self.streaks[cron, place]
         if run["status"] in _FAILURES:
             kind = error_kind(run["error_type"], run["error_message"], run["outcome_reason"])

@@ -1,4 +1,4 @@
-"""Instants as people write them: ISO 8601 with a zone, or English words.
+"""Instants as people write them: ISO 8601 with a zone, a date, or English words.
 
 dateparser does the reading of words. It drops what it does not understand ("yesterday 25:00" is
 yesterday at this time of day, "yesterday 9am EST" is 9am of another zone), so words and numbers
@@ -56,8 +56,8 @@ _EXAMPLES = (
 def read_instant(text: str, *, now: datetime, zone: tzinfo, future: bool = False) -> datetime:
     """The instant that ``text`` names, in UTC.
 
-    ISO 8601 has to carry a zone: ``Z``, an offset, or an IANA name after it. Words are read in
-    ``zone`` unless they end with one, relative to ``now``; a time of day or a weekday without a
+    ISO 8601 has to carry a zone: ``Z``, an offset, or an IANA name after it. A date alone is its
+    midnight in ``zone``. Words are read in ``zone`` unless they end with one, relative to ``now``; a time of day or a weekday without a
     date is the last one, or the next one with ``future``. Hours, minutes and seconds count
     elapsed time; a day keeps the time of day. A wall time that clocks show twice means the first
     pass, one that they skip the moment right after the gap, as a schedule does.
@@ -75,6 +75,8 @@ def read_instant(text: str, *, now: datetime, zone: tzinfo, future: bool = False
 
 def names_a_zone(text: str) -> bool:
     """Whether the zone that ``read_instant`` is given makes no difference."""
+    if _DATE.fullmatch(text.strip()):
+        return False
     return _iso(text) is not None or _ZONE.fullmatch(" ".join(text.split())) is not None
 
 
@@ -96,7 +98,8 @@ def _read(text: str, now: datetime, zone: tzinfo, future: bool) -> datetime:
         iso = _iso(text)
     if iso is not None and iso.tzinfo is not None:
         return iso.astimezone(UTC)
-    if named is None and (iso is not None or _DATE.search(text)):
+    alone = iso is not None and _DATE.fullmatch(text) is not None
+    if named is None and not alone and (iso is not None or _DATE.search(text)):
         example = iso.isoformat() if iso is not None else "2026-03-01T09:00:00"
         raise ValueError(
             f"{text!r} has no time zone. Add one: {example}Z for UTC, an offset such as +01:00, or "

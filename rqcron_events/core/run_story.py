@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from .events import OUTCOMES, Event, EventType
-from .wording import Show, because, duration
+from .wording import Show, because, clause, duration
 
 __all__ = [
     "Request",
@@ -247,7 +247,7 @@ def requests_text(requests: Sequence[Request], show: Show) -> str:
 
 def _error_text(run: RunSummary) -> str:
     if run.error and run.error.get("type"):
-        return f": {run.error['type']}: {run.error.get('message', '')}".rstrip(": ")
+        return clause(f": {run.error['type']}: {run.error.get('message', '')}".rstrip(": "))
     return because(run.reason)
 
 

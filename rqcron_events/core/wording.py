@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from .definition import Definition
 
-__all__ = ["Show", "because", "duration", "late", "shower"]
+__all__ = ["Show", "because", "clause", "duration", "late", "shower"]
 
 Show = Callable[[datetime | None], str]
 
@@ -50,3 +50,8 @@ def duration(seconds: float) -> str:
 
 def because(reason: str) -> str:
     return f" ({reason})" if reason else ""
+
+
+def clause(text: object) -> str:
+    """An error's text for the middle of a sentence: without the full stop that most have."""
+    return str(text).strip().rstrip(".")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from ..conf import conf
+from ..core.codec import NewerEvent
+from ..core.wording import clause
 from ..errors import CronError
 
 __all__ = ["LedgerCommand", "add_actor_options"]
+
+ENDED_BY_SIGPIPE = 128 + signal.SIGPIPE
 
 
 class LedgerCommand(BaseCommand):
@@ -19,16 +27,49 @@ class LedgerCommand(BaseCommand):
     requires_system_checks = ()
     """One broken cron must not stop an operator's question, nor the runner (I10)."""
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """End quietly when the reader of a pipe has seen enough, as ``head`` does.
+
+        The exit code is then that of a tool that SIGPIPE ended, unless the command had its own.
+        Any other broken pipe is an error like others.
+        """
+        try:
+            try:
+                super().run_from_argv(argv)
+            finally:
+                # Now: at exit, Python can only complain.
+                sys.stdout.flush()
+        except BrokenPipeError as error:
+            if not _drop_unread_output():
+                raise
+            if isinstance(error.__context__, SystemExit):
+                raise error.__context__ from None
+            sys.exit(ENDED_BY_SIGPIPE)
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             conf()  # a wrong setting is said before anything is done
             return super().execute(*args, **options)
-        except CronError as error:
+        except (CronError, NewerEvent) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            text = str(error).strip().partition("\n")[0]
+            text = clause(str(error).strip().partition("\n")[0])
             hint = " Run: manage.py migrate" if "rqcron_" in text else ""
             raise CommandError(f"The database does not answer: {text}.{hint}") from error
+
+
+def _drop_unread_output() -> bool:
+    """Whether nobody reads stdout or stderr any more; what is left in their buffers is dropped."""
+    found = False
+    for stream in (sys.stdout, sys.stderr):
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        if any(what & (select.POLLERR | select.POLLHUP) for _, what in poll.poll(0)):
+            found = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+    return found
 
 
 def add_actor_options(parser: CommandParser, reason_help: str) -> None:

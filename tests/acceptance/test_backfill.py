@@ -14,7 +14,7 @@ from redis import Redis
 from rqcron_projections.models import CronRun
 from rqcron_projections.projector import catch_up
 
-from rqcron_events import actions, ledger
+from rqcron_events import actions, backfilling, ledger
 from rqcron_events.backfilling import plan_backfill
 from rqcron_events.core.events import Event, EventType, cron_stream
 from rqcron_events.models import CronEvent
@@ -167,11 +167,14 @@ REFUSED = {
     ("quick", "--from", "1 day ago"): "more than 10,000 slots .* the first ends with --to 2",
     ("archive", "--from", "today", "--to", "tomorrow"): "in the future. End it at",
     ("archive", "--from", "now", "--to", "yesterday"): "the end has to be later",
-    ("archive", "--from", "2026-02-01"): "--from '2026-02-01' has no time zone",
+    ("archive", "--from", "2026-02-01T03:00"): "--from '2026-02-01T03:00' has no time zone",
     ("archiv", "--from", "yesterday"): "Did you mean 'archive'",
     ("archive", "--from", "3 days ago", "--max-parallel", "0"): "max_parallel=0 is invalid",
     ("slow", "--from", "1m", "--max-parallel", "2"): "overlap='skip'.* Leave it at 1",
     ("archive", "--from", "3 days ago", "--quiet-max", "0.2"): "Is a worker alive on queue",
+    ("archive", "--from", "3 days ago", "--quiet-max", "0"): "quiet_seconds_max=0 is invalid",
+    ("archive", "--from", "3 days ago", "--quiet-max", "-5"): "quiet_seconds_max=-5 is invalid",
+    ("archive", "--from", "3 days ago", "--quiet-max", "nan"): "quiet_seconds_max=nan is invalid",
 }
 
 
@@ -180,6 +183,21 @@ def test_what_cannot_be_done_is_said_in_one_line_with_the_remedy(registered: Pro
         with pytest.raises(CommandError, match=said) as refused:
             call_command("cron_backfill", *arguments, stdout=io.StringIO())
         assert "\n" not in str(refused.value)
+
+
+def test_a_backfill_without_a_worker_says_once_what_it_waits_for(
+    registered: Project, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(backfilling, "SILENT_SECONDS_MAX", 0.2)
+    said = io.StringIO()
+    with pytest.raises(CommandError, match="Is a worker alive on queue"):
+        call_command(
+            "cron_backfill", *RANGE, "--quiet-max", "1.5", stdout=io.StringIO(), stderr=said
+        )
+    (line,) = said.getvalue().splitlines()
+    assert line.startswith("Waiting for 1 run of 'archive': 0 running, 1 in queue 'default', and ")
+    assert "since 20" in line
+    assert "Ctrl-C stops this command; the same command goes on." in line
 
 
 def test_slots_that_the_runner_has_still_to_decide_are_left_to_it(registered: Project):

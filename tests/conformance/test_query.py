@@ -114,6 +114,25 @@ def test_following_without_a_position_begins_with_what_comes_next(log: Log):
     assert next(stream).type == "cron_paused"
 
 
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (
+            lambda rows: rows.of_type("slot_fire"),
+            "'slot_fire' is unknown. Did you mean 'slot_fired'",
+        ),
+        (lambda rows: rows.of_type("zzz"), "Known: cron_registered, "),
+        (lambda rows: rows.for_run("abc"), "Run id 'abc' is invalid: a run id is a UUID"),
+        (lambda rows: rows.between(datetime(2026, 3, 2), None), "since=2026-03-02T.*no time zone"),
+        (lambda rows: rows.between(None, datetime(2026, 3, 2)), "until=2026-03-02T.*no time zone"),
+        (lambda rows: rows.between(MONDAY, MONDAY - SECOND), "since=2026-03-02.* is after until="),
+    ],
+)
+def test_a_question_that_cannot_be_meant_is_refused_and_not_answered_with_nothing(ask, said: str):
+    with pytest.raises(ValueError, match=said):
+        ask(CronEvent.objects)
+
+
 QUERIES = {
     "rqcron_event_cron": lambda rows: rows.for_cron("c7"),
     "rqcron_event_run": lambda rows: rows.for_run(UUID(int=7)),

@@ -8,7 +8,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from rqcron_events import audit, auditing, ledger
@@ -136,3 +136,16 @@ def test_an_event_that_is_gone_from_a_run_that_ended_is_found(decided):
     )
     ledger.append([ended])
     assert kinds() == ["version_gap"]
+
+
+def test_an_audit_of_the_future_is_refused(decided):
+    with pytest.raises(CommandError, match="is in the future: nothing is due"):
+        call_command("cron_audit", "--since=tomorrow")
+
+
+def test_words_are_read_in_the_zone_of_the_cron_that_is_audited(deploy, add, clock, capsys):
+    add("report", schedule="* * * * *", timezone="Asia/Kathmandu")
+    deploy()
+    call_command("cron_audit", "report", "--since=yesterday 9am", "--until=now", "--format=json")
+    output = capsys.readouterr().out
+    assert json.loads(output[output.index("{") :])["since"] == "2026-03-01T03:15:00+00:00"

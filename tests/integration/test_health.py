@@ -6,10 +6,12 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 
+from rqcron_events.core import codec
 from rqcron_events.health import health
+from rqcron_events.models import CronSnapshot
 
 
 def test_a_leading_runner_without_overdue_slots_is_healthy(deploy, add, clock):
@@ -64,6 +66,47 @@ def test_the_command_says_the_same_to_a_person(deploy, add, clock, capsys):
     assert told["oldest undecided slot"] == "2026-03-02 09:01:00+00:00 of report, due for 30.0 s"
     assert told["spool"] == "0 events of workers wait"
     assert told["projections behind"].endswith(" events")
+
+
+@pytest.fixture
+def rolled_back(deploy, add, monkeypatch):
+    """The log has an event of a type that this release does not know."""
+    add("report", schedule="* * * * *")
+    deploy()
+    CronSnapshot.objects.all().delete()
+    monkeypatch.delitem(codec._TYPES, "cron_registered")
+
+
+def test_an_event_of_a_newer_release_is_a_problem(rolled_back, capsys):
+    (problem,) = health().problems
+    assert "Event type 'cron_registered' is unknown to this release. Upgrade" in problem
+    for output_format in ("json", "table"):
+        with pytest.raises(SystemExit) as end:
+            call_command("cron_health", "--format", output_format)
+        assert end.value.code == 1
+    output = capsys.readouterr().out
+    answer = json.loads(output[output.index("{") : output.index("\n}") + 2])
+    assert (answer["ok"], answer["problems"], answer["lag_seconds"]) == (False, [problem], None)
+    assert "oldest undecided slot unknown" in " ".join(output.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("cron_explain", "report"),
+        ("cron_events",),
+        ("cron_audit", "report"),
+        ("cron_list", "--at", "now"),
+        ("cron_replay",),
+        ("cron_reconcile",),
+        ("cron_trigger", "report"),
+    ],
+)
+def test_a_command_that_meets_an_event_of_a_newer_release_says_so(rolled_back, arguments):
+    with pytest.raises(
+        CommandError, match=r"'cron_registered' is unknown to this release\. Upgrade"
+    ):
+        call_command(*arguments)
 
 
 def test_the_page_is_closed_until_it_is_opened(deploy, add, settings):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command
 from rqcron_projections import freshness
-from rqcron_projections.models import CronJob, CronRun
+from rqcron_projections.models import CronDay, CronJob, CronRun
 
 from rqcron_events import ledger
 from rqcron_events.errors import CronConfigError, LedgerUnavailable
@@ -139,6 +140,27 @@ def test_a_check_that_finds_something_fails_and_lists_it(cron: str) -> None:
     assert difference["columns"]["worker"][0] == "nobody"
 
 
+def test_the_table_of_a_check_is_readable_and_json_has_everything(cron: str) -> None:
+    printed("cron_list")
+    CronDay.objects.update(duration_histogram="12345" * 4_000, fired=77)
+    CronRun.objects.update(worker="w" * 200, error_message="two\nlines " * 200)
+    CronRun.objects.filter(pk=CronRun.objects.last().pk).delete()
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="rows differ"):
+        call_command("cron_replay", "--check", stdout=out)
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= 160
+    assert re.search(r"fired 77, should be \d", text)
+    assert "duration_histogram differs" in text
+    assert re.search(r"different +worker w{19}\u2026, should be ", text)
+    assert re.search(r"missing +-$", text, re.MULTILINE)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="rows differ"):
+        call_command("cron_replay", "--check", "--format", "json", stdout=out)
+    columns = [row["columns"] for row in json.loads(out.getvalue())]
+    assert any(found.get("duration_histogram", [""])[0] == "12345" * 4_000 for found in columns)
+
+
 def test_the_past_is_shown_as_of_an_instant(cron: str) -> None:
     third = CronEvent.objects.of_type("slot_fired").order_by("id")[2]
     (row,) = json.loads(
@@ -152,6 +174,7 @@ def test_the_past_is_shown_as_of_an_instant(cron: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("", "--at '' is not an instant"),
         ("soon", "--at 'soon' is not an instant"),
         ("2026-03-01T09:00:00", "has no time zone. Add one: 2026-03-01T09:00:00Z"),
         ("0001-01-01T00:00:00+14:00", "is not an instant"),
@@ -162,19 +185,47 @@ def test_a_bad_instant_is_named_with_the_remedy(text: str, said: str) -> None:
         printed("cron_replay", "--at", text)
 
 
+@pytest.mark.parametrize("command", ["cron_list", "cron_history", "cron_replay"])
+def test_the_future_is_refused_and_not_shown_as_if_it_were_now(cron: str, command: str) -> None:
+    name = (cron,) if command == "cron_history" else ()
+    with pytest.raises(CommandError, match=r"--at 'in 3 days' is in the future \(20.*past"):
+        printed(command, *name, "--at", "in 3 days")
+    printed(command, *name, "--at", "now")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("cron_explain", "{cron}", "--at", ""), "--at '' is not an instant"),
+        (("cron_history", "{cron}", "--at", ""), "--at '' is not an instant"),
+        (("cron_list", "--at", ""), "--at '' is not an instant"),
+        (("cron_audit", "--since", ""), "--since '' is not an instant"),
+        (("cron_events", "--until", ""), "--until '' is not an instant"),
+        (("cron_events", "--run", ""), "Run '' is not an id"),
+        (("cron_events", "--since", "now", "--until", "yesterday"), "is after until="),
+        (("cron_events", "--cron", "{cron}x"), "Cron '{cron}x' is not known.*mean '{cron}'"),
+    ],
+)
+def test_a_mistake_is_said_and_not_answered_with_nothing(
+    cron: str, arguments: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(CommandError, match=said.format(cron=cron)):
+        printed(*(argument.format(cron=cron) for argument in arguments))
+
+
 def test_a_list_that_cannot_be_brought_up_to_date_is_still_shown(
     cron: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printed("cron_list")
 
     def fail() -> None:
-        raise LedgerUnavailable("no fence")
+        raise LedgerUnavailable("There is no fence. Wait for it.")
 
     monkeypatch.setattr(freshness, "catch_up", fail)
     out, err = io.StringIO(), io.StringIO()
     call_command("cron_list", stdout=out, stderr=err)
     assert cron in out.getvalue()
-    assert "not up to date: no fence" in err.getvalue()
+    assert "not up to date: There is no fence. Wait for it. What follows" in err.getvalue()
 
 
 def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
@@ -189,5 +240,7 @@ def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
             2026, 3, 11, 9, tzinfo=ZoneInfo(zone)
         )
         assert parse_instant("today 9am", "--at").hour == 9  # TIME_ZONE
+        midnight = datetime(2026, 3, 1, tzinfo=ZoneInfo(zone))
+        assert parse_instant("2026-03-01", "--at", cron=name) == midnight
         with pytest.raises(CronConfigError, match="--at '9' is not an instant"):
             parse_instant("9", "--at", cron=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
@@ -163,7 +164,46 @@ def test_days_and_single_runs_tell_the_same(seed: int, steps: int) -> None:
         assert [(e.type, e.message_shape, e.count) for e in days.errors] == [
             (e.type, e.message_shape, e.count) for e in runs.errors
         ]
-        assert days.flakiest == runs.flakiest
+        one, other = ({f.cron: f for f in found.flakiest} for found in (days, runs))
+        assert one.keys() == other.keys()
+        for name, flaky in one.items():
+            assert flaky.changes - other[name].changes in (0, 1)
+            assert replace(flaky, changes=other[name].changes) == other[name]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_only_changes_between_success_and_failure_make_a_cron_flaky(exact: bool) -> None:
+    """One that never succeeded is broken, and not on the list at all."""
+    written = History(seed=8, crons=4)
+    results = dict(zip(written.names, ("FFFF", "SSFS", "SSSS", "RRFR"), strict=True))
+    for name in written.names:
+        written.define(name)
+        for result in results[name]:
+            end(written, name, result)
+    ledger.append(written.events)
+    projector.catch_up()
+    with FakeClock(FAR):
+        found = report(START if exact else START.date())
+    assert found.exact is exact
+    _, flapping, _, retried = written.names
+    assert [(item.cron, item.changes) for item in found.flakiest] == [(retried, 2), (flapping, 2)]
+    assert found.flakiest[0].attempts_failed == 3
+
+
+def end(written: History, name: str, result: str) -> None:
+    """Fire and end: S succeeds, R at the second attempt, F fails."""
+    written.fire(name)
+    run = written.open[-1]
+    run.to_come[:] = [(EventType.RUN_STARTED, {"attempt": 1})]
+    if result == "R":
+        run.to_come += [
+            (EventType.ATTEMPT_FAILED, {"attempt": 1, "reason": "exception"}),
+            (EventType.RUN_STARTED, {"attempt": 2}),
+        ]
+    outcome = EventType.RUN_FAILED if result == "F" else EventType.RUN_SUCCEEDED
+    run.to_come.append((outcome, {"attempt": 1 + (result == "R"), "reason": "exception"}))
+    while run in written.open:
+        written.advance(name)
 
 
 def test_a_stretch_of_slots_over_a_clock_change_is_split_at_the_midnights_of_its_zone() -> None:

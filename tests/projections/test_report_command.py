@@ -6,11 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from django.core.management import CommandError
 
 from rqcron_events import ledger
+from rqcron_events.instants import zone_of
 from rqcron_events.testing import FakeClock
 
 from .histories import History
@@ -83,6 +85,14 @@ def test_nothing_is_said_in_one_sentence(log: History) -> None:
         "Nothing was decided or asked for from 2020-01-01 to 2020-02-01. "
         "cron_list shows the crons and when they were last due.\n"
     )
+
+
+def test_words_are_read_in_the_zone_of_the_cron_that_is_named(log: History) -> None:
+    name, zone = next((n, zone_of(n)) for n in log.names if str(zone_of(n)) != "UTC")
+    found = json.loads(
+        printed("cron_report", "--since", "yesterday 9am", "--cron", name, "--format", "json")
+    )
+    assert datetime.fromisoformat(found["since"]).astimezone(zone).hour == 9
 
 
 @pytest.mark.parametrize(

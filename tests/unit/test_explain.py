@@ -13,8 +13,15 @@ from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import Event, EventType
 from rqcron_events.core.explain import Downtime, DowntimeCause, explain_slot
 from rqcron_events.core.mismatch import mismatches
-from rqcron_events.core.run_story import Request, refused_text, requests_text, steps
-from rqcron_events.core.wording import shower
+from rqcron_events.core.run_story import (
+    Request,
+    refused_text,
+    requests_text,
+    run_summary,
+    run_text,
+    steps,
+)
+from rqcron_events.core.wording import clause, shower
 from tests.unit.history import History, at
 
 
@@ -294,3 +301,25 @@ def test_refused_starts_are_counted():
     assert refused_text([]) == ""
     assert refused_text([refused]) == " A second start of it was refused (already running)."
     assert refused_text([refused, refused]).startswith(" 2 further starts of it were refused")
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ("Add it to INSTALLED_APPS.", "its run failed: ImportError: Add it to INSTALLED_APPS"),
+        ("port 25", "its run failed: ImportError: port 25"),
+        ("", "its run failed: ImportError"),
+    ],
+)
+def test_an_error_with_a_full_stop_does_not_make_two_of_them(message: str, text: str):
+    run_id = UUID(int=1)
+    failed = Event(
+        stream=f"run/{run_id}",
+        version=1,
+        type=EventType.RUN_FAILED,
+        run_id=run_id,
+        occurred_at=at("09:00"),
+        data={"error": {"type": "ImportError", "message": message}},
+    )
+    assert run_text(run_summary(run_id, [failed])) == text
+    assert clause(ValueError(" The log cannot be read.\n")) == "The log cannot be read"

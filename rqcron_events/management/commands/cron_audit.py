@@ -42,11 +42,12 @@ class Command(LedgerCommand):
         add_format(parser, "table", "json", "csv")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = audit(
-            options["name"],
-            since=parse_instant(options["since"], "--since") if options["since"] else None,
-            until=parse_instant(options["until"], "--until") if options["until"] else None,
+        name = options["name"]
+        since, until = (
+            parse_instant(given, f"--{key}", cron=name or "") if given is not None else None
+            for key, given in ((key, options[key]) for key in ("since", "until"))
         )
+        found = audit(name, since=since, until=until)
         if options["format"] == "json":
             self.stdout.write(json.dumps(found.to_data(), indent=2, ensure_ascii=False))
         else:

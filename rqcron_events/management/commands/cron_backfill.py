@@ -78,6 +78,7 @@ class Command(LedgerCommand):
                     by=options["by"],
                     quiet_seconds_max=options["quiet_max"],
                     report=report,
+                    say=self.stderr.write,
                 )
         except KeyboardInterrupt:
             self.stderr.write(

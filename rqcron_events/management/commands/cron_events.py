@@ -6,9 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from ...conf import conf
 from ...core.events import EventType
-from ...finding import find_run
+from ...errors import UnknownCron
+from ...finding import find_run, unknown_cron_text
 from ...instants import parse_instant
+from ...models import CronEvent
 from ...telling import Filter, follow, show_events
 from ..command import LedgerCommand
 
@@ -37,16 +40,20 @@ class Command(LedgerCommand):
             raise CommandError(f"--limit {options['limit']} is negative. Give 0 for all.")
         cron = options["cron"] or ""
         since, until = (
-            parse_instant(options[key], f"--{key}", cron=cron) if options[key] else None
+            parse_instant(options[key], f"--{key}", cron=cron) if options[key] is not None else None
             for key in ("since", "until")
         )
         wanted = Filter(
             cron=cron,
             types=frozenset(options["type"]),
-            run_id=find_run(options["run"]) if options["run"] else None,
+            run_id=find_run(options["run"]) if options["run"] is not None else None,
             since=since,
             until=until,
         )
+        if cron and not CronEvent.objects.using(conf().database).for_cron(cron).exists():
+            if not options["follow"]:
+                raise UnknownCron(unknown_cron_text(cron))
+            self.stderr.write(unknown_cron_text(cron))  # somebody may wait for its first event
         if options["follow"]:
             follow(wanted, options["limit"], options["format"], self.stdout)
         else:

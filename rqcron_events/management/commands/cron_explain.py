@@ -24,7 +24,7 @@ class Command(LedgerCommand):
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["run"]:
+        if options["run"] is not None:
             answer = explain_run(options["run"])
             if options["name"] and options["name"] != answer.cron:
                 raise CommandError(
@@ -32,7 +32,8 @@ class Command(LedgerCommand):
                 )
         elif options["name"]:
             name = options["name"]
-            at = parse_instant(options["at"], "--at", cron=name) if options["at"] else None
+            given = options["at"]
+            at = parse_instant(given, "--at", cron=name) if given is not None else None
             answer = explain(name, at)
         else:
             raise CommandError("Give the name of a cron, or --run ID.")

@@ -47,7 +47,7 @@ def _lines(found: Health) -> Iterator[tuple[str, str]]:
     if found.leader_seconds is not None:
         leader += f", heard of {found.leader_seconds:.1f} s ago"
     yield "leader", leader
-    undecided = "none is due"
+    undecided = "none is due" if found.slots_known else "unknown"
     if found.oldest_undecided_at is not None:
         at = found.oldest_undecided_at.isoformat(" ", "seconds")
         undecided = f"{at} of {found.oldest_undecided_cron}, due for {found.lag_seconds:.1f} s"

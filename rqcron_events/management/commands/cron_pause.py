@@ -27,7 +27,7 @@ class Command(LedgerCommand):
             raise CommandError("Give the name of a cron, or --all.")
         until = (
             parse_instant(options["until"], "--until", cron=options["name"] or "", future=True)
-            if options["until"]
+            if options["until"] is not None
             else None
         )
         words = {"reason": options["reason"], "by": options["by"], "until": until}

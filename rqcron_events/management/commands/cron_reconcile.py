@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from redis.exceptions import RedisError
 
+from ...core.wording import clause
 from ...enqueue import Enqueuer
 from ...output import print_rows
 from ...reconcile import Finding, Reconciler
@@ -37,7 +38,7 @@ class Command(LedgerCommand):
                 findings += reconciler.step(states, dry_run=options["dry_run"])
         except RedisError as error:
             raise CommandError(
-                f"Redis does not answer: {str(error).rstrip('.')}. Check RQ_QUEUES."
+                f"Redis does not answer: {clause(error)}. Check RQ_QUEUES."
             ) from error
         rows = [
             {

@@ -12,6 +12,7 @@ from rq.logutils import setup_loghandlers
 
 from ... import carrier
 from ...checks import check_registry
+from ...core.wording import clause
 from ...process import log_to_stderr
 from ...runner import Runner
 from ..command import LedgerCommand
@@ -56,5 +57,5 @@ class Command(LedgerCommand):
             carrier.work(options["queues"], burst=options["burst"], options=passed)
         except RedisError as error:
             raise CommandError(
-                f"Redis does not answer: {str(error).rstrip('.')}. Check RQ_QUEUES."
+                f"Redis does not answer: {clause(error)}. Check RQ_QUEUES."
             ) from error

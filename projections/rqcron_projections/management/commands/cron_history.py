@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from rqcron_events import ledger
-from rqcron_events.instants import parse_instant
+from rqcron_events.instants import parse_past_instant
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.output import add_format, print_rows, unknown_cron
 from rqcron_projections.freshness import catch_up_or_say
@@ -47,11 +47,11 @@ class Command(LedgerCommand):
     def handle(self, **options: Any) -> None:
         if options["limit"] < 1:
             raise CommandError(f"--limit {options['limit']} is invalid: give 1 or more.")
-        at = parse_instant(options["at"], "--at", cron=options["name"]) if options["at"] else None
+        name, given = options["name"], options["at"]
+        at = parse_past_instant(given, "--at", cron=name) if given is not None else None
         catch_up_or_say(self.stderr)
         alias = ledger.connection().alias
         timezones = dict(CronJob.objects.using(alias).values_list("name", "timezone"))
-        name = options["name"]
         if name not in timezones:
             raise unknown_cron(name, timezones)
         limit, status = options["limit"], options["status"] or ""

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from rqcron_events import clock, ledger
-from rqcron_events.instants import parse_instant
+from rqcron_events.instants import parse_past_instant
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.output import add_format, print_rows, unknown_cron
 from rqcron_projections.cron_status import as_of
@@ -42,7 +42,9 @@ class Command(LedgerCommand):
     def handle(self, **options: Any) -> None:
         names, at = options["names"], options["at"]
         instant = (
-            parse_instant(at, "--at", cron=names[0] if len(names) == 1 else "") if at else None
+            parse_past_instant(at, "--at", cron=names[0] if len(names) == 1 else "")
+            if at is not None
+            else None
         )
         catch_up_or_say(self.stderr)
         rows = self._rows_now(names)

@@ -5,22 +5,28 @@ from __future__ import annotations
 import getpass
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from rqcron_events.errors import CronError
-from rqcron_events.instants import parse_instant
+from rqcron_events.instants import parse_past_instant
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.output import add_format, print_rows
 from rqcron_projections.freshness import catch_up_or_say
 from rqcron_projections.management.commands.cron_list import COLUMNS as CRON_COLUMNS
 from rqcron_projections.projector import PROJECTIONS
-from rqcron_projections.rebuild import check, rebuild, state_at
+from rqcron_projections.rebuild import Difference, check, rebuild, state_at
 from rqcron_projections.tables import row_values
 
 REBUILT_COLUMNS = ("projection", "version", "events", "rows", "seconds")
 DIFFERENCE_COLUMNS = ("projection", "table", "key", "problem", "columns")
+KEY_CHARS_MAX = 40
+COLUMNS_CHARS_MAX = 70
+"""With them a line of the table has fewer than 160 characters; JSON has everything."""
+VALUE_CHARS_MAX = 20
+MORE = "; +{} more"
 
 
 class Command(LedgerCommand):
@@ -52,10 +58,10 @@ class Command(LedgerCommand):
             raise CommandError(str(error)) from error
 
     def _answer(self, options: dict[str, Any]) -> None:
-        if options["at"]:
+        if options["at"] is not None:
             if options["projection"]:
                 raise CommandError("--at shows the crons: leave out --projection.")
-            instant = parse_instant(options["at"], "--at")
+            instant = parse_past_instant(options["at"], "--at")
             rows = [row_values(row) for row in state_at(instant)]
             self._print(rows, CRON_COLUMNS, options, "No cron was registered by then.")
             return
@@ -67,8 +73,9 @@ class Command(LedgerCommand):
         self._print([asdict(item) for item in done], REBUILT_COLUMNS, options)
 
     def _check(self, options: dict[str, Any]) -> None:
-        found = [asdict(item) for item in check(options["projection"])]
-        self._print(found, DIFFERENCE_COLUMNS, options, "The projections are what the log says.")
+        found = check(options["projection"])
+        rows = [_brief(item) if options["format"] == "table" else asdict(item) for item in found]
+        self._print(rows, DIFFERENCE_COLUMNS, options, "The projections are what the log says.")
         if found:
             raise CommandError(
                 f"{len(found)} rows differ from a replay of the log. Rebuild them: cron_replay"
@@ -82,3 +89,36 @@ class Command(LedgerCommand):
         empty: str = "",
     ) -> None:
         print_rows(self.stdout, rows, columns, options["format"], empty=empty)
+
+
+def _brief(item: Difference) -> dict[str, Any]:
+    """A row of the table: each differing column with its values, or by its name, or counted."""
+    shown = ""
+    left = len(item.columns)
+    for name, values in item.columns.items():
+        for text in (_column_text(name, *values), name):
+            longer = f"{shown}; {text}" if shown else text
+            if len(longer) + len(MORE) <= COLUMNS_CHARS_MAX:
+                shown, left = longer, left - 1
+                break
+    if left:
+        shown += MORE.format(left)
+    return {**asdict(item), "key": _cut(item.key, KEY_CHARS_MAX), "columns": shown or "-"}
+
+
+def _column_text(name: str, live: Any, replayed: Any) -> str:
+    if name.endswith("_histogram"):
+        return f"{name} differs"  # packed numbers, thousands of characters that nobody can read
+    return f"{name} {_value_text(live)}, should be {_value_text(replayed)}"
+
+
+def _value_text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return _cut(" ".join(str(value).split()), VALUE_CHARS_MAX) or "empty"
+
+
+def _cut(text: str, chars_max: int) -> str:
+    return text if len(text) <= chars_max else text[: chars_max - 1] + "\u2026"

@@ -38,10 +38,12 @@ class Command(LedgerCommand):
         add_format(parser, "table", "json", "csv")
 
     def handle(self, **options: Any) -> None:
-        since, until = (_parsed(options[name], f"--{name}") for name in ("since", "until"))
+        name = options["cron"]
+        since, until = (
+            _parsed(options[key], f"--{key}", cron=name or "") for key in ("since", "until")
+        )
         catch_up_or_say(self.stderr)
         jobs = CronJob.objects.using(ledger.connection().alias)
-        name = options["cron"]
         if name is not None and not jobs.filter(name=name).exists():
             raise unknown_cron(name, jobs.values_list("name", flat=True))
         try:
@@ -66,7 +68,7 @@ class Command(LedgerCommand):
             )
 
 
-def _parsed(text: str | None, option: str) -> date | datetime | None:
+def _parsed(text: str | None, option: str, *, cron: str) -> date | datetime | None:
     if text is None:
         return None
     if _DATE.fullmatch(text):
@@ -76,4 +78,4 @@ def _parsed(text: str | None, option: str) -> date | datetime | None:
             raise CommandError(
                 f"{option} {text!r} is not a date. Give one that exists, such as 2026-03-01."
             ) from None
-    return parse_instant(text, option)
+    return parse_instant(text, option, cron=cron)
