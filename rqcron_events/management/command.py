@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 from typing import Any
 
@@ -18,7 +17,8 @@ from ..errors import CronError
 
 __all__ = ["LedgerCommand", "add_actor_options"]
 
-ENDED_BY_SIGPIPE = 128 + signal.SIGPIPE
+ENDED_BY_SIGPIPE = 141
+"""As shells tell it: 128, and the number of the signal."""
 
 
 class LedgerCommand(BaseCommand):
