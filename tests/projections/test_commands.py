@@ -64,6 +64,33 @@ def test_the_list_as_json_has_all_fields_and_times_in_utc(cron: str) -> None:
     assert row["definition"]["name"] == cron
 
 
+def test_the_list_says_when_all_crons_are_paused(cron: str) -> None:
+    now = CronEvent.objects.order_by("id").last().occurred_at
+    for version, kind, minute in ((1, "all_paused", 1), (2, "all_resumed", 9)):
+        CronEvent(
+            stream="ledger",
+            version=version,
+            type=kind,
+            actor="eve",
+            reason="freeze",
+            occurred_at=now + timedelta(minutes=minute),
+        ).save()
+    told = {}
+    for minute in (0, 5, 10):
+        err = io.StringIO()
+        with FakeClock(now + timedelta(minutes=minute)):
+            call_command("cron_list", stdout=io.StringIO(), stderr=err)
+        told[minute] = err.getvalue()
+    assert told[0] == told[10] == ""
+    assert told[5].startswith("All crons are paused by eve since ")
+    assert "(freeze): slots are skipped" in told[5]
+    err = io.StringIO()
+    at = (now + timedelta(minutes=5)).isoformat()
+    with FakeClock(now + timedelta(hours=1)):
+        call_command("cron_list", "--at", at, stdout=io.StringIO(), stderr=err)
+    assert "paused by eve" in err.getvalue()
+
+
 def test_the_list_of_nothing_says_what_to_do() -> None:
     assert printed("cron_list").startswith("No cron is registered yet.")
     assert json.loads(printed("cron_list", "--format", "json")) == []

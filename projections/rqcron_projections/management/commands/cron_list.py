@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from rqcron_events import clock, ledger
+from rqcron_events.core.events import LEDGER_STREAM
+from rqcron_events.core.state import GlobalPauses
+from rqcron_events.core.wording import because, shower
 from rqcron_events.instants import parse_past_instant
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.output import add_format, print_rows, unknown_cron
@@ -60,6 +64,22 @@ class Command(LedgerCommand):
             if at
             else "No cron is registered yet. A runner registers them: cron_run or cron_worker.",
         )
+        self._say_if_all_are_paused(instant or clock.now())
+
+    def _say_if_all_are_paused(self, at: datetime) -> None:
+        """No row of a cron tells it: the pause is not the cron's own."""
+        everything = GlobalPauses()
+        for event in ledger.read_stream(LEDGER_STREAM):
+            if event.occurred_at <= at:
+                everything.apply(event)
+        pause = everything.at(at)
+        if pause is not None:
+            show = shower(None)
+            self.stderr.write(
+                f"All crons are paused by {pause.actor or 'somebody'} since {show(pause.since)}"
+                f"{' until ' + show(pause.until) if pause.until else ''}{because(pause.reason)}: "
+                "slots are skipped, whatever the status of their cron."
+            )
 
     def _rows_now(self, names: list[str]) -> list[CronJob]:
         known = CronJob.objects.using(ledger.connection().alias).order_by("name")
