@@ -82,6 +82,11 @@ def rebuild(names: Iterable[str] | None = None, *, actor: str = "") -> list[Rebu
     beside: list[Future[Rebuilt]] = []
     done: dict[str, Rebuilt] = {}
     failures: list[Exception] = []
+
+    def keep(result: Rebuilt) -> None:
+        done[result.projection] = result
+        _record(result, actor)
+
     with ExitStack() as stack:
         for projection in projections:
             if built_by_database(projection):
@@ -93,22 +98,19 @@ def rebuild(names: Iterable[str] | None = None, *, actor: str = "") -> list[Rebu
         try:
             replay_together(together, until)
             for shadow in together:
-                done[shadow.projection.name] = finish(shadow)
+                keep(finish(shadow))
         except Exception as error:  # runs that are built beside are none the worse for it
             failures.append(error)
         for work in beside:
             try:
-                done[work.result().projection] = work.result()
+                keep(work.result())
             except Exception as error:
                 failures.append(error)
-    found = [done[item.name] for item in projections if item.name in done]
-    for result in found:
-        _record(result, actor)
     if failures:
         for other in failures[1:]:
             failures[0].add_note(f"Another projection failed too: {type(other).__name__}: {other}")
         raise failures[0]
-    return found
+    return [done[projection.name] for projection in projections]
 
 
 def _build(

@@ -34,14 +34,17 @@ class Session(Protocol):
 
 
 class _Here:
-    """The work is done when ``start`` returns; what it raises is raised there."""
+    """The work is done when ``start`` returns."""
 
     def __init__(self) -> None:
         self.stopped = Event()
 
     def start(self, work: Callable[..., T], *given: Any) -> Future[T]:
         done: Future[T] = Future()
-        done.set_result(work(*given))
+        try:
+            done.set_result(work(*given))
+        except Exception as error:
+            done.set_exception(error)
         return done
 
 

@@ -1,7 +1,7 @@
 """A shadow: temporary tables in which a projection is built again, unseen by anybody else.
 
 They belong to the database session, so a killed rebuild leaves nothing behind. For the same
-reason a rebuild needs one session: connect past a pooler that shares sessions by transaction
+reason it must keep its session: connect past a pooler that shares sessions by transaction
 (PgBouncer's ``pool_mode = transaction``).
 """
 
