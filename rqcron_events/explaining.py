@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -181,17 +182,23 @@ def _waited(state: CronState, decision: Event | None, slot: datetime) -> Waited 
     phase = phase_at(state, slot)
     if phase is None or phase.definition is None or phase.definition.overlap is not Overlap.QUEUE:
         return None
-    earlier = (
-        _rows()
-        .filter(cron=state.name, type=EventType.SLOT_FIRED, scheduled_for__lt=slot)
-        .order_by("-scheduled_for")[:OPEN_RUNS_LOOKED_AT_MAX]
-    )
-    for row in earlier:
+    for run_id, ended_at in _newest_runs(state.name, before=slot):
+        if ended_at is not None and slot < ended_at <= decision.occurred_at:
+            return Waited(run_id, ended_at)
+    return None
+
+
+def _newest_runs(
+    name: str, before: datetime | None = None
+) -> Iterator[tuple[UUID, datetime | None]]:
+    """Runs of slots, of those before an instant only, newest first, and when each ended."""
+    fired = _rows().filter(cron=name, type=EventType.SLOT_FIRED)
+    if before is not None:
+        fired = fired.filter(scheduled_for__lt=before)
+    for row in fired.order_by("-scheduled_for")[:OPEN_RUNS_LOOKED_AT_MAX]:
         assert row.run_id is not None
         ended = _rows().filter(stream=run_stream(row.run_id), type__in=sorted(OUTCOMES)).first()
-        if ended is not None and slot < ended.occurred_at <= decision.occurred_at:
-            return Waited(row.run_id, ended.occurred_at)
-    return None
+        yield row.run_id, ended.occurred_at if ended else None
 
 
 def _rows() -> CronEventQuerySet:
@@ -266,14 +273,7 @@ def _waits_for(state: CronState, slot: datetime) -> str:
         return f"waits for its jitter of {delay.total_seconds():.1f} s"
     if definition.overlap is not Overlap.QUEUE:
         return ""
-    requested = (
-        _rows()
-        .filter(cron=state.name, type=EventType.SLOT_FIRED)
-        .order_by("-scheduled_for")[:OPEN_RUNS_LOOKED_AT_MAX]
-    )
-    for row in requested:
-        assert row.run_id is not None
-        ended = _rows().filter(stream=run_stream(row.run_id), type__in=sorted(OUTCOMES)).exists()
-        if not ended:
-            return f"waits for run {str(row.run_id)[:8]} to end (overlap='queue')"
+    for run_id, ended_at in _newest_runs(state.name):
+        if ended_at is None:
+            return f"waits for run {str(run_id)[:8]} to end (overlap='queue')"
     return ""
