@@ -131,6 +131,9 @@ def test_a_slot_that_waits_for_a_run_is_no_lag():
     ledger.append(history.events)
     with FakeClock(at("09:15")):
         assert health(60).oldest_undecided_cron == ""
+        answer = explain(NAME, at("09:10"))
+    assert (answer.verdict, answer.reason) == ("pending", "waiting")
+    assert f"waits for run {str(history.run_of(at('09:00')))[:8]} to end" in answer.summary
     history.run(SUCCEEDED, at("09:00"), at("09:16"))
     ledger.append(history.events[-1:])
     with FakeClock(at("09:17")):
