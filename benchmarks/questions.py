@@ -103,7 +103,7 @@ def print_result(result: dict[str, Any]) -> None:
 
 def in_process_replay(events: int) -> dict[str, float]:
     _setup()
-    from rqcron_projections.rebuild import rebuild
+    from rqcron_projections.replay.rebuild import rebuild
 
     before = _peak_mb()
     started = time.perf_counter()
@@ -177,8 +177,8 @@ def questions(events: int) -> dict[str, tuple[int, Callable[[], Any]]]:
 
 def _explain_questions(events: int) -> dict[str, tuple[int, Callable[[], Any]]]:
     from rqcron_events import explain
-    from rqcron_events.explaining import explain_run
     from rqcron_events.models import CronEvent
+    from rqcron_events.queries.explain import explain_run
 
     period = timedelta(seconds=periods_seconds(events)[1])
     rows = CronEvent.objects.for_cron(BUSY)
@@ -218,9 +218,9 @@ def _slot_in_downtime(period: timedelta) -> datetime:
 def _page_questions() -> dict[str, tuple[int, Callable[[], Any]]]:
     from rqcron_projections.models import CronRun
 
+    from rqcron_events.cli.render import Filter
     from rqcron_events.core.events import EventType
     from rqcron_events.models import CronEvent
-    from rqcron_events.telling import Filter
 
     run_id = CronEvent.objects.of_type("slot_fired").order_by("id")[500].run_id
     one, middle = cron_names()[11], START + timedelta(days=15)
@@ -272,7 +272,7 @@ def _page_questions() -> dict[str, tuple[int, Callable[[], Any]]]:
 def _report_questions() -> dict[str, tuple[int, Callable[[], Any]]]:
     """Everything over 30 days of a thousand crons, when this checkout has reports."""
     try:
-        from rqcron_projections.report import report
+        from rqcron_projections.report.report import report
     except ImportError:
         return {}
     return {"report, 30 days": (REPORT_MS_MAX, lambda: report(since=START, until=END))}

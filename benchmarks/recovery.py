@@ -56,9 +56,9 @@ def _reconcile(count: int) -> dict[str, float]:
     import psutil
     from django_rq import get_queue
 
-    from rqcron_events.enqueue import Enqueuer, job_id
-    from rqcron_events.reconcile import Reconciler
-    from rqcron_events.states import States
+    from rqcron_events.execution.enqueuer import Enqueuer, job_id
+    from rqcron_events.ledger.cron_states import States
+    from rqcron_events.runner.reconciler import Reconciler
 
     run_ids = _open_runs(count)
     redis = get_queue("default").connection
@@ -93,12 +93,13 @@ def _open_runs(count: int) -> list:
     """Fired and enqueued an hour ago, one a second, on a hundred crons."""
     from datetime import timedelta
 
-    from rqcron_events import clock, ledger
+    from rqcron_events import clock
     from rqcron_events.core.definition import run_id_for_slot
     from rqcron_events.core.events import Event, EventType, cron_stream, run_stream
+    from rqcron_events.ledger import store
+    from rqcron_events.ledger.cron_states import States
     from rqcron_events.registry import registry
-    from rqcron_events.states import States
-    from rqcron_events.sync import sync
+    from rqcron_events.runner.registration import sync
 
     start = clock.now().replace(microsecond=0) - timedelta(hours=2)
     sync(registry, States.load(), "benchmark")
@@ -121,7 +122,7 @@ def _open_runs(count: int) -> list:
             enqueued.append(
                 [Event(stream=run_stream(run_id), version=1, type=EventType.RUN_ENQUEUED, **common)]
             )
-        ledger.append_batches([batch, *enqueued])
+        store.append_batches([batch, *enqueued])
     return run_ids
 
 

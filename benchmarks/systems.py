@@ -24,11 +24,11 @@ MIDNIGHT = datetime(2030, 1, 2, tzinfo=UTC)
 def ledger(count: int) -> dict[str, Any]:
     """One tick of our runner: two committed events and one job for each cron."""
     from rqcron_events import clock
+    from rqcron_events.ledger.cron_states import States
     from rqcron_events.models import CronEvent
     from rqcron_events.registry import registry
-    from rqcron_events.runner import Runner
-    from rqcron_events.states import States
-    from rqcron_events.sync import sync
+    from rqcron_events.runner.registration import sync
+    from rqcron_events.runner.runner import Runner
 
     class Timed(Runner):
         """Its tick goes on with other duties once everything is enqueued and recorded."""
@@ -86,7 +86,7 @@ def enqueue_many(count: int) -> dict[str, Any]:
     from rq import Queue
 
     from rqcron_events.core.definition import run_id_for_slot
-    from rqcron_events.enqueue import Enqueuer, RunRequest
+    from rqcron_events.execution.enqueuer import Enqueuer, RunRequest
     from rqcron_events.registry import registry
 
     requests = [

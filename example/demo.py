@@ -76,7 +76,7 @@ class Demo:
         from rich.console import Console
         from settings import PORTS
 
-        from rqcron_events.standalone import Standalone
+        from rqcron_events.standalone.supervisor import Standalone
 
         self.var = var
         self.console = Console(highlight=False)
@@ -151,9 +151,9 @@ class Demo:
     def show_new_events(self) -> None:
         from screen import line, show
 
-        from rqcron_events import ledger
+        from rqcron_events.ledger import store
 
-        page = ledger.tail(self.position)
+        page = store.tail(self.position)
         self.position = page.position
         for event in page.events:
             show(self.console, line(event))

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .actions import pause, rerun, resume, trigger
-    from .auditing import audit
-    from .backfilling import backfill
     from .core.definition import Cadence, CatchUp, Overlap
-    from .explaining import explain
-    from .reading import follow, tail
+    from .ledger.follow import follow, tail
+    from .operations.backfill import backfill
+    from .operations.controls import pause, rerun, resume, trigger
+    from .queries.audit import audit
+    from .queries.explain import explain
     from .registry import register_cron
     from .signals import event_appended
     from .worker import DeclineRun, current_run
@@ -45,18 +45,18 @@ _HOMES = {
     "CatchUp": "core.definition",
     "DeclineRun": "worker",
     "Overlap": "core.definition",
-    "audit": "auditing",
-    "backfill": "backfilling",
+    "audit": "queries.audit",
+    "backfill": "operations.backfill",
     "current_run": "worker",
     "event_appended": "signals",
-    "explain": "explaining",
-    "follow": "reading",
-    "pause": "actions",
+    "explain": "queries.explain",
+    "follow": "ledger.follow",
+    "pause": "operations.controls",
     "register_cron": "registry",
-    "rerun": "actions",
-    "resume": "actions",
-    "tail": "reading",
-    "trigger": "actions",
+    "rerun": "operations.controls",
+    "resume": "operations.controls",
+    "tail": "ledger.store",
+    "trigger": "operations.controls",
 }
 
 

@@ -31,11 +31,11 @@ class RqcronEventsConfig(AppConfig):
 def reinstall_triggers(*, using: str, **_: Any) -> None:
     """Put missing triggers back: Django alters a SQLite table by remaking it, which drops them."""
     from .conf import conf
-    from .ledger import vendor
+    from .ledger.backend import backend_of
 
     if using != conf().database:
         return
     db = connections[using]
-    part = vendor(db)
+    part = backend_of(db)
     if "rqcron_event" in db.introspection.table_names() and part.missing_triggers(db):
         part.install_triggers(db)

@@ -62,7 +62,7 @@ def check_triggers(
     *, databases: Sequence[str] | None = None, **_: Any
 ) -> list[checks.CheckMessage]:
     from .conf import conf, problems
-    from .ledger import vendor
+    from .ledger.backend import backend_of
 
     if problems() or not databases or conf().database not in databases:
         return []
@@ -70,7 +70,7 @@ def check_triggers(
     try:
         if "rqcron_event" not in db.introspection.table_names():
             return []  # not migrated yet
-        missing = vendor(db).missing_triggers(db)
+        missing = backend_of(db).missing_triggers(db)
     except DatabaseError:
         return []  # Django's own checks report a database that does not answer
     if not missing:

@@ -43,7 +43,7 @@ def _lifting_triggers(
 ) -> Callable[[BaseDatabaseOperations, Any], None]:
     from django.db import transaction
 
-    from .ledger import vendor
+    from .ledger.backend import backend_of
 
     def execute_sql_flush(self: BaseDatabaseOperations, sql_list: Any) -> None:
         db = self.connection
@@ -51,9 +51,9 @@ def _lifting_triggers(
             original(self, sql_list)
             return
         with transaction.atomic(using=db.alias):
-            vendor(db).set_append_only(db, False)
+            backend_of(db).set_append_only(db, False)
             original(self, sql_list)
-            vendor(db).set_append_only(db, True)
+            backend_of(db).set_append_only(db, True)
 
     execute_sql_flush.lifts_triggers = True  # type: ignore[attr-defined]
     return execute_sql_flush
@@ -113,7 +113,7 @@ def tick() -> list[tuple[str, datetime]]:
     ...     tick()
     [('send_digest', datetime.datetime(2026, 3, 2, 14, 0, tzinfo=datetime.timezone.utc))]
     """
-    from .runner import Runner
+    from .runner.runner import Runner
 
     return [
         (request.cron, request.slot)
@@ -153,7 +153,7 @@ def assert_not_fired(name: str, slot: datetime, reason: str | None = None) -> Cr
 
 def _decision(name: str, slot: datetime) -> CronEvent | None:
     """The decision that covers the slot: ``scheduled_for`` is the last slot that it covers."""
-    from .ledger import connection
+    from .ledger.store import connection
     from .models import CronEvent
 
     slot = _aware(slot)
@@ -166,7 +166,7 @@ def _decision(name: str, slot: datetime) -> CronEvent | None:
 
 
 def _told(name: str, decision: CronEvent | None) -> str:
-    from .ledger import connection
+    from .ledger.store import connection
     from .models import CronEvent
 
     if decision is not None:

@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from .conf import conf
-from .health import health
+from .queries.health import health
 
 __all__ = ["health_view"]
 

@@ -24,12 +24,12 @@ from rq.exceptions import AbandonedJobError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
 
-from .attempt import META_KEY, Attempt, CurrentRun, begin, close, elsewhere
 from .conf import conf
 from .core.bounded import bounded, failure_data, result_text
 from .core.events import EventType, Reason
 from .core.wording import clause
 from .errors import CronError
+from .execution.attempt import META_KEY, Attempt, CurrentRun, begin, close, elsewhere
 from .registry import Registered, registry
 
 __all__ = ["CronNotRegistered", "CurrentRun", "DeclineRun", "current_run", "run_cron"]

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from rqcron_events import ledger
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
-from . import cron_run
+from .folds import runs
 from .models import CronRun
 
 __all__ = ["runs_at"]
@@ -41,7 +41,7 @@ def _asked_for(cron: str, instant: datetime, limit: int) -> Iterator[list[UUID]]
     """Ids of runs, newest first. When a run was asked for never changes, so today's rows are an
     index of the past."""
     runs = (
-        CronRun.objects.using(ledger.connection().alias)
+        CronRun.objects.using(store.connection().alias)
         .filter(cron=cron, requested_at__lte=instant)
         .order_by("-requested_at", "run_id")
         .values_list("run_id", flat=True)
@@ -56,11 +56,11 @@ def _asked_for(cron: str, instant: datetime, limit: int) -> Iterator[list[UUID]]
 
 
 def _fold(run_ids: Sequence[UUID], instant: datetime) -> dict[UUID, CronRun]:
-    events = CronEvent.objects.using(ledger.connection().alias).filter(
+    events = CronEvent.objects.using(store.connection().alias).filter(
         run_id__in=run_ids, occurred_at__lte=instant
     )
     rows: dict[UUID, CronRun] = {}
     for event in events.order_by("id").events():
-        for row in cron_run.apply(rows.get(event.run_id) if event.run_id else None, event):
+        for row in runs.apply(rows.get(event.run_id) if event.run_id else None, event):
             rows[row.run_id] = row
     return rows

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
-from .plain_run import PlainFold, PlainRun
+from .clean_run import CleanFold, CleanRun
 
 __all__ = ["Fact", "Projection", "never"]
 
@@ -65,15 +65,15 @@ class Projection:
     Called once per row and page, so that the rows are read at once. Where pages begin must not
     matter: the rows of a replay have to be the same.
     """
-    plain: PlainFold | None = None
-    """How a replay folds runs without incident. With neither this nor ``plain_values`` they are
+    clean: CleanFold | None = None
+    """How a replay folds runs without incident. With neither this nor ``clean_values`` they are
     not for this projection."""
-    plain_values: Callable[[PlainRun], Sequence[Any]] | None = None
+    clean_values: Callable[[CleanRun], Sequence[Any]] | None = None
     """The same where such a run is one new row and changes no other: its values in the order of the
     columns."""
-    plain_sql: Mapping[str, str] = field(default_factory=dict)
+    clean_sql: Mapping[str, str] = field(default_factory=dict)
     """The same for PostgreSQL, by column: expressions over a table whose columns are named as in
-    PlainRun. The rows then never leave the database."""
+    CleanRun. The rows then never leave the database."""
     complete_gathered: Callable[[Any], None] | None = None
     """The same as ``complete``, for gathered rows: ``gather`` may leave notes on a row (attributes
     that are no fields) which this turns into its columns before the row is saved."""

@@ -9,10 +9,11 @@ from typing import Literal
 
 from django.db import transaction
 
-from rqcron_events import clock, ledger
+from rqcron_events import clock
 from rqcron_events.core.wording import clause
+from rqcron_events.ledger import store
 
-from . import cron_day, cron_job, cron_run, runner_session
+from .folds import crons, days, runners, runs
 from .models import Checkpoint
 from .projection import Projection
 from .tables import live_tables
@@ -22,10 +23,10 @@ __all__ = ["PROJECTIONS", "catch_up", "checkpoints", "position", "projections_na
 log = logging.getLogger(__name__)
 
 PROJECTIONS: tuple[Projection, ...] = (
-    cron_job.PROJECTION,
-    cron_run.PROJECTION,
-    cron_day.PROJECTION,
-    runner_session.PROJECTION,
+    crons.PROJECTION,
+    runs.PROJECTION,
+    days.PROJECTION,
+    runners.PROJECTION,
 )
 
 PAGE_EVENTS_MAX = 2_000
@@ -58,7 +59,7 @@ def catch_up(limit_events: int | None = None) -> int:
         for position, group in _by_position(waiting.values()):
             if left <= 0:
                 break
-            page = ledger.tail(position, min(PAGE_EVENTS_MAX, left))
+            page = store.tail(position, min(PAGE_EVENTS_MAX, left))
             results = [_advance(waiting[point.name], point, page) for point in group]
             if "moved" in results:
                 applied += len(page.events)
@@ -90,7 +91,7 @@ def projections_named(names: Iterable[str] | None) -> list[Projection]:
 
 def checkpoints(projections: Iterable[Projection]) -> list[Checkpoint]:
     """The checkpoint of each projection, created where it is missing."""
-    found = Checkpoint.objects.using(ledger.connection().alias)
+    found = Checkpoint.objects.using(store.connection().alias)
     wanted = {projection.name: projection for projection in projections}
     points = list(found.filter(name__in=wanted))
     missing = wanted.keys() - {point.name for point in points}
@@ -114,7 +115,7 @@ def _by_position(projections: Iterable[Projection]) -> list[tuple[int, list[Chec
     ]
 
 
-def _advance(projection: Projection, point: Checkpoint, page: ledger.Tail) -> Advance:
+def _advance(projection: Projection, point: Checkpoint, page: store.Tail) -> Advance:
     if page.position == point.position:
         return "moved"  # nothing new
     try:
@@ -127,11 +128,11 @@ def _advance(projection: Projection, point: Checkpoint, page: ledger.Tail) -> Ad
     return "moved" if moved else "overtaken"
 
 
-def _apply(projection: Projection, point: Checkpoint, page: ledger.Tail) -> bool:
+def _apply(projection: Projection, point: Checkpoint, page: store.Tail) -> bool:
     """Save rows and position; False when another process was first, and nothing was saved."""
     tables = live_tables(projection)
     rows = tables.fold(page.events)
-    db = ledger.connection()
+    db = store.connection()
     with transaction.atomic(using=db.alias):
         # First, because it takes the row's lock (SQLite: the write lock) before anything is
         # written. A rebuild may leave the position and change the rows: updated_at tells.

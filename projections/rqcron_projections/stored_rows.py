@@ -15,7 +15,7 @@ from django.db.models import JSONField, Model
 from psycopg import Cursor
 from psycopg.types.json import Jsonb
 
-from rqcron_events import ledger
+from rqcron_events.ledger import store
 
 from .rows import column_names, row_reader
 
@@ -42,12 +42,12 @@ class StoredRows:
         self._table = f'"{stored._meta.db_table}"'
         self._columns = ", ".join(f'"{field.column}"' for field in fields)
         self._key = f'"{fields[0].column}"'
-        db = ledger.connection()
+        db = store.connection()
         self._types = [str(field.db_type(db)).partition("(")[0] for field in fields]
 
     def load(self, keys: Collection[Hashable]) -> dict[Hashable, Model]:
         """The rows of these keys that exist."""
-        if ledger.connection().vendor == "postgresql":
+        if store.connection().vendor == "postgresql":
             return self._query(
                 f"SELECT {self._columns} FROM {self._table} WHERE {self._key} = ANY(%s)",  # noqa: S608
                 keys,
@@ -56,20 +56,20 @@ class StoredRows:
 
     def take(self, keys: Collection[Hashable]) -> dict[Hashable, Model]:
         """The rows of these keys, which are in the table no more."""
-        if ledger.connection().vendor == "postgresql":
+        if store.connection().vendor == "postgresql":
             return self._query(
                 f"DELETE FROM {self._table} WHERE {self._key} = ANY(%s) RETURNING {self._columns}",  # noqa: S608
                 keys,
             )
         rows = self.load(keys)
-        alias = ledger.connection().alias
+        alias = store.connection().alias
         for chunk in _chunks(rows):
             self.stored._default_manager.using(alias).filter(pk__in=chunk).delete()
         return rows
 
     def insert(self, rows: Sequence[Model]) -> None:
         """Add rows that are not there."""
-        db = ledger.connection()
+        db = store.connection()
         if db.vendor != "postgresql":
             self.stored._default_manager.using(db.alias).bulk_create(rows)
             return
@@ -85,7 +85,7 @@ class StoredRows:
 
     def insert_values(self, rows: Iterable[Sequence[Any]]) -> None:
         """The same from values in the order of the columns."""
-        self.insert(list(map(row_reader(self.stored, ledger.connection().alias), rows)))
+        self.insert(list(map(row_reader(self.stored, store.connection().alias), rows)))
 
     def insert_statement(self, values: Mapping[str, str], source: str) -> str:
         """SQL for the same: from expressions by column, over another table."""
@@ -95,7 +95,7 @@ class StoredRows:
 
     def save(self, rows: Sequence[Model]) -> None:
         """Add the rows, or overwrite those that exist."""
-        self.stored._default_manager.using(ledger.connection().alias).bulk_create(
+        self.stored._default_manager.using(store.connection().alias).bulk_create(
             rows,
             update_conflicts=True,
             unique_fields=[self.names[0]],
@@ -112,7 +112,7 @@ class StoredRows:
         return adapted
 
     def _query(self, statement: str, keys: Collection[Hashable]) -> dict[Hashable, Model]:
-        db = ledger.connection()
+        db = store.connection()
         db.ensure_connection()
         connection: Any = db.connection
         with db.wrap_database_errors, Cursor(connection) as cursor:
@@ -120,11 +120,11 @@ class StoredRows:
             return self._by_key(cursor.fetchall())
 
     def _chosen(self, keys: list[Hashable]) -> Iterable[tuple[Any, ...]]:
-        found = self.stored._default_manager.using(ledger.connection().alias).order_by()
+        found = self.stored._default_manager.using(store.connection().alias).order_by()
         return found.filter(pk__in=keys).values_list(*self.names)
 
     def _by_key(self, rows: Iterable[tuple[Any, ...]]) -> dict[Hashable, Model]:
-        read = row_reader(self.model, ledger.connection().alias)
+        read = row_reader(self.model, store.connection().alias)
         return {values[0]: read(values) for values in rows}
 
 

@@ -9,10 +9,10 @@ from enum import StrEnum
 from itertools import islice, pairwise
 from uuid import UUID, uuid5
 
+from .cron_state import CronState
 from .definition import RUN_NAMESPACE
 from .events import EventType
 from .schedule import slots_between
-from .state import CronState
 
 __all__ = [
     "Attempt",

@@ -9,10 +9,10 @@ from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from .cron_state import CronState, GlobalPauses, Pause, Phase
 from .definition import CatchUp, Definition, Overlap, run_id_for_slot
 from .events import Event, EventType, Reason, cron_stream
 from .schedule import slots_between
-from .state import CronState, GlobalPauses, Pause, Phase
 
 __all__ = ["Decisions", "HeldUp", "Limits", "decide", "next_due"]
 

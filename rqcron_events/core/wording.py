@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from .definition import Definition
+from .schedule import zone_or_utc
 
 __all__ = ["Show", "because", "clause", "duration", "late", "shower"]
 
@@ -15,7 +15,7 @@ Show = Callable[[datetime | None], str]
 
 def shower(definition: Definition | None) -> Show:
     """Times in the cron's zone, with UTC beside it when that is another."""
-    zone = ZoneInfo(definition.timezone) if definition else UTC
+    zone = zone_or_utc(definition.timezone) if definition else UTC
 
     def show(instant: datetime | None) -> str:
         if instant is None:

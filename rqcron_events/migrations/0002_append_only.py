@@ -2,15 +2,15 @@
 
 from django.db import migrations
 
-from rqcron_events.ledger import vendor
+from ..ledger.backend import backend_of
 
 
 def install(apps, schema_editor):
-    vendor(schema_editor.connection).install_triggers(schema_editor.connection)
+    backend_of(schema_editor.connection).install_triggers(schema_editor.connection)
 
 
 def remove(apps, schema_editor):
-    vendor(schema_editor.connection).remove_triggers(schema_editor.connection)
+    backend_of(schema_editor.connection).remove_triggers(schema_editor.connection)
 
 
 class Migration(migrations.Migration):

@@ -14,10 +14,12 @@ from redis import Redis
 from rqcron_projections.models import CronRun
 from rqcron_projections.projector import catch_up
 
-from rqcron_events import actions, backfilling, ledger
-from rqcron_events.backfilling import plan_backfill
 from rqcron_events.core.events import Event, EventType, cron_stream
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
+from rqcron_events.operations import backfill as backfill_module
+from rqcron_events.operations import controls
+from rqcron_events.operations.backfill import plan_backfill
 from tests.processes import Project
 
 RANGE = ("archive", "--from", "2026-02-01T00:00:00Z", "--to", "2026-02-07T00:00:00Z")
@@ -188,7 +190,7 @@ def test_what_cannot_be_done_is_said_in_one_line_with_the_remedy(registered: Pro
 def test_a_backfill_without_a_worker_says_once_what_it_waits_for(
     registered: Project, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(backfilling, "SILENT_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(backfill_module, "SILENT_SECONDS_MAX", 0.2)
     said = io.StringIO()
     with pytest.raises(CommandError, match="Is a worker alive on queue"):
         call_command(
@@ -201,7 +203,7 @@ def test_a_backfill_without_a_worker_says_once_what_it_waits_for(
 
 
 def test_slots_that_the_runner_has_still_to_decide_are_left_to_it(registered: Project):
-    state = actions.known_state("quick")
+    state = controls.known_state("quick")
     later = state.watermark + timedelta(seconds=3)
     registered.wait_until(lambda: datetime.now(UTC) > later)
     plan = plan_backfill("quick", state.watermark - timedelta(seconds=2), later)
@@ -213,7 +215,7 @@ def request_without_job() -> None:
     item = plan_backfill(
         "archive", datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC)
     ).slots[0]
-    ledger.append_next(
+    store.append_next(
         [
             Event(
                 stream=cron_stream("archive"),

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 import pytest
 from redis import Redis
 
-from rqcron_events import actions
-from rqcron_events.enqueue import job_id
+from rqcron_events.execution.enqueuer import job_id
+from rqcron_events.execution.spool import INDEX_KEY, run_key
 from rqcron_events.models import CronEvent
-from rqcron_events.spool import INDEX_KEY, run_key
+from rqcron_events.operations import controls
 from tests.processes import Project
 
 JOBS = int(os.environ.get("RQCRON_EMPTIED_JOBS", "20"))
@@ -27,7 +27,7 @@ def registered(project: Project) -> Project:
 
 
 def test_a_killed_work_horse_is_a_failed_run(registered: Project):
-    run_id = actions.trigger("killed")
+    run_id = controls.trigger("killed")
     assert registered.run("rqworker", "default", "--burst").returncode == 0
     registered.start("cron_run")
     outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
@@ -40,7 +40,7 @@ def test_a_killed_work_horse_is_a_failed_run(registered: Project):
 
 
 def test_a_work_horse_that_is_killed_and_retried_leaves_two_attempts(registered: Project):
-    run_id = actions.trigger("killed_once")
+    run_id = controls.trigger("killed_once")
     assert registered.run("rqworker", "default", "--burst").returncode == 0
     events = CronEvent.objects.filter(stream=f"run/{run_id}").order_by("version")
     assert [(event.type, event.reason) for event in events] == [
@@ -55,7 +55,7 @@ def test_a_work_horse_that_is_killed_and_retried_leaves_two_attempts(registered:
 def test_redis_emptied_with_jobs_queued_runs_each_once(
     registered: Project, redis_connection: Redis
 ):
-    run_ids = [actions.trigger("quick") for _ in range(JOBS)]
+    run_ids = [controls.trigger("quick") for _ in range(JOBS)]
     redis_connection.flushdb()
     registered.start("cron_run")
     again = CronEvent.objects.of_type("run_enqueued").filter(data__has_key="found")
@@ -69,7 +69,7 @@ def test_redis_emptied_with_jobs_queued_runs_each_once(
 def test_a_cancelled_job_is_a_cancelled_run(registered: Project, redis_connection: Redis):
     from rq.job import Job
 
-    run_id = actions.trigger("digest")
+    run_id = controls.trigger("digest")
     Job.fetch(job_id(run_id), connection=redis_connection).cancel()
     registered.start("cron_run")
     outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
@@ -80,7 +80,7 @@ def test_a_cancelled_job_is_a_cancelled_run(registered: Project, redis_connectio
 def test_an_outcome_that_could_not_be_written_is_taken_from_rq(
     registered: Project, redis_connection: Redis
 ):
-    run_id = actions.trigger("quick")
+    run_id = controls.trigger("quick")
     nowhere = "postgresql://nobody@127.0.0.1:1/nowhere"
     registered.run("rqworker", "default", "--burst", DATABASE_URL=nowhere)
     redis_connection.delete(INDEX_KEY, run_key(run_id))  # and the spool is lost, too
@@ -93,7 +93,7 @@ def test_an_outcome_that_could_not_be_written_is_taken_from_rq(
 
 def test_a_dead_workers_job_is_closed_once_rq_gives_it_up(registered: Project):
     """The whole worker is killed; nobody is left to notice, but the reconciler."""
-    run_id = actions.trigger("slow")
+    run_id = controls.trigger("slow")
     worker = registered.start("rqworker", "low")
     stream = CronEvent.objects.filter(stream=f"run/{run_id}")
     registered.wait_until(stream.of_type("run_started").exists)

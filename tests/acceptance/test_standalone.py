@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from rqcron_events.models import CronEvent
-from rqcron_events.standalone_redis import Address, StandaloneError, server_config
+from rqcron_events.standalone.redis_server import Address, StandaloneError, server_config
 from tests.processes import Process, Project
 
 STOPPED = "Stopped.\n"

@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 
 from rqcron_events import clock
-from rqcron_events.enqueue import job_id
-from rqcron_events.lease import Lease
+from rqcron_events.execution.enqueuer import job_id
+from rqcron_events.leadership.lease import Lease
 from rqcron_events.models import CronEvent
 from tests.processes import Project
 from tests.stories_app import crons

@@ -12,11 +12,12 @@ from rq import Queue
 from rq.job import Job
 from rq.registry import FailedJobRegistry
 
-from rqcron_events import actions, clock
+from rqcron_events import clock
 from rqcron_events.core.definition import Definition
-from rqcron_events.enqueue import Enqueuer, RunRequest, job_id
+from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
+from rqcron_events.execution.spool import INDEX_KEY, drain, run_key
 from rqcron_events.models import CronEvent
-from rqcron_events.spool import INDEX_KEY, drain, run_key
+from rqcron_events.operations import controls
 from tests.processes import Project
 
 
@@ -26,7 +27,7 @@ def worked(project: Project):
     assert project.run("cron_run", "--once").returncode == 0
 
     def run(name: str) -> list[CronEvent]:
-        run_id = actions.trigger(name)
+        run_id = controls.trigger(name)
         return finish(run_id)
 
     def finish(run_id: UUID) -> list[CronEvent]:
@@ -106,7 +107,7 @@ def test_a_result_that_cannot_be_stored_fails_the_run_once(worked):
 
 def test_a_job_that_is_queued_twice_runs_once(worked, redis_connection: Redis):
     """I4: the second start is refused, and the refusal is recorded."""
-    run_id = actions.trigger("quick")
+    run_id = controls.trigger("quick")
     redis_connection.rpush("rq:queue:default", job_id(run_id))
     events = worked.finish(run_id)
     assert [event.type for event in events] == [
@@ -120,7 +121,7 @@ def test_a_job_that_is_queued_twice_runs_once(worked, redis_connection: Redis):
 
 def test_a_job_queued_twice_does_not_run_beside_itself(project, worked, redis_connection: Redis):
     """I4 with two workers: the second finds the first at work."""
-    run_id = actions.trigger("slow")
+    run_id = controls.trigger("slow")
     project.start("rqworker", "low", "--burst")
     stream = CronEvent.objects.filter(stream=f"run/{run_id}")
     project.wait_until(stream.of_type("run_started").exists)
@@ -161,7 +162,7 @@ def test_a_timeout_is_recorded_as_one(worked):
 def test_a_stopped_job_is_recorded_as_stopped(project, worked, redis_connection: Redis):
     from rq.command import send_stop_job_command
 
-    run_id = actions.trigger("slow")
+    run_id = controls.trigger("slow")
     project.start("rqworker", "low")
     stream = CronEvent.objects.filter(stream=f"run/{run_id}")
     project.wait_until(stream.of_type("run_started").exists)
@@ -173,7 +174,7 @@ def test_a_stopped_job_is_recorded_as_stopped(project, worked, redis_connection:
 
 def test_a_job_runs_although_the_ledger_cannot_be_written(project, worked, redis_connection: Redis):
     """I9: RQ's status stays true."""
-    run_id = actions.trigger("quick")
+    run_id = controls.trigger("quick")
     done = project.run(
         "rqworker", "default", "--burst", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nowhere"
     )
@@ -187,7 +188,7 @@ def test_a_job_runs_although_the_ledger_cannot_be_written(project, worked, redis
 def test_what_was_spooled_is_drained_into_the_log_with_its_true_time(
     project, worked, redis_connection: Redis
 ):
-    run_id = actions.trigger("quick")
+    run_id = controls.trigger("quick")
     project.run(
         "rqworker", "default", "--burst", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nowhere"
     )
@@ -213,7 +214,7 @@ def test_a_run_whose_success_waits_in_the_spool_is_not_started_again(
     project, worked, redis_connection: Redis, database_is_back: bool
 ):
     """I4: RQ has the job in its queue again before anybody drained the first attempt's end."""
-    run_id = actions.trigger("quick")
+    run_id = controls.trigger("quick")
     project.run("rqworker", "default", "--burst", DATABASE_URL=NOWHERE)
     job = Job.fetch(job_id(run_id), connection=redis_connection)
     assert job.is_finished
@@ -236,7 +237,7 @@ def test_a_job_that_this_deploy_does_not_know_goes_back_to_the_queue(
     project, worked, redis_connection: Redis
 ):
     """A rolling deploy: the old worker takes it first, the new one runs it, in one attempt."""
-    run_id = actions.trigger("returns_retry")
+    run_id = controls.trigger("returns_retry")
     old = project.start(
         "rqworker", "default", TEST_APPS="tests.many_app", RQCRON_TEST_GIVE_BACK_SECONDS="60"
     )

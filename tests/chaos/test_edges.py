@@ -10,15 +10,17 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job
 
-from rqcron_events import actions, clock, ledger
+from rqcron_events import clock
+from rqcron_events.core.cron_state import OpenRun
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import Event, EventType
-from rqcron_events.core.reconcile import JobFacts, Repair
-from rqcron_events.core.state import OpenRun
-from rqcron_events.enqueue import Enqueuer, RunRequest, job_id
+from rqcron_events.core.repair import JobFacts, Repair
+from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
+from rqcron_events.ledger import store
+from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent
-from rqcron_events.reconcile import Finding, Reconciler
-from rqcron_events.states import States
+from rqcron_events.operations import controls
+from rqcron_events.runner.reconciler import Finding, Reconciler
 from tests.chaos.app import outside
 from tests.chaos.stage import RedisServer
 from tests.processes import Project
@@ -74,7 +76,7 @@ def test_a_job_that_a_dead_worker_had_taken_but_not_begun_runs(
     queues: tuple[str, ...], stage: Project, redis_connection: Redis
 ):
     """It is in no list of RQ's, or in one that RQ looks at every ten minutes, to fail the job."""
-    run_id = actions.trigger("once")
+    run_id = controls.trigger("once")
     queue = Queue("default", connection=redis_connection)
     Queue.dequeue_any(
         [Queue(name, connection=redis_connection) for name in queues], None, redis_connection
@@ -92,7 +94,7 @@ def test_a_job_made_anew_below_a_running_function_is_refused(
     stage: Project, redis_connection: Redis
 ):
     """Redis emptied between the taking of a job and its start; the leader enqueues it again."""
-    run_id = actions.trigger("long")
+    run_id = controls.trigger("long")
     stage.start("rqworker", "default")
     stage.wait_until(lambda: _executions(stage, run_id), START_SECONDS_MAX)
     redis_connection.flushdb()
@@ -111,7 +113,7 @@ def test_a_job_that_is_in_its_queue_twice_runs_once(
     recorded: bool, stage: Project, redis_connection: Redis
 ):
     """Redis went away between a transaction and its answer, and redis-py sent it again."""
-    run_id = actions.trigger("once")
+    run_id = controls.trigger("once")
     Queue("default", connection=redis_connection).push_job_id(job_id(run_id))
     first = stage.run("rqworker", "default", "--max-jobs", "1", RQCRON_FAILPOINT="before_outcome")
     assert "signal 9" in first.stdout + first.stderr
@@ -131,12 +133,12 @@ def test_a_job_that_is_in_its_queue_twice_runs_once(
 
 def test_a_runner_that_was_frozen_does_not_end_a_later_attempt(stage: Project):
     """It looked at RQ during the first attempt and writes during the second."""
-    run_id = actions.trigger("retried")
+    run_id = controls.trigger("retried")
     stream = {"stream": f"run/{run_id}", "version": 0, "cron": "retried", "run_id": run_id}
     began = clock.now()
     for event_type, attempt in (("run_started", 1), ("attempt_failed", 1), ("run_started", 2)):
         event = Event(**stream, type=EventType(event_type), attempt=attempt, occurred_at=began)
-        ledger.append_next([event])
+        store.append_next([event])
     seen = OpenRun(run_id=run_id, slot=None, requested_at=began, started_at=began, attempt=1)
     states = States.load()
     definition = states.crons["retried"].last_definition

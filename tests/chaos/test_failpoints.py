@@ -13,10 +13,10 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
-from rqcron_events import actions
-from rqcron_events.failpoints import FAILPOINTS
+from rqcron_events.execution.spool import INDEX_KEY, run_key
 from rqcron_events.models import CronEvent
-from rqcron_events.spool import INDEX_KEY, run_key
+from rqcron_events.operations import controls
+from rqcron_events.process.failpoints import FAILPOINTS
 from tests.chaos.app import outside
 from tests.chaos.evidence import Evidence, jobs_in
 from tests.chaos.faults import Fault
@@ -140,7 +140,7 @@ def test_a_runner_killed_while_it_repairs(
     name: str, stage: Project, redis_connection: Redis, table
 ):
     assert stage.run("cron_run", "--once").returncode == 0
-    run_id = actions.trigger("once")
+    run_id = controls.trigger("once")
     redis_connection.flushdb()
     _wait_for_death(stage, stage.start("cron_run", RQCRON_FAILPOINT=name))
     assert bool(jobs_in(redis_connection)) is (name == "after_repair")
@@ -156,7 +156,7 @@ def test_a_runner_killed_while_it_drains_the_spool(
     name: str, stage: Project, redis_connection: Redis, table
 ):
     assert stage.run("cron_run", "--once").returncode == 0
-    run_id = actions.trigger("once")
+    run_id = controls.trigger("once")
     done = stage.run("rqworker", "default", "--burst", DATABASE_URL=NOWHERE)
     assert done.returncode == 0
     assert redis_connection.llen(run_key(run_id)) == 2  # the start and the success
@@ -176,7 +176,7 @@ def test_a_work_horse_killed_at_this_step(
     step: Step, stage: Project, redis_connection: Redis, table
 ):
     assert stage.run("cron_run", "--once").returncode == 0
-    run_id = actions.trigger(step.cron)
+    run_id = controls.trigger(step.cron)
     environment = {"RQCRON_FAILPOINT": step.failpoint}
     if step.database:
         environment["DATABASE_URL"] = step.database
@@ -220,7 +220,7 @@ def _take_over(stage: Project) -> None:
 
 
 def _end_well(stage: Project, connection: Redis) -> None:
-    actions.pause_all(reason="enough")
+    controls.pause_all(reason="enough")
     decided = CronEvent.objects.of_type("slot_fired", "run_requested")
     stage.wait_until(
         lambda: decided.count() == CronEvent.objects.outcomes().count(), RECOVERY_SECONDS_MAX

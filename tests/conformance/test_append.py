@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from rqcron_events import ledger
 from rqcron_events.errors import VersionConflict
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.signals import event_appended
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.django_db
 
 
 def versions(stream: str = "cron/alpha") -> list[int]:
-    return [item.version for item in ledger.read_stream(stream)]
+    return [item.version for item in store.read_stream(stream)]
 
 
 def test_every_path_writes_the_events_in_order(write):
     write(events())
     assert versions() == list(range(1, MANY + 1))
-    ids = [item.id for item in ledger.read_stream("cron/alpha")]
+    ids = [item.id for item in store.read_stream("cron/alpha")]
     assert ids == sorted(ids)
 
 
@@ -34,49 +34,49 @@ def test_every_path_writes_the_events_in_order(write):
 @pytest.mark.parametrize("count", [2, MANY], ids=["two events", "many events"])
 def test_a_batch_that_meets_a_taken_version_leaves_no_event_behind(path, taken, count):
     taken = min(taken, count)
-    ledger.append([event(version=taken, reason="first")])
+    store.append([event(version=taken, reason="first")])
     try:
         WRITE_PATHS[path](events(count=count))
     except (IntegrityError, VersionConflict):
         assert path != "append_batches"
     assert versions() == [taken]
-    assert ledger.read_stream("cron/alpha")[0].reason == "first"
+    assert store.read_stream("cron/alpha")[0].reason == "first"
 
 
 def test_append_names_the_stream_and_the_version_of_a_conflict():
-    ledger.append([event()])
+    store.append([event()])
     with pytest.raises(
         VersionConflict, match=r"Stream 'cron/alpha' already has version 1: .*again"
     ):
-        ledger.append([event()])
+        store.append([event()])
 
 
 def test_append_of_nothing_does_nothing():
-    ledger.append([])
-    assert ledger.append_batches([[], []]).accepted == []
-    ledger.append_next([])
+    store.append([])
+    assert store.append_batches([[], []]).accepted == []
+    store.append_next([])
     assert not CronEvent.objects.exists()
 
 
 def test_append_keeps_an_outer_transaction_usable_after_a_conflict():
-    ledger.append([event()])
+    store.append([event()])
     with transaction.atomic():
         with pytest.raises(VersionConflict):
-            ledger.append([event()])
-        ledger.append([event(version=2)])
+            store.append([event()])
+        store.append([event(version=2)])
     assert versions() == [1, 2]
 
 
 def test_append_of_several_streams_is_all_or_nothing():
-    ledger.append([event("cron/beta")])
+    store.append([event("cron/beta")])
     with pytest.raises(VersionConflict):
-        ledger.append([event("cron/alpha"), event("cron/beta"), event("cron/gamma")])
+        store.append([event("cron/alpha"), event("cron/beta"), event("cron/gamma")])
     assert versions("cron/alpha") == versions("cron/gamma") == []
 
 
 def test_batches_without_a_conflict_are_all_accepted():
     batches = [events(f"cron/{number}", 2) for number in range(20)]
-    result = ledger.append_batches(batches)
+    result = store.append_batches(batches)
     assert sorted(batch[0].stream for batch in result.accepted) == sorted(
         batch[0].stream for batch in batches
     )
@@ -85,19 +85,19 @@ def test_batches_without_a_conflict_are_all_accepted():
 
 
 def test_one_conflict_among_many_streams_refuses_only_that_stream():
-    ledger.append([event("cron/7", reason="first")])
-    result = ledger.append_batches([[event(f"cron/{number}")] for number in range(20)])
+    store.append([event("cron/7", reason="first")])
+    result = store.append_batches([[event(f"cron/{number}")] for number in range(20)])
     assert [batch[0].stream for batch in result.refused] == ["cron/7"]
     assert len(result.accepted) == 19
     assert CronEvent.objects.count() == 20
-    assert ledger.read_stream("cron/7")[0].reason == "first"
+    assert store.read_stream("cron/7")[0].reason == "first"
 
 
 def test_a_stale_batch_of_two_events_never_goes_in_by_half():
     # The first event's version is taken, the second's is free: row by row it would be let in.
-    ledger.append([event("cron/stale")])
+    store.append([event("cron/stale")])
     fresh = [[event(f"cron/{number}")] for number in range(10)]
-    result = ledger.append_batches([*fresh, events("cron/stale", 2), events("cron/long", 3)])
+    result = store.append_batches([*fresh, events("cron/stale", 2), events("cron/long", 3)])
     assert [batch[0].stream for batch in result.refused] == ["cron/stale"]
     assert versions("cron/stale") == [1]
     assert versions("cron/long") == [1, 2, 3]
@@ -106,23 +106,23 @@ def test_a_stale_batch_of_two_events_never_goes_in_by_half():
 def test_a_conflict_in_the_middle_of_an_iterator_loses_none_of_it():
     """The database may refuse the first while the last are not made yet."""
     names = sorted(f"cron/{number}" for number in range(3_000))
-    ledger.append([event(names[0], reason="first")])
-    result = ledger.append_batches([event(name)] for name in names)
+    store.append([event(names[0], reason="first")])
+    result = store.append_batches([event(name)] for name in names)
     assert [batch[0].stream for batch in result.refused] == [names[0]]
     assert [batch[0].stream for batch in result.accepted] == names[1:]
     assert CronEvent.objects.count() == 3_000
 
 
 def test_an_empty_iterator_is_nothing_to_append():
-    assert ledger.append_batches(iter(())).accepted == []
+    assert store.append_batches(iter(())).accepted == []
     assert CronEvent.objects.count() == 0
 
 
 def test_accepted_and_refused_together_are_what_was_given():
     for number in range(0, 12, 3):
-        ledger.append([event(f"cron/{number}")])
+        store.append([event(f"cron/{number}")])
     batches = [events(f"cron/{number}", 1 + number % 2) for number in range(12)]
-    result = ledger.append_batches(batches)
+    result = store.append_batches(batches)
     refused = {batch[0].stream for batch in result.refused}
     assert refused == {f"cron/{number}" for number in range(0, 12, 3)}
     assert len(result.accepted) + len(result.refused) == len(batches)
@@ -131,29 +131,29 @@ def test_accepted_and_refused_together_are_what_was_given():
 @pytest.mark.django_db(transaction=True)
 def test_batches_are_refused_inside_a_transaction_because_they_would_not_be_durable():
     with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
-        ledger.append_batches([events()])
+        store.append_batches([events()])
     assert not CronEvent.objects.exists()
 
 
 def test_append_next_finds_the_next_version_of_each_stream():
-    ledger.append(events("run/1", 2))
-    ledger.append_next([event("run/1", 0), event("run/2", 0), event("run/1", 0)])
+    store.append(events("run/1", 2))
+    store.append_next([event("run/1", 0), event("run/2", 0), event("run/1", 0)])
     assert versions("run/1") == [1, 2, 3, 4]
     assert versions("run/2") == [1]
 
 
 def test_append_next_goes_behind_a_version_that_was_taken_meanwhile():
-    ledger.append(events("run/1", 3))
-    ledger.append_next([event("run/1", 2, reason="late")])
+    store.append(events("run/1", 3))
+    store.append_next([event("run/1", 2, reason="late")])
     assert versions("run/1") == [1, 2, 3, 4]
-    assert ledger.read_stream("run/1")[3].reason == "late"
+    assert store.read_stream("run/1")[3].reason == "late"
 
 
 def test_append_next_gives_up_after_twenty_tries(monkeypatch):
-    ledger.append([event("run/1")])
-    monkeypatch.setattr(ledger, "_with_next_versions", lambda waiting: waiting)
+    store.append([event("run/1")])
+    monkeypatch.setattr(store, "_with_next_versions", lambda waiting: waiting)
     with pytest.raises(VersionConflict):
-        ledger.append_next([event("run/1", 1)])
+        store.append_next([event("run/1", 1)])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -164,7 +164,7 @@ def test_of_eight_writers_with_one_version_exactly_one_is_accepted():
     def decide(number: int) -> None:
         start.wait(30)
         batches = [[event(f"cron/{stream}", actor=str(number))] for stream in range(50)]
-        accepted.append(ledger.append_batches(batches).accepted)
+        accepted.append(store.append_batches(batches).accepted)
 
     writers = [Writer(lambda number=number: decide(number)) for number in range(8)]
     for writer in writers:
@@ -194,15 +194,15 @@ def test_eight_writers_that_append_to_one_stream_all_get_in_without_gaps():
 
 def test_another_database_error_is_not_taken_for_a_conflict():
     with pytest.raises((DatabaseError, TypeError, ValueError)):
-        ledger.append([event(data={"no json": object()})])
+        store.append([event(data={"no json": object()})])
     if connection.vendor == "postgresql":  # SQLite has no length limit
         with pytest.raises(DatabaseError) as caught, transaction.atomic():
-            ledger.append([event(stream="x" * 301)])
+            store.append([event(stream="x" * 301)])
         assert not isinstance(caught.value, IntegrityError)
 
 
 def test_what_was_accepted_is_announced_and_what_was_refused_is_not(caplog):
-    ledger.append([event("cron/1")])
+    store.append([event("cron/1")])
     heard = []
 
     def hear(event, **_):
@@ -214,7 +214,7 @@ def test_what_was_accepted_is_announced_and_what_was_refused_is_not(caplog):
     event_appended.connect(hear)
     event_appended.connect(break_down)
     try:
-        ledger.append_batches([[event("cron/1")], [event("cron/2")]])
+        store.append_batches([[event("cron/1")], [event("cron/2")]])
     finally:
         event_appended.disconnect(hear)
         event_appended.disconnect(break_down)
@@ -225,5 +225,5 @@ def test_what_was_accepted_is_announced_and_what_was_refused_is_not(caplog):
 def test_append_and_read_do_not_change_the_callers_events():
     given = events(count=3)
     before = [replace(item) for item in given]
-    ledger.append(given)
+    store.append(given)
     assert given == before

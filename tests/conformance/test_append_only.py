@@ -9,10 +9,10 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, sql
 
-from rqcron_events import ledger
 from rqcron_events.checks import check_triggers
 from rqcron_events.errors import AppendOnlyError
-from rqcron_events.ledger import vendor
+from rqcron_events.ledger import store
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
 
 from .writing import event, events, row
@@ -54,10 +54,10 @@ SQLITE = {
 
 @pytest.fixture
 def three_events():
-    ledger.append(events(count=3))
-    before = ledger.read_stream("cron/alpha")
+    store.append(events(count=3))
+    before = store.read_stream("cron/alpha")
     yield
-    assert ledger.read_stream("cron/alpha") == before
+    assert store.read_stream("cron/alpha") == before
     assert CronEvent.objects.count() == 3
 
 
@@ -150,11 +150,11 @@ def test_what_goes_around_the_model_is_refused_by_the_database(way, three_events
 
 
 def test_a_refused_change_takes_its_transaction_with_it():
-    ledger.append([event()])
+    store.append([event()])
     with pytest.raises(DatabaseError), transaction.atomic():
-        ledger.append([event(version=2)])
+        store.append([event(version=2)])
         CronEvent._base_manager.update(reason="changed")
-    assert len(ledger.read_stream("cron/alpha")) == 1
+    assert len(store.read_stream("cron/alpha")) == 1
 
 
 # --- the triggers themselves
@@ -176,7 +176,7 @@ def test_the_check_is_content_after_migrate():
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_missing_trigger_is_an_error_that_names_it(number):
-    trigger = vendor(connection).TRIGGERS[number]
+    trigger = backend_of(connection).TRIGGERS[number]
     execute(drop(trigger))
     [message] = check_triggers(databases=["default"])
     assert message.id == "rqcron_events.E005"
@@ -187,7 +187,7 @@ def test_a_missing_trigger_is_an_error_that_names_it(number):
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("state", ["DISABLE", "ENABLE", "ENABLE REPLICA"])
 def test_a_trigger_that_does_not_always_fire_is_missing(number, state, postgresql):
-    trigger = vendor(connection).TRIGGERS[number]
+    trigger = backend_of(connection).TRIGGERS[number]
     execute(f"ALTER TABLE rqcron_event {state} TRIGGER {trigger}")
     [message] = check_triggers(databases=["default"])
     assert message.id == "rqcron_events.E005"
@@ -195,7 +195,7 @@ def test_a_trigger_that_does_not_always_fire_is_missing(number, state, postgresq
 
 
 def test_the_check_needs_the_database_to_be_asked_for():
-    vendor(connection).remove_triggers(connection)
+    backend_of(connection).remove_triggers(connection)
     assert check_triggers(databases=None) == []
     assert check_triggers(databases=[]) == []
     assert len(check_triggers(databases=["default"])) == 1
@@ -203,7 +203,7 @@ def test_the_check_needs_the_database_to_be_asked_for():
 
 @pytest.mark.django_db(transaction=True)
 def test_the_remedy_of_the_check_works():
-    vendor(connection).remove_triggers(connection)
+    backend_of(connection).remove_triggers(connection)
     try:
         [message] = check_triggers(databases=["default"])
         commands = message.hint.removeprefix("Run: ").split(" && ")
@@ -212,35 +212,35 @@ def test_the_remedy_of_the_check_works():
             call_command(*command.split()[1:], verbosity=0)
         assert check_triggers(databases=["default"]) == []
     finally:
-        vendor(connection).install_triggers(connection)
+        backend_of(connection).install_triggers(connection)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_migrate_restores_the_triggers_that_a_remake_of_the_table_dropped(sqlite):
-    ledger.append(events(count=3))
+    store.append(events(count=3))
     try:
         # What SQLite's schema editor does for most ALTER TABLE operations.
         with connection.constraint_checks_disabled(), connection.schema_editor() as editor:
             editor._remake_table(CronEvent)
-        assert vendor(connection).missing_triggers(connection)
+        assert backend_of(connection).missing_triggers(connection)
         call_command("migrate", verbosity=0)
-        assert vendor(connection).missing_triggers(connection) == []
+        assert backend_of(connection).missing_triggers(connection) == []
         refuses(EVERYWHERE["DELETE of all"])
-        assert len(ledger.read_stream("cron/alpha")) == 3
+        assert len(store.read_stream("cron/alpha")) == 3
     finally:
-        vendor(connection).install_triggers(connection)
+        backend_of(connection).install_triggers(connection)
 
 
 def test_the_triggers_can_be_installed_twice():
-    vendor(connection).install_triggers(connection)
-    ledger.append([event()])
+    backend_of(connection).install_triggers(connection)
+    store.append([event()])
     refuses(EVERYWHERE["DELETE of all"])
-    assert vendor(connection).missing_triggers(connection) == []
+    assert backend_of(connection).missing_triggers(connection) == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_taking_the_migration_back_removes_everything_that_it_installed():
-    part = vendor(connection)
+    part = backend_of(connection)
     try:
         with nullcontext() if connection.vendor == "sqlite" else transaction.atomic():
             part.remove_triggers(connection)

@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from rqcron_events import ledger
 from rqcron_events.core.definition import Definition, run_id_for_slot
 from rqcron_events.core.events import Event, EventType, cron_stream, run_stream
+from rqcron_events.ledger import store
+from rqcron_events.ledger.follow import follow, head
 from rqcron_events.models import CronEvent
-from rqcron_events.reading import follow, head
 from tests.processes import ROOT
 
 CRON = "send_digest"
@@ -36,7 +36,7 @@ class Log:
         stream = cron_stream(CRON) if own else run_stream(run_id)
         self.versions[stream] = self.versions.get(stream, 0) + 1
         self.now += SECOND
-        ledger.append(
+        store.append(
             [
                 Event(
                     stream=stream,

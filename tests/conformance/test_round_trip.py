@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone as django_timezone
 
-from rqcron_events import ledger
 from rqcron_events.core.events import EventType
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from .writing import MANY, NOON, WRITE_PATHS, event, events
@@ -54,7 +54,7 @@ def test_values_come_back_as_they_were_written(write, example, count):
         for item in events(count=count)
     ]
     write(given)
-    found = ledger.read_stream("cron/alpha")
+    found = store.read_stream("cron/alpha")
     assert [replace(item, id=None, recorded_at=None) for item in found] == given
     rows = [item.to_event() for item in CronEvent.objects.order_by("version")]
     assert rows == found
@@ -62,15 +62,15 @@ def test_values_come_back_as_they_were_written(write, example, count):
 
 @pytest.mark.parametrize("event_type", EventType)
 def test_every_type_comes_back_as_itself(event_type):
-    ledger.append([event(type=event_type)])
-    assert ledger.read_stream("cron/alpha")[0].type is event_type
+    store.append([event(type=event_type)])
+    assert store.read_stream("cron/alpha")[0].type is event_type
 
 
 def test_the_database_sets_id_and_recorded_at(write):
     stale = datetime(2001, 1, 1, tzinfo=UTC)
     earlier = django_timezone.now() - timedelta(minutes=1)
     write([replace(item, id=7, recorded_at=stale) for item in events()])
-    found = ledger.read_stream("cron/alpha")
+    found = store.read_stream("cron/alpha")
     assert len({item.id for item in found}) == MANY
     assert all(item.id and item.id >= 1 for item in found)
     assert all(item.recorded_at > earlier and item.recorded_at.tzinfo for item in found)
@@ -88,13 +88,13 @@ def test_all_paths_store_the_same_bytes():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), NOON, {1, 2}])
 def test_values_that_json_does_not_have_are_refused_before_anything_is_written(value):
     with pytest.raises((TypeError, ValueError)):
-        ledger.append([event(data={"value": value})])
+        store.append([event(data={"value": value})])
     assert not CronEvent.objects.exists()
 
 
 def test_queries_find_what_raw_inserts_wrote():
     """SQLite compares times and ids as text: both ways of writing must use Django's form."""
-    ledger.append([event("run/1", run_id=RUN, scheduled_for=NOON, type=EventType.SLOT_SKIPPED)])
+    store.append([event("run/1", run_id=RUN, scheduled_for=NOON, type=EventType.SLOT_SKIPPED)])
     found = CronEvent.objects
     assert found.for_run(RUN).count() == found.for_run(str(RUN)).count() == 1
     assert found.filter(scheduled_for=NOON).decisions().exists()
@@ -104,13 +104,13 @@ def test_queries_find_what_raw_inserts_wrote():
 
 
 def test_read_stream_returns_what_came_after_a_version():
-    ledger.append(events(count=5))
-    assert [item.version for item in ledger.read_stream("cron/alpha", 3)] == [4, 5]
-    assert ledger.read_stream("cron/unknown") == []
+    store.append(events(count=5))
+    assert [item.version for item in store.read_stream("cron/alpha", 3)] == [4, 5]
+    assert store.read_stream("cron/unknown") == []
 
 
 def test_an_event_of_a_newer_release_is_not_guessed_at():
     row = CronEvent(stream="s", version=1, type="slot_fired", schema_version=99, occurred_at=NOON)
     row.save()
     with pytest.raises(ValueError, match=r"schema version 99.*Upgrade rqcron-events"):
-        ledger.read_stream("s")
+        store.read_stream("s")

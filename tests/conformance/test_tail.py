@@ -7,8 +7,8 @@ import time
 import pytest
 from django.db import connection, transaction
 
-from rqcron_events import ledger, ledger_postgresql
 from rqcron_events.errors import LedgerUnavailable
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from .writing import MANY, WRITE_PATHS, OpenTransaction, Writer, event, events
@@ -41,22 +41,22 @@ def stored_ids() -> list[int]:
 
 
 def test_an_empty_log_has_nothing_to_read(position):
-    assert ledger.tail(position) == ([], position)
+    assert store.tail(position) == ([], position)
 
 
 def test_events_come_once_and_in_order(write, position):
     write(events(count=MANY))
-    first = ledger.tail(position)
+    first = store.tail(position)
     assert ids(first.events) == stored_ids()
-    assert ledger.tail(first.position).events == []
+    assert store.tail(first.position).events == []
     write(events("cron/beta", 2))
-    assert [item.stream for item in ledger.tail(first.position).events] == ["cron/beta"] * 2
+    assert [item.stream for item in store.tail(first.position).events] == ["cron/beta"] * 2
 
 
 def test_pages_follow_each_other_without_a_hole(position):
-    ledger.append_batches([events(f"cron/{number}", 7) for number in range(10)])
+    store.append_batches([events(f"cron/{number}", 7) for number in range(10)])
     found = []
-    while page := ledger.tail(position, limit=9):
+    while page := store.tail(position, limit=9):
         if not page.events:
             break
         assert len(page.events) <= 9
@@ -67,30 +67,30 @@ def test_pages_follow_each_other_without_a_hole(position):
 
 
 def test_a_page_that_is_cut_by_its_limit_ends_at_its_last_event(position, postgresql):
-    with OpenTransaction(lambda: ledger.append(events("cron/lost", 2))) as writer:
+    with OpenTransaction(lambda: store.append(events("cron/lost", 2))) as writer:
         writer.roll_back()
-    ledger.append(events(count=5))
-    page = ledger.tail(position, limit=3)
+    store.append(events(count=5))
+    page = store.tail(position, limit=3)
     assert len(page.events) == 3
     assert page.position == page.events[-1].id
-    assert len(ledger.tail(page.position, limit=3).events) == 2
+    assert len(store.tail(page.position, limit=3).events) == 2
 
 
 def test_the_reader_goes_on_past_the_gap_of_a_transaction_that_was_rolled_back(write, position):
     with OpenTransaction(lambda: write(events("cron/lost"))) as writer:
         writer.roll_back()
-    ledger.append([event("cron/kept")])
-    page = ledger.tail(position)
+    store.append([event("cron/kept")])
+    page = store.tail(position)
     assert [item.stream for item in page.events] == ["cron/kept"]
-    assert ledger.tail(page.position) == ([], page.position)
+    assert store.tail(page.position) == ([], page.position)
 
 
 def test_a_reader_waits_for_a_writer_that_has_a_lower_id(write, position, postgresql, settings):
     settings.RQCRON_TAIL_WAIT_SECONDS = 60
     with OpenTransaction(lambda: write(events("cron/slow"))) as writer:
-        ledger.append([event("cron/quick")])
+        store.append([event("cron/quick")])
         found = []
-        reader = Writer(lambda: found.extend(ledger.tail(position).events))
+        reader = Writer(lambda: found.extend(store.tail(position).events))
         reader.start()
         reader.join(0.3)
         assert reader.is_alive()
@@ -101,27 +101,27 @@ def test_a_reader_waits_for_a_writer_that_has_a_lower_id(write, position, postgr
 
 def test_a_reader_that_may_not_wait_returns_what_is_safe(write, position, postgresql, settings):
     settings.RQCRON_TAIL_WAIT_SECONDS = 0.05
-    ledger.append(events("cron/early", 2))
+    store.append(events("cron/early", 2))
     with OpenTransaction(lambda: write(events("cron/slow"))):
-        ledger.append([event("cron/quick")])
-        page = ledger.tail(position)
+        store.append([event("cron/quick")])
+        page = store.tail(position)
         assert [item.stream for item in page.events] == ["cron/early"] * 2
         assert page.position == page.events[-1].id
-        again = ledger.tail(page.position)
+        again = store.tail(page.position)
         assert again == ([], page.position)
-    page = ledger.tail(page.position)
+    page = store.tail(page.position)
     assert [item.stream for item in page.events] == ["cron/slow"] * MANY + ["cron/quick"]
 
 
 def test_without_the_fence_the_reader_misses_events(write, position, postgresql, monkeypatch):
     """Why the fence exists: the same scene as above, with a reader that trusts the sequence."""
-    monkeypatch.setattr(ledger_postgresql, "_writers", lambda cursor: set())
+    monkeypatch.setattr(postgresql, "_writers", lambda cursor: set())
     with OpenTransaction(lambda: write(events("cron/slow"))):
-        ledger.append([event("cron/quick")])
-        page = ledger.tail(position)
+        store.append([event("cron/quick")])
+        page = store.tail(position)
         assert [item.stream for item in page.events] == ["cron/quick"]
     assert CronEvent.objects.count() == MANY + 1
-    assert ledger.tail(page.position).events == []
+    assert store.tail(page.position).events == []
 
 
 def test_without_the_fence_trigger_the_reader_misses_events(position, postgresql):
@@ -129,13 +129,13 @@ def test_without_the_fence_trigger_the_reader_misses_events(position, postgresql
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE rqcron_event DISABLE TRIGGER rqcron_event_fence")
     try:
-        with OpenTransaction(lambda: ledger.append(events("cron/slow"))):
-            ledger.append([event("cron/quick")])
-            page = ledger.tail(position)
+        with OpenTransaction(lambda: store.append(events("cron/slow"))):
+            store.append([event("cron/quick")])
+            page = store.tail(position)
             assert [item.stream for item in page.events] == ["cron/quick"]
-        assert ledger.tail(page.position).events == []
+        assert store.tail(page.position).events == []
     finally:
-        ledger_postgresql.install_triggers(connection)
+        postgresql.install_triggers(connection)
 
 
 def test_an_open_writer_does_not_stop_other_writers(write, position, postgresql):
@@ -148,12 +148,12 @@ def test_an_open_writer_does_not_stop_other_writers(write, position, postgresql)
 def test_a_waiting_reader_does_not_stop_writers(position, postgresql, settings):
     """A reader that asked for the lock itself would queue all writers behind the slow one."""
     settings.RQCRON_TAIL_WAIT_SECONDS = 60
-    with OpenTransaction(lambda: ledger.append([event("cron/slow")])) as slow:
-        ledger.append([event("cron/quick")])
-        reader = Writer(lambda: ledger.tail(position))
+    with OpenTransaction(lambda: store.append([event("cron/slow")])) as slow:
+        store.append([event("cron/quick")])
+        reader = Writer(lambda: store.tail(position))
         reader.start()
         for number in range(20):
-            ledger.append([event(f"cron/{number}")])
+            store.append([event(f"cron/{number}")])
         assert reader.is_alive()
         slow.commit()
         reader.finish()
@@ -162,41 +162,41 @@ def test_a_waiting_reader_does_not_stop_writers(position, postgresql, settings):
 def test_writers_that_come_after_the_mark_are_not_waited_for(position, postgresql, monkeypatch):
     """Otherwise a busy log would keep its readers waiting for ever."""
     later: list[OpenTransaction] = []
-    original = ledger_postgresql._writers
+    original = postgresql._writers
 
     def writers(cursor):
         found = original(cursor)
         if not later:  # the mark is taken: a new writer comes, and the one waited for goes
-            later.append(OpenTransaction(lambda: ledger.append([event("cron/later")])).__enter__())
+            later.append(OpenTransaction(lambda: store.append([event("cron/later")])).__enter__())
             slow.commit()
         return found
 
-    with OpenTransaction(lambda: ledger.append([event("cron/slow")])) as slow:
-        ledger.append([event("cron/quick")])
-        monkeypatch.setattr(ledger_postgresql, "_writers", writers)
-        page = ledger.tail(position)
+    with OpenTransaction(lambda: store.append([event("cron/slow")])) as slow:
+        store.append([event("cron/quick")])
+        monkeypatch.setattr(postgresql, "_writers", writers)
+        page = store.tail(position)
         later[0].commit()
     assert [item.stream for item in page.events] == ["cron/slow", "cron/quick"]
-    assert [item.stream for item in ledger.tail(page.position).events] == ["cron/later"]
+    assert [item.stream for item in store.tail(page.position).events] == ["cron/later"]
 
 
 def test_a_reader_inside_its_own_writing_transaction_sees_its_events(position):
     with transaction.atomic():
-        ledger.append(events(count=3))
-        page = ledger.tail(position)
+        store.append(events(count=3))
+        page = store.tail(position)
         assert len(page.events) == 3
 
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_a_snapshot_that_could_hide_events_is_refused(level, position, postgresql):
-    with OpenTransaction(lambda: ledger.append([event("cron/lost")])) as writer:
+    with OpenTransaction(lambda: store.append([event("cron/lost")])) as writer:
         writer.roll_back()
-    ledger.append([event()])
+    store.append([event()])
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
         with pytest.raises(LedgerUnavailable, match=f"{level.lower()} transaction.*Read outside"):
-            ledger.tail(position)
+            store.tail(position)
 
 
 def test_eight_writers_on_all_paths_and_a_tailing_reader_that_misses_none(position, settings):
@@ -209,7 +209,7 @@ def test_eight_writers_on_all_paths_and_a_tailing_reader_that_misses_none(positi
             count = MANY if turn % 3 else 2
             if turn % 5 == 4:  # leaves a gap
                 with transaction.atomic():
-                    ledger.append(events(f"cron/{number}-{turn}-lost", count))
+                    store.append(events(f"cron/{number}-{turn}-lost", count))
                     transaction.set_rollback(True)
             path(events(f"cron/{number}-{turn}", count))
 
@@ -217,13 +217,13 @@ def test_eight_writers_on_all_paths_and_a_tailing_reader_that_misses_none(positi
 
     def read() -> None:
         nonlocal position
-        page = ledger.tail(position, limit=100)
+        page = store.tail(position, limit=100)
         found.extend(ids(page.events))
         assert page.position >= position
         position = page.position
 
     # One writer keeps its transaction open while the others go on; SQLite has them wait for it.
-    with OpenTransaction(lambda: ledger.append(events("cron/holder"))) as holder:
+    with OpenTransaction(lambda: store.append(events("cron/holder"))) as holder:
         writers = [Writer(lambda number=number: write_rounds(number)) for number in range(WRITERS)]
         for writer in writers:
             writer.start()
@@ -243,8 +243,8 @@ def test_eight_writers_on_all_paths_and_a_tailing_reader_that_misses_none(positi
 
 def test_the_wait_is_bounded_by_the_setting(position, postgresql, settings):
     settings.RQCRON_TAIL_WAIT_SECONDS = 0.2
-    with OpenTransaction(lambda: ledger.append([event("cron/slow")])):
-        ledger.append([event("cron/quick")])
+    with OpenTransaction(lambda: store.append([event("cron/slow")])):
+        store.append([event("cron/quick")])
         begin = time.monotonic()
-        assert ledger.tail(position).events == []
+        assert store.tail(position).events == []
         assert 0.2 <= time.monotonic() - begin < 10

@@ -9,9 +9,10 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.backends.base.operations import BaseDatabaseOperations
 
-from rqcron_events import clock, ledger
+from rqcron_events import clock
 from rqcron_events.core.events import EventType
-from rqcron_events.ledger import vendor
+from rqcron_events.ledger import store
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
 from rqcron_events.testing import FakeClock, allow_flush, assert_fired, assert_not_fired
 
@@ -22,35 +23,35 @@ HOUR = timedelta(hours=1)
 
 @pytest.mark.django_db(transaction=True)
 def test_flush_empties_the_log_and_leaves_it_append_only():
-    ledger.append([event()])
+    store.append([event()])
     call_command("flush", interactive=False, verbosity=0)
     assert not CronEvent.objects.exists()
-    assert vendor(connection).missing_triggers(connection) == []
-    ledger.append([event()])
+    assert backend_of(connection).missing_triggers(connection) == []
+    store.append([event()])
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
         CronEvent._base_manager.all().delete()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_flush_that_fails_leaves_the_log_as_it_was():
-    ledger.append([event()])
+    store.append([event()])
     with pytest.raises(DatabaseError):
         connection.ops.execute_sql_flush(
             ['DELETE FROM "rqcron_event"', 'DELETE FROM "no_such_table"']
         )
     assert CronEvent.objects.count() == 1
-    assert vendor(connection).missing_triggers(connection) == []
+    assert backend_of(connection).missing_triggers(connection) == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_flush_of_other_tables_does_not_touch_the_triggers(monkeypatch):
-    monkeypatch.setattr(vendor(connection), "set_append_only", None)
+    monkeypatch.setattr(backend_of(connection), "set_append_only", None)
     connection.ops.execute_sql_flush(['DELETE FROM "rqcron_lease"'])
 
 
 @pytest.mark.django_db(transaction=True)
 def test_without_allow_flush_the_flush_is_refused(project):
-    ledger.append([event()])
+    store.append([event()])
     done = project.run("flush", "--no-input", "--traceback")
     assert done.returncode != 0
     assert "append-only" in done.stderr
@@ -96,7 +97,7 @@ def decision(
 @pytest.fixture
 def decided(db):
     """Fired at noon, skipped from 13:00 to 15:00, missed at 16:00."""
-    ledger.append(
+    store.append(
         [
             decision(EventType.SLOT_FIRED, NOON, NOON, 1),
             decision(EventType.SLOT_SKIPPED, NOON + HOUR, NOON + 3 * HOUR, 2, "paused"),

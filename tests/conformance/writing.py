@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from django.db import connections, transaction
 
-from rqcron_events import ledger
 from rqcron_events.core.codec import schema_version
 from rqcron_events.core.events import Event, EventType
-from rqcron_events.ledger_postgresql import COPY_EVENTS_MIN
+from rqcron_events.ledger import store
+from rqcron_events.ledger.postgresql import COPY_EVENTS_MIN
 from rqcron_events.models import CronEvent
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -66,16 +66,16 @@ def append(batch: list[Event]) -> None:
     """Small INSERTs: as many events as go in without COPY."""
     with transaction.atomic():
         for start in range(0, len(batch), COPY_EVENTS_MIN - 1):
-            ledger.append(batch[start : start + COPY_EVENTS_MIN - 1])
+            store.append(batch[start : start + COPY_EVENTS_MIN - 1])
 
 
 def append_batches(batch: list[Event]) -> None:
     """COPY on PostgreSQL, when there are enough events."""
-    ledger.append_batches([batch], durable=False)
+    store.append_batches([batch], durable=False)
 
 
 def append_next(batch: list[Event]) -> None:
-    ledger.append_next([replace(item, version=0) for item in batch])
+    store.append_next([replace(item, version=0) for item in batch])
 
 
 WRITE_PATHS: dict[str, Callable[[list[Event]], None]] = {

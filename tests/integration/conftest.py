@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rqcron_events import runner as runner_module
 from rqcron_events import worker as worker_module
 from rqcron_events.registry import Registry
-from rqcron_events.runner import Runner
+from rqcron_events.runner import runner as runner_module
+from rqcron_events.runner.runner import Runner
 from rqcron_events.testing import FakeClock
 
 START = datetime(2026, 3, 2, 9, 0, 30, tzinfo=UTC)

@@ -11,10 +11,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from rqcron_events import audit, auditing, ledger
+from rqcron_events import audit
 from rqcron_events.core.events import Event, EventType
-from rqcron_events.ledger import vendor
+from rqcron_events.ledger import store
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
+from rqcron_events.queries import audit as audit_module
 
 from .conftest import START
 
@@ -30,10 +32,10 @@ def decided(deploy, add, clock):
 
 
 def by_force(statement: str, *values) -> None:
-    vendor(connection).set_append_only(connection, False)
+    backend_of(connection).set_append_only(connection, False)
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-    vendor(connection).set_append_only(connection, True)
+    backend_of(connection).set_append_only(connection, True)
 
 
 def kinds() -> list[str]:
@@ -119,7 +121,7 @@ def test_csv_has_a_row_for_each_cron(decided, capsys):
 def test_runs_are_judged_alike_when_too_many_are_not_well(decided, clock, monkeypatch):
     clock.advance(timedelta(hours=25))
     before = audit("report")
-    monkeypatch.setattr(auditing, "RUNS_KEPT_MAX", 3)
+    monkeypatch.setattr(audit_module, "RUNS_KEPT_MAX", 3)
     assert audit("report").crons == before.crons
     assert before.totals.findings == 4
 
@@ -134,7 +136,7 @@ def test_an_event_that_is_gone_from_a_run_that_ended_is_found(decided):
         run_id=row.run_id,
         occurred_at=START + timedelta(minutes=5),
     )
-    ledger.append([ended])
+    store.append([ended])
     assert kinds() == ["version_gap"]
 
 

@@ -18,9 +18,9 @@ from cronsim import CronSim
 from django.db import connection
 
 from rqcron_events import audit
-from rqcron_events.actions import pause, pause_all, resume, resume_all
-from rqcron_events.ledger import vendor
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
+from rqcron_events.operations.controls import pause, pause_all, resume, resume_all
 
 from .conftest import START
 
@@ -110,10 +110,10 @@ def test_a_year_is_accounted_for_and_a_hole_in_it_is_named(year):
     assert len(reasons) >= 4, "too quiet a year to prove anything"
 
     gone = year.random.choice(list(CronEvent.objects.decisions()))
-    vendor(connection).set_append_only(connection, False)
+    backend_of(connection).set_append_only(connection, False)
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM rqcron_event WHERE id = %s", [gone.id])
-    vendor(connection).set_append_only(connection, True)
+    backend_of(connection).set_append_only(connection, True)
     first = gone.to_event().parsed_time("first") or gone.scheduled_for
     hole = [slot for slot in slots[gone.cron] if first <= slot <= gone.scheduled_for]
     after = audit()

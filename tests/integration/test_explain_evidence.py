@@ -8,12 +8,13 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from rqcron_events import explain, ledger
+from rqcron_events import explain
 from rqcron_events.core.events import Event, EventType, cron_stream
-from rqcron_events.core.explain import Explanation
-from rqcron_events.health import health
-from rqcron_events.ledger import vendor
+from rqcron_events.core.explain.slot import Explanation
+from rqcron_events.ledger import store
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
+from rqcron_events.queries.health import health
 from rqcron_events.testing import FakeClock
 from tests.unit.history import NAME, History, at
 
@@ -29,8 +30,8 @@ RUNNER = Event(
 
 
 def asked(history: History, slot: str, now: str = "10:00") -> Explanation:
-    ledger.append([RUNNER])
-    ledger.append(history.events)
+    store.append([RUNNER])
+    store.append(history.events)
     with FakeClock(at(now)):
         return explain(NAME, at(slot))
 
@@ -45,12 +46,12 @@ def test_a_slot_whose_decision_is_gone_is_not_said_to_be_decided_yet():
     for now in ("09:00:01", "09:10:01", "09:20:01"):
         history.step(at(now))
     history.run(EventType.RUN_STARTED, at("09:10"), at("09:10:02"), attempt=1)
-    ledger.append(history.events)
-    vendor(connection).set_append_only(connection, False)
+    store.append(history.events)
+    backend_of(connection).set_append_only(connection, False)
     with connection.cursor() as cursor:
         gone = CronEvent.objects.decisions().order_by("id")[1]
         cursor.execute("DELETE FROM rqcron_event WHERE id = %s", [gone.id])
-    vendor(connection).set_append_only(connection, True)
+    backend_of(connection).set_append_only(connection, True)
     with FakeClock(at("09:25")):
         answer = explain(NAME, at("09:10"))
     assert (answer.verdict, answer.reason) == ("pending", "unaccounted")
@@ -128,14 +129,14 @@ def test_a_slot_that_waits_for_a_run_is_no_lag():
     history = History()
     history.register(at("08:55"), overlap="queue")
     history.step(at("09:00:01"))
-    ledger.append(history.events)
+    store.append(history.events)
     with FakeClock(at("09:15")):
         assert health(60).oldest_undecided_cron == ""
         answer = explain(NAME, at("09:10"))
     assert (answer.verdict, answer.reason) == ("pending", "waiting")
     assert f"waits for run {str(history.run_of(at('09:00')))[:8]} to end" in answer.summary
     history.run(SUCCEEDED, at("09:00"), at("09:16"))
-    ledger.append(history.events[-1:])
+    store.append(history.events[-1:])
     with FakeClock(at("09:17")):
         assert health(60).oldest_undecided_at == at("09:10")
 
@@ -193,7 +194,7 @@ def test_the_slots_around_are_those_that_were_promised(slot, before, after):
 def test_a_leader_that_fell_silent_later_is_not_why_an_earlier_slot_was_late():
     history = History()
     history.register(at("08:55"), max_lateness_seconds=60)
-    ledger.append(history.events)
+    store.append(history.events)
     missed = {"first": at("09:00"), "last": at("09:10")}
     held_up = {
         "since": at("09:05").isoformat(),
@@ -215,8 +216,8 @@ def test_a_leader_that_fell_silent_later_is_not_why_an_earlier_slot_was_late():
             "held_up": held_up,
         },
     )
-    ledger.append([RUNNER])
-    ledger.append([decided])
+    store.append([RUNNER])
+    store.append([decided])
     with FakeClock(at("09:30")):
         assert explain(NAME, at("09:00")).downtime is None
         late = explain(NAME, at("09:10")).downtime
@@ -230,7 +231,7 @@ def test_a_fixed_time_that_the_clocks_skipped_ran_later_in_the_past_tense():
     history.register(day, schedule="30 2 * * *", timezone="America/New_York")
     slot = datetime.fromisoformat("2026-03-08T07:00:00+00:00")
     history.step(slot + timedelta(seconds=1))
-    ledger.append(history.events)
+    store.append(history.events)
     with FakeClock(slot + timedelta(hours=1)):
         assert "it ran at 03:00 instead" in explain(NAME, slot).summary
         assert "it runs" not in explain(NAME, slot).summary

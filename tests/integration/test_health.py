@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from rqcron_events.core import codec
-from rqcron_events.health import health
 from rqcron_events.models import CronSnapshot
+from rqcron_events.queries.health import health
 
 
 def test_a_leading_runner_without_overdue_slots_is_healthy(deploy, add, clock):

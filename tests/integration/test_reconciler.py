@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from rqcron_events import actions, ledger
 from rqcron_events.core.events import Event, EventType
+from rqcron_events.ledger import store
+from rqcron_events.ledger.run_streams import read_run
 from rqcron_events.models import CronEvent
-from rqcron_events.runs import read_run
+from rqcron_events.operations import controls
 
 MINUTE = timedelta(minutes=1)
 
@@ -23,7 +24,7 @@ def lost(deploy, add, clock, redis_connection):
     runner.tick()
     (run_id,) = runner.states.crons["sync"].open_runs
     state = read_run(run_id)
-    ledger.append(
+    store.append(
         [
             Event(
                 stream=state.stream,
@@ -63,7 +64,7 @@ def test_a_lost_run_of_an_idempotent_cron_runs_again_as_a_run_of_its_own(lost, c
 def test_the_loss_and_the_new_run_are_recorded_together_or_not_at_all(lost):
     """Somebody appends to the cron's stream meanwhile: neither goes in, the next pass does both."""
     runner, run_id = lost
-    actions.pause("sync", reason="maintenance", by="ann")
+    controls.pause("sync", reason="maintenance", by="ann")
     reconcile(runner)
     assert not CronEvent.objects.of_type("run_requested").exists()
     assert not CronEvent.objects.for_run(run_id).outcomes().exists()

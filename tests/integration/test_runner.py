@@ -8,13 +8,14 @@ import pytest
 from rq import Queue
 from rq.job import Job
 
-from rqcron_events import actions, ledger
 from rqcron_events.core.definition import run_id_for_slot
 from rqcron_events.core.events import Event, EventType, cron_stream
-from rqcron_events.enqueue import job_id
+from rqcron_events.execution.enqueuer import job_id
+from rqcron_events.ledger import store
+from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronLease, CronSnapshot
-from rqcron_events.runner import Runner
-from rqcron_events.states import States
+from rqcron_events.operations import controls
+from rqcron_events.runner.runner import Runner
 from rqcron_events.testing import assert_fired, assert_not_fired
 
 MINUTE = timedelta(minutes=1)
@@ -132,10 +133,10 @@ def test_a_definition_has_a_history_that_the_log_tells(deploy, add, crons, clock
     clock.set(slot("10:30:05"))
     runner.tick()
     clock.set(slot("10:40"))
-    actions.pause("report", reason="database move", by="ann")
+    controls.pause("report", reason="database move", by="ann")
     clock.set(slot("11:10"))
     runner.tick()
-    actions.resume("report", by="bob")
+    controls.resume("report", by="bob")
     clock.set(slot("11:40"))
     runner.tick()
     crons.crons.clear()
@@ -204,7 +205,7 @@ def test_a_pause_reaches_a_runner_that_has_not_heard_of_it(deploy, add, clock):
     """The pause raises the stream's version, so the runner's stale decision is refused."""
     add("report", schedule="* * * * *")
     runner = deploy()
-    actions.pause("report", reason="stop", by="ann")
+    controls.pause("report", reason="stop", by="ann")
     clock.advance(MINUTE)
     runner._enqueue(runner._decide(["report"], clock.now))  # without following the log first
     runner.tick()
@@ -214,7 +215,7 @@ def test_a_pause_reaches_a_runner_that_has_not_heard_of_it(deploy, add, clock):
 def test_everything_can_be_paused_until_a_time(deploy, add, clock):
     add("report", schedule="* * * * *")
     runner = deploy()
-    actions.pause_all(reason="move", until=slot("09:02:30"), by="ann")
+    controls.pause_all(reason="move", until=slot("09:02:30"), by="ann")
     for _ in range(3):
         clock.advance(MINUTE)
         runner.tick()
@@ -249,7 +250,7 @@ def test_one_undecidable_cron_does_not_stop_the_others(deploy, add, clock, caplo
     deploy()
     head = CronEvent.objects.filter(stream=cron_stream("broken")).last()
     definition = {**head.data["definition"], "timezone": "Atlantis/Capital"}
-    ledger.append(
+    store.append(
         [
             Event(
                 stream=cron_stream("broken"),
@@ -261,7 +262,7 @@ def test_one_undecidable_cron_does_not_stop_the_others(deploy, add, clock, caplo
             )
         ]
     )
-    from rqcron_events.runner import Runner
+    from rqcron_events.runner.runner import Runner
 
     runner = Runner()
     CronLease.objects.all().update(holder="")
@@ -286,7 +287,7 @@ def test_overlap_queue_runs_the_newest_waiting_slot_when_the_run_ends(deploy, ad
     from rqcron_events import explain
 
     assert explain("report", slot("09:03")).reason == "waiting"
-    ledger.append_next(
+    store.append_next(
         [
             Event(
                 stream=f"run/{first}",
@@ -386,7 +387,7 @@ def test_triggering_inside_a_transaction_enqueues_at_commit(
     add("report", schedule="0 0 1 1 *")
     deploy()
     with django_capture_on_commit_callbacks(execute=True):
-        run_id = actions.trigger("report", reason="now", by="ann")
+        run_id = controls.trigger("report", reason="now", by="ann")
         assert Queue("default", connection=redis_connection).count == 0
     assert Queue("default", connection=redis_connection).job_ids == [job_id(run_id)]
     requested = CronEvent.objects.get(type="run_requested")
@@ -399,7 +400,7 @@ def test_triggering_inside_a_transaction_enqueues_at_commit(
 
 def test_an_old_process_that_starts_again_does_not_flip_the_definitions(deploy, add, crons, clock):
     """A rolling deploy: new code is alive, old code is started again; then a real roll-back."""
-    from rqcron_events.runner import Runner
+    from rqcron_events.runner.runner import Runner
 
     add("report", schedule="0 * * * *")
     deploy()

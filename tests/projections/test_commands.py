@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command
-from rqcron_projections import freshness
+from rqcron_projections.management import freshness
 from rqcron_projections.models import CronDay, CronJob, CronRun
 
-from rqcron_events import ledger
+from rqcron_events.cli.times import parse_instant
 from rqcron_events.errors import CronConfigError, LedgerUnavailable
-from rqcron_events.instants import parse_instant
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.testing import FakeClock
 
@@ -40,7 +40,7 @@ def cron() -> str:
         written.fire(name)
     while written.open:
         written.advance(name)
-    ledger.append(written.events)
+    store.append(written.events)
     return name
 
 
@@ -260,7 +260,7 @@ def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
     written = History(seed=7, crons=1)
     (name,) = written.names
     written.define(name)
-    ledger.append(written.events)
+    store.append(written.events)
     zone = CronEvent.objects.get(type="cron_registered").data["definition"].get("timezone", "UTC")
     with FakeClock(now):
         assert parse_instant("today 9am", "--at", cron=name) == datetime(

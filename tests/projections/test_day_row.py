@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from rqcron_projections.day_row import complete, gather
+from rqcron_projections.folds.day_totals import complete, gather
 from rqcron_projections.histogram import counts_of, packed_number
 
 KEY = "2026-03-02/digest"
 
 
 def test_durations_below_zero_which_clocks_make_count_as_zero() -> None:
-    row = gather(None, KEY, [("plain", "UTC", [-5, 7], [-3, 10], []), ("measured", "duration", -1)])
+    row = gather(None, KEY, [("clean", "UTC", [-5, 7], [-3, 10], []), ("measured", "duration", -1)])
     row = gather(row, KEY, [("fired", "UTC", -9)])
     complete(row)
     assert (row.lateness_count, row.lateness_min_us, row.lateness_max_us) == (3, 0, 7)
@@ -20,7 +20,7 @@ def test_durations_below_zero_which_clocks_make_count_as_zero() -> None:
 
 def test_a_day_counts_the_same_in_any_portions() -> None:
     facts = [
-        ("plain", "UTC", [1, 2], [3, 4], [5]),
+        ("clean", "UTC", [1, 2], [3, 4], [5]),
         ("skipped", "UTC", "paused", 2),
         ("skipped", "UTC", "overlap", 1),
         ("failed", 1, "ValueError\nno", "run"),

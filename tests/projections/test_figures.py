@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rqcron_projections import runner_session
-from rqcron_projections.error_shape import message_shape
+from rqcron_projections.folds import runners
+from rqcron_projections.folds.error_shape import message_shape
 from rqcron_projections.histogram import (
     RELATIVE_ERROR,
     bucket_of,
@@ -84,7 +84,7 @@ def test_a_runner_that_comes_back_begins_a_new_session() -> None:
             occurred_at=START + timedelta(seconds=seconds),
             data=data,
         )
-        for row in runner_session.apply(rows.get("web-1"), event):
+        for row in runners.apply(rows.get("web-1"), event):
             rows[row.session] = row
 
     write(EventType.RUNNER_STARTED, 0, host="web", pid=7, registry="abc", crons=3)

@@ -13,10 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from rqcron_projections import projector
 from rqcron_projections.models import CronJob, CronRun
 from rqcron_projections.past import runs_at
-from rqcron_projections.rebuild import state_at
+from rqcron_projections.replay.rebuild import state_at
 from rqcron_projections.tables import row_values
 
-from rqcron_events import ledger
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from .histories import history
@@ -35,11 +35,11 @@ def printed(*arguments: str) -> str:
 def test_the_past_of_one_cron_is_what_its_rows_were_then(seed: int) -> None:
     events = history(seed, 300)
     middle = 200
-    ledger.append(events[:middle])
+    store.append(events[:middle])
     projector.catch_up()
     then = {row.name: row_values(row) for row in CronJob.objects.all() if not row.paused_until}
     runs = {name: [*map(row_values, CronRun.objects.filter(cron=name))] for name in then}
-    ledger.append(events[middle:])
+    store.append(events[middle:])
     projector.catch_up()
 
     at = events[middle - 1].occurred_at
@@ -55,7 +55,7 @@ def test_the_past_of_one_cron_is_what_its_rows_were_then(seed: int) -> None:
 
 def test_nothing_of_other_crons_is_read() -> None:
     events = history(7, 300)
-    ledger.append(events)
+    store.append(events)
     projector.catch_up()
     name = CronRun.objects.first().cron
     with CaptureQueriesContext(
@@ -72,7 +72,7 @@ def test_nothing_of_other_crons_is_read() -> None:
 
 def test_the_commands_show_the_past() -> None:
     events = history(7, 300)
-    ledger.append(events)
+    store.append(events)
     name = next(event.cron for event in events if event.type == "slot_fired")
     first = CronEvent.objects.for_cron(name).of_type("slot_fired").first()
     at = first.occurred_at.isoformat()
@@ -92,7 +92,7 @@ def test_the_commands_show_the_past() -> None:
 
 
 def test_a_list_of_named_crons_has_these_only() -> None:
-    ledger.append(history(7, 300))
+    store.append(history(7, 300))
     projector.catch_up()
     first, second, *_ = CronJob.objects.values_list("name", flat=True)
     assert [row["name"] for row in json.loads(printed("cron_list", second, first))] == [

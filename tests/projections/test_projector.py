@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import pytest
 from django.db import connection
-from rqcron_projections import cron_job, cron_run, projector, rebuild, tables
+from rqcron_projections import projector, tables
 from rqcron_projections.checks import check_versions
+from rqcron_projections.folds import crons, runs
 from rqcron_projections.models import Checkpoint, CronJob, CronRun
+from rqcron_projections.replay import rebuild
 
-from rqcron_events import ledger
 from rqcron_events.followers import followers
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from .histories import history
@@ -32,9 +34,9 @@ def _nothing_logged_yet() -> None:
 def test_a_broken_projection_stops_no_other_and_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken = replace(cron_job.PROJECTION, apply=refuse)
-    monkeypatch.setattr(projector, "PROJECTIONS", (broken, cron_run.PROJECTION))
-    ledger.append(history(1, 100))
+    broken = replace(crons.PROJECTION, apply=refuse)
+    monkeypatch.setattr(projector, "PROJECTIONS", (broken, runs.PROJECTION))
+    store.append(history(1, 100))
 
     with caplog.at_level(logging.ERROR):
         assert projector.catch_up() == CronEvent.objects.count()
@@ -48,14 +50,14 @@ def test_a_broken_projection_stops_no_other_and_is_logged_once(
     assert positions["crons"] == 0
     assert positions["runs"] >= CronEvent.objects.order_by("id").last().id
 
-    monkeypatch.setattr(projector, "PROJECTIONS", (cron_job.PROJECTION, cron_run.PROJECTION))
+    monkeypatch.setattr(projector, "PROJECTIONS", (crons.PROJECTION, runs.PROJECTION))
     projector.catch_up()
     assert rebuild.check() == []
 
 
 @pytest.mark.django_db
 def test_rows_that_cannot_be_saved_keep_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger.append(history(2, 50))
+    store.append(history(2, 50))
 
     def fail(self: object, rows: object) -> None:
         raise OSError("disk is full")
@@ -69,7 +71,7 @@ def test_rows_that_cannot_be_saved_keep_the_checkpoint(monkeypatch: pytest.Monke
 
 @pytest.mark.django_db
 def test_a_limit_bounds_what_one_call_applies() -> None:
-    ledger.append(history(3, 100))
+    store.append(history(3, 100))
     total = CronEvent.objects.count()
     applied = []
     while count := projector.catch_up(30):
@@ -82,7 +84,7 @@ def test_a_limit_bounds_what_one_call_applies() -> None:
 def test_whoever_comes_second_drops_its_work_and_starts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ledger.append(history(4, 100))
+    store.append(history(4, 100))
     fold, entered = tables.Tables.fold, []
 
     def overtaken(self: tables.Tables, events: list) -> list:
@@ -105,10 +107,10 @@ def test_rows_read_before_a_rebuild_are_never_saved_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     events = history(5, 100)
-    ledger.append(events[:60])
+    store.append(events[:60])
     projector.catch_up()
     CronJob.objects.update(fired_count=1000)
-    ledger.append(events[60:])
+    store.append(events[60:])
     fold, entered = tables.Tables.fold, []
     positions = Checkpoint.objects.values_list("position", flat=True)
 
@@ -145,7 +147,7 @@ def test_two_processes_at_once_are_harmless() -> None:
         thread.start()
     events = history(6, 300)
     for start in range(0, len(events), 25):
-        ledger.append(events[start : start + 25])
+        store.append(events[start : start + 25])
     done.set()
     for thread in threads:
         thread.join(60)
@@ -160,8 +162,8 @@ def test_a_new_version_asks_for_a_rebuild_of_that_projection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     projector.catch_up()
-    newer = replace(cron_run.PROJECTION, version=2)
-    monkeypatch.setattr(projector, "PROJECTIONS", (cron_job.PROJECTION, newer))
+    newer = replace(runs.PROJECTION, version=2)
+    monkeypatch.setattr(projector, "PROJECTIONS", (crons.PROJECTION, newer))
     assert check_versions(databases=None) == []
 
     (found,) = check_versions(databases=["default"])

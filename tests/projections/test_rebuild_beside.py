@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from rqcron_projections import cron_day, projector, rebuild, shadow
+from rqcron_projections import projector
+from rqcron_projections.folds import days
 from rqcron_projections.models import CronDay, CronRun
+from rqcron_projections.replay import rebuild, shadow
 
-from rqcron_events import ledger
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from .histories import history
@@ -34,7 +36,7 @@ def query(statement: str) -> list[Any]:
 
 
 def told(seed: int) -> dict[str, list[dict]]:
-    ledger.append(history(seed, 400))
+    store.append(history(seed, 400))
     projector.catch_up()
     return live_rows()
 
@@ -92,7 +94,7 @@ def test_a_projection_that_raises_does_not_stop_the_runs(monkeypatch: pytest.Mon
     def broken(*_: Any) -> None:
         raise ValueError("a day has 25 hours")
 
-    monkeypatch.setattr(cron_day, "_phase", broken)
+    monkeypatch.setattr(days, "_phase", broken)
     with pytest.raises(ValueError, match="25 hours"):
         rebuild.rebuild()
     assert live_rows()["CronRun"] == live["CronRun"]
@@ -217,12 +219,12 @@ def test_nobody_is_waited_for_to_take_the_indexes_off() -> None:
     reading, done = Signal(), Signal()
 
     def read() -> None:
-        with ledger.connection().cursor() as cursor:
+        with store.connection().cursor() as cursor:
             cursor.execute("BEGIN; SELECT * FROM rqcron_run")
             reading.set()
             done.wait(60)
             cursor.execute("ROLLBACK")
-        ledger.connection().close()
+        store.connection().close()
 
     reader = Thread(target=read)
     reader.start()

@@ -13,7 +13,7 @@ import pytest
 from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rqcron_projections import projector, rebuild, replay, shadow
+from rqcron_projections import projector
 from rqcron_projections.models import (
     Checkpoint,
     CronDay,
@@ -23,10 +23,11 @@ from rqcron_projections.models import (
     CronStatusChange,
     RunnerSession,
 )
+from rqcron_projections.replay import fold, rebuild, shadow
 from rqcron_projections.tables import row_values
 
-from rqcron_events import ledger
 from rqcron_events.core.events import EventType, run_stream
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from .histories import History, history
@@ -70,7 +71,7 @@ def test_any_history_read_in_any_pages_gives_the_rows_of_a_replay(
         events = history(seed, steps)
         while events:
             size = pages.randint(1, len(events))
-            ledger.append(events[:size])
+            store.append(events[:size])
             del events[:size]
             if pages.random() < 0.7:
                 projector.catch_up(pages.randint(1, 40))
@@ -96,11 +97,11 @@ def test_a_replay_that_may_keep_few_rows_in_memory_gives_the_same(
     seed: int, page_events: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows are written before their last event, and read again; runs go on over several pages."""
-    ledger.append(history(seed, 400))
+    store.append(history(seed, 400))
     projector.catch_up()
     live = live_rows()
-    monkeypatch.setattr(replay, "ROWS_MAX", 3)
-    monkeypatch.setattr(replay, "GATHERED_ROWS_MAX", 3)
+    monkeypatch.setattr(fold, "ROWS_MAX", 3)
+    monkeypatch.setattr(fold, "GATHERED_ROWS_MAX", 3)
     monkeypatch.setattr(shadow, "PAGE_EVENTS_MAX", page_events)
     monkeypatch.setattr(shadow, "AHEAD_EVENTS_MAX", page_events // 3)
     assert rebuild.check() == []
@@ -113,10 +114,10 @@ def test_a_replay_that_may_keep_few_rows_in_memory_gives_the_same(
 def test_the_past_is_what_the_rows_were_then() -> None:
     events = history(7, 200)
     middle = len(events) // 2
-    ledger.append(events[:middle])
+    store.append(events[:middle])
     projector.catch_up()
     then = [row_values(row) for row in CronJob.objects.order_by("name")]
-    ledger.append(events[middle:])
+    store.append(events[middle:])
     projector.catch_up()
 
     at = events[middle - 1].occurred_at
@@ -133,7 +134,7 @@ def test_the_past_is_what_the_rows_were_then() -> None:
 
 
 def test_a_check_finds_every_kind_of_difference_and_changes_nothing() -> None:
-    ledger.append(history(8, 200))
+    store.append(history(8, 200))
     projector.catch_up()
     first, second = CronRun.objects.order_by("pk")[:2]
     CronRun.objects.filter(pk=first.pk).update(status="lost", worker="nobody")
@@ -165,7 +166,7 @@ def test_a_check_finds_every_kind_of_difference_and_changes_nothing() -> None:
 
 
 def test_a_check_of_a_projection_that_lags_compares_what_it_has() -> None:
-    ledger.append(history(9, 200))
+    store.append(history(9, 200))
     projector.catch_up(50)
     assert rebuild.check() == []
     assert Checkpoint.objects.get(name="runs").position < CronEvent.objects.order_by("id").last().id
@@ -174,7 +175,7 @@ def test_a_check_of_a_projection_that_lags_compares_what_it_has() -> None:
 def test_a_rebuild_that_dies_leaves_the_live_rows_and_no_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ledger.append(history(10, 200))
+    store.append(history(10, 200))
     projector.catch_up()
     CronRun.objects.first().delete()
     before = live_rows()
@@ -197,14 +198,14 @@ def test_a_rebuild_that_dies_leaves_the_live_rows_and_no_table(
 
 def test_events_that_come_during_a_rebuild_are_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     events = history(11, 200)
-    ledger.append(events[:100])
+    store.append(events[:100])
     projector.catch_up()
     analyze = shadow.Shadow.analyze
 
     def meanwhile(self: shadow.Shadow) -> None:
         analyze(self)
         if events[100:]:
-            ledger.append(events[100:])
+            store.append(events[100:])
             del events[100:]
             projector.catch_up()
 
@@ -216,7 +217,7 @@ def test_events_that_come_during_a_rebuild_are_in_it(monkeypatch: pytest.MonkeyP
 
 
 def test_a_rebuild_writes_only_rows_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger.append(history(12, 100))
+    store.append(history(12, 100))
     projector.catch_up()
     CronRun.objects.filter(pk=CronRun.objects.first().pk).update(worker="nobody")
     deleted = []
@@ -279,7 +280,7 @@ def test_every_way_in_which_a_run_is_nearly_plain(steps: list, between: str) -> 
                 getattr(told, between)(name)
         if name not in told.definitions:
             told.define(name)
-    ledger.append(told.events)
+    store.append(told.events)
     projector.catch_up()
     live = live_rows()
     for model in MODELS:
@@ -298,6 +299,6 @@ def test_decisions_that_are_not_like_others(odd: dict) -> None:
     told.events[-1] = replace(told.events[-1], **odd)
     for kind, values in [(ENQUEUED, NOTE), (STARTED, FIRST), (SUCCEEDED, DONE)]:
         told.write(run_stream(run.run_id), kind, cron=name, run_id=run.run_id, **values)
-    ledger.append(told.events)
+    store.append(told.events)
     projector.catch_up()
     assert rebuild.check() == []

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rqcron_projections import projector
-from rqcron_projections.figures import Durations, Figures
 from rqcron_projections.histogram import RELATIVE_ERROR
 from rqcron_projections.models import CronDay, CronJob
-from rqcron_projections.report import report
+from rqcron_projections.report.figures import Durations, Figures
+from rqcron_projections.report.report import report
 
-from rqcron_events import ledger
 from rqcron_events.core.events import EventType
+from rqcron_events.ledger import store
 from rqcron_events.testing import FakeClock
 
 from .histories import START, History, history
@@ -35,7 +35,7 @@ SETTINGS = settings(
 
 def written(seed: int, steps: int) -> Log:
     events = history(seed, steps)
-    ledger.append(events)
+    store.append(events)
     projector.catch_up()
     return read(events)
 
@@ -180,7 +180,7 @@ def test_only_changes_between_success_and_failure_make_a_cron_flaky(exact: bool)
         written.define(name)
         for result in results[name]:
             end(written, name, result)
-    ledger.append(written.events)
+    store.append(written.events)
     projector.catch_up()
     with FakeClock(FAR):
         found = report(START if exact else START.date())
@@ -218,7 +218,7 @@ def test_a_stretch_of_slots_over_a_clock_change_is_split_at_the_midnights_of_its
     cron.events[0].data["definition"].update(definition)
     data = {"first": first.isoformat(), "last": last.isoformat(), "count": 97}
     cron.own(name, EventType.SLOT_MISSED, scheduled_for=last, reason="too_late", data=data)
-    ledger.append(cron.events)
+    store.append(cron.events)
     projector.catch_up()
 
     days = dict(CronDay.objects.order_by("day").values_list("day", "missed"))
@@ -255,7 +255,7 @@ def test_errors_are_grouped_by_what_their_messages_have_in_common() -> None:
     cron.fire(name)
     cron.open[-1].to_come[:] = [(EventType.RUN_FAILED, {"reason": "worker_killed"})]
     cron.advance(name)
-    ledger.append(cron.events)
+    store.append(cron.events)
     projector.catch_up()
 
     found = report(START.date()).errors
@@ -286,6 +286,6 @@ def test_a_name_may_have_slashes() -> None:
     cron.names = [name]
     cron.define(name)
     cron.fire(name)
-    ledger.append(cron.events)
+    store.append(cron.events)
     projector.catch_up()
     assert [row.group for row in report(START.date()).rows] == [name]

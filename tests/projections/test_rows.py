@@ -7,8 +7,8 @@ from itertools import permutations
 from uuid import UUID
 
 import pytest
-from rqcron_projections import cron_job, cron_run
-from rqcron_projections.cron_status import as_of
+from rqcron_projections.folds import crons, runs
+from rqcron_projections.folds.cron_status import as_of
 from rqcron_projections.models import CronJob, CronRun, CronStatusChange
 from rqcron_projections.tables import row_values
 
@@ -63,19 +63,19 @@ class Cron:
             occurred_at=at(seconds),
             **values,
         )
-        for row in cron_job.apply(self.row, event):
+        for row in crons.apply(self.row, event):
             if isinstance(row, CronStatusChange):
                 self.changes.append((row.from_status, row.to_status))
             else:
                 self.row = row
-        cron_job.complete(self.row)
+        crons.complete(self.row)
         return self.row
 
 
 def fold_run(events: list[Event]) -> CronRun:
     row = None
     for event in events:
-        (row,) = cron_run.apply(row, event)
+        (row,) = runs.apply(row, event)
     return row
 
 

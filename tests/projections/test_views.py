@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import Model
-from rqcron_projections import projector, rebuild
+from rqcron_projections import projector
 from rqcron_projections.histogram import RELATIVE_ERROR
 from rqcron_projections.models import CronDay, CronRun, RunnerSession
-from rqcron_projections.report import report
+from rqcron_projections.replay import rebuild
+from rqcron_projections.report.report import report
 
-from rqcron_events import ledger
+from rqcron_events.ledger import store
 from tests.processes import ROOT
 
 from .histories import START, History
@@ -44,7 +45,7 @@ def crons() -> None:
     written = History(seed=21)
     for step in range(400):
         written.everything("") if step % 40 == 0 else written.step()
-    ledger.append(written.events)
+    store.append(written.events)
     projector.catch_up()
 
 

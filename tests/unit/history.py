@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from rqcron_events.core.cron_state import CronState, GlobalPauses
 from rqcron_events.core.decide import Decisions, Limits, decide
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import (
@@ -17,7 +18,6 @@ from rqcron_events.core.events import (
     cron_stream,
     run_stream,
 )
-from rqcron_events.core.state import CronState, GlobalPauses
 
 NAME = "alpha"
 CALLS_MAX = 10_000

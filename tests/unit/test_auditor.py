@@ -10,13 +10,13 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 
-from rqcron_events.core import auditor as auditor_module
-from rqcron_events.core.audit import CronAudit, missing_versions, version_gap
-from rqcron_events.core.auditor import CronAuditor, Decided, RunFacts
+from rqcron_events.core.audit import auditor as auditor_module
+from rqcron_events.core.audit.auditor import CronAuditor, Decided, RunFacts
+from rqcron_events.core.audit.findings import CronAudit, missing_versions, version_gap
+from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.definition import Definition, Retries, run_id_for_slot
 from rqcron_events.core.events import DECISIONS, DEFINITION_TYPES, Event
-from rqcron_events.core.promise import promised, promises
-from rqcron_events.core.state import CronState
+from rqcron_events.core.expected_slots import promised, promises
 
 from .history import NAME, History, at, clock_text, definition, minutes
 from .test_decide_properties import DEFINITIONS, LIMITS, STEPS, play

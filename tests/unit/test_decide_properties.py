@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.decide import next_due
 from rqcron_events.core.events import EventType
-from rqcron_events.core.state import CronState
 
 from .history import NAME, History, at, minutes
 

@@ -10,13 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rqcron_events.core.definition import (
-    CatchUp,
-    Definition,
-    Overlap,
-    Retries,
-    run_id_for_slot,
-)
+from rqcron_events.core.definition import CatchUp, Definition, Overlap, Retries, run_id_for_slot
 from rqcron_events.core.schedule import EverySchedule
 
 TEXT = st.text(max_size=20)

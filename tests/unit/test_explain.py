@@ -7,13 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from rqcron_events.core.clock_change import clock_change_text
 from rqcron_events.core.decide import HeldUp, Limits, decide
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import Event, EventType
-from rqcron_events.core.explain import Downtime, DowntimeCause, explain_slot
-from rqcron_events.core.mismatch import mismatches
-from rqcron_events.core.run_story import (
+from rqcron_events.core.explain.clock_change import clock_change_text
+from rqcron_events.core.explain.mismatch import mismatches
+from rqcron_events.core.explain.run import (
     Request,
     refused_text,
     requests_text,
@@ -21,6 +20,7 @@ from rqcron_events.core.run_story import (
     run_text,
     steps,
 )
+from rqcron_events.core.explain.slot import Downtime, DowntimeCause, explain_slot
 from rqcron_events.core.wording import clause, shower
 from tests.unit.history import History, at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from contextlib import ExitStack
 
-from rqcron_events.garbage import collection_paused
+from rqcron_events.process.gc_pause import collection_paused
 
 
 def test_batches_of_two_threads_that_overlap_leave_collection_as_it_was():

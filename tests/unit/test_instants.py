@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rqcron_events.core.instants import read_instant
+from rqcron_events.core.parse_time import read_instant
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 3, 11, 15, 30, tzinfo=BERLIN)
@@ -145,7 +145,7 @@ def test_now_is_now_in_the_second_pass_too():
 
 def test_nobody_pays_for_the_parser_who_writes_iso():
     code = (
-        "import sys; from datetime import *; from rqcron_events.core.instants import read_instant; "
+        "import sys; from datetime import *; from rqcron_events.core.parse_time import read_instant; "
         "read_instant('2026-03-01 09:00 Europe/Berlin', now=datetime.now(UTC), zone=UTC); "
         "sys.exit('dateparser' in sys.modules)"
     )

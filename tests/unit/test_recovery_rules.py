@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
+from rqcron_events.core.cron_state import OpenRun
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import EventType
-from rqcron_events.core.reconcile import JobFacts, Patience, Repair, judge
-from rqcron_events.core.run import RunState, Start, start_verdict
-from rqcron_events.core.state import OpenRun
+from rqcron_events.core.repair import JobFacts, Patience, Repair, judge
+from rqcron_events.core.run_state import RunState, Start, start_verdict
 from tests.unit.history import at
 
 NOON = at("12:00")

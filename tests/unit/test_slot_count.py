@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rqcron_events.core.schedule import CronSchedule, cron_schedule, every_schedule, slots_between
-from rqcron_events.core.slot_count import slots_by_day
+from rqcron_events.core.schedule.slot_count import slots_by_day
 
 ZONES = [
     "UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Sao_Paulo",

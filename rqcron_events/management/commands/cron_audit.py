@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from ...auditing import audit
-from ...core.audit import Audit
-from ...instants import parse_instant
-from ...output import add_format, print_rows
+from ...cli.tables import add_format, print_rows
+from ...cli.times import parse_instant
+from ...core.audit.findings import Audit
+from ...queries.audit import audit
 from ..command import LedgerCommand
 
 COLUMNS = (

@@ -10,10 +10,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ...backfilling import BackfillPlan, BackfillRun, plan_backfill, run_plan
+from ...cli.tables import add_format, print_rows
+from ...cli.times import parse_instant
 from ...core.backfill import DONE, SlotState
-from ...instants import parse_instant
-from ...output import add_format, print_rows, zone_or_utc
+from ...core.schedule import zone_or_utc
+from ...operations.backfill import BackfillPlan, BackfillRun, plan_backfill, run_plan
 from ..command import LedgerCommand, add_actor_options
 
 COLUMNS = ("slot", "state", "run_id", "definition_version", "before_registration")

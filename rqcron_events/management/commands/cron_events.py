@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from ...cli.render import Filter, follow, show_events
+from ...cli.times import parse_instant
 from ...conf import conf
 from ...core.events import EventType
 from ...errors import UnknownCron
-from ...finding import find_run, unknown_cron_text
-from ...instants import parse_instant
+from ...ledger.lookup import find_run, unknown_cron_text
 from ...models import CronEvent
-from ...telling import Filter, follow, show_events
 from ..command import LedgerCommand
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ...core.explain import Verdict
-from ...explaining import explain, explain_run
-from ...instants import parse_instant
-from ...telling import tell
+from ...cli.render import tell
+from ...cli.times import parse_instant
+from ...core.explain.slot import Verdict
+from ...queries.explain import explain, explain_run
 from ..command import LedgerCommand
 
 

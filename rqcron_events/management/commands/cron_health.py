@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ...health import MAX_LAG_SECONDS, Health, health
+from ...queries.health import MAX_LAG_SECONDS, Health, health
 from ..command import LedgerCommand
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ... import actions
-from ...instants import parse_instant
+from ...cli.times import parse_instant
+from ...operations import controls
 from ..command import LedgerCommand, add_actor_options
 
 
@@ -32,8 +32,8 @@ class Command(LedgerCommand):
         )
         words = {"reason": options["reason"], "by": options["by"], "until": until}
         if options["all"]:
-            actions.pause_all(**words)
+            controls.pause_all(**words)
         else:
-            actions.pause(options["name"], **words)
+            controls.pause(options["name"], **words)
         end = f" until {until.isoformat()}" if until else ""
         self.stdout.write(f"{options['name'] or 'All crons'} paused{end}.")

@@ -7,11 +7,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from redis.exceptions import RedisError
 
+from ...cli.tables import print_rows
 from ...core.wording import clause
-from ...enqueue import Enqueuer
-from ...output import print_rows
-from ...reconcile import Finding, Reconciler
-from ...states import States
+from ...execution.enqueuer import Enqueuer
+from ...ledger.cron_states import States
+from ...runner.reconciler import Finding, Reconciler
 from ..command import LedgerCommand
 
 COLUMNS = ("cron", "run_id", "slot", "found", "repair")

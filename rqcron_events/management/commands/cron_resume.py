@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ... import actions
+from ...operations import controls
 from ..command import LedgerCommand, add_actor_options
 
 
@@ -23,8 +23,8 @@ class Command(LedgerCommand):
             raise CommandError("Give the name of a cron, or --all.")
         words = {"reason": options["reason"], "by": options["by"]}
         if options["all"]:
-            done = actions.resume_all(**words)
+            done = controls.resume_all(**words)
         else:
-            done = actions.resume(options["name"], **words)
+            done = controls.resume(options["name"], **words)
         what = options["name"] or "All crons"
         self.stdout.write(f"{what} resumed." if done else f"{what}: not paused, nothing to do.")

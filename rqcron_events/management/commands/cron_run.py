@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ...checks import check_registry
-from ...process import die_with_parent, log_to_stderr
-from ...runner import Runner
+from ...process.parent_watch import die_with_parent, log_to_stderr
+from ...runner.runner import Runner
 from ..command import LedgerCommand
 
 

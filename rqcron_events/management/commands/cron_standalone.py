@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from rqcron_events.errors import CronError
-from rqcron_events.standalone import Standalone
+from ...errors import CronError
+from ...standalone.supervisor import Standalone
 
 
 class Command(BaseCommand):

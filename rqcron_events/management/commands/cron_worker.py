@@ -10,11 +10,11 @@ from django.core.management.base import CommandError, CommandParser
 from redis.exceptions import RedisError
 from rq.logutils import setup_loghandlers
 
-from ... import carrier
 from ...checks import check_registry
 from ...core.wording import clause
-from ...process import log_to_stderr
-from ...runner import Runner
+from ...execution import embedded_runner
+from ...process.parent_watch import log_to_stderr
+from ...runner.runner import Runner
 from ..command import LedgerCommand
 
 
@@ -54,7 +54,7 @@ class Command(LedgerCommand):
         if options["burst"]:
             Runner().once()
         try:
-            carrier.work(options["queues"], burst=options["burst"], options=passed)
+            embedded_runner.work(options["queues"], burst=options["burst"], options=passed)
         except RedisError as error:
             raise CommandError(
                 f"Redis does not answer: {clause(error)}. Check RQ_QUEUES."

@@ -54,7 +54,7 @@ def create(path: str) -> None:
 @contextmanager
 def attempt() -> Iterator[CurrentRun]:
     """A row that begins and ends with the block."""
-    from rqcron_events import current_run  # the reader of the table has no settings
+    from rqcron_events import current_run
 
     run = current_run()
     assert run is not None

@@ -7,14 +7,15 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from rqcron_events import ledger
-from rqcron_events.instants import parse_past_instant
+from rqcron_events.cli.tables import add_format, print_rows, unknown_cron
+from rqcron_events.cli.times import parse_past_instant
+from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
-from rqcron_events.output import add_format, print_rows, unknown_cron
-from rqcron_projections.freshness import catch_up_or_say
-from rqcron_projections.models import CronJob, CronRun, RunStatus
-from rqcron_projections.past import runs_at
-from rqcron_projections.rows import column_names, row_values
+
+from ...models import CronJob, CronRun, RunStatus
+from ...past import runs_at
+from ...rows import column_names, row_values
+from ..freshness import catch_up_or_say
 
 COLUMNS = (
     "run_id",
@@ -50,7 +51,7 @@ class Command(LedgerCommand):
         name, given = options["name"], options["at"]
         at = parse_past_instant(given, "--at", cron=name) if given is not None else None
         catch_up_or_say(self.stderr)
-        alias = ledger.connection().alias
+        alias = store.connection().alias
         timezones = dict(CronJob.objects.using(alias).values_list("name", "timezone"))
         if name not in timezones:
             raise unknown_cron(name, timezones)

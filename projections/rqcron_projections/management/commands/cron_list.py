@@ -7,18 +7,20 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from rqcron_events import clock, ledger
+from rqcron_events import clock
+from rqcron_events.cli.tables import add_format, print_rows, unknown_cron
+from rqcron_events.cli.times import parse_past_instant
+from rqcron_events.core.cron_state import GlobalPauses
 from rqcron_events.core.events import LEDGER_STREAM
-from rqcron_events.core.state import GlobalPauses
 from rqcron_events.core.wording import because, shower
-from rqcron_events.instants import parse_past_instant
+from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
-from rqcron_events.output import add_format, print_rows, unknown_cron
-from rqcron_projections.cron_status import as_of
-from rqcron_projections.freshness import catch_up_or_say
-from rqcron_projections.models import CronJob
-from rqcron_projections.rebuild import state_at
-from rqcron_projections.rows import column_names, row_values
+
+from ...folds.cron_status import as_of
+from ...models import CronJob
+from ...replay.rebuild import state_at
+from ...rows import column_names, row_values
+from ..freshness import catch_up_or_say
 
 COLUMNS = (
     "name",
@@ -69,7 +71,7 @@ class Command(LedgerCommand):
     def _say_if_all_are_paused(self, at: datetime) -> None:
         """No row of a cron tells it: the pause is not the cron's own."""
         everything = GlobalPauses()
-        for event in ledger.read_stream(LEDGER_STREAM):
+        for event in store.read_stream(LEDGER_STREAM):
             if event.occurred_at <= at:
                 everything.apply(event)
         pause = everything.at(at)
@@ -82,7 +84,7 @@ class Command(LedgerCommand):
             )
 
     def _rows_now(self, names: list[str]) -> list[CronJob]:
-        known = CronJob.objects.using(ledger.connection().alias).order_by("name")
+        known = CronJob.objects.using(store.connection().alias).order_by("name")
         rows = list(known.filter(name__in=names) if names else known)
         for name in names:
             if name not in {row.name for row in rows}:

@@ -10,15 +10,16 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from rqcron_events.cli.tables import add_format, print_rows
+from rqcron_events.cli.times import parse_past_instant
 from rqcron_events.errors import CronError
-from rqcron_events.instants import parse_past_instant
 from rqcron_events.management.command import LedgerCommand
-from rqcron_events.output import add_format, print_rows
-from rqcron_projections.freshness import catch_up_or_say
-from rqcron_projections.management.commands.cron_list import COLUMNS as CRON_COLUMNS
-from rqcron_projections.projector import PROJECTIONS
-from rqcron_projections.rebuild import Difference, check, rebuild, state_at
-from rqcron_projections.tables import row_values
+
+from ...projector import PROJECTIONS
+from ...replay.rebuild import Difference, check, rebuild, state_at
+from ...tables import row_values
+from ..freshness import catch_up_or_say
+from .cron_list import COLUMNS as CRON_COLUMNS
 
 REBUILT_COLUMNS = ("projection", "version", "events", "rows", "seconds")
 DIFFERENCE_COLUMNS = ("projection", "table", "key", "problem", "columns")

@@ -9,14 +9,15 @@ from typing import Any, get_args
 
 from django.core.management.base import CommandError, CommandParser
 
-from rqcron_events import ledger
-from rqcron_events.instants import parse_instant
+from rqcron_events.cli.tables import add_format, print_rows, unknown_cron
+from rqcron_events.cli.times import parse_instant
+from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
-from rqcron_events.output import add_format, print_rows, unknown_cron
-from rqcron_projections.freshness import catch_up_or_say
-from rqcron_projections.models import CronJob
-from rqcron_projections.report import By, Report, report
-from rqcron_projections.report_text import print_report
+
+from ...models import CronJob
+from ...report.render import print_report
+from ...report.report import By, Report, report
+from ..freshness import catch_up_or_say
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -43,7 +44,7 @@ class Command(LedgerCommand):
             _parsed(options[key], f"--{key}", cron=name or "") for key in ("since", "until")
         )
         catch_up_or_say(self.stderr)
-        jobs = CronJob.objects.using(ledger.connection().alias)
+        jobs = CronJob.objects.using(store.connection().alias)
         if name is not None and not jobs.filter(name=name).exists():
             raise unknown_cron(name, jobs.values_list("name", flat=True))
         try:

@@ -1,0 +1,62 @@
+"""What a cron's status is: what people did with it goes before what its runs say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rqcron_events.core.definition import Definition
+
+from ..models import CronJob, CronStatus
+
+__all__ = ["as_of", "clear_pause", "next_slot", "status_of"]
+
+
+NEW, SUCCEEDING, FAILING, PAUSED, RETIRED = (item.value for item in CronStatus)
+"""Plain strings: these are compared and set for every other event."""
+
+
+def status_of(row: CronJob, *, retired: bool) -> str:
+    if retired:
+        return RETIRED
+    if row.paused_at is not None:
+        return PAUSED
+    if row.consecutive_failures:
+        return FAILING
+    if row.consecutive_successes:
+        return SUCCEEDING
+    return NEW
+
+
+def clear_pause(row: CronJob) -> None:
+    row.paused_at = None
+    row.paused_until = None
+    row.paused_by = ""
+    row.pause_reason = ""
+
+
+def next_slot(row: CronJob) -> datetime | None:
+    """The first slot that may fire after the last one decided, under the definition in force."""
+    if row.status == RETIRED:
+        return None
+    after = max(row.last_slot or row.effective_from, row.effective_from)
+    if row.paused_at is not None:
+        if row.paused_until is None:
+            return None
+        after = max(after, row.paused_until)
+    try:
+        return Definition.from_data(row.definition).schedule.next_after(after)
+    except (ValueError, TypeError):
+        # A zone that this machine does not know must not stop the rows of all other crons.
+        return None
+
+
+def as_of(row: CronJob, instant: datetime) -> CronJob:
+    """The row for somebody who knows the time: a pause runs out without an event.
+
+    Its row learns of that with the next decision, which may be a month away.
+    """
+    over = row.paused_until is not None and row.paused_until < instant
+    if over and row.status == PAUSED:
+        clear_pause(row)
+        row.status = status_of(row, retired=False)
+    return row

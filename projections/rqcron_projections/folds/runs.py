@@ -1,0 +1,193 @@
+"""The projection ``runs``: one row per run.
+
+Events of a run come in any order after its request: a worker may start, and even finish, a job
+before the runner has noted that it enqueued it, and a worker that could not reach the database
+writes its notes later. So each event fills in what it knows and none takes a status back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from rqcron_events.core.events import OUTCOMES, Event, EventType
+
+from ..clean_run import CleanRun
+from ..models import CronRun
+from ..projection import Projection
+from ..rows import row_maker
+from .crons import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
+
+__all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
+
+NAME = "runs"
+VERSION = 1
+
+ERROR_CHARACTERS_MAX = 1_000
+"""The whole message is in the log."""
+
+
+def apply(row: CronRun | None, event: Event) -> Sequence[CronRun]:
+    """Fold one event into the row of its run."""
+    if event.run_id is None:
+        return ()
+    if row is None:
+        row = _new_row(
+            run_id=event.run_id,
+            cron=event.cron,
+            status=REQUESTED,
+            requested_at=event.occurred_at,
+        )
+    fill_in = _FILL_IN.get(event.type)
+    if fill_in is not None:
+        fill_in(row, event)
+    return (row,)
+
+
+def _begins(event: Event) -> bool:
+    """A run's other events follow the decision or the request, which is committed before them."""
+    return event.type in _REQUESTS
+
+
+def _settled(row: CronRun) -> bool:
+    return row.status in ENDED
+
+
+def _requested(row: CronRun, event: Event) -> None:
+    row.trigger = event.data.get("trigger", "slot")
+    row.slot = event.scheduled_for
+    row.requested_at = event.occurred_at
+    row.actor = event.actor
+    row.reason = event.reason
+    row.lateness_seconds = event.data.get("lateness_seconds")
+
+
+def _enqueue_failed(row: CronRun, event: Event) -> None:
+    if row.status == REQUESTED:
+        _note_error(row, event)
+
+
+def _attempt_failed(row: CronRun, event: Event) -> None:
+    if row.status in ENDED:
+        return
+    row.status = RETRYING
+    row.outcome_reason = event.reason
+    row.duration_seconds = event.data.get("duration_seconds")
+    _note_error(row, event)
+
+
+def _start_refused(row: CronRun, event: Event) -> None:
+    row.refused_starts += 1
+
+
+def _enqueued(row: CronRun, event: Event) -> None:
+    # A run may be enqueued again when Redis lost it; the one that counts is the last before the
+    # start, or the first that is noted after it.
+    if row.started_at is None or row.enqueued_at is None:
+        row.enqueued_at = event.occurred_at
+        row.queue = event.data.get("queue", "")
+        _measure_wait(row)
+    if row.status == REQUESTED:
+        row.status = ENQUEUED
+        row.error_type = ""
+        row.error_message = ""
+
+
+def _started(row: CronRun, event: Event) -> None:
+    if row.started_at is None or event.occurred_at < row.started_at:
+        row.started_at = event.occurred_at
+        _measure_wait(row)
+    attempt = event.attempt or row.attempts + 1
+    if attempt >= row.attempts:
+        row.attempts = attempt
+        row.worker = event.actor
+    if row.status not in ENDED:
+        row.status = RUNNING
+
+
+def _ended(row: CronRun, event: Event) -> None:
+    if row.status in ENDED:
+        return  # the first word stands
+    row.status = OUTCOME_STATUS[event.type]
+    row.finished_at = event.occurred_at
+    row.outcome_reason = event.reason
+    row.duration_seconds = event.data.get("duration_seconds")
+    row.attempts = max(row.attempts, event.attempt or 0)
+    _note_error(row, event)
+
+
+def _measure_wait(row: CronRun) -> None:
+    if row.started_at is not None and row.enqueued_at is not None:
+        wait = (row.started_at - row.enqueued_at).total_seconds()
+        row.queue_wait_seconds = max(wait, 0.0)
+
+
+def _note_error(row: CronRun, event: Event) -> None:
+    error: dict[str, Any] | None = event.data.get("error")
+    if not error:
+        row.error_type = row.error_message = ""
+        return
+    row.error_type = str(error.get("type", ""))[:ERROR_CHARACTERS_MAX]
+    row.error_message = str(error.get("message", ""))[:ERROR_CHARACTERS_MAX]
+
+
+def _clean(run: CleanRun) -> Sequence[Any]:
+    """What ``apply`` makes of its events, as values in the order of the columns: such runs are
+    most of a log, and making objects of them would be most of a replay."""
+    wait = (run.started_at - run.enqueued_at).total_seconds()
+    return (
+        run.run_id, run.cron, run.slot, "slot", SUCCEEDED, run.decided_at, run.runner, "",
+        run.lateness_seconds, run.queue, run.enqueued_at, run.started_at, run.finished_at,
+        max(0.0, wait), run.duration_seconds, 1, 0, run.worker, "", "", "",
+    )  # fmt: skip
+
+
+_CLEAN_SQL = {
+    "run_id": "run_id",
+    "cron": "cron",
+    "slot": "slot",
+    "trigger": "'slot'",
+    "status": f"'{SUCCEEDED}'",
+    "requested_at": "decided_at",
+    "actor": "runner",
+    "reason": "''",
+    "lateness_seconds": "lateness_seconds",
+    "queue": "queue",
+    "enqueued_at": "enqueued_at",
+    "started_at": "started_at",
+    "finished_at": "finished_at",
+    "queue_wait_seconds": "GREATEST(EXTRACT(EPOCH FROM started_at - enqueued_at), 0)::float8",
+    "duration_seconds": "duration_seconds",
+    "attempts": "1",
+    "refused_starts": "0",
+    "worker": "worker",
+    "outcome_reason": "''",
+    "error_type": "''",
+    "error_message": "''",
+}
+
+_new_row = row_maker(CronRun)
+_REQUESTS = frozenset({EventType.SLOT_FIRED, EventType.RUN_REQUESTED})
+_FILL_IN: dict[EventType, Callable[[CronRun, Event], None]] = {
+    EventType.SLOT_FIRED: _requested,
+    EventType.RUN_REQUESTED: _requested,
+    EventType.RUN_ENQUEUED: _enqueued,
+    EventType.ENQUEUE_FAILED: _enqueue_failed,
+    EventType.RUN_STARTED: _started,
+    EventType.ATTEMPT_FAILED: _attempt_failed,
+    EventType.START_REFUSED: _start_refused,
+    **dict.fromkeys(OUTCOMES, _ended),
+}
+
+PROJECTION = Projection(
+    name=NAME,
+    version=VERSION,
+    row_model=CronRun,
+    key=attrgetter("run_id"),
+    apply=apply,
+    begins=_begins,
+    settled=_settled,
+    clean_values=_clean,
+    clean_sql=_CLEAN_SQL,
+)

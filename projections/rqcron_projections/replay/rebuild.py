@@ -1,0 +1,266 @@
+"""Build the projections again from the log; compare them with it; ask for the past.
+
+A replay only folds events: it never enqueues, calls or appends anything but its own record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from threading import Event as Signal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Model
+
+from rqcron_events import clock
+from rqcron_events.core.events import LEDGER_STREAM, Event, EventType
+from rqcron_events.errors import LedgerUnavailable
+from rqcron_events.ledger import store
+from rqcron_events.models import CronEvent
+
+from ..folds import crons
+from ..folds.cron_status import as_of
+from ..models import Checkpoint, CronJob
+from ..projection import Projection
+from ..projector import checkpoints, projections_named
+from ..tables import row_values
+from .session import open_session
+from .shadow import Shadow, built_by_database, open_shadow, replay_together
+
+__all__ = ["Difference", "Rebuilt", "check", "rebuild", "state_at"]
+
+TRIES_MAX = 50
+"""How often a rebuild or a check follows a projection that moves on meanwhile."""
+DIFFERENCES_MAX = 1_000
+"""How many rows of one table a check reports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a rebuild did."""
+
+    projection: str
+    version: int
+    """Of the code that built it."""
+    events: int
+    """How many were replayed."""
+    rows: int
+    """In all its tables, afterwards."""
+    seconds: float
+    """Until its rows were in place. Projections are replayed together, so most of it is shared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A row that is not what the log says."""
+
+    projection: str
+    table: str
+    key: str
+    """Its primary key."""
+    problem: str
+    """missing, unexpected or different"""
+    columns: dict[str, list[Any]]
+    """``[live, replayed]`` of each column that differs, when both rows exist."""
+
+
+def rebuild(names: Iterable[str] | None = None, *, actor: str = "") -> list[Rebuilt]:
+    """Replay the log into shadows and put them in the place of the live rows.
+
+    ``names`` are projections, None means all; ``actor`` is who asked, for the log. Live readers
+    see the old rows until the new ones are complete. Raises LookupError for an unknown name and
+    whatever ``apply`` raises; the live rows of that projection then stay as they are.
+    """
+    projections = projections_named(names)
+    until = store.fence() or 0
+    finish = partial(_finish, started=clock.monotonic_seconds())
+    together: list[Shadow] = []
+    beside: list[Future[Rebuilt]] = []
+    done: dict[str, Rebuilt] = {}
+    failures: list[Exception] = []
+
+    def keep(result: Rebuilt) -> None:
+        done[result.projection] = result
+        _record(result, actor)
+
+    with ExitStack() as stack:
+        for projection in projections:
+            if built_by_database(projection):
+                session = stack.enter_context(open_session(beside=len(projections) > 1))
+                build = partial(_build, projection, until, finish, session.stopped)
+                beside.append(session.start(build))
+            else:
+                together.append(stack.enter_context(open_shadow(projection)))
+        try:
+            replay_together(together, until)
+            for shadow in together:
+                keep(finish(shadow))
+        except Exception as error:  # runs that are built beside are none the worse for it
+            failures.append(error)
+        for work in beside:
+            try:
+                keep(work.result())
+            except Exception as error:
+                failures.append(error)
+    if failures:
+        for other in failures[1:]:
+            failures[0].add_note(f"Another projection failed too: {type(other).__name__}: {other}")
+        raise failures[0]
+    return [done[projection.name] for projection in projections]
+
+
+def _build(
+    projection: Projection, until: int, finish: Callable[[Shadow], Rebuilt], stopped: Signal
+) -> Rebuilt:
+    with open_shadow(projection, stopped) as shadow:
+        shadow.replay(until)
+        return finish(shadow)
+
+
+def _finish(shadow: Shadow, *, started: float) -> Rebuilt:
+    shadow.replay()
+    shadow.analyze()
+    return Rebuilt(
+        projection=shadow.projection.name,
+        version=shadow.projection.version,
+        rows=_swap(shadow),
+        events=shadow.events,
+        seconds=round(clock.monotonic_seconds() - started, 3),
+    )
+
+
+def check(names: Iterable[str] | None = None) -> list[Difference]:
+    """The rows that differ from what a replay gives; writes only temporary tables.
+
+    It compares as of each projection's checkpoint, so a projection that lags is not wrong.
+    """
+    found: list[Difference] = []
+    for projection in projections_named(names):
+        with open_shadow(projection) as shadow:
+            found += _differences(shadow)
+    return found
+
+
+def state_at(instant: datetime, names: Collection[str] | None = None) -> list[CronJob]:
+    """The crons as they were at ``instant``, by name: unsaved rows, folded in memory.
+
+    Counts what had occurred by then, even if it was written later. With ``names``, only the
+    events of those crons are read.
+    """
+    events = CronEvent.objects.using(store.connection().alias).filter(occurred_at__lte=instant)
+    if names is not None:
+        events = events.filter(cron__in=names)
+    rows: dict[str, CronJob] = {}
+    for event in events.order_by("id").events():
+        if not event.cron:
+            continue
+        for row in crons.apply(rows.get(event.cron), event):
+            if isinstance(row, CronJob):
+                rows[row.name] = row
+    for row in rows.values():
+        crons.complete(row)
+    return [as_of(rows[name], instant) for name in sorted(rows)]
+
+
+def _swap(shadow: Shadow) -> int:
+    """One short transaction that holds the checkpoint; returns how many rows there are."""
+    alias = store.connection().alias
+    checkpoints([shadow.projection])
+    mine = Checkpoint.objects.using(alias).filter(name=shadow.projection.name)
+    for _ in range(TRIES_MAX):
+        shadow.replay()
+        with transaction.atomic(using=alias):
+            # An UPDATE, not SELECT FOR UPDATE: on SQLite only a write takes the lock, and a read
+            # that comes first would make the later write fail.
+            mine.update(updated_at=clock.now())
+            shadow.replay()
+            if shadow.position < mine.get().position:
+                continue  # an open transaction hid the end from this reader, not from another
+            rows = shadow.replace_live()
+            shadow.go_on()  # or else take it all back
+            mine.update(version=shadow.projection.version, position=shadow.position)
+            return rows
+    raise LedgerUnavailable(
+        f"Projection {shadow.projection.name!r} was not replaced: for {TRIES_MAX} tries, open "
+        "transactions kept the end of the log from being read. Try again when they are closed."
+    )
+
+
+def _record(result: Rebuilt, actor: str) -> None:
+    event = Event(
+        stream=LEDGER_STREAM,
+        version=0,
+        type=EventType.PROJECTION_REBUILT,
+        actor=actor,
+        occurred_at=clock.now(),
+        data={
+            "projection": result.projection,
+            "version": result.version,
+            "events": result.events,
+            "rows": result.rows,
+        },
+    )
+    store.append_next([event])
+
+
+def _differences(shadow: Shadow) -> list[Difference]:
+    alias = store.connection().alias
+    checkpoints([shadow.projection])
+    mine = Checkpoint.objects.using(alias).filter(name=shadow.projection.name)
+    for _ in range(TRIES_MAX):
+        shadow.replay(until=mine.get().position)
+        with transaction.atomic(using=alias):
+            # Nobody moves the rows while they are compared: PostgreSQL locks the checkpoint, and
+            # on SQLite the transaction sees one state from here on.
+            if mine.select_for_update().get().position != shadow.position:
+                continue
+            return [
+                _difference(shadow.projection, model._meta.db_table, *pair)
+                for model, keys in shadow.differing_keys(DIFFERENCES_MAX).items()
+                for pair in _pairs(shadow, model, keys)
+            ]
+    raise LedgerUnavailable(
+        f"Projection {shadow.projection.name!r} was not checked: it moved on during each of "
+        f"{TRIES_MAX} tries. Try again when less is appended."
+    )
+
+
+def _pairs(
+    shadow: Shadow, model: type[Model], keys: list[Any]
+) -> Iterator[tuple[Any, dict[str, Any] | None, dict[str, Any] | None]]:
+    """Each key with its live row and its replayed row, None where there is none."""
+    to_key = model._meta.concrete_fields[0].to_python
+    keys = [to_key(key) for key in keys]
+    live, replayed = _by_key(model, keys), _by_key(shadow.tables.stored_in[model], keys)
+    for key in keys:
+        yield key, live.get(key), replayed.get(key)
+
+
+def _by_key(model: type[Model], keys: list[Any]) -> dict[Any, dict[str, Any]]:
+    found = model._default_manager.using(store.connection().alias).in_bulk(keys)
+    return {key: row_values(row) for key, row in found.items()}
+
+
+def _difference(
+    projection: Projection,
+    table: str,
+    key: Any,
+    live: dict[str, Any] | None,
+    replayed: dict[str, Any] | None,
+) -> Difference:
+    columns: dict[str, list[Any]] = {}
+    if live is None or replayed is None:
+        problem = "missing" if live is None else "unexpected"
+    else:
+        problem = "different"
+        columns = {
+            name: [value, replayed[name]] for name, value in live.items() if value != replayed[name]
+        }
+    return Difference(
+        projection=projection.name, table=table, key=str(key), problem=problem, columns=columns
+    )

@@ -1,0 +1,256 @@
+"""A shadow: temporary tables in which a projection is built again, unseen by anybody else.
+
+They belong to the database session, so a killed rebuild leaves nothing behind. For the same
+reason it must keep its session: connect past a pooler that shares sessions by transaction
+(PgBouncer's ``pool_mode = transaction``).
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+from django.db import OperationalError, transaction
+from django.db.migrations.state import ModelState, StateApps
+from django.db.models import Model
+from psycopg.errors import LockNotAvailable
+
+from rqcron_events.ledger import store
+from rqcron_events.process.gc_pause import collection_paused
+
+from ..clean_run import Page, page_of_events, pages_of_others, pages_of_runs
+from ..projection import Projection
+from ..tables import Tables
+from .fold import Replay
+
+__all__ = ["RebuildStopped", "Shadow", "built_by_database", "open_shadow", "replay_together"]
+
+PAGE_EVENTS_MAX = 50_000
+"""Events of a page. Two pages are in memory: the one that is folded, and the one that is read."""
+AHEAD_EVENTS_MAX = 10_000
+"""How far a run without incident may reach beyond its page, to be read in one piece."""
+COLLECT_PAGES = 10
+"""Our pages leave no cycles; should something else, this bounds them."""
+
+
+class RebuildStopped(Exception):
+    """Its caller has given up."""
+
+
+class Shadow:
+    """The rows of one projection, replayed from the first event up to ``position``."""
+
+    def __init__(self, projection: Projection, stopped: threading.Event | None = None) -> None:
+        """``stopped`` is looked at between two steps; see ``session.Session``."""
+        self.projection = projection
+        self._stopped = stopped or threading.Event()
+        self.position = 0
+        self.events = 0
+        self.tables = Tables(
+            projection=projection,
+            stored_in={model: _twin(model) for model in projection.models},
+        )
+        self._replay = Replay(self.tables)
+
+    def replay(self, until: int | None = None) -> None:
+        """Go on to the end of the log, or to exactly the event ``until``, which is in rows that
+        others have."""
+        pages = _tail(self.position) if until is None else self._history(until)
+        for page in pages:
+            self.go_on()
+            with collection_paused():
+                self.fold(page)
+        self.flush()
+
+    def go_on(self) -> None:
+        """Raises RebuildStopped when the caller has given up."""
+        if self._stopped.is_set():
+            raise RebuildStopped(f"The rebuild of {self.projection.name!r} was stopped.")
+
+    def _history(self, until: int) -> Iterator[Page]:
+        """Pages of what no writer can add to any more."""
+        bounds = (self.position, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
+        if not built_by_database(self.projection):
+            return pages_of_runs(store.run_pages(*bounds))
+        stored = self.tables.rows_of(self.projection.row_model)
+        insert = stored.insert_statement(self.projection.clean_sql, "clean")
+        return pages_of_others(store.stored_run_pages(insert, *bounds))
+
+    def fold(self, page: Page) -> None:
+        """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
+        self._replay.fold(page)
+        self.events += page.events
+        self.position = page.position
+
+    def flush(self) -> None:
+        self._replay.flush()
+
+    def differing_keys(self, limit: int) -> dict[type[Model], list[Any]]:
+        """Primary keys, per model, of rows that are not the same in the live table."""
+        found: dict[type[Model], list[Any]] = {}
+        for model, live, shadow, key, columns in self._names():
+            found[model] = self._query(
+                f"SELECT {key} FROM (SELECT {columns} FROM {live} EXCEPT "  # noqa: S608
+                f"SELECT {columns} FROM {shadow}) AS unexpected UNION "
+                f"SELECT {key} FROM (SELECT {columns} FROM {shadow} EXCEPT "
+                f"SELECT {columns} FROM {live}) AS missing ORDER BY 1 LIMIT {limit}"
+            )
+        return found
+
+    def replace_live(self) -> int:
+        """Make the live tables equal to the shadow; touch only what differs. Returns all rows."""
+        total = 0
+        for model, live, shadow, key, columns in self._names():
+            with self._indexes_off(model, live) as is_empty:
+                if not is_empty:
+                    self._run(
+                        f"DELETE FROM {live} WHERE {key} IN (SELECT {key} FROM "  # noqa: S608
+                        f"(SELECT {columns} FROM {live} EXCEPT SELECT {columns} FROM {shadow}) "
+                        "AS wrong)"
+                    )
+                self._run(
+                    f"INSERT INTO {live} ({columns}) SELECT {columns} FROM {shadow} "  # noqa: S608
+                    f"WHERE NOT EXISTS (SELECT 1 FROM {live} WHERE {live}.{key} = {shadow}.{key})"
+                )
+            total += int(self._query(f"SELECT COUNT(*) FROM {shadow}")[0])  # noqa: S608
+        return total
+
+    @contextmanager
+    def _indexes_off(self, model: type[Model], live: str) -> Iterator[bool]:
+        """Building indexes afterwards takes half the time of keeping them up row by row, but it
+        locks readers out: only for an empty table, in which they would find nothing. Yields
+        whether it is one, and ours until the end of the transaction."""
+        if not self._locked_while_empty(live):
+            yield False
+            return
+        names = ", ".join(f"'{index.name}'" for index in model._meta.indexes)
+        which = (
+            f"FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+            f"WHERE indrelid = '{live}'::regclass AND relname IN ({names or 'NULL'}) ORDER BY relname"
+        )
+        definitions = self._query(f"SELECT pg_get_indexdef(indexrelid) {which}")
+        for index in self._query(f"SELECT indexrelid::regclass::text {which}"):
+            self._run(f"DROP INDEX {index}")
+        yield True
+        for definition in definitions:
+            self._run(definition)
+
+    def _locked_while_empty(self, live: str) -> bool:
+        """False when the table has rows, when it belongs to another role of the database, and when
+        somebody else holds it: who waits for this lock makes all later readers wait behind it."""
+        db = store.connection()
+        if db.vendor != "postgresql":
+            return False
+        owner = (
+            f"SELECT 1 FROM pg_class WHERE oid = '{live}'::regclass "  # noqa: S608
+            "AND pg_has_role(relowner, 'USAGE')"
+        )
+        has_rows = f"SELECT 1 FROM {live} LIMIT 1"  # noqa: S608
+        if self._query(has_rows) or not self._query(owner):
+            return False
+        try:
+            with transaction.atomic(using=db.alias):
+                self._run(f"LOCK TABLE {live} IN ACCESS EXCLUSIVE MODE NOWAIT")
+        except OperationalError as error:
+            if isinstance(error.__cause__, LockNotAvailable):
+                return False
+            raise
+        return not self._query(has_rows)
+
+    def create(self) -> None:
+        self.drop()
+        is_postgresql = store.connection().vendor == "postgresql"
+        for _, live, shadow, key, _columns in self._names():
+            if is_postgresql:
+                # Without the live table's indexes: they would be kept up for each row, for nobody.
+                self._run(f"CREATE TEMPORARY TABLE {shadow} (LIKE {live})")
+                self._run(f"ALTER TABLE {shadow} ADD PRIMARY KEY ({key})")
+                continue
+            self._run(f"CREATE TEMPORARY TABLE {shadow} AS SELECT * FROM {live} WHERE 0")  # noqa: S608
+            index = shadow.replace('"', "")
+            self._run(f'CREATE UNIQUE INDEX temp."{index}_key" ON {shadow} ({key})')
+
+    def analyze(self) -> None:
+        """PostgreSQL never looks at temporary tables by itself, and plans badly without figures."""
+        if store.connection().vendor == "postgresql":
+            for _, _live, shadow, key, _columns in self._names():
+                # How many rows, and their keys: figures of wide columns take long and tell nothing.
+                self._run(f"ANALYZE {shadow} ({key})")
+
+    def drop(self) -> None:
+        for _, _live, shadow, _key, _columns in self._names():
+            self._run(f"DROP TABLE IF EXISTS {shadow}")
+
+    def _names(self) -> Iterator[tuple[type[Model], str, str, str, str]]:
+        """Model, live table, shadow table, primary key and all columns, quoted."""
+        quote = store.connection().ops.quote_name
+        for model, twin in self.tables.stored_in.items():
+            fields = model._meta.concrete_fields
+            yield (
+                model,
+                quote(model._meta.db_table),
+                quote(twin._meta.db_table),
+                quote(str(fields[0].column)),
+                ", ".join(quote(str(field.column)) for field in fields),
+            )
+
+    def _run(self, statement: str) -> None:
+        with store.connection().cursor() as cursor:
+            cursor.execute(statement)
+
+    def _query(self, statement: str) -> list[Any]:
+        with store.connection().cursor() as cursor:
+            cursor.execute(statement)
+            return [row[0] for row in cursor.fetchall()]
+
+
+def built_by_database(projection: Projection) -> bool:
+    """Whether most of its rows get in by SQL, without a way through Python."""
+    return bool(projection.clean_sql) and store.connection().vendor == "postgresql"
+
+
+def replay_together(shadows: Sequence[Shadow], until: int) -> None:
+    """Bring empty shadows to the event ``until``, behind which there may be more, in one pass."""
+    if not shadows:
+        return
+    pages = store.run_pages(0, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
+    with closing(pages), collection_paused():
+        for number, page in enumerate(pages_of_runs(pages), 1):
+            for shadow in shadows:
+                shadow.fold(page)
+            if number % COLLECT_PAGES == 0:
+                gc.collect(0)  # what the pages left; the rows in memory and all of Django can wait
+
+
+def _tail(position: int) -> Iterator[Page]:
+    """Pages up to the end as it is now."""
+    while (page := store.tail(position, PAGE_EVENTS_MAX)).position > position:
+        position = page.position
+        yield page_of_events(page.events, position)
+
+
+@contextmanager
+def open_shadow(projection: Projection, stopped: threading.Event | None = None) -> Iterator[Shadow]:
+    """An empty shadow that is gone afterwards."""
+    shadow = Shadow(projection, stopped)
+    shadow.create()
+    try:
+        yield shadow
+    finally:
+        shadow.drop()
+
+
+def _twin(model: type[Model]) -> type[Model]:
+    """The same model over another table, outside of Django's own list of models."""
+    state = ModelState.from_model(model)
+    state.options = {
+        "db_table": f"{model._meta.db_table}_shadow",
+        "indexes": [],
+        "constraints": [],
+    }
+    label = (state.app_label, state.name_lower)
+    twin: type[Model] = StateApps([], {label: state}).get_model(*label)
+    return twin

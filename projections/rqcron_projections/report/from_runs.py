@@ -1,0 +1,220 @@
+"""A report's tallies from single runs and decisions: exact, and for any instants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import Q
+
+from rqcron_events.core.definition import Definition
+from rqcron_events.core.events import DECISIONS, EventType
+from rqcron_events.core.schedule import slots_between, zone_or_utc
+from rqcron_events.core.schedule.slot_count import slots_by_day
+from rqcron_events.ledger import store
+from rqcron_events.models import CronEvent
+
+from ..folds.crons import ENDED
+from ..folds.days import error_kind
+from ..models import CronJob, CronRun, RunStatus
+from .tallies import By, Group, Tallies
+
+__all__ = ["tally_runs"]
+
+NAMES_PER_QUERY_MAX = 900
+SLOTS_PER_EVENT_MAX = 1_000_000
+_MICROSECOND = timedelta(microseconds=1)
+_PASSED_OVER = (EventType.SLOT_SKIPPED.value, EventType.SLOT_MISSED.value)
+_FAILURES = frozenset({RunStatus.FAILED, RunStatus.LOST})
+_COLUMNS = (
+    "run_id",
+    "cron",
+    "slot",
+    "trigger",
+    "status",
+    "requested_at",
+    "lateness_seconds",
+    "queue",
+    "finished_at",
+    "queue_wait_seconds",
+    "duration_seconds",
+    "attempts",
+    "outcome_reason",
+    "error_type",
+    "error_message",
+)
+
+
+def tally_runs(since: datetime, until: datetime | None, by: By, cron: str | None) -> Tallies:
+    """Add up what belongs to instants with ``since <= instant < until``.
+
+    A slot belongs to its own instant, and so does its run; a run that somebody asked for belongs
+    to that of its request.
+    """
+    return _Reader(since, until, by, cron).read()
+
+
+class _Reader:
+    def __init__(self, since: datetime, until: datetime | None, by: By, cron: str | None) -> None:
+        self.since, self.until, self.by, self.cron = since, until, by, cron
+        self.alias = store.connection().alias
+        self.tallies = Tallies(by=by, exact=True)
+        jobs = CronJob.objects.using(self.alias)
+        self.jobs: dict[str, tuple[str, str]] = {
+            name: (timezone, queue)
+            for name, timezone, queue in jobs.values_list("name", "timezone", "queue")
+        }
+        self.definitions: dict[str, list[tuple[datetime, Definition]]] = {}
+        self.streaks: dict[tuple[str, Group | None], tuple[int, datetime]] = {}
+        """Of a cron in a group, or (None) in all: failures in a row, and when the first ended."""
+
+    def read(self) -> Tallies:
+        self._read_runs()
+        self._read_decisions()
+        return self.tallies
+
+    def _group(self, cron: str, instant: datetime, queue: str = "") -> Group:
+        match self.by:
+            case "cron":
+                return cron
+            case "queue":
+                return queue or self.jobs.get(cron, ("", ""))[1]
+            case "hour":
+                return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+            case "day":
+                return instant.astimezone(zone_or_utc(self.jobs.get(cron, ("UTC", ""))[0])).date()
+
+    def _read_runs(self) -> None:
+        rows = CronRun.objects.using(self.alias)
+        if self.cron is not None:
+            rows = rows.filter(cron=self.cron)
+        slots, others = Q(slot__gte=self.since), Q(requested_at__gte=self.since)
+        if self.until is not None:
+            slots &= Q(slot__lt=self.until)
+            others &= Q(requested_at__lt=self.until)
+        wanted = (Q(trigger="slot") & slots) | (~Q(trigger="slot") & others)
+        ordered = rows.filter(wanted).order_by("finished_at", "run_id")
+        for values in ordered.values_list(*_COLUMNS).iterator(chunk_size=2_000):
+            self._add_run(dict(zip(_COLUMNS, values, strict=True)))
+
+    def _add_run(self, run: dict[str, Any]) -> None:
+        by_slot = run["trigger"] == "slot"
+        instant = run["slot"] if by_slot else run["requested_at"]
+        group = self._group(run["cron"], instant, run["queue"])
+        status, ended = run["status"], run["status"] in ENDED
+        failed_tries = run["attempts"] - (status != RunStatus.RETRYING)
+        for tally in self.tallies.of(run["cron"], group):
+            tally.fired += by_slot
+            tally.requested += not by_slot
+            tally.attempts_failed += max(failed_tries, 0)
+            if ended:
+                tally.outcomes[status] += 1
+            if by_slot:
+                tally.spreads["lateness"].add(_us(run["lateness_seconds"] or 0))
+            if run["queue_wait_seconds"] is not None:
+                tally.spreads["queue_wait"].add(_us(run["queue_wait_seconds"]))
+            if ended and run["duration_seconds"] is not None:
+                tally.spreads["duration"].add(_us(run["duration_seconds"]))
+        if ended:
+            self._add_result(run, group)
+
+    def _add_result(self, run: dict[str, Any], group: Group) -> None:
+        cron, at = run["cron"], run["finished_at"]
+        places = (None,) if self.by == "cron" else (None, group)
+        for place, tally in zip(places, self.tallies.of(cron, group), strict=True):
+            failures, since = self.streaks.get((cron, place), (0, at))
+            if run["status"] in _FAILURES:
+                self.streaks[cron, place] = (failures + 1, since)
+                tally.note_streak(failures + 1)
+                tally.turned_failing += not failures
+                tally.changes += not failures and tally.outcomes[RunStatus.SUCCEEDED] > 0
+            elif run["status"] == RunStatus.SUCCEEDED and failures:
+                took_us = max(at - since, timedelta(0)) // _MICROSECOND
+                tally.note_recoveries(1, took_us, took_us)
+                tally.changes += 1
+                del self.streaks[cron, place]
+        if run["status"] in _FAILURES:
+            kind = error_kind(run["error_type"], run["error_message"], run["outcome_reason"])
+            self.tallies.add_error(kind, cron, run["run_id"].hex)
+
+    def _read_decisions(self) -> None:
+        names = sorted(self.jobs) if self.cron is None else [self.cron]
+        rows = CronEvent.objects.using(self.alias).filter(scheduled_for__gte=self.since)
+        passed_over = rows.filter(type__in=_PASSED_OVER)
+        if self.until is not None:
+            passed_over = passed_over.filter(scheduled_for__lt=self.until)
+        for start in range(0, len(names), NAMES_PER_QUERY_MAX):
+            found = passed_over.filter(cron__in=names[start : start + NAMES_PER_QUERY_MAX])
+            for row in found.order_by().iterator(chunk_size=2_000):
+                self._add_decision(row)
+        if self.until is None:
+            return
+        # An event is found by its last slot: the one that covers the end lies behind it.
+        after = rows.filter(type__in=sorted(DECISIONS), scheduled_for__gte=self.until)
+        for name in names:
+            following = after.filter(cron=name).order_by("scheduled_for").first()
+            if following is not None and following.type in _PASSED_OVER:
+                self._add_decision(following)
+
+    def _add_decision(self, row: CronEvent) -> None:
+        event = row.to_event()
+        last = event.scheduled_for
+        assert last is not None, "it was found by this column"
+        first = event.parsed_time("first") or last
+        begin, end = max(first, self.since), last
+        if self.until is not None:
+            end = min(last, self.until - _MICROSECOND)
+        groups = self._split(row.cron, begin, end)
+        group = self._group(row.cron, last)
+        if (begin, end) == (first, last) and self._group(row.cron, first) == group:
+            groups = iter([(group, int(event.data.get("count", 1)))])
+        for group, count in groups:
+            for tally in self.tallies.of(row.cron, group):
+                by_reason = tally.skipped if event.type is EventType.SLOT_SKIPPED else tally.missed
+                by_reason[event.reason] += count
+
+    def _split(self, cron: str, begin: datetime, end: datetime) -> Iterator[tuple[Group, int]]:
+        """The groups of a stretch of slots that one decision covers, with how many each has."""
+        definition = self._definition(cron, begin)
+        if definition is None or begin > end:
+            return
+        if self.by == "hour":
+            counts: dict[Group, int] = {}
+            for slot in slots_between(
+                definition.schedule, begin - _MICROSECOND, end, SLOTS_PER_EVENT_MAX
+            ):
+                group = self._group(cron, slot)
+                counts[group] = counts.get(group, 0) + 1
+            yield from counts.items()
+            return
+        if self.by == "day":
+            zone = zone_or_utc(self.jobs.get(cron, ("UTC", ""))[0])
+            yield from slots_by_day(definition.schedule, zone, begin, end).items()
+            return
+        zone = zone_or_utc(definition.timezone)
+        if days := slots_by_day(definition.schedule, zone, begin, end):
+            yield self._group(cron, end), sum(days.values())
+
+    def _definition(self, cron: str, instant: datetime) -> Definition | None:
+        """The one whose slots include this instant."""
+        if cron not in self.definitions:
+            rows = CronEvent.objects.using(self.alias).filter(
+                cron=cron, type__in=("cron_registered", "cron_changed")
+            )
+            self.definitions[cron] = [
+                (
+                    event.parsed_time("effective_from") or event.occurred_at,
+                    Definition.from_data(event.data["definition"]),
+                )
+                for event in rows.order_by("id").events()
+            ]
+        known = self.definitions[cron]
+        for start, definition in reversed(known):
+            if start < instant:
+                return definition
+        return known[0][1] if known else None
+
+
+def _us(seconds: float) -> int:
+    return max(round(seconds * 1_000_000), 0)

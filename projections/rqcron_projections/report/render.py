@@ -1,0 +1,179 @@
+"""A report for people: a table that fits into 120 columns, and what stands out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from ..histogram import RELATIVE_ERROR
+from .figures import Figures
+from .report import Report
+
+__all__ = ["print_report"]
+
+LINE_CHARACTERS_MAX = 120
+NAME_CHARACTERS_MAX = 30
+NAME_CHARACTERS_MIN = 12
+SHAPE_CHARACTERS_MAX = 70
+_NOTHING = "-"
+
+
+def print_report(stdout: Any, report: Report) -> None:
+    """Write the rows, their totals, and the slowest, the flakiest and the errors if there are."""
+    stdout.write(_heading(report))
+    rows = [_cells(row, _group_text(row.group), report.by) for row in report.rows]
+    rows.append(_cells(report.totals, "all", report.by))
+    _print_table(stdout, rows)
+    _print_reasons(stdout, report.totals)
+    if report.slowest:
+        stdout.write("\nSlowest\n")
+        for slow in report.slowest:
+            stdout.write(
+                f"  {_cut(slow.cron):<{NAME_CHARACTERS_MAX}}  "
+                f"p50 {_duration(slow.duration_p50_seconds)}, "
+                f"p95 {_duration(slow.duration_p95_seconds)}, "
+                f"max {_duration(slow.duration_max_seconds)} in {_number(slow.runs, 'run')}\n"
+            )
+    if report.flakiest:
+        stdout.write("\nFlakiest\n")
+        for flaky in report.flakiest:
+            stdout.write(
+                f"  {_cut(flaky.cron):<{NAME_CHARACTERS_MAX}}  "
+                f"{_number(flaky.changes, 'change')} between success and failure, "
+                f"{flaky.failed} failed, {_number(flaky.attempts_failed, 'retry', 'retries')}, "
+                f"{_percent(flaky.success_rate)} succeeded\n"
+            )
+    if report.errors:
+        stdout.write("\nErrors\n")
+        for error in report.errors:
+            crons = ", ".join(_cut(name) for name in list(error.crons)[:2])
+            more = len(error.crons) - 2
+            what = ": ".join(filter(None, (error.type, error.message_shape)))
+            stdout.write(
+                f"  {error.count:>6}  {_cut(what, SHAPE_CHARACTERS_MAX) or '(no message)'}\n"
+                f"          {crons}{f' and {more} more' if more > 0 else ''}; "
+                f"the last: cron_explain --run {error.run_id}\n"
+            )
+
+
+def _heading(report: Report) -> str:
+    if report.exact:
+        how = "from single runs, exact"
+    else:
+        how = f"from whole days, percentiles within {RELATIVE_ERROR:.1%}"
+    return (
+        f"{_instant_text(report.since)} to {_instant_text(report.until)}, {how}\n"
+        "late, wait: p95 of lateness and queue wait; run: p50 of the duration, then its p95 and max\n\n"
+    )
+
+
+def _print_table(stdout: Any, rows: list[dict[str, str]]) -> None:
+    """Numbers to the right, to be compared; the first column gets what they leave."""
+    first, *numbers = rows[0]
+    widths = {
+        name: max(len(name.replace("_", " ")), *(len(row[name]) for row in rows))
+        for name in numbers
+    }
+    used = sum(widths.values()) + 2 * len(widths)
+    gap = "  " if used + NAME_CHARACTERS_MAX <= LINE_CHARACTERS_MAX else " "
+    used = sum(widths.values()) + len(gap) * len(widths)
+    left = min(NAME_CHARACTERS_MAX, LINE_CHARACTERS_MAX - used)
+    room = max(left, NAME_CHARACTERS_MIN)
+    longest = min(max(len(first), *(len(row[first]) for row in rows)), room)
+    for row in ({name: name.replace("_", " ") for name in rows[0]}, *rows):
+        cells = [_cut(row[first], longest).ljust(longest)]
+        cells += [row[name].rjust(width) for name, width in widths.items()]
+        stdout.write(gap.join(cells) + "\n")
+
+
+def _cells(figures: Figures, group: str, by: str) -> dict[str, str]:
+    outcomes = figures.outcomes
+    failed = outcomes["failed"] + outcomes["lost"]
+    others = outcomes["stopped"] + outcomes["cancelled"] + outcomes["declined"]
+    return {
+        by: group,
+        "slots": str(figures.expected),
+        "fired": str(figures.fired),
+        "skip": _count(sum(figures.skipped.values())),
+        "miss": _count(sum(figures.missed.values())),
+        "ok": str(outcomes["succeeded"]),
+        "fail": _count(failed),
+        "other": _count(others),
+        "rate": _percent(figures.success_rate),
+        "late": _duration(figures.lateness.p95_seconds),
+        "wait": _duration(figures.queue_wait.p95_seconds),
+        "run": _duration(figures.duration.p50_seconds),
+        "p95": _duration(figures.duration.p95_seconds),
+        "max": _duration(figures.duration.max_seconds),
+        "streak": _count(figures.longest_failure_streak),
+    }
+
+
+def _print_reasons(stdout: Any, totals: Figures) -> None:
+    parts = [
+        f"{what} {_reasons(reasons)}"
+        for what, reasons in (("skipped", totals.skipped), ("missed", totals.missed))
+        if reasons
+    ]
+    ended = {name: totals.outcomes[name] for name in ("stopped", "cancelled", "declined", "lost")}
+    if any(ended.values()):
+        parts.append(f"ended {_reasons({name: n for name, n in ended.items() if n})}")
+    if totals.requested:
+        parts.append(f"asked for {_number(totals.requested, 'run')}")
+    if totals.recoveries:
+        parts.append(
+            f"recovered {_number(totals.recoveries, 'time')}, after "
+            f"{_duration(totals.recovery_mean_seconds)} on average and "
+            f"{_duration(totals.recovery_max_seconds)} at most"
+        )
+    if parts:
+        stdout.write("\n" + "\n".join(parts) + "\n")
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in counts.items())
+
+
+def _group_text(group: str | date | datetime) -> str:
+    return group if isinstance(group, str) else _instant_text(group)
+
+
+def _instant_text(value: date | datetime) -> str:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M %Z")
+    return value.isoformat()
+
+
+def _cut(text: str, limit: int = NAME_CHARACTERS_MAX) -> str:
+    """JSON and CSV have whole values; a table that wraps can't be read."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _count(number: int) -> str:
+    return str(number) if number else _NOTHING
+
+
+def _number(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _percent(rate: float | None) -> str:
+    if rate is None:
+        return _NOTHING
+    # 99.97 % must not look like no failure at all.
+    return "100%" if rate == 1 else f"{min(rate * 100, 99.9):.1f}%"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return _NOTHING
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 99.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours < 48 else f"{hours // 24}d{hours % 24:02}h"

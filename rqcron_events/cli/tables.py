@@ -1,0 +1,119 @@
+"""What commands print: rows, and the names that come closest."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from django.core.management.base import CommandError, CommandParser
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..core.schedule import zone_or_utc
+
+__all__ = ["add_format", "closest_names", "print_rows", "unknown_cron"]
+
+TABLE_COLUMNS_MAX = 100_000
+"""Nothing is cut or folded: a long line that the terminal wraps is easier to read than twelve
+columns of four characters, and a pipe gets whole values."""
+
+
+def add_format(parser: CommandParser, *formats: str) -> None:
+    """Add ``--format``; the first one given is the default."""
+    parser.add_argument(
+        "--format", choices=formats, default=formats[0], help=f"default: {formats[0]}"
+    )
+
+
+def print_rows(
+    stdout: IO[str] | Any,
+    rows: Sequence[dict[str, Any]],
+    columns: Sequence[str],
+    output_format: str,
+    *,
+    timezone: str = "UTC",
+    empty: str = "",
+    fields: Sequence[str] = (),
+) -> None:
+    """Print rows as ``table``, ``json`` or ``csv``.
+
+    ``columns`` are the keys that the table shows; JSON and CSV have all keys, with times in UTC.
+    The table shows times in the row's own ``timezone``, or else in the one given. ``empty`` is
+    what a table says when there are no rows, and ``fields`` the head of a CSV then, where it is not
+    that of the table.
+    """
+    if output_format == "json":
+        stdout.write(json.dumps(rows, indent=2, ensure_ascii=False, default=_machine_text) + "\n")
+    elif output_format == "csv":
+        _print_csv(stdout, rows, fields or columns)
+    elif rows:
+        _print_table(stdout, rows, columns, timezone)
+    elif empty:
+        stdout.write(empty + "\n")
+
+
+def closest_names(name: str, known: Iterable[str]) -> list[str]:
+    """At most three known names that look like ``name``, the nearest first."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def unknown_cron(name: str, known: Iterable[str]) -> CommandError:
+    """The error for a cron that the ledger does not have, with the names that come closest."""
+    close = closest_names(name, known)
+    remedy = (
+        f"Did you mean {' or '.join(map(repr, close))}?" if close else "See all with cron_list."
+    )
+    return CommandError(f"No cron is named {name!r}. {remedy}")
+
+
+def _print_csv(stdout: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    # Django's stdout ends every write with a newline unless it has one: the writer's is enough.
+    writer = csv.writer(stdout, lineterminator="\n")
+    writer.writerow(rows[0] if rows else columns)
+    for row in rows:
+        writer.writerow([_csv_value(value) for value in row.values()])
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=_machine_text)
+    return _machine_text(value) if isinstance(value, datetime) else value
+
+
+def _machine_text(value: Any) -> str:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _print_table(
+    stdout: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str], timezone: str
+) -> None:
+    table = Table(box=SIMPLE_HEAD, header_style="none", pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column.replace("_", " "), no_wrap=True)
+    for row in rows:
+        zone = str(row.get("timezone") or timezone)
+        table.add_row(*[Text(_table_text(row.get(column), zone)) for column in columns])
+    page = io.StringIO()
+    # force_terminal wins over FORCE_COLOR and the like: no escape codes, in pipes or elsewhere.
+    Console(file=page, force_terminal=False, width=TABLE_COLUMNS_MAX).print(table)
+    for line in page.getvalue().splitlines():
+        stdout.write(line.rstrip() + "\n")
+
+
+def _table_text(value: Any, timezone: str) -> str:
+    match value:
+        case None:
+            return "-"
+        case datetime():
+            return value.astimezone(zone_or_utc(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+        case float():
+            return f"{value:.3f}"
+        case _:
+            return " ".join(str(value).split())

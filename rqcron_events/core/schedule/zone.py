@@ -1,0 +1,45 @@
+"""Time zones by name, and the instant at which a clock on the wall shows a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+__all__ = ["first_instant", "zone_named", "zone_or_utc"]
+
+MINUTE = timedelta(minutes=1)
+GAP_MINUTES_MAX = 2 * 24 * 60
+"""The longest jump of a clock that is followed: zones that crossed the date line lost 24 hours."""
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The IANA zone of that name. Raises ValueError with the value and the remedy."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(
+            f"timezone {name!r} is invalid: it is not an IANA zone such as 'Europe/Berlin'"
+        ) from error
+
+
+@lru_cache(maxsize=1_000)
+def zone_or_utc(name: str) -> tzinfo:
+    """The zone, or UTC where this machine does not know it: a time in UTC is better than none."""
+    try:
+        return zone_named(name)
+    except ValueError:
+        return UTC
+
+
+def first_instant(wall: datetime, zone: tzinfo) -> datetime:
+    """The first instant that shows this wall time, or else the first full minute after the gap.
+
+    Raises OverflowError when no such time exists within two days.
+    """
+    for _ in range(GAP_MINUTES_MAX):
+        found = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+        if found.astimezone(zone).replace(tzinfo=None, fold=0) == wall:
+            return found
+        wall = wall.replace(second=0, microsecond=0) + MINUTE
+    raise OverflowError(f"no wall time near {wall} exists in {zone}")

@@ -1,0 +1,130 @@
+"""An RQ worker that carries a runner in its own process tree."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connections
+from django_rq.workers import get_worker
+from rq import Worker
+
+from ..registry import registry
+
+__all__ = ["RunnerChild", "work"]
+
+log = logging.getLogger(__name__)
+
+RESTART_SECONDS = 1.0
+RESTART_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 8.0
+
+
+class RunnerChild:
+    """``cron_run`` as a child process, started again if it dies.
+
+    A new interpreter rather than a fork: RQ's worker has threads by then. It dies with the worker,
+    even when the worker is killed.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="rqcron-carrier", daemon=True)
+
+    def start(self) -> None:
+        self._process = self._spawn()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the runner to end, and wait for it."""
+        self._stopping.set()
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def request_stop(self) -> None:
+        """Ask the runner to end without waiting; safe in a signal handler."""
+        self._stopping.set()
+        if self._process is not None:
+            self._process.terminate()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # "-m django" and the whole sys.path: the project may have any manage.py, or none.
+        command = [
+            sys.executable,
+            "-m",
+            "django",
+            "cron_run",
+            "--die-with-parent",
+            str(os.getpid()),
+        ]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL)
+
+    def _keep(self) -> None:
+        pause = RESTART_SECONDS
+        while self._process is not None:
+            started = time.monotonic()
+            code = self._process.wait()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - started > RESTART_SECONDS_MAX:
+                pause = RESTART_SECONDS
+            log.error(
+                "The runner ended with exit code %s; it is started again in %.0f s.",
+                code,
+                pause,
+                extra={"action": "runner_restarted", "exit_code": code},
+            )
+            if self._stopping.wait(pause):
+                return
+            pause = min(pause * 2, RESTART_SECONDS_MAX)
+            self._process = self._spawn()
+
+
+def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
+    """Run django-rq's worker on the queues, with a runner beside it unless ``burst``."""
+    with_scheduler = options.pop("with_scheduler") or _retries_wait()
+    limits = {key: options.pop(key) for key in ("max_jobs", "max_idle_time")}
+    level = options.pop("logging_level")
+    worker: Worker = get_worker(*queues, **options)
+    # Connections must not be shared with the work-horses that are forked.
+    connections.close_all()
+    if burst:
+        worker.work(burst=True, with_scheduler=with_scheduler, logging_level=level, **limits)
+        return
+    child = RunnerChild()
+    warm_shutdown: Callable[[], None] = worker.handle_warm_shutdown_request
+
+    def stop_both() -> None:
+        child.request_stop()
+        warm_shutdown()
+
+    # On the instance, because the class is the project's choice (RQ["WORKER_CLASS"]).
+    worker.handle_warm_shutdown_request = stop_both  # type: ignore[method-assign]
+    child.start()
+    try:
+        worker.work(with_scheduler=with_scheduler, logging_level=level, **limits)
+    finally:
+        child.stop()
+
+
+def _retries_wait() -> bool:
+    """RQ needs its scheduler to enqueue a retry after an interval; without one it never runs."""
+    return any(
+        cron.definition.retries is not None and any(cron.definition.retries.intervals)
+        for cron in registry.crons.values()
+    )

@@ -1,0 +1,77 @@
+"""A runner's own events: that it started, that it stopped, that another one was lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Any
+from uuid import uuid4
+
+from .. import clock
+from ..core.events import Event, EventType, runner_stream
+from ..ledger import store
+from ..registry import Registry
+from .code_version import fingerprint
+from .lease import Lease
+
+__all__ = ["Presence"]
+
+log = logging.getLogger(__name__)
+
+
+class Presence:
+    """Who this runner is, for the log and for the other runners."""
+
+    def __init__(self) -> None:
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+        self.actor = f"runner/{self.id}"
+        self.lease = Lease(self.id)
+
+    def beat(self, registry: Registry) -> None:
+        """Send a heartbeat now and then.
+
+        The first one is ``runner_started``; and so is the one after others had taken this runner
+        for lost, as after a freeze.
+        """
+        if not self.lease.beat():
+            return
+        data = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "crons": len(registry.crons),
+            "registry": fingerprint(registry),
+        }
+        self._append(self.id, EventType.RUNNER_STARTED, data)
+        log.info("Runner started.", extra={"action": "runner_started", "runner": self.id})
+
+    def stopped(self) -> None:
+        self._append(self.id, EventType.RUNNER_STOPPED, {})
+        self.lease.release()
+        log.info("Runner stopped.", extra={"action": "runner_stopped", "runner": self.id})
+
+    def record_lost_runners(self) -> None:
+        """Say it of each runner that fell silent without a word."""
+        for lost in self.lease.lost_runners():
+            known = store.read_stream(runner_stream(lost.id))
+            if known and known[-1].type is EventType.RUNNER_STARTED:
+                data = {"last_heartbeat": lost.last_heartbeat.isoformat()}
+                self._append(lost.id, EventType.RUNNER_LOST, data)
+                log.warning(
+                    "Runner %s was lost; its last heartbeat was at %s.",
+                    lost.id,
+                    lost.last_heartbeat.isoformat(timespec="seconds"),
+                    extra={"action": "runner_lost", "runner": lost.id},
+                )
+            self.lease.forget(lost.id)
+
+    def _append(self, runner_id: str, event_type: EventType, data: dict[str, Any]) -> None:
+        event = Event(
+            stream=runner_stream(runner_id),
+            version=0,
+            type=event_type,
+            actor=self.actor,
+            occurred_at=clock.now(),
+            data=data,
+        )
+        store.append_next([event])

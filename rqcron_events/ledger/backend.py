@@ -1,0 +1,98 @@
+"""What differs between databases. ``postgresql`` and ``sqlite`` are modules of this shape.
+
+Another database is one more such module, its line in ``BACKENDS``, and the conformance suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ..core.clean_run import CleanRun
+from ..core.codec import CronRow, Row
+from ..core.events import Event
+from ..errors import CronConfigError
+from . import postgresql, sqlite
+
+__all__ = ["BACKENDS", "Backend", "backend_of"]
+
+
+class Backend(Protocol):
+    """Everything takes the connection to use. Database errors are Django's."""
+
+    @property
+    def COMMITS_OUT_OF_ORDER(self) -> bool:
+        """A higher id can become visible before a lower one: readers need ``safe_position``."""
+
+    @property
+    def GROUP_BY_RUN(self) -> str:
+        """How a statement over ``rqcron_event`` groups by run without following the index of runs."""
+
+    @property
+    def TRIGGERS(self) -> Sequence[str]:
+        """Names of the triggers that keep the log append-only, and of the fence where there is one."""
+
+    def insert(self, db: BaseDatabaseWrapper, events: Iterable[Event], /) -> None:
+        """Write all events; an IntegrityError means that a version is taken."""
+
+    def insert_free(self, db: BaseDatabaseWrapper, events: Sequence[Event], /) -> set[str]:
+        """Write the events whose version is free, one per stream; return the streams written."""
+
+    def read(
+        self, db: BaseDatabaseWrapper, after: int, until: int | None, limit: int, /
+    ) -> list[Row]:
+        """Stored events with ``after < id <= until`` in the order of their ids."""
+
+    def read_clean_runs(
+        self, db: BaseDatabaseWrapper, after: int, until: int, ahead: int, /
+    ) -> list[CleanRun]:
+        """Runs without incident that begin in ``after < id <= until`` and are over by ``ahead``."""
+
+    def read_others(
+        self, db: BaseDatabaseWrapper, after: int, until: int, clean: Mapping[UUID, int], /
+    ) -> list[Row]:
+        """Stored events with ``after < id <= until`` but those of these runs up to these ids,
+        without their tracebacks."""
+
+    def read_cron(
+        self, db: BaseDatabaseWrapper, stream: str, after: int, until: int, limit: int, /
+    ) -> list[CronRow]:
+        """A part of a cron's own stream (versions), as little of it as an audit needs."""
+
+    def second_connection(
+        self, db: BaseDatabaseWrapper, /
+    ) -> AbstractContextManager[BaseDatabaseWrapper | None]:
+        """For reading in another thread; None where there is none to be had."""
+
+    def safe_position(self, db: BaseDatabaseWrapper, wait_seconds: float, /) -> int | None:
+        """The highest id below which no event can still appear; None when a writer stays longer
+        than ``wait_seconds``."""
+
+    def install_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
+
+    def remove_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
+
+    def missing_triggers(self, db: BaseDatabaseWrapper, /) -> list[str]:
+        """Those of ``TRIGGERS`` that are absent or do not always fire."""
+
+    def set_append_only(self, db: BaseDatabaseWrapper, enabled: bool, /) -> None:
+        """Only for tests: let Django's flush through, or stop it again."""
+
+
+BACKENDS: dict[str, Backend] = {"postgresql": postgresql, "sqlite": sqlite}
+"""By Django's name of the vendor."""
+
+
+def backend_of(db: BaseDatabaseWrapper) -> Backend:
+    """What is special about this database. Raises CronConfigError for one that has no module."""
+    try:
+        return BACKENDS[db.vendor]
+    except KeyError:
+        raise CronConfigError(
+            f"The ledger cannot live in a {db.vendor} database. Point RQCRON_DATABASE to "
+            "PostgreSQL or SQLite."
+        ) from None

@@ -1,0 +1,57 @@
+"""Appending to the stream of one run, where several writers meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from ..core.events import Event
+from ..core.run_state import RunState
+from ..errors import VersionConflict
+from ..models import CronEvent
+from . import store
+
+__all__ = ["append_to_run", "read_run", "read_runs"]
+
+TRIES_MAX = 20
+
+
+def read_run(run_id: UUID) -> RunState:
+    """The run as it stands in the log; empty (version 0) when nothing is recorded yet."""
+    state = RunState(run_id)
+    for event in store.read_stream(state.stream):
+        state.apply(event)
+    return state
+
+
+def read_runs(run_ids: Sequence[UUID]) -> dict[UUID, RunState]:
+    """The same for many runs in one query."""
+    states = {run_id: RunState(run_id) for run_id in run_ids}
+    streams = [state.stream for state in states.values()]
+    rows = CronEvent.objects.using(store.connection().alias).filter(stream__in=streams)
+    for row in rows.order_by("stream", "version"):
+        event = row.to_event()
+        if event.run_id in states:
+            states[event.run_id].apply(event)
+    return states
+
+
+def append_to_run(state: RunState, build: Callable[[RunState], list[Event] | None]) -> RunState:
+    """Append what ``build`` makes of the run's state, and return the state after it.
+
+    When another writer is first, the run is read again and ``build`` decides again; it returns
+    None when there is nothing left to say. Raises VersionConflict after twenty tries.
+    """
+    for _ in range(TRIES_MAX):
+        events = build(state)
+        if not events:
+            return state
+        try:
+            store.append(events)
+        except VersionConflict:
+            state = read_run(state.run_id)
+            continue
+        for event in events:
+            state.apply(event)
+        return state
+    raise VersionConflict(state.stream, state.version + 1)

@@ -1,0 +1,252 @@
+"""The ledger on SQLite: one writer at a time, so ids commit in order and no fence is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ..core.clean_run import CleanRun
+from ..core.codec import CronRow, Row, encode_data, schema_version
+from ..core.events import Event, EventType
+from .clean_runs import clean_runs_statement
+
+COMMITS_OUT_OF_ORDER = False
+"""The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
+
+TRIGGERS = ("rqcron_event_no_update", "rqcron_event_no_delete", "rqcron_event_no_replace")
+
+_COLUMNS = (
+    "stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
+    "occurred_at, data"
+)
+# All rows travel as one JSON parameter, so no limit on the number of parameters applies, and the
+# first statement of the transaction is the INSERT: it waits for the write lock instead of failing.
+_INSERT = f"""
+    INSERT INTO rqcron_event ({_COLUMNS})
+    SELECT {", ".join(f"json_extract(row.value, '$[{n}]')" for n in range(12))}
+    FROM json_each(%s) AS row
+"""  # noqa: S608
+_ONLY_FREE = """
+    WHERE NOT EXISTS (
+        SELECT 1 FROM rqcron_event AS taken
+        WHERE taken.stream = json_extract(row.value, '$[0]')
+          AND taken.version = json_extract(row.value, '$[1]')
+    )
+    RETURNING stream
+"""
+
+
+def insert(db: BaseDatabaseWrapper, events: Iterable[Event]) -> None:
+    """Write all events; an IntegrityError means that a version is taken."""
+    with db.cursor() as cursor:
+        cursor.execute(_INSERT, [_rows(events)])
+
+
+def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
+    """Write the events whose version is free, one per stream; return the streams written."""
+    if not events:
+        return set()
+    with db.cursor() as cursor:
+        cursor.execute(_INSERT + _ONLY_FREE, [_rows(events)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _rows(events: Iterable[Event]) -> str:
+    return json.dumps([_row(event) for event in events], ensure_ascii=False)
+
+
+def _row(event: Event) -> tuple[Any, ...]:
+    return (
+        event.stream,
+        event.version,
+        event.type.value,
+        schema_version(event.type),
+        event.cron,
+        event.run_id.hex if event.run_id else None,
+        event.attempt,
+        _text(event.scheduled_for),
+        event.reason,
+        event.actor,
+        _text(event.occurred_at),
+        encode_data(event.data),
+    )
+
+
+def _text(value: datetime | None) -> str | None:
+    """As Django stores it, so that its comparisons hold: UTC without an offset."""
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ") if value else None
+
+
+def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> list[Row]:
+    """Stored events in the order of their ids."""
+    with db.cursor() as cursor:
+        cursor.execute(_READ, [after, _ID_MAX if until is None else until, limit])
+        return list(map(_stored, cursor.fetchall()))
+
+
+def read_clean_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int) -> list[CleanRun]:
+    """Runs without incident that begin in ``after < id <= until`` and are over by ``ahead``."""
+    with db.cursor() as cursor:
+        cursor.execute(_CLEAN_RUNS, {"after": after, "until": until, "ahead": ahead})
+        rows = cursor.fetchall()
+    told = ",".join([row[place] for row in rows for place in (7, 8, 13)])
+    documents = iter(json.loads(f"[{told}]"))
+    parse = datetime.fromisoformat
+    return [
+        CleanRun(
+            UUID(run), cron, first, last, parse(slot), parse(decided), runner,
+            _number(next(documents).get("lateness_seconds")), next(documents).get("queue") or "",
+            parse(enqueued), parse(started), worker, parse(finished),
+            _number(next(documents).get("duration_seconds")),
+        )
+        for run, cron, first, last, slot, decided, runner, _, _, enqueued, started, worker,
+            finished, _ in rows
+    ]  # fmt: skip
+
+
+def read_others(
+    db: BaseDatabaseWrapper, after: int, until: int, clean: Mapping[UUID, int]
+) -> list[Row]:
+    """Stored events with ``after < id <= until`` but those of these runs up to these ids, without
+    their tracebacks, which are most of their bytes."""
+    ends = {run.hex: last for run, last in clean.items()}
+    with db.cursor() as cursor:
+        cursor.execute(_READ_OTHERS, [after, until])
+        return [_stored(row) for row in cursor if row[0] > ends.get(row[6], 0)]
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+    """None: a connection belongs to its thread, and a database in memory to its connection."""
+    return nullcontext()
+
+
+_READ_COLUMNS = (
+    "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
+    "occurred_at, recorded_at"
+)
+_READ = f"""
+    SELECT {_READ_COLUMNS}, data FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+"""  # noqa: S608
+_READ_OTHERS = f"""
+    SELECT {_READ_COLUMNS}, json_remove(data, '$.error.traceback')
+    FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id
+"""  # noqa: S608
+_ID_MAX = 2**63 - 1
+
+
+def _stored(row: tuple[Any, ...]) -> Row:
+    return (
+        *row[:6], bytes.fromhex(row[6]) if row[6] else None, row[7], _instant(row[8]),
+        *row[9:11], _instant(row[11]), _instant(row[12]), row[13],
+    )  # fmt: skip
+
+
+def _instant(value: datetime | None) -> datetime | None:
+    """Django's connection reads a stored time as UTC without saying so."""
+    return value.replace(tzinfo=UTC) if value else None
+
+
+# A sum of text has no declared type: Django's connection would parse the times in Python.
+_READ_CRON = """
+    SELECT version, type, schema_version, scheduled_for || '+00:00',
+        json_extract(data, '$.definition_version'),
+        CASE WHEN type IN ('slot_skipped', 'slot_missed')
+            OR type = 'slot_fired' AND schema_version <> %s THEN data END
+    FROM rqcron_event WHERE stream = %s AND version > %s AND version <= %s
+    ORDER BY version LIMIT %s
+"""
+
+
+def read_cron(
+    db: BaseDatabaseWrapper, stream: str, after: int, until: int, limit: int
+) -> list[CronRow]:
+    """A part of a cron's own stream, as little of it as an audit needs."""
+    parse = datetime.fromisoformat
+    with db.cursor() as cursor:
+        cursor.execute(
+            _READ_CRON, [schema_version(EventType.SLOT_FIRED), stream, after, until, limit]
+        )
+        return [
+            (*row[:3], parse(row[3]) if row[3] else None, *row[4:]) for row in cursor.fetchall()
+        ]
+
+
+GROUP_BY_RUN = "+run_id"
+"""Without the plus, rows would come in the order of the index of runs, each from another page."""
+
+# Numbers are read in Python: SQLite's own reading of decimals may differ in the last bit.
+_CLEAN_RUNS = clean_runs_statement(
+    run_id="run_id",
+    group=GROUP_BY_RUN,
+    time="{} || '+00:00'".format,
+    lateness="data",
+    queue="data",
+    duration="data",
+    exact="COLLATE BINARY",
+    has_slot=("(json_type(data, '$.trigger') IS NULL OR json_extract(data, '$.trigger') = 'slot')"),
+    has_no_error="json_type(data, '$.error') IS NULL",
+)
+
+
+def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
+    """The last id: on SQLite ids become visible in their order."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT COALESCE(MAX(id), 0) FROM rqcron_event")
+        return int(cursor.fetchone()[0])
+
+
+def install_triggers(db: BaseDatabaseWrapper) -> None:
+    with db.cursor() as cursor:
+        for statement in _install_statements():
+            cursor.execute(statement)
+
+
+def remove_triggers(db: BaseDatabaseWrapper) -> None:
+    with db.cursor() as cursor:
+        for trigger in TRIGGERS:
+            cursor.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+
+
+def set_append_only(db: BaseDatabaseWrapper, enabled: bool) -> None:
+    """Only for tests: let Django's flush through, or stop it again."""
+    if enabled:
+        install_triggers(db)
+    else:
+        remove_triggers(db)
+
+
+def missing_triggers(db: BaseDatabaseWrapper) -> list[str]:
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'rqcron_event'"
+        )
+        present = {row[0] for row in cursor.fetchall()}
+    return [trigger for trigger in TRIGGERS if trigger not in present]
+
+
+def _install_statements() -> Iterator[str]:
+    yield from (f"DROP TRIGGER IF EXISTS {trigger}" for trigger in TRIGGERS)
+    for trigger, operation in zip(TRIGGERS, ("UPDATE", "DELETE"), strict=False):
+        yield f"""
+            CREATE TRIGGER {trigger} BEFORE {operation} ON rqcron_event
+            BEGIN SELECT RAISE(ABORT, 'rqcron_event is append-only: {operation} refused'); END
+        """
+    # INSERT OR REPLACE deletes without firing DELETE triggers (unless recursive_triggers is on).
+    yield """
+        CREATE TRIGGER rqcron_event_no_replace BEFORE INSERT ON rqcron_event
+        WHEN EXISTS (
+            SELECT 1 FROM rqcron_event
+            WHERE id = NEW.id OR (stream = NEW.stream AND version = NEW.version)
+        )
+        BEGIN SELECT RAISE(ABORT, 'rqcron_event is append-only: this version exists'); END
+    """

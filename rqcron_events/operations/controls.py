@@ -1,0 +1,249 @@
+"""What people do: trigger, rerun, pause, resume. Each leaves an event with who and why."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import transaction
+
+from .. import clock
+from ..conf import conf
+from ..core.cron_state import CronState, GlobalPauses
+from ..core.events import LEDGER_STREAM, Event, EventType, cron_stream
+from ..errors import CronConfigError, UnknownCron, UnknownRun, VersionConflict
+from ..execution.enqueuer import Enqueuer, RunRequest
+from ..ledger import store
+from ..ledger.cron_states import state_of
+from ..ledger.lookup import find_run, unknown_cron_text
+from ..models import CronEvent
+
+__all__ = [
+    "actor_name",
+    "bounded_reason",
+    "enqueue",
+    "known_state",
+    "pause",
+    "pause_all",
+    "rerun",
+    "resume",
+    "resume_all",
+    "trigger",
+]
+
+TRIES_MAX = 20
+log = logging.getLogger(__name__)
+
+
+def trigger(name: str, *, reason: str = "", by: str | None = None) -> UUID:
+    """Ask for a run of a cron now, beside its schedule; returns the run's id.
+
+    Inside ``transaction.atomic`` the job is enqueued when the transaction commits. If Redis is
+    away the run stays open, and the leading runner enqueues it later. Raises UnknownCron.
+    """
+    return _request(name, trigger="manual", reason=reason, by=by)
+
+
+def rerun(run_id: UUID | str, *, reason: str = "", by: str | None = None) -> UUID:
+    """Ask for a new run like an earlier one, for the same slot; returns the new run's id.
+
+    Raises UnknownRun.
+    """
+    asked = find_run(run_id)
+    origin = (
+        CronEvent.objects.using(conf().database)
+        .for_run(asked)
+        .of_type(EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
+        .first()
+    )
+    if origin is None:
+        raise UnknownRun(
+            f"Run {run_id} is not known. cron_history NAME lists the runs of a cron with their ids."
+        )
+    return _request(
+        origin.cron,
+        trigger="rerun",
+        reason=reason,
+        by=by,
+        of=asked,
+        slot=origin.scheduled_for,
+    )
+
+
+def pause(
+    name: str, *, reason: str = "", until: datetime | None = None, by: str | None = None
+) -> None:
+    """Stop deciding slots of a cron as fired, from now until ``until`` or until it is resumed.
+
+    Slots in between are recorded as skipped. Raises UnknownCron, and CronConfigError for a time
+    that is naive or past.
+    """
+    _check_until(until)
+    _append_to_cron(
+        name, EventType.CRON_PAUSED, reason, by, {"until": until.isoformat() if until else None}
+    )
+
+
+def resume(name: str, *, reason: str = "", by: str | None = None) -> bool:
+    """End the pause of a cron; False when it was not paused. Raises UnknownCron."""
+    state = known_state(name)
+    phase = state.current
+    if phase is None or phase.pause is None or not _lasts(phase.pause.until):
+        return False
+    _append_to_cron(name, EventType.CRON_RESUMED, reason, by, {})
+    return True
+
+
+def pause_all(*, reason: str = "", until: datetime | None = None, by: str | None = None) -> None:
+    """Pause every cron, new ones included."""
+    _check_until(until)
+    _append_to_ledger(
+        EventType.ALL_PAUSED, reason, by, {"until": until.isoformat() if until else None}
+    )
+
+
+def resume_all(*, reason: str = "", by: str | None = None) -> bool:
+    """End the pause of everything; False when there was none. Single pauses stay."""
+    pauses = GlobalPauses()
+    for event in store.read_stream(LEDGER_STREAM):
+        pauses.apply(event)
+    if not pauses.pauses or not _lasts(pauses.pauses[-1].until):
+        return False
+    _append_to_ledger(EventType.ALL_RESUMED, reason, by, {})
+    return True
+
+
+def known_state(name: str) -> CronState:
+    """The state of a registered or retired cron. Raises UnknownCron with the nearest names."""
+    state = state_of(name)
+    if not state.phases:
+        raise UnknownCron(unknown_cron_text(name))
+    return state
+
+
+def _request(
+    name: str,
+    *,
+    trigger: str,
+    reason: str,
+    by: str | None,
+    of: UUID | None = None,
+    slot: datetime | None = None,
+) -> UUID:
+    state = known_state(name)
+    definition = state.definition
+    if definition is None:
+        raise CronConfigError(
+            f"Cron {name!r} is retired: no code that is deployed has it. Deploy it again first."
+        )
+    run_id = uuid4()
+    data: dict[str, Any] = {"trigger": trigger}
+    if of is not None:
+        data["of"] = str(of)
+    _append_to_cron(name, EventType.RUN_REQUESTED, reason, by, data, run_id=run_id, slot=slot)
+    request = RunRequest(run_id=run_id, definition=definition, slot=slot, trigger=trigger)
+    transaction.on_commit(lambda: enqueue([request], actor_name(by)), using=conf().database)
+    return run_id
+
+
+def enqueue(requests: Sequence[RunRequest], actor: str) -> None:
+    """Hand requests that are committed to RQ; when Redis is away they stay open."""
+    for results in Enqueuer().enqueue(requests):
+        store.append_next([result.event(actor) for result in results])
+        for result in results:
+            if result.error:
+                log.warning(
+                    "Redis does not take run %s of %s (%s). It stays open; the leading runner "
+                    "enqueues it when Redis is back.",
+                    result.request.run_id,
+                    result.request.cron,
+                    result.error,
+                    extra={"action": "redis_away", "run_id": str(result.request.run_id)},
+                )
+
+
+def _append_to_cron(
+    name: str,
+    event_type: EventType,
+    reason: str,
+    by: str | None,
+    data: dict[str, Any],
+    *,
+    run_id: UUID | None = None,
+    slot: datetime | None = None,
+) -> None:
+    for _ in range(TRIES_MAX):
+        state = known_state(name)
+        now = clock.now()
+        last = [state.phases[-1].start, *([state.watermark] if state.watermark else [])]
+        content = dict(data)
+        if event_type is not EventType.RUN_REQUESTED:
+            content["effective_from"] = max([now, *last]).isoformat()
+        event = Event(
+            stream=cron_stream(name),
+            version=state.version + 1,
+            type=event_type,
+            cron=name,
+            run_id=run_id,
+            scheduled_for=slot,
+            reason=bounded_reason(reason),
+            actor=actor_name(by),
+            occurred_at=now,
+            data=content,
+        )
+        try:
+            store.append([event])
+        except VersionConflict:
+            continue
+        return
+    raise VersionConflict(cron_stream(name), state.version + 1)
+
+
+def _append_to_ledger(
+    event_type: EventType, reason: str, by: str | None, data: dict[str, Any]
+) -> None:
+    now = clock.now()
+    store.append_next(
+        [
+            Event(
+                stream=LEDGER_STREAM,
+                version=0,
+                type=event_type,
+                reason=bounded_reason(reason),
+                actor=actor_name(by),
+                occurred_at=now,
+                data={**data, "effective_from": now.isoformat()},
+            )
+        ]
+    )
+
+
+def _check_until(until: datetime | None) -> None:
+    if until is None:
+        return
+    if until.tzinfo is None:
+        raise CronConfigError(f"until={until.isoformat()} has no time zone. Add +00:00 or Z.")
+    if not _lasts(until):
+        raise CronConfigError(f"until={until.isoformat()} is in the past. Give a later time.")
+
+
+def _lasts(until: datetime | None) -> bool:
+    return until is None or until > clock.now()
+
+
+def bounded_reason(reason: str) -> str:
+    return reason.replace("\0", "")[:2000]
+
+
+def actor_name(by: str | None) -> str:
+    """Who: as given, or the OS user."""
+    if by:
+        return by[:200]
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no user entry, as in some containers
+        return "unknown"

@@ -1,0 +1,335 @@
+"""Reads the log for an audit: a bounded page at a time, however long it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, F, Max, Q, QuerySet
+
+from .. import clock
+from ..conf import conf
+from ..core.audit.auditor import CronAuditor, Decided, RunFacts
+from ..core.audit.findings import Audit, CronAudit, Finding, Wrong, missing_versions, version_gap
+from ..core.codec import CronRow, decode_data
+from ..core.cron_state import CronState
+from ..core.events import (
+    DECISIONS,
+    DEFINITION_TYPES,
+    LEDGER_STREAM,
+    OUTCOMES,
+    EventType,
+    cron_stream,
+    runner_stream,
+)
+from ..core.expected_slots import promises
+from ..errors import CronConfigError, UnknownCron
+from ..ledger import store
+from ..ledger.backend import backend_of
+from ..ledger.lookup import unknown_cron_text
+from ..ledger.run_streams import read_runs
+from ..models import CronEvent, CronEventQuerySet
+
+__all__ = ["audit"]
+
+EVENTS_PER_PAGE = 5000
+"""Read by one query."""
+RUNS_KEPT_MAX = 50_000
+"""When more runs than this are not well, they are looked at page by page."""
+RUNS_PER_QUERY = 500
+"""Where each run has to be named: SQLite may take no more than 999 parameters."""
+# In the order of the index's condition: SQLite uses a partial index for the same text only.
+_DECISION_TYPES = (EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED)
+_DECISIONS_BY_VALUE = {item.value: item for item in DECISIONS}
+_OUTCOME_VALUES = sorted(item.value for item in OUTCOMES)
+_RUN_PREFIX = "run/"
+_FIRED = EventType.SLOT_FIRED.value
+_REQUESTED = EventType.RUN_REQUESTED.value
+
+
+def audit(
+    name: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Audit:
+    """Hold the slots that the definitions in force promised against the recorded decisions.
+
+    :param name: one cron; default all that the log knows.
+    :param since: and ``until``: aware; slots with ``since <= slot < until`` are audited, and runs
+        that were asked for then.
+
+    Raises UnknownCron, and CronConfigError for times that are naive, the wrong way round or
+    begin in the future.
+
+    >>> found = audit("send_digest")  # doctest: +SKIP
+    >>> found.ok, found.totals.expected, found.totals.unaccounted  # doctest: +SKIP
+    (True, 261, 0)
+    """
+    now = clock.now()
+    _check_times(since, until, now)
+    if name is not None and not _rows().filter(stream=cron_stream(name)).exists():
+        raise UnknownCron(unknown_cron_text(name))
+    names = [name] if name is not None else _names()
+    return Audit(
+        at=now,
+        since=since,
+        until=until,
+        crons=tuple(_audit_cron(item, since, until) for item in names),
+        findings=() if name is not None else tuple(_gaps_of_other_streams()),
+    )
+
+
+def _check_times(since: datetime | None, until: datetime | None, now: datetime) -> None:
+    for option, value in (("since", since), ("until", until)):
+        if value is not None and value.tzinfo is None:
+            raise CronConfigError(f"{option}={value.isoformat()} has no time zone. Add tzinfo.")
+    if since is not None and until is not None and since >= until:
+        raise CronConfigError(
+            f"since={since.isoformat()} is not before until={until.isoformat()}. Give an earlier "
+            "since."
+        )
+    if since is not None and since > now:
+        raise CronConfigError(
+            f"since={since.isoformat()} is in the future: nothing is due from then on that could "
+            "be audited. Give a since in the past."
+        )
+
+
+def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> CronAudit:
+    stream = _Stream(name, since, until)
+    state = CronState(name)
+    definitions = _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id")
+    for event in definitions.events():
+        if event.version <= stream.head:
+            state.apply(event)
+    # After the head was read: what is decided meanwhile lies behind it, and only looks pending.
+    now = clock.now()
+    try:
+        stretches = promises(state.phases)
+    except ValueError as error:  # one cron that cannot be read must not hide the others (I10)
+        auditor = CronAuditor(name, (), now=now)
+        auditor.found(_unreadable(name, error))
+        return auditor.result()
+    auditor = CronAuditor(name, stretches, now=now, since=since, until=until)
+    whole = since is None and until is None
+    runs = _runs_not_well(name) if whole else None
+    for run in _told_runs(runs or ()):
+        auditor.run(run, state.last_definition)
+    for page in stream.pages():
+        for row in page:
+            version = row[0]
+            if version != stream.expected:
+                gap = missing_versions(cron_stream(name), stream.expected, version - 1)
+                auditor.found(gap)
+            stream.expected = version + 1
+            if row[1] in _DECISIONS_BY_VALUE:
+                auditor.decided(_decision(row))
+        if runs is None:
+            for run in _runs_of(name, page[0][0], page[-1][0], since, until):
+                auditor.run(run, state.last_definition)
+    undecided = auditor.end()
+    for run_id in _undecided_runs(undecided):
+        auditor.undecided_run(run_id, undecided[run_id])
+    return auditor.result()
+
+
+class _Stream:
+    """The part of a cron's stream that an audit needs.
+
+    Decisions follow one another, so slots of a stretch of time are in a stretch of versions.
+    """
+
+    def __init__(self, name: str, since: datetime | None, until: datetime | None) -> None:
+        self._name = cron_stream(name)
+        events = _rows().filter(stream=self._name)
+        decisions = _rows().filter(cron=name, type__in=_DECISION_TYPES)
+        self.head: int = events.aggregate(head=Max("version"))["head"] or 0
+        self.expected = 1
+        """The version that comes next, if none is missing."""
+        if since is not None:
+            before = decisions.filter(scheduled_for__lt=since).order_by("-scheduled_for")
+            self.expected = 1 + (before.values_list("version", flat=True).first() or 0)
+        self._last = self.head
+        if until is not None:
+            # With the first decision after the end: it tells which slots before it were left out.
+            after = decisions.filter(scheduled_for__gte=until).order_by("scheduled_for")
+            last = after.values_list("version", flat=True).first()
+            self._last = min(last or self.head, self.head)
+
+    def pages(self) -> Iterator[list[CronRow]]:
+        """Key by key, not by a cursor: those behind PgBouncer may not have one on the server."""
+        position = self.expected - 1
+        db = store.connection()
+        read = backend_of(db).read_cron
+        while position < self._last:
+            page = read(db, self._name, position, self._last, EVENTS_PER_PAGE)
+            if not page:
+                return
+            yield page
+            position = page[-1][0]
+
+
+def _decision(row: CronRow) -> Decided:
+    version, kind, schema, slot, definition_version, document = row
+    assert slot is not None
+    event_type = _DECISIONS_BY_VALUE[kind]
+    if document is None:
+        return Decided(event_type, slot, slot, 1, int(definition_version or 0), version)
+    data = decode_data(event_type, schema, json.loads(document))
+    first = data.get("first")
+    return Decided(
+        type=event_type,
+        first=datetime.fromisoformat(first) if first else slot,
+        last=slot,
+        slots=data.get("count", 1),
+        definition_version=data.get("definition_version", 0),
+        version=version,
+    )
+
+
+_HAS_ASKED = f"type IN ('{_FIRED}', '{_REQUESTED}')"
+_HAS_ENDED = f"type IN ({', '.join(repr(value) for value in _OUTCOME_VALUES)})"
+# One pass over the events of the cron, by the database: it returns what is not as it should be.
+_RUNS_NOT_WELL = f"""
+    SELECT run_id, MAX(CASE WHEN {_HAS_ASKED} THEN id END)
+    FROM rqcron_event WHERE cron = %s AND run_id IS NOT NULL
+    GROUP BY {{group}}
+    HAVING COUNT(CASE WHEN {_HAS_ASKED} THEN 1 END) > 0
+        AND (COUNT(CASE WHEN {_HAS_ENDED} THEN 1 END) <> 1
+            OR COUNT(CASE WHEN {_HAS_ASKED} THEN NULL ELSE 1 END)
+                <> MAX(CASE WHEN {_HAS_ASKED} THEN 0 ELSE version END))
+    LIMIT %s
+"""  # noqa: S608
+
+
+def _runs_not_well(name: str) -> list[int] | None:
+    """Of the whole log, the events that asked for a run which is not well; None: too many."""
+    db = store.connection()
+    statement = _RUNS_NOT_WELL.format(group=backend_of(db).GROUP_BY_RUN)
+    with db.cursor() as cursor:
+        cursor.execute(statement, [name, RUNS_KEPT_MAX + 1])
+        found = sorted(row[1] for row in cursor)
+    return found if len(found) <= RUNS_KEPT_MAX else None
+
+
+def _runs_of(
+    name: str, first: int, last: int, since: datetime | None, until: datetime | None
+) -> Iterator[RunFacts]:
+    """The runs that these versions of the stream asked for, unless all is well with all of them."""
+    asked = _asked(name, first, last, since, until)
+    # In the end nearly every run is well, so the database counts those: one number for a page.
+    well = _run_facts(asked.values("run_id")).filter(Q(events=F("head")) & Q(outcomes=1))
+    if well.count() == asked.count():
+        return
+    yield from _told_runs(sorted(asked.values_list("id", flat=True)))
+
+
+def _asked(
+    name: str, first: int, last: int, since: datetime | None, until: datetime | None
+) -> CronEventQuerySet:
+    """The events that asked for a run, in the window."""
+    fired, requested = Q(type=_FIRED), Q(type=_REQUESTED)
+    if since is not None:
+        fired &= Q(scheduled_for__gte=since)
+        requested &= Q(occurred_at__gte=since)
+    if until is not None:
+        fired &= Q(scheduled_for__lt=until)
+        requested &= Q(occurred_at__lt=until)
+    return (
+        _rows()
+        .filter(
+            fired | requested,
+            stream=cron_stream(name),
+            version__range=(first, last),
+            run_id__isnull=False,
+        )
+        .order_by()
+    )
+
+
+def _told_runs(asked_by: Sequence[int]) -> Iterator[RunFacts]:
+    """What became of the runs, which are named by the events that asked for them."""
+    for start in range(0, len(asked_by), RUNS_PER_QUERY):
+        asked = _rows().filter(id__in=asked_by[start : start + RUNS_PER_QUERY]).order_by("id")
+        yield from _told(asked.values_list("run_id", "occurred_at"))
+
+
+def _told(asked: Iterable[tuple[UUID | None, datetime]]) -> Iterator[RunFacts]:
+    requested_at = {run_id: at for run_id, at in asked if run_id is not None}
+    told = {row["run_id"]: row for row in _run_facts(requested_at)}
+    open_runs = read_runs(
+        [run_id for run_id in requested_at if not told.get(run_id, {}).get("outcomes")]
+    )
+    for run_id, at in requested_at.items():
+        facts = told.get(run_id, {})
+        state = open_runs.get(run_id)
+        yield RunFacts(
+            run_id=run_id,
+            requested_at=at,
+            events=facts.get("events", 0),
+            version=facts.get("head", 0),
+            outcomes=facts.get("outcomes", 0),
+            started_at=state.started_at if state else None,
+            last_event_at=facts.get("last"),
+        )
+
+
+def _run_facts(run_ids: Any) -> QuerySet[CronEvent, Any]:
+    """What the streams of the runs tell, without reading them."""
+    rows = _rows().filter(run_id__in=run_ids, stream__startswith=_RUN_PREFIX).order_by()
+    return rows.values("run_id").annotate(
+        events=Count("id"),
+        head=Max("version"),
+        outcomes=Count("id", filter=Q(type__in=_OUTCOME_VALUES)),
+        last=Max("occurred_at"),
+    )
+
+
+def _undecided_runs(run_ids: Collection[UUID]) -> Iterator[UUID]:
+    """Those of the runs that have events, but none that asked for them."""
+    rows = _rows().filter(run_id__in=run_ids).order_by().values_list("run_id")
+    asked = Count("id", filter=Q(type__in=(_FIRED, _REQUESTED)))
+    for run_id, count in rows.annotate(asked=asked):
+        if run_id is not None and not count:
+            yield run_id
+
+
+def _names() -> list[str]:
+    """Every cron that any event names: one index look-up for each, however long the log is.
+
+    Not from ``cron_registered``, which may be what is missing.
+    """
+    names: list[str] = []
+    rows = _rows().exclude(cron="").order_by("cron").values_list("cron", flat=True)
+    found = rows.first()
+    while found is not None:
+        names.append(found)
+        found = rows.filter(cron__gt=found).first()
+    return names
+
+
+def _gaps_of_other_streams() -> Iterator[Finding]:
+    """In the streams of runners and of people's actions on everything."""
+    prefix = runner_stream("")
+    others = Q(stream=LEDGER_STREAM) | Q(stream__gte=prefix, stream__lt=prefix[:-1] + "0")
+    rows = _rows().filter(others).order_by().values_list("stream")
+    for stream, events, version in rows.annotate(events=Count("id"), head=Max("version")):
+        gap = version_gap(stream, events, version)
+        if gap is not None:
+            yield gap
+
+
+def _unreadable(name: str, error: Exception) -> Finding:
+    return Finding(
+        kind=Wrong.UNREADABLE,
+        stream=cron_stream(name),
+        text=f"{name} cannot be audited, because a definition cannot be read: {error}",
+    )
+
+
+def _rows() -> CronEventQuerySet:
+    return CronEvent.objects.using(conf().database)

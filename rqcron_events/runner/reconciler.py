@@ -1,0 +1,286 @@
+"""Closing what a crash left open: open runs are compared with RQ, and the log is completed.
+
+Every repair is an event that says what was found (``data["found"]``). Nothing that ran is run
+again unasked; only ``idempotent=True`` allows that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from .. import clock
+from ..conf import conf
+from ..core.bounded import bounded
+from ..core.cron_state import OpenRun
+from ..core.definition import Definition
+from ..core.events import OUTCOMES, Event, EventType, Reason, cron_stream
+from ..core.repair import JobFacts, Patience, Repair, judge
+from ..core.run_state import RunState
+from ..errors import VersionConflict
+from ..execution.enqueuer import Enqueued, Enqueuer, RunRequest
+from ..execution.rq_jobs import JOBS_PER_ROUND_TRIP, clean_up_abandoned, look_up, put_back, stranded
+from ..ledger import store
+from ..ledger.cron_states import States
+from ..ledger.run_streams import read_runs
+from ..process.failpoints import reach
+
+__all__ = ["Finding", "Reconciler"]
+
+log = logging.getLogger(__name__)
+
+RUNS_PER_STEP_MAX = JOBS_PER_ROUND_TRIP
+"""One step of a pass looks at this many runs, so that it delays no slot."""
+
+
+class Finding(NamedTuple):
+    """One open run that needs a repair."""
+
+    run: OpenRun
+    definition: Definition
+    job: JobFacts
+    repair: Repair
+
+    @property
+    def found(self) -> str:
+        return f"RQ says {self.job.status}" if self.job.status else "RQ has no such job"
+
+
+class Reconciler:
+    """Walks over the open runs in bounded steps. Belongs to a leading runner, or to a command."""
+
+    def __init__(self, enqueuer: Enqueuer, actor: str) -> None:
+        self._enqueuer = enqueuer
+        self._actor = actor
+        self._patience = Patience()
+        self._waiting: list[tuple[str, OpenRun]] = []
+        self._stranded: set[UUID] = set()
+        """Runs whose jobs were in no list at the last clean-up."""
+
+    def begin(self, states: States) -> None:
+        """Start a new pass, unless the last one is not through yet."""
+        if self._waiting:
+            return
+        self._waiting = [
+            (name, run) for name, state in states.crons.items() for run in state.open_runs.values()
+        ]
+
+    def give_up(self) -> None:
+        """Drop the rest of the pass; the next one looks at everything again."""
+        self._waiting.clear()
+
+    @property
+    def done(self) -> bool:
+        return not self._waiting
+
+    def step(self, states: States, *, dry_run: bool = False) -> list[Finding]:
+        """Look at the next runs and repair what needs it. Raises redis-py's errors."""
+        chunk = self._waiting[:RUNS_PER_STEP_MAX]
+        looked_at: list[tuple[OpenRun, Definition]] = []
+        for name, run in chunk:
+            state = states.crons.get(name)
+            definition = state.last_definition if state else None
+            # It may have ended since the pass began.
+            if state is not None and definition is not None and run.run_id in state.open_runs:
+                looked_at.append((run, definition))
+        requests = [_request(run, definition) for run, definition in looked_at]
+        jobs = look_up(self._enqueuer, requests) if requests else {}
+        now = clock.now()
+        findings = [
+            Finding(run, definition, jobs[run.run_id], repair)
+            for run, definition in looked_at
+            if (repair := judge(run, definition, jobs[run.run_id], now, self._patience))
+            is not Repair.NONE
+        ]
+        if findings and not dry_run:
+            reach("before_repair")
+            self._repair_all(findings, states)
+            reach("after_repair")
+        del self._waiting[: len(chunk)]
+        return findings
+
+    def clean_up(self, states: States) -> None:
+        """Let RQ give up jobs whose worker is gone, on the queues that open runs are in."""
+        names = {
+            state.last_definition.queue
+            for state in states.crons.values()
+            if state.open_runs and state.last_definition is not None
+        }
+        clean_up_abandoned(self._enqueuer.queue(name) for name in sorted(names))
+        self._put_back_stranded(states)
+
+    def _put_back_stranded(self, states: States) -> None:
+        """Jobs that a worker took and did not begin go back into their queues.
+
+        Seen so twice, a clean-up apart: a worker is in between for some milliseconds each time.
+        """
+        since = clock.now() - self._patience.taken
+        quiet = [
+            _request(run, state.last_definition)
+            for state in states.crons.values()
+            if state.last_definition is not None
+            for run in state.open_runs.values()
+            if run.enqueued_at and not run.started_at and (run.last_event_at or since) <= since
+        ]
+        found = stranded(self._enqueuer, quiet)
+        again = [request for request in found if request.run_id in self._stranded]
+        self._stranded = {request.run_id for request in found} - {r.run_id for r in again}
+        if not again:
+            return
+        put_back(self._enqueuer, again)
+        now = clock.now()
+        results = [Enqueued(request=request, at=now) for request in again]
+        self._append_enqueued(results, states, "taken by a worker, not begun")
+        log.warning(
+            "%d job%s had been taken by a worker and not begun; back in the queue.",
+            len(again),
+            "s" * (len(again) != 1),
+            extra={"action": "jobs_put_back", "runs": len(again)},
+        )
+
+    def _repair_all(self, findings: list[Finding], states: States) -> None:
+        again = [_request(f.run, f.definition) for f in findings if f.repair is Repair.ENQUEUE]
+        for results in self._enqueuer.enqueue(again):
+            if results and results[0].error:
+                return  # Redis went away: the next pass finds these runs again
+            self._append_enqueued(results, states, "no job, never started")
+        now = clock.now()
+        there = [
+            Enqueued(request=_request(f.run, f.definition), at=now)
+            for f in findings
+            if f.repair is Repair.RECORD_ENQUEUED
+        ]
+        self._append_enqueued(there, states, "the job existed already")
+        keep = (Repair.ENQUEUE, Repair.RECORD_ENQUEUED)
+        self._append_ends([f for f in findings if f.repair not in keep], states)
+        for repair, count in Counter(finding.repair.value for finding in findings).items():
+            log.warning(
+                "Reconciled %d open run%s: %s.",
+                count,
+                "s" * (count != 1),
+                repair.replace("_", " "),
+                extra={"action": "reconciled", "repair": repair, "runs": count},
+            )
+
+    def _append_enqueued(self, results: list[Enqueued], states: States, found: str) -> None:
+        events = [result.event(self._actor, found=found) for result in results]
+        store.append_next(events)
+        states.apply(events)
+
+    def _append_ends(self, findings: list[Finding], states: States) -> None:
+        """Close runs in bulk. Where a worker is first, the next pass looks again."""
+        known = read_runs([finding.run.run_id for finding in findings])
+        batches: list[list[Event]] = []
+        for finding in findings:
+            state = known[finding.run.run_id]
+            event = _end_event(finding, state, self._actor)
+            if state.outcome is not None or (event.type not in OUTCOMES and not state.running):
+                continue
+            if state.attempt != finding.run.attempt:
+                continue  # this runner was frozen since it looked: another attempt began
+            if finding.repair is Repair.LOSE and finding.definition.idempotent:
+                self._lose_and_request_again(finding, event, states)
+            else:
+                batches.append([event])
+        for batch in store.append_batches(batches, durable=False).accepted:
+            states.apply(batch)
+
+    def _lose_and_request_again(self, finding: Finding, lost: Event, states: States) -> None:
+        """A lost run of an idempotent cron: a new run, for the same slot, in one transaction."""
+        name = finding.definition.name
+        again = Event(
+            stream=cron_stream(name),
+            version=states.crons[name].version + 1,
+            type=EventType.RUN_REQUESTED,
+            cron=name,
+            run_id=uuid4(),
+            scheduled_for=finding.run.slot,
+            reason="the run before was lost, and the cron is idempotent",
+            actor=self._actor,
+            occurred_at=clock.now(),
+            data={"trigger": "rerun", "of": str(finding.run.run_id)},
+        )
+        try:
+            store.append([lost, again])
+        except VersionConflict:
+            states.reload(name)  # the next pass tries again
+        else:
+            states.apply([lost, again])
+
+
+_END_TYPES = {
+    Repair.RECORD_SUCCESS: EventType.RUN_SUCCEEDED,
+    Repair.RECORD_FAILURE: EventType.RUN_FAILED,
+    Repair.RECORD_STOPPED: EventType.RUN_STOPPED,
+    Repair.RECORD_CANCELLED: EventType.RUN_CANCELLED,
+    Repair.EXPIRE: EventType.RUN_CANCELLED,
+    Repair.LOSE: EventType.RUN_LOST,
+    Repair.RECORD_DEAD_ATTEMPT: EventType.ATTEMPT_FAILED,
+}
+
+
+def _end_event(finding: Finding, state: RunState, actor: str) -> Event:
+    job = finding.job
+    data: dict[str, Any] = {"found": finding.found}
+    if job.worker:
+        data["worker"] = job.worker
+    if job.started_at and job.ended_at:
+        data["duration_seconds"] = round((job.ended_at - job.started_at).total_seconds(), 6)
+    if job.error and finding.repair is Repair.RECORD_FAILURE:
+        data["error"] = _error(job.error)
+    if finding.repair is Repair.RECORD_DEAD_ATTEMPT:
+        data["retries_left"] = job.retries_left + 1
+    return Event(
+        stream=state.stream,
+        version=state.version + 1,
+        type=_END_TYPES[finding.repair],
+        cron=finding.definition.name,
+        run_id=finding.run.run_id,
+        attempt=finding.run.attempt or None,
+        scheduled_for=finding.run.slot,
+        reason=_reason(finding),
+        actor=actor,
+        occurred_at=job.ended_at or clock.now(),
+        data=data,
+    )
+
+
+def _reason(finding: Finding) -> str:
+    match finding.repair:
+        case Repair.RECORD_DEAD_ATTEMPT:
+            return Reason.WORKER_KILLED
+        case Repair.RECORD_FAILURE:
+            killed = "Work-horse terminated" in finding.job.error
+            abandoned = "AbandonedJobError" in finding.job.error
+            if killed or abandoned:
+                return Reason.WORKER_KILLED
+            if finding.job.result_type == "MAX_RETRIES_EXCEEDED":
+                return Reason.RETRY_RETURNED
+            return (
+                Reason.TIMEOUT if "JobTimeoutException" in finding.job.error else Reason.EXCEPTION
+            )
+        case Repair.EXPIRE:
+            return "its ttl passed before a worker took it"
+        case Repair.LOSE:
+            return "it started, and no trace of it is left in RQ"
+        case _:
+            return ""
+
+
+def _error(text: str) -> dict[str, str]:
+    """RQ keeps the formatted traceback; its last line names type and message."""
+    last = text.strip().rpartition("\n")[2]
+    name, separator, message = last.partition(": ")
+    if not separator or " " in name:
+        name, message = "", last
+    return {
+        "type": name,
+        "message": bounded(message, conf().message_bytes_max),
+        "traceback": bounded(text, conf().traceback_bytes_max, keep_end=True),
+    }
+
+
+def _request(run: OpenRun, definition: Definition) -> RunRequest:
+    return RunRequest(run_id=run.run_id, definition=definition, slot=run.slot, trigger=run.trigger)

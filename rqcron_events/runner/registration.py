@@ -1,0 +1,112 @@
+"""Bringing the code's crons into the log: registered, changed, retired."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from .. import clock
+from ..core.cron_state import CronState
+from ..core.definition import Definition
+from ..core.events import Event, EventType, cron_stream
+from ..ledger import store
+from ..ledger.cron_states import States
+from ..registry import Registry
+
+__all__ = ["sync"]
+
+log = logging.getLogger(__name__)
+
+ROUNDS_MAX = 20
+"""How often another runner that starts at the same time may be first."""
+
+
+def sync(registry: Registry, states: States, actor: str) -> list[Event]:
+    """Append the difference between the code and the log, and return it.
+
+    From then on decisions use the logged definitions. A cron whose module does not import, or
+    whose new options are wrong, keeps the definition that it has: a typo must not retire it.
+    """
+    appended: list[Event] = []
+    for _ in range(ROUNDS_MAX):
+        now = clock.now()
+        batches = [
+            [event]
+            for event in (
+                *(
+                    _register(cron.definition, states, actor, now)
+                    for cron in registry.crons.values()
+                ),
+                *(_retire(state, registry, actor, now) for state in states.crons.values()),
+            )
+            if event is not None
+        ]
+        result = store.append_batches(batches)
+        for (event,) in result.accepted:
+            states.apply([event])
+            appended.append(event)
+            log.info(
+                "%s: %s",
+                event.type.value,
+                event.cron,
+                extra={"action": event.type.value, "cron": event.cron},
+            )
+        if not result.refused:
+            break
+        for (event,) in result.refused:
+            states.reload(event.cron)
+    return appended
+
+
+def _register(definition: Definition, states: States, actor: str, now: datetime) -> Event | None:
+    state = states.crons.get(definition.name) or CronState(definition.name)
+    logged = state.definition
+    if logged == definition:
+        return None
+    data: dict[str, Any] = {
+        "definition": definition.to_data(),
+        "definition_version": 1 + (state.current.definition_version if state.current else 0),
+        "effective_from": _effective_from(state, now).isoformat(),
+    }
+    if logged is not None:
+        data["changes"] = logged.changes_to(definition)
+    event_type = EventType.CRON_REGISTERED if logged is None else EventType.CRON_CHANGED
+    return _event(state, event_type, data, actor, now)
+
+
+def _retire(state: CronState, registry: Registry, actor: str, now: datetime) -> Event | None:
+    logged = state.definition
+    if (
+        logged is None
+        or state.name in registry.crons
+        or state.name in registry.problems
+        or not registry.knows_module_of(logged)
+    ):
+        return None
+    assert state.current is not None
+    data = {
+        "definition_version": state.current.definition_version,
+        "effective_from": _effective_from(state, now).isoformat(),
+    }
+    return _event(state, EventType.CRON_RETIRED, data, actor, now)
+
+
+def _effective_from(state: CronState, now: datetime) -> datetime:
+    """Now; or later, where a clock went back, so that no decided slot is judged again."""
+    starts = [phase.start for phase in state.phases[-1:]]
+    return max([now, *starts, *([state.watermark] if state.watermark else [])])
+
+
+def _event(
+    state: CronState, event_type: EventType, data: dict[str, Any], actor: str, now: datetime
+) -> Event:
+    return Event(
+        stream=cron_stream(state.name),
+        version=state.version + 1,
+        type=event_type,
+        cron=state.name,
+        actor=actor,
+        occurred_at=now,
+        data=data,
+    )
