@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ..core.clean_run import CleanRun
 from ..core.codec import CronRow, Row, encode_data, schema_version
 from ..core.events import Event, EventType
+from ..core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
 from .clean_runs import clean_runs_statement
 
 COMMITS_OUT_OF_ORDER = False
@@ -101,9 +102,9 @@ def read_clean_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int)
     return [
         CleanRun(
             UUID(run), cron, first, last, parse(slot), parse(decided), runner,
-            _number(next(documents).get("lateness_seconds")), next(documents).get("queue") or "",
+            _number(next(documents).get(LATENESS_SECONDS)), next(documents).get(QUEUE) or "",
             parse(enqueued), parse(started), worker, parse(finished),
-            _number(next(documents).get("duration_seconds")),
+            _number(next(documents).get(DURATION_SECONDS)),
         )
         for run, cron, first, last, slot, decided, runner, _, _, enqueued, started, worker,
             finished, _ in rows

@@ -12,6 +12,15 @@ from operator import attrgetter
 from typing import Any
 
 from rqcron_events.core.events import OUTCOMES, Event, EventType
+from rqcron_events.core.events.keys import (
+    DURATION_SECONDS,
+    ERROR,
+    ERROR_MESSAGE,
+    ERROR_TYPE,
+    LATENESS_SECONDS,
+    QUEUE,
+    TRIGGER,
+)
 
 from ..clean_run import CleanRun
 from ..models import CronRun
@@ -55,12 +64,12 @@ def _settled(row: CronRun) -> bool:
 
 
 def _requested(row: CronRun, event: Event) -> None:
-    row.trigger = event.data.get("trigger", "slot")
+    row.trigger = event.data.get(TRIGGER, "slot")
     row.slot = event.scheduled_for
     row.requested_at = event.occurred_at
     row.actor = event.actor
     row.reason = event.reason
-    row.lateness_seconds = event.data.get("lateness_seconds")
+    row.lateness_seconds = event.data.get(LATENESS_SECONDS)
 
 
 def _enqueue_failed(row: CronRun, event: Event) -> None:
@@ -73,7 +82,7 @@ def _attempt_failed(row: CronRun, event: Event) -> None:
         return
     row.status = RETRYING
     row.outcome_reason = event.reason
-    row.duration_seconds = event.data.get("duration_seconds")
+    row.duration_seconds = event.data.get(DURATION_SECONDS)
     _note_error(row, event)
 
 
@@ -86,7 +95,7 @@ def _enqueued(row: CronRun, event: Event) -> None:
     # start, or the first that is noted after it.
     if row.started_at is None or row.enqueued_at is None:
         row.enqueued_at = event.occurred_at
-        row.queue = event.data.get("queue", "")
+        row.queue = event.data.get(QUEUE, "")
         _measure_wait(row)
     if row.status == REQUESTED:
         row.status = ENQUEUED
@@ -112,7 +121,7 @@ def _ended(row: CronRun, event: Event) -> None:
     row.status = OUTCOME_STATUS[event.type]
     row.finished_at = event.occurred_at
     row.outcome_reason = event.reason
-    row.duration_seconds = event.data.get("duration_seconds")
+    row.duration_seconds = event.data.get(DURATION_SECONDS)
     row.attempts = max(row.attempts, event.attempt or 0)
     _note_error(row, event)
 
@@ -124,12 +133,12 @@ def _measure_wait(row: CronRun) -> None:
 
 
 def _note_error(row: CronRun, event: Event) -> None:
-    error: dict[str, Any] | None = event.data.get("error")
+    error: dict[str, Any] | None = event.data.get(ERROR)
     if not error:
         row.error_type = row.error_message = ""
         return
-    row.error_type = str(error.get("type", ""))[:ERROR_CHARACTERS_MAX]
-    row.error_message = str(error.get("message", ""))[:ERROR_CHARACTERS_MAX]
+    row.error_type = str(error.get(ERROR_TYPE, ""))[:ERROR_CHARACTERS_MAX]
+    row.error_message = str(error.get(ERROR_MESSAGE, ""))[:ERROR_CHARACTERS_MAX]
 
 
 def _clean(run: CleanRun) -> Sequence[Any]:
