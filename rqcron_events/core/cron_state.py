@@ -24,6 +24,7 @@ from .events.keys import (
     TRIGGER,
     UNTIL,
 )
+from .run_state import attempt_number
 
 __all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase"]
 
@@ -210,7 +211,7 @@ class CronState:
             case EventType.RUN_STARTED:
                 run.started_at = event.occurred_at
                 run.worker = event.actor
-                run.attempt = event.attempt or 1
+                run.attempt = attempt_number(event, run.attempt)
                 run.start_refused = False
             case EventType.ATTEMPT_FAILED:
                 run.started_at = None

@@ -21,12 +21,21 @@ from rqcron_events.core.events.keys import (
     QUEUE,
     TRIGGER,
 )
+from rqcron_events.core.run_state import attempt_number
 
 from ..clean_run import CleanRun
 from ..models import CronRun
 from ..projection import Projection
 from ..rows import row_maker
-from .crons import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
+from .run_status import (
+    ENDED,
+    ENQUEUED,
+    OUTCOME_STATUS,
+    REQUESTED,
+    RETRYING,
+    RUNNING,
+    SUCCEEDED,
+)
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 
@@ -107,7 +116,7 @@ def _started(row: CronRun, event: Event) -> None:
     if row.started_at is None or event.occurred_at < row.started_at:
         row.started_at = event.occurred_at
         _measure_wait(row)
-    attempt = event.attempt or row.attempts + 1
+    attempt = attempt_number(event, row.attempts)
     if attempt >= row.attempts:
         row.attempts = attempt
         row.worker = event.actor
