@@ -12,12 +12,13 @@ from typing import Any
 
 from django.db.models import Model
 
+from rqcron_events.core.clean_run import CleanRun
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 
-from ..clean_run import CleanFold, CleanRun
 from ..models import CronJob, CronStatusChange, RunStatus
 from ..projection import Projection
+from ..replay_hints import CleanFold, ReplayHints
 from ..rows import row_maker
 from .cron_status import FAILING, NEW, RETIRED, SUCCEEDING, clear_pause, next_slot, status_of
 
@@ -265,6 +266,6 @@ PROJECTION = Projection(
     key=attrgetter("cron"),
     apply=apply,
     complete=complete,
-    clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch),
     written_models=(CronStatusChange,),
+    replay=ReplayHints(clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch)),
 )

@@ -12,6 +12,7 @@ from rqcron_events.core.events import RUNNER_TYPES, Event, EventType
 
 from ..models import RunnerSession, SessionEnd
 from ..projection import Projection
+from ..replay_hints import CleanUnused, ReplayHints
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 
@@ -63,4 +64,11 @@ def _earlier(row: RunnerSession) -> RunnerSession:
     return RunnerSession(**{**values, "session": f"{row.runner}#{row.number}"})
 
 
-PROJECTION = Projection(name=NAME, version=VERSION, row_model=RunnerSession, key=_key, apply=apply)
+PROJECTION = Projection(
+    name=NAME,
+    version=VERSION,
+    row_model=RunnerSession,
+    key=_key,
+    apply=apply,
+    replay=ReplayHints(clean=CleanUnused()),
+)
