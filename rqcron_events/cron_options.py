@@ -61,7 +61,11 @@ def definition_of(
     for key in options:
         if key not in KNOWN_OPTIONS:
             near = difflib.get_close_matches(key, KNOWN_OPTIONS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(KNOWN_OPTIONS))}."
+            hint = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else f"known: {', '.join(sorted(KNOWN_OPTIONS))}."
+            )
             raise CronConfigError(f"{where}: option {key!r} is unknown; {hint}")
     if len(name) > NAME_LENGTH_MAX or not name.isprintable() or not name.strip():
         raise CronConfigError(

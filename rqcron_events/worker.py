@@ -29,7 +29,8 @@ from .core.bounded import bounded, failure_data, result_text
 from .core.events import EventType, Reason
 from .core.wording import clause
 from .errors import CronError
-from .execution.attempt import META_KEY, Attempt, CurrentRun, begin, close, elsewhere
+from .execution.attempt import Attempt, CurrentRun, begin, close, elsewhere
+from .execution.enqueuer import META_KEY
 from .registry import Registered, registry
 
 __all__ = ["CronNotRegistered", "CurrentRun", "DeclineRun", "current_run", "run_cron"]

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from .definition import Definition
 from .events import DECISIONS, OUTCOMES, Event, EventType, cron_stream
+from .run_state import attempt_number
 
 __all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase"]
 
@@ -199,7 +200,7 @@ class CronState:
             case EventType.RUN_STARTED:
                 run.started_at = event.occurred_at
                 run.worker = event.actor
-                run.attempt = event.attempt or 1
+                run.attempt = attempt_number(event, run.attempt)
                 run.start_refused = False
             case EventType.ATTEMPT_FAILED:
                 run.started_at = None

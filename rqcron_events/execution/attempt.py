@@ -25,13 +25,12 @@ from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
 from ..registry import registry
 from . import spool
+from .enqueuer import META_KEY
 from .time_limit import time_limit
 
-__all__ = ["META_KEY", "Attempt", "CurrentRun", "begin", "close", "elsewhere"]
+__all__ = ["Attempt", "CurrentRun", "begin", "close", "elsewhere"]
 
 log = logging.getLogger(__name__)
-
-META_KEY = "rqcron"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

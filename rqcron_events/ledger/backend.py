@@ -27,11 +27,11 @@ class Backend(Protocol):
     """Everything takes the connection to use. Database errors are Django's."""
 
     @property
-    def COMMITS_OUT_OF_ORDER(self) -> bool:
+    def COMMITS_OUT_OF_ORDER(self) -> bool:  # noqa: N802 - a constant of the module
         """A higher id can become visible before a lower one: readers need ``safe_position``."""
 
     @property
-    def GROUP_BY_RUN(self) -> str:
+    def GROUP_BY_RUN(self) -> str:  # noqa: N802 - a constant of the module
         """How a statement over ``rqcron_event`` groups by run without following the index of runs."""
 
     @property
@@ -39,7 +39,7 @@ class Backend(Protocol):
         """Rows in tables of other models than the log's."""
 
     @property
-    def TRIGGERS(self) -> Sequence[str]:
+    def TRIGGERS(self) -> Sequence[str]:  # noqa: N802 - a constant of the module
         """Names of the triggers that keep the log append-only, and of the fence where there is one."""
 
     def insert(self, db: BaseDatabaseWrapper, events: Iterable[Event], /) -> None:

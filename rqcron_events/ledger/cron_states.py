@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from django.db import transaction
@@ -10,7 +10,6 @@ from django.db import transaction
 from ..conf import conf
 from ..core.cron_state import CronState, GlobalPauses
 from ..core.events import DECISIONS, DEFINITION_TYPES, LEDGER_STREAM, Event, cron_stream
-from ..leadership.lease import Lease
 from ..models import CronEvent, CronSnapshot
 from . import store
 
@@ -94,10 +93,11 @@ class States:
         for event in store.read_stream(LEDGER_STREAM):
             self.all_paused.apply(event)
 
-    def save_snapshot(self, lease: Lease) -> None:
+    def save_snapshot(self, still_leads: Callable[[], bool]) -> None:
         """Write the changed states and the position, unless another runner leads by now.
 
-        Only the leader saves, under the lease's row lock, so that all rows are of one position.
+        Only the leader saves, so that all rows are of one position: ``still_leads`` is asked inside
+        the transaction, and holds others off until its end.
         """
         database = conf().database
         names = self._changed & self.crons.keys()
@@ -113,7 +113,7 @@ class States:
             )
         )
         with transaction.atomic(using=database):
-            if not lease.confirm():
+            if not still_leads():
                 return
             CronSnapshot.objects.using(database).bulk_create(
                 rows,

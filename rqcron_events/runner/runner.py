@@ -266,7 +266,7 @@ class Runner:
         self._saved_at = clock.monotonic_seconds()
         if self._leading:
             reach("before_snapshot")
-            self.states.save_snapshot(self.lease)
+            self.states.save_snapshot(self.lease.confirm)
             reach("after_snapshot")
 
     # When to look at which cron
@@ -380,7 +380,7 @@ class Runner:
     def _stop(self) -> None:
         try:
             if self._leading:
-                self.states.save_snapshot(self.lease)
+                self.states.save_snapshot(self.lease.confirm)
             self.presence.stopped()
         except (DatabaseError, InterfaceError) as error:
             log.warning(

@@ -16,32 +16,18 @@ from rqcron_events.core.clean_run import CleanRun
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 
-from ..models import CronJob, CronStatusChange, RunStatus
+from ..models import CronJob, CronStatusChange
 from ..projection import Projection
 from ..replay_hints import CleanFold, ReplayHints
 from ..rows import row_maker
 from .cron_status import FAILING, NEW, RETIRED, SUCCEEDING, clear_pause, next_slot, status_of
+from .run_status import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
 
-__all__ = ["ENDED", "NAME", "OUTCOME_STATUS", "PROJECTION", "VERSION", "apply", "complete"]
+__all__ = ["NAME", "PROJECTION", "VERSION", "apply", "complete"]
 
 NAME = "crons"
 VERSION = 1
 
-# Plain strings, as they come out of the database: this is compared once or twice per event.
-OUTCOME_STATUS: dict[EventType, str] = {
-    EventType.RUN_SUCCEEDED: RunStatus.SUCCEEDED.value,
-    EventType.RUN_FAILED: RunStatus.FAILED.value,
-    EventType.RUN_STOPPED: RunStatus.STOPPED.value,
-    EventType.RUN_CANCELLED: RunStatus.CANCELLED.value,
-    EventType.RUN_DECLINED: RunStatus.DECLINED.value,
-    EventType.RUN_LOST: RunStatus.LOST.value,
-}
-REQUESTED = RunStatus.REQUESTED.value
-ENQUEUED = RunStatus.ENQUEUED.value
-RUNNING = RunStatus.RUNNING.value
-RETRYING = RunStatus.RETRYING.value
-SUCCEEDED = RunStatus.SUCCEEDED.value
-ENDED = frozenset(OUTCOME_STATUS.values())
 _FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
 

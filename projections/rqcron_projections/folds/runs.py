@@ -13,12 +13,21 @@ from typing import Any
 
 from rqcron_events.core.clean_columns import Elapsed, OfRun
 from rqcron_events.core.events import OUTCOMES, Event, EventType
+from rqcron_events.core.run_state import attempt_number
 
 from ..models import CronRun
 from ..projection import Projection
 from ..replay_hints import CleanRow, ReplayHints
 from ..rows import row_maker
-from .crons import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
+from .run_status import (
+    ENDED,
+    ENQUEUED,
+    OUTCOME_STATUS,
+    REQUESTED,
+    RETRYING,
+    RUNNING,
+    SUCCEEDED,
+)
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 
@@ -99,7 +108,7 @@ def _started(row: CronRun, event: Event) -> None:
     if row.started_at is None or event.occurred_at < row.started_at:
         row.started_at = event.occurred_at
         _measure_wait(row)
-    attempt = event.attempt or row.attempts + 1
+    attempt = attempt_number(event, row.attempts)
     if attempt >= row.attempts:
         row.attempts = attempt
         row.worker = event.actor

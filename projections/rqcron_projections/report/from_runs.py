@@ -10,14 +10,15 @@ from django.db.models import Q
 
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import DECISIONS, EventType
+from rqcron_events.core.run_state import RunStatus
 from rqcron_events.core.schedule import slots_between, zone_or_utc
 from rqcron_events.core.schedule.slot_count import slots_by_day
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
-from ..folds.crons import ENDED
 from ..folds.days import error_kind
-from ..models import CronJob, CronRun, RunStatus
+from ..folds.run_status import ENDED
+from ..models import CronJob, CronRun
 from .tallies import By, Group, Tallies
 
 __all__ = ["tally_runs"]

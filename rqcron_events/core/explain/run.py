@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from ..events import OUTCOMES, Event, EventType
+from ..run_state import attempt_number
 from ..wording import Show, because, clause, duration
 
 __all__ = [
@@ -123,7 +124,7 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
             case EventType.RUN_STARTED:
                 status, worker = "running", event.actor
                 started_at = started_at or event.occurred_at
-                attempts = max(attempts, event.attempt or 1)
+                attempts = max(attempts, attempt_number(event, attempts))
             case EventType.ATTEMPT_FAILED:
                 status, reason, error = "retrying", event.reason, event.data.get("error")
             case _ if event.type in OUTCOMES:

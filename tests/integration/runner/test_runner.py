@@ -359,7 +359,7 @@ def test_the_snapshot_is_a_cache(deploy, add, clock, damage):
     runner = deploy()
     clock.advance(MINUTE)
     runner.tick()
-    runner.states.save_snapshot(runner.lease)
+    runner.states.save_snapshot(runner.lease.confirm)
     clock.advance(MINUTE)
     runner.tick()
     if damage == "a row is gone":
@@ -377,7 +377,7 @@ def test_the_process_that_lost_the_lease_does_not_save_its_snapshot(deploy, add,
     stale = deploy()
     deploy()
     CronSnapshot.objects.all().delete()
-    stale.states.save_snapshot(stale.lease)
+    stale.states.save_snapshot(stale.lease.confirm)
     assert not CronSnapshot.objects.exists()
 
 
