@@ -15,7 +15,11 @@ from ..core.clean_run import CleanRun
 from ..core.codec import CronRow, Row, encode_data, schema_version
 from ..core.events import Event, EventType
 from ..core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
+from . import sqlite_tables
 from .clean_runs import clean_runs_statement
+from .table_backend import TableBackend
+
+tables: TableBackend = sqlite_tables
 
 COMMITS_OUT_OF_ORDER = False
 """The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
@@ -129,6 +133,17 @@ def _number(value: float | None) -> float | None:
 def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     """None: a connection belongs to its thread, and a database in memory to its connection."""
     return nullcontext()
+
+
+def interrupt(db: BaseDatabaseWrapper) -> None:
+    """End the statement that another thread is running on this connection."""
+    connection: Any = db.connection
+    connection.interrupt()
+
+
+def place(db: BaseDatabaseWrapper) -> str:
+    """Where the database is, for people."""
+    return f"SQLite {db.settings_dict['NAME']}"
 
 
 _READ_COLUMNS = (

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import Model
 
+from rqcron_events.core.clean_run import CleanRun
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.events.keys import (
@@ -22,9 +23,9 @@ from rqcron_events.core.events.keys import (
     UNTIL,
 )
 
-from ..clean_run import CleanFold, CleanRun
 from ..models import CronJob, CronStatusChange
 from ..projection import Projection
+from ..replay_hints import CleanFold, ReplayHints
 from ..rows import row_maker
 from .cron_status import FAILING, NEW, RETIRED, SUCCEEDING, clear_pause, next_slot, status_of
 from .run_status import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
@@ -258,6 +259,6 @@ PROJECTION = Projection(
     key=attrgetter("cron"),
     apply=apply,
     complete=complete,
-    clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch),
     written_models=(CronStatusChange,),
+    replay=ReplayHints(clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch)),
 )

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
+from rqcron_events.core.clean_run import CleanRun
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.events.keys import (
     COUNT,
@@ -38,9 +39,10 @@ from rqcron_events.core.schedule import (
 )
 from rqcron_events.core.schedule.slot_count import slots_by_day
 
-from ..clean_run import CleanFold, CleanRun
+from ..gathering import Fact, Gathering
 from ..models import CronDay, CronDayState
-from ..projection import Fact, Projection
+from ..projection import Projection
+from ..replay_hints import CleanFold, ReplayHints
 from . import day_totals
 from .error_shape import message_shape
 
@@ -326,8 +328,6 @@ PROJECTION = Projection(
     row_model=CronDayState,
     key=_key,
     apply=apply,
-    clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch),
-    gathered_model=CronDay,
-    gather=day_totals.gather,
-    complete_gathered=day_totals.complete,
+    gathering=Gathering(row_model=CronDay, gather=day_totals.gather, complete=day_totals.complete),
+    replay=ReplayHints(clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch)),
 )

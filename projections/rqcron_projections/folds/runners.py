@@ -13,6 +13,7 @@ from rqcron_events.core.events.keys import CRONS, HOST, LAST_HEARTBEAT, PID, REG
 
 from ..models import RunnerSession, SessionEnd
 from ..projection import Projection
+from ..replay_hints import CleanUnused, ReplayHints
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 
@@ -64,4 +65,11 @@ def _earlier(row: RunnerSession) -> RunnerSession:
     return RunnerSession(**{**values, "session": f"{row.runner}#{row.number}"})
 
 
-PROJECTION = Projection(name=NAME, version=VERSION, row_model=RunnerSession, key=_key, apply=apply)
+PROJECTION = Projection(
+    name=NAME,
+    version=VERSION,
+    row_model=RunnerSession,
+    key=_key,
+    apply=apply,
+    replay=ReplayHints(clean=CleanUnused()),
+)

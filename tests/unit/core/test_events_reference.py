@@ -40,7 +40,9 @@ def section(text: str) -> Section:
         [cell.strip() for cell in row.split("|")[1:-1]]
         for row in re.findall(r"^\| `.*$", text, re.MULTILINE)
     ]
-    named = re.search(r"^Columns: (.*?)\.\s+Since\s+\d+\.\d+\.\d+\.$", text, re.MULTILINE | re.DOTALL)
+    named = re.search(
+        r"^Columns: (.*?)\.\s+Since\s+\d+\.\d+\.\d+\.$", text, re.MULTILINE | re.DOTALL
+    )
     block = re.search(r"```json\n(.*?)```", text, re.DOTALL)
     return Section(
         keys={row[0].strip("`"): row[4] for row in rows},
