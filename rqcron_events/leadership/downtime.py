@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..conf import conf
+from ..core.downtime import Downtime
 from ..core.events import RUNNER_TYPES, Event, EventType, runner_stream
-from ..core.explain.slot import Downtime
 from ..models import CronEvent
 from .lease import Lease
 
