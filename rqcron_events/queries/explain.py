@@ -107,7 +107,7 @@ def _evidence(state: CronState, at: datetime, now: datetime) -> Evidence:
 
 
 def _decided(found: Evidence, decision: Event) -> Evidence:
-    downtime, runner_events = _downtime_of(decision, found.at)
+    downtime, runner_events = _downtime_of(found, decision)
     return replace(
         found,
         run_events=_events_behind(decision),
@@ -194,12 +194,15 @@ def _instead(decision: Event) -> Event | None:
     return row.to_event() if row else None
 
 
-def _downtime_of(decision: Event, slot: datetime) -> tuple[Downtime | None, list[Event]]:
+def _downtime_of(found: Evidence, decision: Event) -> tuple[Downtime | None, list[Event]]:
     """Only where it explains something: the slot was missed, or fired late."""
+    slot = found.at
     late_seconds = (decision.occurred_at - slot).total_seconds()
     fired_at_once = decision.type is EventType.SLOT_FIRED and late_seconds < LATE_SECONDS
     if decision.type is EventType.SLOT_SKIPPED or fired_at_once:
         return None, []
+    if slot > found.now:
+        return None, []  # this machine's clock is behind, so it can't tell who was alive
     recorded = decision.data.get(keys.HELD_UP)
     held_up = Downtime.from_data(recorded) if recorded else None
     if held_up is not None and held_up.cause is DowntimeCause.DATABASE_AWAY:
