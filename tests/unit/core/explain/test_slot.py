@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -10,8 +13,12 @@ from rqcron_events.core.decide import HeldUp, Limits, decide
 from rqcron_events.core.downtime import Downtime, DowntimeCause
 from rqcron_events.core.events import Event, EventType
 from rqcron_events.core.explain.evidence import Evidence
+from rqcron_events.core.explain.requested import explain_requested
 from rqcron_events.core.explain.slot import explain_slot
 from tests.unit.history import History, at
+
+RUN = UUID("12345678-0000-0000-0000-000000000000")
+AWAY = Downtime(at("08:58"), None)
 
 
 def test_what_held_a_runner_up_is_recorded_and_told():
@@ -151,3 +158,125 @@ def test_a_pause_that_ended_by_itself_was_resumed_by_nobody():
     )
     assert answer.verdict == "skipped"
     assert "resumed" not in answer.summary
+
+
+@pytest.mark.parametrize(
+    ("prepare", "now", "more", "reason", "summary"),
+    [
+        (None, "08:55", {}, "future", "alpha is due at {slot}, in 5 min."),
+        (
+            lambda history: history.pause(at("08:51"), until=at("10:00"), reason="moving"),
+            "08:55",
+            {},
+            "paused",
+            "alpha is due at {slot}, but it is paused by ada until 2026-03-02 10:00:00 UTC (moving), "
+            "so this slot will be skipped unless somebody resumes before.",
+        ),
+        (
+            lambda history: history.pause_all(at("08:51")),
+            "08:55",
+            {},
+            "all_paused",
+            "alpha is due at {slot}, but all crons are paused by ada, so this slot will be skipped "
+            "unless somebody resumes before.",
+        ),
+        (
+            lambda history: history.register(at("08:51"), jitter_seconds=60),
+            "09:00:01",
+            {},
+            "waiting",
+            "alpha was due at {slot}, 1.0 s ago, and waits for its jitter of {jitter:.1f} s.",
+        ),
+        (
+            None,
+            "09:00:05",
+            {"waits_for": RUN},
+            "waiting",
+            "alpha was due at {slot}, 5.0 s ago, and waits for run 12345678 to end "
+            "(overlap='queue').",
+        ),
+        (
+            None,
+            "09:00:05",
+            {},
+            "undecided",
+            "alpha was due at {slot}, 5.0 s ago, and no runner has decided it yet; one is alive and "
+            "will.",
+        ),
+        (
+            None,
+            "09:00:05",
+            {"downtime": AWAY},
+            "undecided",
+            "alpha was due at {slot}, 5.0 s ago, and no runner has decided it yet; no runner was "
+            "alive from 2026-03-02 08:58:00 UTC until now. Start cron_run or cron_worker.",
+        ),
+        (
+            lambda history: history.decide(at("09:00:01")),
+            "09:00:05",
+            {},
+            "unaccounted",
+            "alpha was due at {slot}, 5.0 s ago, and no decision about it is recorded, although "
+            "slots up to {slot} are decided: the log has a gap here, which should never be. "
+            "cron_audit alpha lists what is missing.",
+        ),
+    ],
+)
+def test_a_slot_without_a_decision_says_what_it_waits_for(
+    prepare: Callable[[History], object] | None,
+    now: str,
+    more: dict[str, Any],
+    reason: str,
+    summary: str,
+) -> None:
+    history = History()
+    history.register(at("08:50"))
+    if prepare:
+        prepare(history)
+    slot = at("09:00")
+    answer = explain_slot(
+        Evidence(
+            state=history.state,
+            at=slot,
+            now=at(now),
+            decision=None,
+            definition_events=[event for event in history.events if event.cron],
+            all_pauses=[event for event in history.events if event.stream == "ledger"],
+            **more,
+        )
+    )
+    assert (answer.verdict, answer.reason) == ("pending", reason)
+    assert answer.definition is not None
+    delay = answer.definition.delay(slot).total_seconds()
+    assert answer.summary == summary.format(slot="2026-03-02 09:00:00 UTC", jitter=delay)
+
+
+def test_a_run_that_was_asked_for_says_by_whom_and_how_it_ended():
+    history = History()
+    history.register(at("08:50"))
+    asked = Event(
+        stream="cron/alpha",
+        version=2,
+        type=EventType.RUN_REQUESTED,
+        cron="alpha",
+        run_id=RUN,
+        scheduled_for=at("09:00"),
+        reason="no mail",
+        actor="bob",
+        occurred_at=at("09:10"),
+        data={"trigger": "rerun", "of": "87654321-0000-0000-0000-000000000000"},
+    )
+    lost = Event(
+        stream=f"run/{RUN}",
+        version=1,
+        type=EventType.RUN_LOST,
+        run_id=RUN,
+        occurred_at=at("09:20"),
+        reason="no_job",
+    )
+    answer = explain_requested(RUN, [asked, lost], history.state)
+    assert answer.summary == (
+        "alpha was asked for by bob (no mail), trigger rerun of run 87654321 for "
+        "2026-03-02 09:00:00 UTC; its run was lost (no_job)."
+    )
+    assert [step.name for step in answer.steps] == ["requested", "lost"]
