@@ -18,8 +18,8 @@ from ..conf import conf
 from ..core.codec import NewerEvent
 from ..core.cron_state import CronState
 from ..core.decide import HeldUp, Limits, decide, next_due
+from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import Event
-from ..core.explain.slot import Downtime, DowntimeCause
 from ..core.wording import clause
 from ..execution import spool
 from ..execution.enqueuer import Enqueued, Enqueuer, RunRequest
