@@ -52,7 +52,7 @@ test-sqlite: $(INSTALLED)
 	$(BIN)/pytest --ledger-db=sqlite --ignore=tests/unit $(ARGS) || test $$? -eq 5
 
 test-schedules: $(INSTALLED)
-	RQCRON_SCHEDULE_CASES=20000 $(BIN)/pytest --ledger-db=sqlite tests/unit/test_schedule_oracle.py $(ARGS)
+	RQCRON_SCHEDULE_CASES=20000 $(BIN)/pytest --ledger-db=sqlite tests/unit/core/schedule/test_cron_oracle.py $(ARGS)
 
 # A process is killed at every step of the flow: minutes of waiting for what others then do.
 test-failpoints: $(INSTALLED)

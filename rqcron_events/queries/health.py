@@ -45,7 +45,7 @@ class Health:
     oldest_undecided_cron: str = ""
     oldest_undecided_at: datetime | None = None
     spool_length: int | None = None
-    """Events of workers that wait in Redis for the leader; None when Redis does not answer."""
+    """Runs whose events wait in Redis for the leader; None when Redis does not answer."""
     projection_lag_events: dict[str, int] = field(default_factory=dict)
     """How many events each follower of the log is behind."""
 

@@ -1,0 +1,1 @@
+"""Why a slot fired or did not: start with ``slot``. ``queries.explain`` loads the evidence."""

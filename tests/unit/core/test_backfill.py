@@ -15,8 +15,7 @@ from rqcron_events.core.backfill import (
     past_slots,
 )
 from rqcron_events.core.events import EventType
-
-from .history import NAME, History, at, clock_text
+from tests.unit.history import NAME, History, at, clock_text
 
 FAILED, SUCCEEDED, DECLINED = (
     EventType.RUN_FAILED,

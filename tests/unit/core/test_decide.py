@@ -9,8 +9,7 @@ import pytest
 from rqcron_events.core.decide import next_due
 from rqcron_events.core.definition import run_id_for_slot
 from rqcron_events.core.events import EventType
-
-from .history import NAME, History, at, definition, minutes
+from tests.unit.history import NAME, History, at, definition, minutes
 
 
 def begun(when: str = "09:00", limits: dict | None = None, **options) -> History:

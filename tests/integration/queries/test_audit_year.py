@@ -21,13 +21,12 @@ from rqcron_events import audit
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
 from rqcron_events.operations.controls import pause, pause_all, resume, resume_all
-
-from .conftest import START
+from tests.integration.conftest import START
 
 YEARS = int(os.environ.get("RQCRON_AUDIT_YEARS", "3"))
 NAMES = ("digest", "backup", "report")
 # No zone whose clock changes by half an hour: CronSim 2.8 leaves out the 06:00 that follows such a
-# change in Australia/Lord_Howe, as tests/unit/test_schedule_oracle.py tells.
+# change in Australia/Lord_Howe, as tests/unit/core/schedule/test_cron_oracle.py tells.
 ZONES = ("UTC", "America/New_York", "Europe/Berlin", "America/Santiago")
 SCHEDULES = ("30 1,2 * * *", "15 9 * * 1-5", "0 */6 * * *", "10 3 1 * *", "45 2 * * *")
 POLICIES = ({}, {"catch_up": "all"}, {"catch_up": "none"}, {"max_lateness": timedelta(hours=3)})

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim
 
-from .history import History, at
+from tests.unit.history import History, at
+
 from .test_auditor import audited
 
 ZONES = ("UTC", "America/New_York", "Europe/Berlin")

@@ -20,10 +20,10 @@ from rqcron_projections.report.report import report
 from rqcron_events.core.events import EventType
 from rqcron_events.ledger import store
 from rqcron_events.testing import FakeClock
+from tests.projections.histories import START, History, history
+from tests.projections.replay.test_replay_equals_live import undone
 
-from .histories import START, History, history
 from .report_oracle import Log, expected_report, read, streaks
-from .test_replay_equals_live import undone
 
 pytestmark = pytest.mark.django_db
 

@@ -14,8 +14,8 @@ from django.core.management import CommandError
 from rqcron_events.cli.times import zone_of
 from rqcron_events.ledger import store
 from rqcron_events.testing import FakeClock
+from tests.projections.histories import History
 
-from .histories import History
 from .test_commands import printed
 
 pytestmark = pytest.mark.django_db

@@ -17,9 +17,8 @@ from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.definition import Definition, Retries, run_id_for_slot
 from rqcron_events.core.events import DECISIONS, DEFINITION_TYPES, Event
 from rqcron_events.core.expected_slots import promised, promises
-
-from .history import NAME, History, at, clock_text, definition, minutes
-from .test_decide_properties import DEFINITIONS, LIMITS, STEPS, play
+from tests.unit.core.test_decide_properties import DEFINITIONS, LIMITS, STEPS, play
+from tests.unit.history import NAME, History, at, clock_text, definition, minutes
 
 RUN = UUID(int=7)
 HOUR = timedelta(hours=1)

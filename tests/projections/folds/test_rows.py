@@ -14,8 +14,7 @@ from rqcron_projections.tables import row_values
 
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import Event, EventType, cron_stream, run_stream
-
-from .histories import START
+from tests.projections.histories import START
 
 RUN = UUID(int=1)
 HOUR = timedelta(hours=1)

@@ -19,8 +19,7 @@ from rqcron_events.errors import CronConfigError, LedgerUnavailable
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.testing import FakeClock
-
-from .histories import History
+from tests.projections.histories import History
 
 pytestmark = pytest.mark.django_db
 

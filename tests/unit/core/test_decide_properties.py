@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.decide import next_due
 from rqcron_events.core.events import EventType
-
-from .history import NAME, History, at, minutes
+from tests.unit.history import NAME, History, at, minutes
 
 SCHEDULES = (
     "*/10 * * * *",

@@ -17,9 +17,8 @@ from rqcron_projections.replay import rebuild, shadow
 
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
-
-from .histories import history
-from .test_replay_equals_live import MODELS, live_rows
+from tests.projections.histories import history
+from tests.projections.replay.test_replay_equals_live import MODELS, live_rows
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("postgresql")]
 

@@ -29,8 +29,7 @@ from rqcron_projections.tables import row_values
 from rqcron_events.core.events import EventType, run_stream
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
-
-from .histories import History, history
+from tests.projections.histories import History, history
 
 pytestmark = pytest.mark.django_db
 

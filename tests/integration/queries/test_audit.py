@@ -17,8 +17,7 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
 from rqcron_events.queries import audit as audit_module
-
-from .conftest import START
+from tests.integration.conftest import START
 
 
 @pytest.fixture
