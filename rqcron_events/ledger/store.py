@@ -46,8 +46,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-NEXT_TRIES_MAX = 20
-"""How often ``append_next`` yields to another writer of the same stream before it gives up."""
+TRIES_MAX = 20
+"""How often a writer yields to others of the same stream before it gives up."""
 TAIL_EVENTS_MAX = 5_000
 """How many events one call of ``tail`` returns at most."""
 
@@ -173,7 +173,7 @@ def append_next(events: Sequence[Event]) -> None:
     when other writers are faster twenty times over.
     """
     waiting = list(events)
-    for attempt in range(NEXT_TRIES_MAX):
+    for attempt in range(TRIES_MAX):
         if attempt or any(event.version < 1 for event in waiting):
             waiting = _with_next_versions(waiting)
         result = append_batches(_by_stream(waiting), durable=False)
