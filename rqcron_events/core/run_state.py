@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from .events import OUTCOMES, SUCCESSES, Event, EventType, Reason, run_stream
+from .events.keys import JOB_CREATED_AT, JOB_ENQUEUED_AT, RETRIES_LEFT, SPOOLED
 
 __all__ = [
     "ENDED_STATUSES",
@@ -93,8 +94,8 @@ class RunState:
         self.version = event.version
         self.cron = event.cron or self.cron
         self.slot = event.scheduled_for or self.slot
-        if "spooled" in event.data:
-            self.spooled.add(event.data["spooled"])
+        if SPOOLED in event.data:
+            self.spooled.add(event.data[SPOOLED])
         if event.type in OUTCOMES:
             self.outcome = event.type
             self.ended_at = event.occurred_at
@@ -105,9 +106,9 @@ class RunState:
             self.started_at = event.occurred_at
             self.worker = event.actor
             self.attempt = attempt_number(event, self.attempt)
-            self.retries_left = int(event.data.get("retries_left") or 0)
-            self.job_created_at = event.data.get("job_created_at") or ""
-            self.job_enqueued_at = event.data.get("job_enqueued_at") or ""
+            self.retries_left = int(event.data.get(RETRIES_LEFT) or 0)
+            self.job_created_at = event.data.get(JOB_CREATED_AT) or ""
+            self.job_enqueued_at = event.data.get(JOB_ENQUEUED_AT) or ""
         elif event.type is EventType.ATTEMPT_FAILED:
             self.started_at = None
 

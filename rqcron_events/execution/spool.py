@@ -19,7 +19,7 @@ from django.db import DataError
 from redis import Redis
 from redis.client import Pipeline
 
-from ..core.events import OUTCOMES, Event, EventType
+from ..core.events import OUTCOMES, Event, EventType, make
 from ..core.run_state import RunState
 from ..errors import SpoolFull
 from ..ledger.run_streams import append_to_run, read_run
@@ -157,18 +157,18 @@ def _write(run_id: UUID, entry: dict[str, Any]) -> list[Event]:
             return None  # a later attempt has begun, and recorded the end of this one
         slot = entry["scheduled_for"]
         appended.append(
-            Event(
-                stream=state.stream,
-                version=state.version + 1,
-                type=event_type,
+            make.spooled(
+                event_type,
+                entry["data"],
+                entry_id=entry["id"],
                 cron=entry["cron"],
                 run_id=run_id,
+                version=state.version + 1,
+                slot=datetime.fromisoformat(slot) if slot else None,
                 attempt=entry["attempt"],
-                scheduled_for=datetime.fromisoformat(slot) if slot else None,
                 reason=entry["reason"],
                 actor=entry["actor"],
-                occurred_at=datetime.fromisoformat(entry["occurred_at"]),
-                data={**entry["data"], "spooled": entry["id"]},
+                at=datetime.fromisoformat(entry["occurred_at"]),
             )
         )
         return appended

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from ..conf import conf
 from ..core.events import EventType, runner_stream
+from ..core.events.keys import REGISTRY
 from ..models import CronEvent, CronLease
 from ..registry import Registry
 from .lease import LEADER
@@ -45,7 +46,7 @@ def newer_code_is_alive(own: str, own_id: str) -> bool:
     streams = [runner_stream(holder) for holder in alive]
     starts = CronEvent.objects.using(settings.database).of_type(EventType.RUNNER_STARTED)
     others = {
-        event.data.get("registry") for event in starts.filter(stream__in=streams).order_by("id")
+        event.data.get(REGISTRY) for event in starts.filter(stream__in=streams).order_by("id")
     }
     others -= {own, None}
     if not others:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from ..conf import conf
 from ..core.events import RUNNER_TYPES, Event, EventType, runner_stream
+from ..core.events.keys import LAST_HEARTBEAT
 from ..core.explain.slot import Downtime
 from ..models import CronEvent
 from .lease import Lease
@@ -54,4 +55,4 @@ def downtime_at(instant: datetime) -> tuple[Downtime | None, list[Event]]:
 
 
 def _end(event: Event) -> datetime:
-    return event.parsed_time("last_heartbeat") or event.occurred_at
+    return event.parsed_time(LAST_HEARTBEAT) or event.occurred_at

@@ -1,6 +1,7 @@
 """What differs between databases. ``postgresql`` and ``sqlite`` are modules of this shape.
 
-Another database is one more such module, its line in ``BACKENDS``, and the conformance suite.
+Nobody outside of this package asks which database it is. Another database is one more such module
+and one for its tables (see ``table_backend``), a line in ``BACKENDS``, and the conformance suite.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ..core.codec import CronRow, Row
 from ..core.events import Event
 from ..errors import CronConfigError
 from . import postgresql, sqlite
+from .table_backend import TableBackend
 
 __all__ = ["BACKENDS", "Backend", "backend_of"]
 
@@ -31,6 +33,10 @@ class Backend(Protocol):
     @property
     def GROUP_BY_RUN(self) -> str:  # noqa: N802 - a constant of the module
         """How a statement over ``rqcron_event`` groups by run without following the index of runs."""
+
+    @property
+    def tables(self) -> TableBackend:
+        """Rows in tables of other models than the log's."""
 
     @property
     def TRIGGERS(self) -> Sequence[str]:  # noqa: N802 - a constant of the module
@@ -67,6 +73,13 @@ class Backend(Protocol):
         self, db: BaseDatabaseWrapper, /
     ) -> AbstractContextManager[BaseDatabaseWrapper | None]:
         """For reading in another thread; None where there is none to be had."""
+
+    def interrupt(self, db: BaseDatabaseWrapper, /) -> None:
+        """End the statement that another thread is running on this connection, with an error
+        there. May raise anything when there is none."""
+
+    def place(self, db: BaseDatabaseWrapper, /) -> str:
+        """Where the database is, for people; without user or password."""
 
     def safe_position(self, db: BaseDatabaseWrapper, wait_seconds: float, /) -> int | None:
         """The highest id below which no event can still appear; None when a writer stays longer

@@ -14,7 +14,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ..core.clean_run import CleanRun
 from ..core.codec import CronRow, Row, encode_data, schema_version
 from ..core.events import Event, EventType
+from ..core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
+from . import sqlite_tables
 from .clean_runs import clean_runs_statement
+from .table_backend import TableBackend
+
+tables: TableBackend = sqlite_tables
 
 COMMITS_OUT_OF_ORDER = False
 """The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
@@ -101,9 +106,9 @@ def read_clean_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int)
     return [
         CleanRun(
             UUID(run), cron, first, last, parse(slot), parse(decided), runner,
-            _number(next(documents).get("lateness_seconds")), next(documents).get("queue") or "",
+            _number(next(documents).get(LATENESS_SECONDS)), next(documents).get(QUEUE) or "",
             parse(enqueued), parse(started), worker, parse(finished),
-            _number(next(documents).get("duration_seconds")),
+            _number(next(documents).get(DURATION_SECONDS)),
         )
         for run, cron, first, last, slot, decided, runner, _, _, enqueued, started, worker,
             finished, _ in rows
@@ -128,6 +133,17 @@ def _number(value: float | None) -> float | None:
 def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     """None: a connection belongs to its thread, and a database in memory to its connection."""
     return nullcontext()
+
+
+def interrupt(db: BaseDatabaseWrapper) -> None:
+    """End the statement that another thread is running on this connection."""
+    connection: Any = db.connection
+    connection.interrupt()
+
+
+def place(db: BaseDatabaseWrapper) -> str:
+    """Where the database is, for people."""
+    return f"SQLite {db.settings_dict['NAME']}"
 
 
 _READ_COLUMNS = (

@@ -15,16 +15,16 @@ from uuid import UUID
 
 from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Max
+from django.db.models import Max, Model
 
 from ..conf import conf
+from ..core.clean_columns import CleanColumn
 from ..core.clean_run import CleanRun, can_be_clean
 from ..core.codec import Row, decode_rows
 from ..core.events import Event
 from ..errors import VersionConflict
 from ..models import CronEvent
 from ..signals import event_appended
-from . import postgresql
 from .backend import backend_of
 from .clean_runs import PAGE_ENDS
 
@@ -41,6 +41,7 @@ __all__ = [
     "read_stream",
     "run_pages",
     "stored_run_pages",
+    "stores_runs",
     "tail",
 ]
 
@@ -269,15 +270,28 @@ def run_pages(after: int, until: int, events: int, ahead: int) -> Generator[RunP
 
 
 def stored_run_pages(
-    insert: str, after: int, until: int, events: int, ahead: int
+    table: type[Model],
+    columns: Sequence[CleanColumn],
+    after: int,
+    until: int,
+    events: int,
+    ahead: int,
 ) -> Iterator[RunPage]:
-    """The same, only on PostgreSQL: runs without incident are counted, and go by ``insert`` into a
-    table that this session sees (see ``postgresql.store_clean_runs``)."""
+    """The same, but runs without incident are only counted: the database puts each into ``table`` as
+    a row of these ``columns``. Ask :func:`stores_runs` first whether it can."""
+    db = connection()
+    store_clean = backend_of(db).tables.store_clean_runs
+    assert store_clean is not None, "this database does not store runs by itself"
 
-    def store(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[CleanRun], dict[UUID, int]]:
-        return [], postgresql.store_clean_runs(db, insert, *bounds)
+    def stored(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[CleanRun], dict[UUID, int]]:
+        return [], store_clean(db, table, columns, *bounds)
 
-    yield from _run_pages(connection(), after, until, events, ahead, store)
+    yield from _run_pages(db, after, until, events, ahead, stored)
+
+
+def stores_runs() -> bool:
+    """Whether the database can put runs without incident into a table by itself."""
+    return backend_of(connection()).tables.store_clean_runs is not None
 
 
 def _read_clean(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[CleanRun], dict[UUID, int]]:

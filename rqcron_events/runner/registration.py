@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any
 
 from .. import clock
 from ..core.cron_state import CronState
 from ..core.definition import Definition
-from ..core.events import Event, EventType, cron_stream
+from ..core.events import Event, make
+from ..core.events.make import InCron
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..registry import Registry
@@ -64,15 +64,23 @@ def _register(definition: Definition, states: States, actor: str, now: datetime)
     logged = state.definition
     if logged == definition:
         return None
-    data: dict[str, Any] = {
-        "definition": definition.to_data(),
-        "definition_version": 1 + (state.current.definition_version if state.current else 0),
-        "effective_from": _effective_from(state, now).isoformat(),
-    }
-    if logged is not None:
-        data["changes"] = logged.changes_to(definition)
-    event_type = EventType.CRON_REGISTERED if logged is None else EventType.CRON_CHANGED
-    return _event(state, event_type, data, actor, now)
+    data = definition.to_data()
+    version = 1 + (state.current.definition_version if state.current else 0)
+    start = _effective_from(state, now)
+    if logged is None:
+        return make.cron_registered(
+            definition=data,
+            definition_version=version,
+            effective_from=start,
+            **_place(state, actor, now),
+        )
+    return make.cron_changed(
+        definition=data,
+        definition_version=version,
+        effective_from=start,
+        changes=logged.changes_to(definition),
+        **_place(state, actor, now),
+    )
 
 
 def _retire(state: CronState, registry: Registry, actor: str, now: datetime) -> Event | None:
@@ -85,11 +93,11 @@ def _retire(state: CronState, registry: Registry, actor: str, now: datetime) -> 
     ):
         return None
     assert state.current is not None
-    data = {
-        "definition_version": state.current.definition_version,
-        "effective_from": _effective_from(state, now).isoformat(),
-    }
-    return _event(state, EventType.CRON_RETIRED, data, actor, now)
+    return make.cron_retired(
+        definition_version=state.current.definition_version,
+        effective_from=_effective_from(state, now),
+        **_place(state, actor, now),
+    )
 
 
 def _effective_from(state: CronState, now: datetime) -> datetime:
@@ -98,15 +106,5 @@ def _effective_from(state: CronState, now: datetime) -> datetime:
     return max([now, *starts, *([state.watermark] if state.watermark else [])])
 
 
-def _event(
-    state: CronState, event_type: EventType, data: dict[str, Any], actor: str, now: datetime
-) -> Event:
-    return Event(
-        stream=cron_stream(state.name),
-        version=state.version + 1,
-        type=event_type,
-        cron=state.name,
-        actor=actor,
-        occurred_at=now,
-        data=data,
-    )
+def _place(state: CronState, actor: str, now: datetime) -> InCron:
+    return InCron(cron=state.name, version=state.version + 1, actor=actor, at=now)

@@ -1,4 +1,7 @@
-"""The facts that the log holds, and how each is made: ``types``, then ``event``.
+"""The facts that the log holds: ``types``, then ``event``; ``keys`` names what is in their data.
+
+``make`` has a function for each type, the only way in which new ones are made. All of it is
+described in ``docs/events.md``.
 
 Wire names are literals in the past tense. Three times are kept apart: ``scheduled_for`` (the
 slot), ``occurred_at`` (the writer's clock) and ``recorded_at`` (the database's clock).

@@ -23,7 +23,7 @@ from .crons import (
 )
 from .runs import (
     AttemptEnd,
-    Finding,
+    FoundEnd,
     InRun,
     attempt_died,
     attempt_failed,
@@ -50,7 +50,7 @@ from .unnumbered import (
 
 __all__ = [
     "AttemptEnd",
-    "Finding",
+    "FoundEnd",
     "InCron",
     "InRun",
     "PassedOver",

@@ -31,7 +31,7 @@ class AttemptEnd(InRun):
     duration_seconds: NotRequired[float | None]
 
 
-class Finding(AttemptEnd):
+class FoundEnd(AttemptEnd):
     """The same, where it may have been found out later, by the reconciler in RQ's records."""
 
     worker: NotRequired[str]
@@ -75,7 +75,7 @@ def attempt_failed(
     retries_left: int,
     error: Mapping[str, str] | None = None,
     found: str | None = None,
-    **end: Unpack[Finding],
+    **end: Unpack[FoundEnd],
 ) -> Event:
     """An attempt ended badly, and RQ tries again."""
     told = {keys.ERROR: error, keys.RETRIES_LEFT: retries_left}
@@ -90,7 +90,7 @@ def attempt_died(*, attempt: int, retries_left: int, **place: Unpack[InRun]) -> 
 
 
 def run_succeeded(
-    *, result: str | None = None, found: str | None = None, **end: Unpack[Finding]
+    *, result: str | None = None, found: str | None = None, **end: Unpack[FoundEnd]
 ) -> Event:
     """The function returned."""
     return _ended(EventType.RUN_SUCCEEDED, {keys.RESULT: result}, found, **end)
@@ -101,19 +101,19 @@ def run_failed(
     error: Mapping[str, str] | None = None,
     retries_left: int | None = None,
     found: str | None = None,
-    **end: Unpack[Finding],
+    **end: Unpack[FoundEnd],
 ) -> Event:
     """The last attempt ended badly."""
     told = {keys.ERROR: error, keys.RETRIES_LEFT: retries_left}
     return _ended(EventType.RUN_FAILED, told, found, **end)
 
 
-def run_stopped(*, found: str | None = None, **end: Unpack[Finding]) -> Event:
+def run_stopped(*, found: str | None = None, **end: Unpack[FoundEnd]) -> Event:
     """Somebody told RQ to stop the job."""
     return _ended(EventType.RUN_STOPPED, {}, found, **end)
 
 
-def run_cancelled(*, found: str, **end: Unpack[Finding]) -> Event:
+def run_cancelled(*, found: str, **end: Unpack[FoundEnd]) -> Event:
     """The job was cancelled, or its ttl passed, before a worker took it."""
     return _ended(EventType.RUN_CANCELLED, {}, found, **end)
 
@@ -123,7 +123,7 @@ def run_declined(**end: Unpack[AttemptEnd]) -> Event:
     return _ended(EventType.RUN_DECLINED, {}, None, **end)
 
 
-def run_lost(*, found: str, **end: Unpack[Finding]) -> Event:
+def run_lost(*, found: str, **end: Unpack[FoundEnd]) -> Event:
     """It started, and RQ does not know how it ended."""
     return _ended(EventType.RUN_LOST, {}, found, **end)
 
