@@ -3,6 +3,8 @@
 All take keywords only; ``version`` is the event's place in its stream, and ``at`` the writer's
 clock, UTC. What is None, or not given, is absent from the payload, unless it says null.
 Keep the order of the keys: SQLite stores the text as it is written here.
+
+``models``, ``codec`` and ``clean_run`` give back events that were made before.
 """
 
 from __future__ import annotations
