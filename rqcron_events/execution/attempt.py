@@ -154,6 +154,7 @@ def _append_start(job: Job, name: str, asked_run_id: UUID, actor: str) -> _Judge
 
 
 def _judge(job: Job, name: str, asked_run_id: UUID, actor: str) -> _Judged:
+    """The run as the log has it; one that somebody requeued after its end becomes a new run."""
     told = _told_by(job, name, asked_run_id)
     state = _named(read_run(told.run_id), name, told.slot)
     verdict = _verdict(state, job)

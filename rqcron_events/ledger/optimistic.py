@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from ..core.events import Event
@@ -16,10 +16,10 @@ Known = TypeVar("Known")
 
 def append_optimistically(
     read: Callable[[], Known],
-    build: Callable[[Known], Sequence[Event]],
+    build: Callable[[Known], list[Event]],
     *,
     known: Known | None = None,
-) -> tuple[Known, Sequence[Event]]:
+) -> tuple[Known, list[Event]]:
     """Append what ``build`` makes of what ``read`` finds, and return what was known and appended.
 
     The events carry the next versions of their streams. When another writer is first, the database

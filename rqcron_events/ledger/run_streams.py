@@ -34,7 +34,7 @@ def read_runs(run_ids: Sequence[UUID]) -> dict[UUID, RunState]:
     return states
 
 
-def append_to_run(state: RunState, build: Callable[[RunState], Sequence[Event]]) -> Sequence[Event]:
+def append_to_run(state: RunState, build: Callable[[RunState], list[Event]]) -> list[Event]:
     """Append what ``build`` makes of the run's state, and return it.
 
     When another writer is first, the run is read again and ``build`` decides again. Raises
