@@ -47,8 +47,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-NEXT_TRIES_MAX = 20
-"""How often ``append_next`` yields to another writer of the same stream before it gives up."""
+TRIES_MAX = 20
+"""How often a writer yields to others of the same stream before it gives up."""
 TAIL_EVENTS_MAX = 5_000
 """How many events one call of ``tail`` returns at most."""
 
@@ -116,35 +116,22 @@ def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> A
     Each batch goes in whole or not at all. With ``durable`` they are committed when this returns:
     it refuses to run inside a transaction, because the runner acts on what was accepted. The
     common case is one COPY. Only when another writer took a version are they tried apart.
-
-    An iterator is read while the database already works on what it gave; it must come in the
-    order of the streams' names.
     """
-    if not isinstance(batches, Iterator):
-        # So that two runners with the same streams wait for each other instead of deadlocking.
-        batches = iter(sorted((batch for batch in batches if batch), key=lambda b: b[0].stream))
+    # So that two runners with the same streams wait for each other instead of deadlocking.
+    ordered = sorted((batch for batch in batches if batch), key=lambda batch: batch[0].stream)
     result = Appended()
-    first = next(batches, None)
-    if first is None:
+    if not ordered:
         return result
     db = connection()
-    ordered: list[list[Event]] = []
     try:
         with transaction.atomic(using=db.alias, durable=durable):
-            backend_of(db).insert(db, _flat(chain([first], batches), ordered))
+            backend_of(db).insert(db, chain.from_iterable(ordered))
         result.accepted = ordered
     except IntegrityError:
-        ordered += batches  # what was not asked for yet
         _append_apart(db, ordered, result, durable)
     for batch in result.accepted:
         _announce(batch)
     return result
-
-
-def _flat(batches: Iterable[list[Event]], seen: list[list[Event]]) -> Iterator[Event]:
-    for batch in batches:
-        seen.append(batch)
-        yield from batch
 
 
 def _append_apart(
@@ -174,7 +161,7 @@ def append_next(events: Sequence[Event]) -> None:
     when other writers are faster twenty times over.
     """
     waiting = list(events)
-    for attempt in range(NEXT_TRIES_MAX):
+    for attempt in range(TRIES_MAX):
         if attempt or any(event.version < 1 for event in waiting):
             waiting = _with_next_versions(waiting)
         result = append_batches(_by_stream(waiting), durable=False)

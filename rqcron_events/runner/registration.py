@@ -10,6 +10,7 @@ from ..core.cron_state import CronState
 from ..core.definition import Definition
 from ..core.events import Event, make
 from ..core.events.make import InCron
+from ..errors import VersionConflict
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..registry import Registry
@@ -18,31 +19,20 @@ __all__ = ["sync"]
 
 log = logging.getLogger(__name__)
 
-ROUNDS_MAX = 20
-"""How often another runner that starts at the same time may be first."""
-
 
 def sync(registry: Registry, states: States, actor: str) -> list[Event]:
     """Append the difference between the code and the log, and return it.
 
     From then on decisions use the logged definitions. A cron whose module does not import, or
     whose new options are wrong, keeps the definition that it has: a typo must not retire it.
+
+    Where another runner that starts at the same time is first, what is left of the difference is
+    found again. Raises VersionConflict after twenty tries.
     """
     appended: list[Event] = []
-    for _ in range(ROUNDS_MAX):
-        now = clock.now()
-        batches = [
-            [event]
-            for event in (
-                *(
-                    _register(cron.definition, states, actor, now)
-                    for cron in registry.crons.values()
-                ),
-                *(_retire(state, registry, actor, now) for state in states.crons.values()),
-            )
-            if event is not None
-        ]
-        result = store.append_batches(batches)
+    for _ in range(store.TRIES_MAX):
+        difference = _difference(registry, states, actor)
+        result = store.append_batches([[event] for event in difference])
         for (event,) in result.accepted:
             states.apply([event])
             appended.append(event)
@@ -53,10 +43,17 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
                 extra={"action": event.type.value, "cron": event.cron},
             )
         if not result.refused:
-            break
+            return appended
         for (event,) in result.refused:
             states.reload(event.cron)
-    return appended
+    raise VersionConflict(event.stream, event.version)
+
+
+def _difference(registry: Registry, states: States, actor: str) -> list[Event]:
+    now = clock.now()
+    defined = [_register(cron.definition, states, actor, now) for cron in registry.crons.values()]
+    retired = [_retire(state, registry, actor, now) for state in states.crons.values()]
+    return [event for event in (*defined, *retired) if event is not None]
 
 
 def _register(definition: Definition, states: States, actor: str, now: datetime) -> Event | None:

@@ -84,12 +84,12 @@ def test_a_stale_runner_that_thinks_it_leads_decides_nothing_twice(deploy, add, 
     second = deploy()
     clock.advance(MINUTE)
     first.lease.held = True
-    first._leading = True
+    first.leading = True
     first.lease._renewed_at = float("inf")
     first_page = first.states.position
     second.tick()
     first.states.position = first_page  # it has not heard of the other yet
-    first._enqueue(first._decide(["report"], clock.now))
+    first.enqueue(first._decide(["report"], clock.now))
     assert types("report").count("slot_fired") == 1
     assert types("report").count("run_enqueued") == 1
 
@@ -207,7 +207,7 @@ def test_a_pause_reaches_a_runner_that_has_not_heard_of_it(deploy, add, clock):
     runner = deploy()
     controls.pause("report", reason="stop", by="ann")
     clock.advance(MINUTE)
-    runner._enqueue(runner._decide(["report"], clock.now))  # without following the log first
+    runner.enqueue(runner._decide(["report"], clock.now))  # without following the log first
     runner.tick()
     assert_not_fired("report", slot("09:01"), reason="paused")
 
@@ -410,7 +410,7 @@ def test_an_old_process_that_starts_again_does_not_flip_the_definitions(deploy, 
     add("report", schedule="0 * * * *")
     crons.crons.pop("added")
     old = Runner()
-    old._start()
+    old.start()
     assert types("report") == ["cron_registered", "cron_changed"]
     assert types("added") == ["cron_registered"]
 
@@ -429,7 +429,7 @@ def test_a_leader_that_fell_silent_is_named_by_what_came_late(deploy, add, clock
     # It is frozen: it neither renews its lease nor says goodbye.
     CronLease.objects.update(renewed_at=slot("09:00:40"))
     standby = Runner()
-    standby._start()
+    standby.start()
     clock.set(slot("09:01:30"))
     standby.tick()
     fired = assert_fired("report", slot("09:01"))
