@@ -1,7 +1,7 @@
-"""What differs between databases. ``postgresql`` and ``sqlite`` are modules of this shape.
+"""What differs between databases. ``postgresql.log`` and ``sqlite.log`` are modules of this shape.
 
-Nobody outside of this package asks which database it is. Another database is one more such module
-and one for its tables (see ``table_backend``), a line in ``BACKENDS``, and the conformance suite.
+Nobody outside of this package asks which database it is. Another database is one more such package
+(with its tables, see ``table_backend``), a line in ``BACKENDS``, and the conformance suite.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ..core.clean_run import CleanRun
 from ..core.codec import CronRow, Row
 from ..core.events import Event
 from ..errors import CronConfigError
-from . import postgresql, sqlite
+from .postgresql import log as postgresql
+from .sqlite import log as sqlite
 from .table_backend import TableBackend
 
 __all__ = ["BACKENDS", "Backend", "backend_of"]

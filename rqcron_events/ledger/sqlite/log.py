@@ -11,15 +11,15 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..core.clean_run import CleanRun
-from ..core.codec import CronRow, Row, encode_data, schema_version
-from ..core.events import Event, EventType
-from ..core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
-from . import sqlite_tables
-from .clean_runs import clean_runs_statement
-from .table_backend import TableBackend
+from ...core.clean_run import CleanRun
+from ...core.codec import CronRow, Row, encode_data, schema_version
+from ...core.events import Event, EventType
+from ...core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
+from ..clean_runs import clean_runs_statement
+from ..table_backend import TableBackend
+from . import tables as tables_of_rows
 
-tables: TableBackend = sqlite_tables
+tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = False
 """The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""

@@ -12,17 +12,17 @@ from uuid import UUID
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..clock import monotonic_seconds
-from ..core.clean_run import CleanRun
-from ..core.codec import CronRow, Row, encode_data, schema_version
-from ..core.events import Event, EventType
-from ..errors import LedgerUnavailable
-from . import postgresql_tables
-from .postgresql_clean_runs import CLEAN_RUNS, grouping_cursor
-from .psycopg_cursor import psycopg_cursor
-from .table_backend import TableBackend
+from ...clock import monotonic_seconds
+from ...core.clean_run import CleanRun
+from ...core.codec import CronRow, Row, encode_data, schema_version
+from ...core.events import Event, EventType
+from ...errors import LedgerUnavailable
+from ..table_backend import TableBackend
+from . import tables as tables_of_rows
+from .clean_runs import CLEAN_RUNS, grouping_cursor
+from .cursor import psycopg_cursor
 
-tables: TableBackend = postgresql_tables
+tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = True
 """A sequence hands out ids before commit, so a higher id can become visible first."""
