@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -76,7 +77,7 @@ class Health:
 def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
     """Look at lease, slots, spool and projections. Raises Django's database errors."""
     found = Health()
-    parts = {
+    parts: dict[str, Callable[[Health], None]] = {
         "The leader": _look_at_leader,
         "The clock": _look_at_clock,
         "The slots": partial(_look_at_slots, max_lag_seconds=max_lag_seconds),
