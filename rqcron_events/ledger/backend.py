@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..core.clean_run import CleanRun
@@ -85,6 +86,15 @@ class Backend(Protocol):
     def safe_position(self, db: BaseDatabaseWrapper, wait_seconds: float, /) -> int | None:
         """The highest id below which no event can still appear; None when a writer stays longer
         than ``wait_seconds``."""
+
+    def not_waiting(
+        self, db: BaseDatabaseWrapper, seconds: float, /
+    ) -> AbstractContextManager[object]:
+        """A block whose statements fail (see ``was_locked``) instead of waiting longer than this
+        for a lock that another session holds. A transaction where the database needs one for it."""
+
+    def was_locked(self, error: DatabaseError, /) -> bool:
+        """Whether a statement failed because somebody else holds a lock for too long."""
 
     def install_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
 

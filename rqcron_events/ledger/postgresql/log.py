@@ -9,8 +9,9 @@ from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from ...clock import monotonic_seconds
 from ...core.clean_run import CleanRun
@@ -242,6 +243,18 @@ def _writers(cursor: Any) -> set[tuple[int, str]]:
         [FENCE_CLASS],
     )
     return set(cursor.fetchall())
+
+
+@contextmanager
+def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
+    with transaction.atomic(using=db.alias), db.cursor() as cursor:
+        # For this transaction only: behind a pooler the session is not ours.
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds * 1000:.0f}ms"])
+        yield
+
+
+def was_locked(error: DatabaseError) -> bool:
+    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected)
 
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:
