@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..conf import conf
+from ..core.downtime import Downtime
 from ..core.events import RUNNER_TYPES, Event, EventType, runner_stream
 from ..core.events.keys import LAST_HEARTBEAT
-from ..core.explain.slot import Downtime
 from ..models import CronEvent
 from .lease import Lease
 

@@ -1,7 +1,7 @@
-"""What differs between databases. ``postgresql`` and ``sqlite`` are modules of this shape.
+"""What differs between databases. ``postgresql.log`` and ``sqlite.log`` are modules of this shape.
 
-Nobody outside of this package asks which database it is. Another database is one more such module
-and one for its tables (see ``table_backend``), a line in ``BACKENDS``, and the conformance suite.
+Nobody outside of this package asks which database it is. Another database is one more such package
+(with its tables, see ``table_backend``), a line in ``BACKENDS``, and the conformance suite.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..core.clean_run import CleanRun
 from ..core.codec import CronRow, Row
 from ..core.events import Event
 from ..errors import CronConfigError
-from . import postgresql, sqlite
+from .postgresql import log as postgresql
+from .sqlite import log as sqlite
 from .table_backend import TableBackend
 
 __all__ = ["BACKENDS", "Backend", "backend_of"]
@@ -84,6 +86,15 @@ class Backend(Protocol):
     def safe_position(self, db: BaseDatabaseWrapper, wait_seconds: float, /) -> int | None:
         """The highest id below which no event can still appear; None when a writer stays longer
         than ``wait_seconds``."""
+
+    def not_waiting(
+        self, db: BaseDatabaseWrapper, seconds: float, /
+    ) -> AbstractContextManager[object]:
+        """A block whose statements fail (see ``was_locked``) instead of waiting longer than this
+        for a lock that another session holds. A transaction where the database needs one for it."""
+
+    def was_locked(self, error: DatabaseError, /) -> bool:
+        """Whether a statement failed because somebody else holds a lock for too long."""
 
     def install_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
 

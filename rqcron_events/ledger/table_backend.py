@@ -1,7 +1,7 @@
 """What differs between databases about tables of rows, such as those of a projection.
 
 A replay moves millions of rows, so each database does it in its own quickest way.
-``postgresql_tables`` and ``sqlite_tables`` are modules of this shape; ``Backend.tables`` leads to
+``postgresql.tables`` and ``sqlite.tables`` are modules of this shape; ``Backend.tables`` leads to
 the one that belongs to a database.
 """
 

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError
 
 from .. import clock
 from ..core.codec import NewerEvent
-from ..core.explain.slot import DowntimeCause
+from ..core.downtime import DowntimeCause
 from ..core.wording import clause
 from .follower_thread import FollowerThread
 from .runner import Runner

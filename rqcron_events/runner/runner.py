@@ -12,8 +12,8 @@ from .. import clock
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.decide import HeldUp, Limits, decide, next_due
+from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import Event
-from ..core.explain.slot import Downtime, DowntimeCause
 from ..execution import spool
 from ..execution.enqueuer import Enqueuer, RunRequest
 from ..leadership.code_version import fingerprint, newer_code_is_alive

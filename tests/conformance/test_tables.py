@@ -23,7 +23,7 @@ from .writing import NOON, event
 pytestmark = pytest.mark.django_db
 
 MANY = 2_000
-"""More keys than one query of any database takes as parameters."""
+"""More keys than SQLite took as parameters of one query for most of its life."""
 SECOND = timedelta(seconds=1)
 
 

@@ -30,13 +30,7 @@ from rqcron_events.core.events.keys import (
     FIRST,
     LATENESS_SECONDS,
 )
-from rqcron_events.core.schedule import (
-    EPOCH,
-    Schedule,
-    cron_schedule,
-    every_schedule,
-    zone_or_utc,
-)
+from rqcron_events.core.schedule import EPOCH, Schedule, cron_schedule, every_schedule, zone_or_utc
 from rqcron_events.core.schedule.slot_count import slots_by_day
 
 from ..gathering import Fact, Gathering

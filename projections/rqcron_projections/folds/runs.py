@@ -28,15 +28,7 @@ from ..models import CronRun
 from ..projection import Projection
 from ..replay_hints import CleanRow, ReplayHints
 from ..rows import row_maker
-from .run_status import (
-    ENDED,
-    ENQUEUED,
-    OUTCOME_STATUS,
-    REQUESTED,
-    RETRYING,
-    RUNNING,
-    SUCCEEDED,
-)
+from .run_status import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 

@@ -8,15 +8,7 @@ slot), ``occurred_at`` (the writer's clock) and ``recorded_at`` (the database's 
 """
 
 from .event import LEDGER_STREAM, Event, cron_stream, run_stream, runner_stream
-from .types import (
-    DECISIONS,
-    DEFINITION_TYPES,
-    OUTCOMES,
-    RUNNER_TYPES,
-    SUCCESSES,
-    EventType,
-    Reason,
-)
+from .types import DECISIONS, DEFINITION_TYPES, OUTCOMES, RUNNER_TYPES, SUCCESSES, EventType, Reason
 
 __all__ = [
     "DECISIONS",

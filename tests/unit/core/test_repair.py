@@ -1,4 +1,4 @@
-"""What is done about an open run, and whether a run may start: tables of both rules."""
+"""What is done about an open run: a table of the rule."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import pytest
 
 from rqcron_events.core.cron_state import OpenRun
 from rqcron_events.core.definition import Definition
-from rqcron_events.core.events import EventType
 from rqcron_events.core.repair import JobFacts, Patience, Repair, judge
-from rqcron_events.core.run_state import RunState, Start, start_verdict
 from tests.unit.history import at
 
 NOON = at("12:00")
@@ -69,40 +67,3 @@ def test_a_refused_start_that_rq_calls_finished_is_no_success():
     finished = JobFacts(status="finished", ended_at=ago(20))
     assert verdict(finished, started_at=ago(30), **run) is Repair.NONE
     assert verdict(finished, started_at=ago(80), **run) is Repair.LOSE
-
-
-@pytest.mark.parametrize(
-    ("now", "start"),
-    [
-        ({}, Start.REFUSE_RUNNING),
-        ({"other_execution_alive": False}, Start.BEGIN_AFTER_DEATH),
-        ({"retries_left": 0}, Start.BEGIN_AFTER_DEATH),
-        ({"job_created_at": "later"}, Start.REFUSE_RUNNING),
-        ({"job_created_at": "later", "other_execution_alive": False}, Start.REFUSE_RUNNING),
-        ({"job_created_at": "later", "retries_left": 0}, Start.REFUSE_RUNNING),
-    ],
-    ids=str,
-)
-def test_a_start_while_an_attempt_runs_by_the_log(now: dict, start: Start):
-    state = RunState(uuid4(), started_at=NOON, attempt=1, retries_left=1, job_created_at="once")
-    asked = {"retries_left": 1, "other_execution_alive": True, "job_created_at": "once"} | now
-    assert start_verdict(state, **asked) is start
-
-
-def test_an_ended_run_is_begun_again_only_by_its_own_job():
-    state = RunState(uuid4(), outcome=EventType.RUN_FAILED, job_created_at="once")
-    asked = {"retries_left": 0, "other_execution_alive": False}
-    assert start_verdict(state, **asked, job_created_at="once") is Start.BEGIN_AGAIN
-    assert start_verdict(state, **asked, job_created_at="later") is Start.REFUSE_ENDED
-
-
-@pytest.mark.parametrize(
-    ("outcome", "start"),
-    [(None, Start.REFUSE_RUNNING), (EventType.RUN_FAILED, Start.REFUSE_ENDED)],
-    ids=str,
-)
-def test_an_entry_that_is_in_the_queue_twice_is_no_second_asking(outcome, start: Start):
-    state = RunState(uuid4(), outcome=outcome, started_at=NOON, job_enqueued_at="then")
-    asked = {"retries_left": 0, "other_execution_alive": False, "job_created_at": "once"}
-    assert start_verdict(state, **asked, job_enqueued_at="then") is start
-    assert start_verdict(state, **asked, job_enqueued_at="later").refusal is None

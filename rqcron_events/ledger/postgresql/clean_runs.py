@@ -9,8 +9,8 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Cursor
 
-from .clean_runs import clean_runs_statement
-from .psycopg_cursor import psycopg_cursor
+from ..clean_runs import clean_runs_statement
+from .cursor import psycopg_cursor
 
 __all__ = ["CLEAN_RUNS", "grouping_cursor"]
 

@@ -14,10 +14,10 @@ from psycopg.errors import LockNotAvailable
 from psycopg.sql import Literal
 from psycopg.types.json import Jsonb
 
-from ..core.clean_columns import CleanColumn, Elapsed, OfRun
-from ..core.clean_run import CleanRun
-from .postgresql_clean_runs import CLEAN_RUNS, grouping_cursor
-from .psycopg_cursor import psycopg_cursor
+from ...core.clean_columns import CleanColumn, Elapsed, OfRun
+from ...core.clean_run import CleanRun
+from .clean_runs import CLEAN_RUNS, grouping_cursor
+from .cursor import psycopg_cursor
 
 # Bandit takes these for injections: what goes into a statement are names of a model, quoted.
 # ruff: noqa: S608

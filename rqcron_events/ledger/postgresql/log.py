@@ -9,20 +9,21 @@ from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-from ..clock import monotonic_seconds
-from ..core.clean_run import CleanRun
-from ..core.codec import CronRow, Row, encode_data, schema_version
-from ..core.events import Event, EventType
-from ..errors import LedgerUnavailable
-from . import postgresql_tables
-from .postgresql_clean_runs import CLEAN_RUNS, grouping_cursor
-from .psycopg_cursor import psycopg_cursor
-from .table_backend import TableBackend
+from ...clock import monotonic_seconds
+from ...core.clean_run import CleanRun
+from ...core.codec import CronRow, Row, encode_data, schema_version
+from ...core.events import Event, EventType
+from ...errors import LedgerUnavailable
+from ..table_backend import TableBackend
+from . import tables as tables_of_rows
+from .clean_runs import CLEAN_RUNS, grouping_cursor
+from .cursor import psycopg_cursor
 
-tables: TableBackend = postgresql_tables
+tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = True
 """A sequence hands out ids before commit, so a higher id can become visible first."""
@@ -242,6 +243,18 @@ def _writers(cursor: Any) -> set[tuple[int, str]]:
         [FENCE_CLASS],
     )
     return set(cursor.fetchall())
+
+
+@contextmanager
+def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
+    with transaction.atomic(using=db.alias), db.cursor() as cursor:
+        # For this transaction only: behind a pooler the session is not ours.
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds * 1000:.0f}ms"])
+        yield
+
+
+def was_locked(error: DatabaseError) -> bool:
+    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected)
 
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:

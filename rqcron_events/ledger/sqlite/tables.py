@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-from .table_backend import StoreCleanRuns
+from ..table_backend import StoreCleanRuns
 
 KEYS_PER_QUERY_MAX = 900
 """SQLite allowed 999 parameters for most of its life."""

@@ -1,0 +1,41 @@
+"""Zones by name, and the instant at which their clocks show a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from rqcron_events.core.schedule import cron_schedule, first_instant, zone_or_utc
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "CEST"])
+def test_a_bad_zone_is_refused_with_its_value_and_the_remedy(zone):
+    with pytest.raises(ValueError, match="an IANA zone such as 'Europe/Berlin'") as caught:
+        cron_schedule("* * * * *", zone)
+    assert f"timezone {zone!r}" in str(caught.value)
+
+
+def test_a_zone_that_this_machine_lacks_is_shown_as_utc():
+    assert zone_or_utc("Mars/Olympus") is UTC
+    assert zone_or_utc("Asia/Kathmandu") == ZoneInfo("Asia/Kathmandu")
+
+
+@pytest.mark.parametrize(
+    ("zone", "wall", "instant"),
+    [
+        ("Europe/Berlin", "2026-03-02T09:00", "2026-03-02T08:00Z"),
+        # A gap of an hour, of half an hour, of a day: the first minute after it.
+        ("America/New_York", "2026-03-08T02:30", "2026-03-08T07:00Z"),
+        ("Australia/Lord_Howe", "2026-10-04T02:15", "2026-10-03T15:30Z"),
+        ("Pacific/Apia", "2011-12-30T09:00", "2011-12-30T10:00Z"),
+        # Shown twice: the first pass.
+        ("America/New_York", "2026-11-01T01:30", "2026-11-01T05:30Z"),
+        ("Australia/Lord_Howe", "2026-04-05T01:45", "2026-04-04T14:45Z"),
+    ],
+)
+def test_a_wall_time_is_its_first_instant_or_the_end_of_the_gap(zone, wall, instant):
+    found = first_instant(datetime.fromisoformat(wall), ZoneInfo(zone))
+    assert found == datetime.fromisoformat(instant)
+    assert found.tzinfo is UTC

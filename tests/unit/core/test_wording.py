@@ -1,0 +1,74 @@
+"""Times, durations and the middle of sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from rqcron_events.core.wording import because, clause, duration, late, shower
+from tests.unit.history import at, definition
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 ms"),
+        (0.0124, "12 ms"),
+        (0.25, "250 ms"),
+        (1, "1.0 s"),
+        (59.94, "59.9 s"),
+        (60, "1 min"),
+        (61.9, "1 min 1 s"),
+        (3600, "1 h"),
+        (3900, "1 h 5 min"),
+        (86_400 + 7, "1 d 7 s"),
+        (40 * 86_400, "40 d"),
+    ],
+)
+def test_a_duration_has_the_unit_that_fits(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "on time"), (0.0004, "on time"), (0.002, "2 ms late")]
+)
+def test_less_than_half_a_millisecond_is_on_time(seconds, text):
+    assert late(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("timezone", "clock", "text"),
+    [
+        ("UTC", "09:00", "2026-03-02 09:00:00 UTC"),
+        ("Europe/Berlin", "09:00", "2026-03-02 10:00:00 CET (09:00:00 UTC)"),
+        ("Europe/Berlin", "03-29 01:00", "2026-03-29 03:00:00 CEST (01:00:00 UTC)"),
+        # UTC for half of the year: nothing to add then.
+        ("Europe/London", "09:00", "2026-03-02 09:00:00 GMT"),
+        ("Asia/Kathmandu", "20:00", "2026-03-03 01:45:00 +0545 (20:00:00 UTC)"),
+        ("Mars/Olympus", "09:00", "2026-03-02 09:00:00 UTC"),
+    ],
+)
+def test_an_instant_is_shown_in_the_crons_zone_with_utc_beside_it(timezone, clock, text):
+    assert shower(definition(timezone=timezone))(at(clock)) == text
+
+
+def test_without_a_cron_instants_are_in_utc_and_none_is_never():
+    assert shower(None)(at("09:00")) == "2026-03-02 09:00:00 UTC"
+    assert shower(None)(None) == "never"
+
+
+@pytest.mark.parametrize(("reason", "text"), [("", ""), ("no mail", " (no mail)")])
+def test_a_reason_is_added_where_there_is_one(reason, text):
+    assert because(reason) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ("It cannot be read.", "It cannot be read"),
+        (ValueError(" It cannot be read.\n"), "It cannot be read"),
+        ("who? me", "who? me"),
+        ("", ""),
+    ],
+)
+def test_an_error_in_a_sentence_has_no_full_stop_of_its_own(error, text):
+    assert clause(error) == text
