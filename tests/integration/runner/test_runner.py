@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pytest
 from rq import Queue
@@ -16,6 +17,7 @@ from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronLease, CronSnapshot
 from rqcron_events.operations import controls
 from rqcron_events.runner.runner import Runner
+from rqcron_events.signals import event_appended
 from rqcron_events.testing import assert_fired, assert_not_fired
 
 MINUTE = timedelta(minutes=1)
@@ -210,6 +212,26 @@ def test_a_pause_reaches_a_runner_that_has_not_heard_of_it(deploy, add, clock):
     runner.enqueue(runner._decide(["report"], clock.now))  # without following the log first
     runner.tick()
     assert_not_fired("report", slot("09:01"), reason="paused")
+
+
+def test_a_refused_decision_is_made_again_at_once_on_what_the_other_writer_wrote(add, db, clock):
+    """Without the lease and without another tick, as in ``cron_run --once``."""
+    add("report", schedule="* * * * *")
+    list(Runner().decide_due())
+    clock.advance(MINUTE)
+    add("new", schedule="0 0 * * *")
+
+    def overtake(event, **_):  # the states are loaded by now
+        if event.type is EventType.CRON_REGISTERED:
+            controls.pause("report", until=clock.now + MINUTE, by="ann")
+
+    event_appended.connect(overtake)
+    try:
+        rounds = list(islice(Runner().decide_due(), 5))
+    finally:
+        event_appended.disconnect(overtake)
+    assert [len(requests) for requests in rounds] == [0, 1]
+    assert types("report") == ["cron_registered", "cron_paused", "slot_fired"]
 
 
 def test_everything_can_be_paused_until_a_time(deploy, add, clock):
