@@ -32,7 +32,9 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
     return [
         checks.Error(
-            text, hint="See rqcron_events/conf.py for all settings.", id="rqcron_events.E004"
+            text,
+            hint="All settings are in the table 'Settings' of README.md.",
+            id="rqcron_events.E004",
         )
         for text in problems()
     ]

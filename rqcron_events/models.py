@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any, NoReturn, Self
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from django.db.models.functions import Now
 
 from .core.codec import decode_data, event_type
 from .core.events import DECISIONS, OUTCOMES, Event, EventType
+from .core.wording import did_you_mean
 from .errors import AppendOnlyError, CronConfigError
 
 __all__ = ["CronEvent", "CronLease", "CronSnapshot"]
@@ -52,8 +52,7 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
         """
         for name in types:
             if name not in _TYPES:
-                near = get_close_matches(name, _TYPES, n=1)
-                remedy = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(_TYPES)}."
+                remedy = did_you_mean(name, _TYPES) or f"Known: {', '.join(_TYPES)}."
                 raise CronConfigError(f"Event type {name!r} is unknown. {remedy}")
         return self.filter(type__in=types)
 

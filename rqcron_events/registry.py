@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
-import inspect
 import logging
 import pkgutil
 import traceback
@@ -15,9 +13,9 @@ from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar, overload
 
 from django.apps import apps
-from django.conf import settings
 
-from .core.definition import Cadence, CatchUp, Definition, Overlap, Retries
+from .core.definition import Cadence, CatchUp, Definition, Overlap
+from .cron_options import definition_of, with_defaults
 from .errors import CronConfigError
 
 __all__ = ["BrokenModule", "Registered", "Registry", "register_cron", "registry"]
@@ -26,10 +24,6 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-NAME_LENGTH_MAX = 200
-RQ_OPTIONS = ("timeout", "ttl", "result_ttl", "failure_ttl", "at_front", "meta")
-"""RQ's job options that pass through as they are; durations in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +61,9 @@ class Registry:
 
     def add(self, name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
         """Register, or note what is wrong. Never raises: one bad cron must not stop the others."""
+        options = with_defaults(options)
         try:
-            cron = _build(name, function, options)
+            definition = definition_of(name, function, options)
         except CronConfigError as error:
             self.problems.setdefault(name, []).append(str(error))
             return
@@ -76,11 +71,16 @@ class Registry:
         if existing is not None and not _same_function(existing.function, function):
             self.problems.setdefault(name, []).append(
                 f"Cron {name!r} is registered twice: by {existing.definition.function} and by "
-                f"{cron.definition.function}. Give one of them another name=; until then the "
+                f"{definition.function}. Give one of them another name=; until then the "
                 "first one is used."
             )
             return
-        self.crons[name] = cron
+        self.crons[name] = Registered(
+            definition=definition,
+            function=function,
+            args=tuple(options.get("args") or ()),
+            kwargs=dict(options.get("kwargs") or {}),
+        )
 
     def knows_module_of(self, definition: Definition) -> bool:
         """False when the cron's code is in a module that failed to import just now."""
@@ -206,201 +206,3 @@ def _same_function(first: Callable[..., Any], second: Callable[..., Any]) -> boo
         second.__module__,
         getattr(second, "__qualname__", ""),
     )
-
-
-_KNOWN = {
-    "schedule",
-    "every",
-    "offset",
-    "cadence",
-    "timezone",
-    "name",
-    "description",
-    "queue",
-    "overlap",
-    "catch_up",
-    "max_lateness",
-    "jitter",
-    "idempotent",
-    "store_result",
-    "retry",
-    "tries",
-    "args",
-    "kwargs",
-    *RQ_OPTIONS,
-}
-
-
-def _build(name: str, function: Callable[..., Any], given: dict[str, Any]) -> Registered:
-    defaults = getattr(settings, "RQCRON_DEFAULTS", {})
-    options = {**(defaults if isinstance(defaults, dict) else {}), **given}
-    where = f"Cron {name!r}"
-    if "positional" in options:
-        raise CronConfigError(
-            f"{where}: register_cron({options['positional']!r}) is invalid: options are given by "
-            f"name, such as schedule={options['positional']!r}."
-        )
-    for key in options:
-        if key not in _KNOWN:
-            near = difflib.get_close_matches(key, _KNOWN, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(_KNOWN))}."
-            raise CronConfigError(f"{where}: option {key!r} is unknown; {hint}")
-    if len(name) > NAME_LENGTH_MAX or not name.isprintable() or not name.strip():
-        raise CronConfigError(
-            f"{where}: the name must be printable and have at most {NAME_LENGTH_MAX} characters."
-        )
-    definition = Definition(
-        name=name,
-        function=f"{function.__module__}:{getattr(function, '__qualname__', name)}",
-        **_schedule(where, options),
-        queue=_queue(where, options),
-        description=_description(function, options),
-        overlap=_choice(where, options, "overlap", Overlap),
-        catch_up=_choice(where, options, "catch_up", CatchUp),
-        max_lateness_seconds=_seconds(where, options, "max_lateness"),
-        jitter_seconds=_seconds(where, options, "jitter") or 0,
-        idempotent=bool(options.get("idempotent", False)),
-        store_result=bool(options.get("store_result", False)),
-        retries=_retries(where, options),
-        options=_rq_options(where, options),
-    )
-    try:
-        _ = definition.schedule
-    except ValueError as error:
-        raise CronConfigError(f"{where}: {error}.") from error
-    return Registered(
-        definition=definition,
-        function=function,
-        args=tuple(options.get("args") or ()),
-        kwargs=dict(options.get("kwargs") or {}),
-    )
-
-
-def _schedule(where: str, options: dict[str, Any]) -> dict[str, Any]:
-    ways = [key for key in ("schedule", "every", "cadence") if options.get(key) is not None]
-    if len(ways) > 1:
-        raise CronConfigError(f"{where}: {' and '.join(ways)} exclude each other; give one.")
-    zone = options.get("timezone") or settings.TIME_ZONE
-    found: dict[str, Any] = {"timezone": str(zone)}
-    if "every" in ways:
-        seconds = _seconds(where, options, "every")
-        offset = _seconds(where, options, "offset") or 0
-        if seconds != int(seconds or 0) or offset != int(offset):
-            raise CronConfigError(
-                f"{where}: every={options['every']} and offset must be whole seconds."
-            )
-        return {**found, "every_seconds": int(seconds or 0), "offset_seconds": int(offset)}
-    if options.get("offset"):
-        raise CronConfigError(f"{where}: offset shifts every=; give every= too, or drop it.")
-    if "schedule" in ways:
-        if not isinstance(options["schedule"], str):
-            raise CronConfigError(
-                f"{where}: schedule {options['schedule']!r} is invalid: give a string such as "
-                "'0 9 * * 1-5', or every=timedelta(...)."
-            )
-        return {**found, "expression": options["schedule"]}
-    cadence = options.get("cadence") or Cadence.HOURLY
-    try:
-        return {**found, "expression": Cadence(str(cadence).lower()).expression}
-    except ValueError as error:
-        known = ", ".join(item.value for item in Cadence)
-        raise CronConfigError(
-            f"{where}: cadence {cadence!r} is invalid: use one of {known}."
-        ) from error
-
-
-def _queue(where: str, options: dict[str, Any]) -> str:
-    queue = str(options.get("queue") or "default")
-    queues = getattr(settings, "RQ_QUEUES", {})
-    if queue not in queues:
-        raise CronConfigError(
-            f"{where}: queue {queue!r} is not in RQ_QUEUES; use one of "
-            f"{', '.join(sorted(queues)) or '(none are defined)'}, or add it there."
-        )
-    return queue
-
-
-def _description(function: Callable[..., Any], options: dict[str, Any]) -> str:
-    text = options.get("description") or (inspect.getdoc(function) or "").partition("\n")[0]
-    return str(text)
-
-
-def _choice(where: str, options: dict[str, Any], key: str, enum: Any) -> Any:
-    default = next(iter(enum))
-    try:
-        return enum(options.get(key, default))
-    except ValueError as error:
-        known = ", ".join(repr(item.value) for item in enum)
-        raise CronConfigError(
-            f"{where}: {key}={options[key]!r} is invalid: use one of {known}."
-        ) from error
-
-
-def _seconds(where: str, options: dict[str, Any], key: str) -> float | None:
-    value = options.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, timedelta):
-        raise CronConfigError(f"{where}: {key}={value!r} is invalid: give a datetime.timedelta.")
-    if value < timedelta(0):
-        raise CronConfigError(f"{where}: {key}={value} is negative; give zero or more.")
-    return value.total_seconds()
-
-
-def _retries(where: str, options: dict[str, Any]) -> Retries | None:
-    retry, tries = options.get("retry"), options.get("tries")
-    if retry is not None and tries is not None:
-        raise CronConfigError(f"{where}: retry and tries exclude each other; give one.")
-    if tries is not None:
-        if not isinstance(tries, int) or tries < 1:
-            raise CronConfigError(f"{where}: tries={tries!r} is invalid: give 1 or more.")
-        retry = tries - 1
-    if retry is None or retry == 0:
-        return None
-    if isinstance(retry, int) and not isinstance(retry, bool) and retry > 0:
-        return Retries(max=retry)
-    if not hasattr(retry, "max") or not hasattr(retry, "intervals"):
-        raise CronConfigError(
-            f"{where}: retry={retry!r} is invalid: give a number of retries or rq.Retry(max=...)."
-        )
-    return Retries(
-        max=retry.max,
-        intervals=tuple(retry.intervals) or (0,),
-        enqueue_at_front=bool(getattr(retry, "enqueue_at_front", False)),
-    )
-
-
-def _rq_options(where: str, options: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key in RQ_OPTIONS:
-        value = options.get(key)
-        if value is None or value is False:
-            continue
-        if isinstance(value, timedelta):
-            value = int(value.total_seconds())
-        if key == "meta":
-            if not isinstance(value, Mapping) or not _is_json(value):
-                raise CronConfigError(f"{where}: meta={value!r} is invalid: give a dict of JSON.")
-            value = dict(value)
-        elif key == "at_front":
-            value = bool(value)
-        elif not isinstance(value, int) or isinstance(value, bool) or value < -1:
-            raise CronConfigError(
-                f"{where}: {key}={value!r} is invalid: give whole seconds (-1: no limit)."
-            )
-        elif value == 0 and key in ("timeout", "ttl"):
-            raise CronConfigError(f"{where}: {key}=0 is invalid: give at least one second.")
-        found[key] = value
-    return found
-
-
-def _is_json(value: Any) -> bool:
-    match value:
-        case None | bool() | int() | float() | str():
-            return True
-        case list():
-            return all(_is_json(item) for item in value)
-        case Mapping():
-            return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
-        case _:
-            return False

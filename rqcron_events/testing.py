@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from . import clock
+from .core.events.keys import FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +162,7 @@ def _decision(name: str, slot: datetime) -> CronEvent | None:
     found = decisions.filter(scheduled_for__gte=slot).order_by("scheduled_for", "id").first()
     if found is None or found.scheduled_for == slot:
         return found
-    first = found.data.get("first")
+    first = found.data.get(FIRST)
     return found if first and datetime.fromisoformat(first) <= slot else None
 
 

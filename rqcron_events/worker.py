@@ -14,6 +14,7 @@ import inspect
 import logging
 import time
 from contextvars import ContextVar
+from functools import partial
 from types import TracebackType
 from typing import Any
 from uuid import UUID
@@ -26,10 +27,11 @@ from rq.timeouts import BaseTimeoutException
 
 from .conf import conf
 from .core.bounded import bounded, failure_data, result_text
-from .core.events import EventType, Reason
+from .core.events import Reason, make
 from .core.wording import clause
 from .errors import CronError
-from .execution.attempt import META_KEY, Attempt, CurrentRun, begin, close, elsewhere
+from .execution.attempt import Attempt, CurrentRun, begin, close, elsewhere
+from .execution.enqueuer import META_KEY
 from .registry import Registered, registry
 
 __all__ = ["CronNotRegistered", "CurrentRun", "DeclineRun", "current_run", "run_cron"]
@@ -87,7 +89,7 @@ def run_cron(name: str, run_id: str) -> Any:
             result = asyncio.run(result)
     except DeclineRun as declined:
         reason = bounded(str(declined), conf().message_bytes_max)
-        close(attempt, EventType.RUN_DECLINED, reason=reason)
+        close(attempt, partial(make.run_declined, reason=reason))
         return None
     finally:
         _current.reset(token)
@@ -142,11 +144,11 @@ def _record_success(attempt: Attempt, result: Any) -> None:
 
     A job that RQ then gives up, or tries again, has succeeded by the log, and is not started again.
     """
-    data: dict[str, Any] = {}
+    kept = None
     cron = registry.crons.get(attempt.run.cron)
     if result is not None and cron is not None and cron.definition.store_result:
-        data["result"] = result_text(result, conf().result_bytes_max)
-    close(attempt, EventType.RUN_SUCCEEDED, data=data)
+        kept = result_text(result, conf().result_bytes_max)
+    close(attempt, partial(make.run_succeeded, result=kept))
 
 
 def _record_returned_retry(attempt: Attempt, job: Job, retry: Retry) -> None:
@@ -158,9 +160,9 @@ def _record_returned_retry(attempt: Attempt, job: Job, retry: Retry) -> None:
         job.save_meta()  # type: ignore[no-untyped-call]
     done = job.number_of_retries or 0
     exhausted = done > 0 and done >= retry.max
-    data = {"retries_left": 0 if exhausted else retry.max - done}
-    event_type = EventType.RUN_FAILED if exhausted else EventType.ATTEMPT_FAILED
-    close(attempt, event_type, reason=Reason.RETRY_RETURNED, data=data)
+    retries_left = 0 if exhausted else retry.max - done
+    end = make.run_failed if exhausted else make.attempt_failed
+    close(attempt, partial(end, reason=Reason.RETRY_RETURNED, retries_left=retries_left))
 
 
 # The callbacks
@@ -191,19 +193,18 @@ def on_failure(
         message_bytes_max=limits.message_bytes_max,
         traceback_bytes_max=limits.traceback_bytes_max,
     )
-    event_type = EventType.ATTEMPT_FAILED if retries_left > 0 else EventType.RUN_FAILED
+    end = make.attempt_failed if retries_left > 0 else make.run_failed
+    reason = _failure_reason(exc_type)
     close(
         attempt or elsewhere(job),
-        event_type,
-        reason=_failure_reason(exc_type),
-        data={"error": error, "retries_left": retries_left},
+        partial(end, reason=reason, error=error, retries_left=retries_left),
     )
 
 
 def on_stopped(job: Job, connection: Redis) -> None:
     """RQ calls it in the worker's parent process after it killed the work-horse on request."""
     _attempts.pop(job.id, None)
-    close(elsewhere(job), EventType.RUN_STOPPED, reason="stopped on request")
+    close(elsewhere(job), partial(make.run_stopped, reason="stopped on request"))
 
 
 def _failure_reason(exc_type: type[BaseException] | None) -> Reason:

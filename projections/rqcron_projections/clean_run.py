@@ -8,8 +8,7 @@ items, at the places of its first and of its last event. What they leave behind 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -20,7 +19,6 @@ from rqcron_events.ledger.store import RunPage
 
 __all__ = [
     "CleanEnd",
-    "CleanFold",
     "CleanRun",
     "Item",
     "Page",
@@ -54,16 +52,6 @@ class Page(NamedTuple):
     """How many that are; a clean run counts where it begins."""
     position: int
     """Id of the last event, or a later one up to which there is nothing else."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CleanFold:
-    """How a projection whose rows are crons folds clean runs: as ``apply`` their events, only
-    quicker. Each is given the row of the cron, or None."""
-
-    begin: Callable[[Any, CleanRun], Sequence[Any]]
-    end: Callable[[Any, CleanRun], Sequence[Any]]
-    stretch: Callable[[Any, Sequence[CleanRun]], Sequence[Any]]
 
 
 def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from rqcron_events.core.run_state import RunStatus
+
 __all__ = [
     "Checkpoint",
     "CronDay",
@@ -15,10 +17,12 @@ __all__ = [
     "CronRun",
     "CronStatus",
     "CronStatusChange",
-    "RunStatus",
     "RunnerSession",
     "SessionEnd",
 ]
+
+
+_RUN_STATUSES = [(status.value, status.value.title()) for status in RunStatus]
 
 
 class CronStatus(models.TextChoices):
@@ -30,21 +34,6 @@ class CronStatus(models.TextChoices):
     FAILING = "failing"
     PAUSED = "paused"
     RETIRED = "retired"
-
-
-class RunStatus(models.TextChoices):
-    """How far a run is, or how it ended."""
-
-    REQUESTED = "requested"
-    ENQUEUED = "enqueued"
-    RUNNING = "running"
-    RETRYING = "retrying"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    STOPPED = "stopped"
-    CANCELLED = "cancelled"
-    DECLINED = "declined"
-    LOST = "lost"
 
 
 class SessionEnd(models.TextChoices):
@@ -89,7 +78,7 @@ class CronJob(models.Model):
 
     last_run_id = models.UUIDField(null=True, blank=True)
     """The run that was asked for last."""
-    last_run_status = models.CharField(max_length=20, blank=True, choices=RunStatus.choices)
+    last_run_status = models.CharField(max_length=20, blank=True, choices=_RUN_STATUSES)
     last_run_started_at = models.DateTimeField(null=True, blank=True)
     last_run_finished_at = models.DateTimeField(null=True, blank=True)
     last_success_at = models.DateTimeField(null=True, blank=True)
@@ -133,7 +122,7 @@ class CronRun(models.Model):
     """None when a person asked for the run and named no slot."""
     trigger = models.CharField(max_length=20)
     """slot, manual, rerun, backfill or requeue"""
-    status = models.CharField(max_length=20, choices=RunStatus.choices)
+    status = models.CharField(max_length=20, choices=_RUN_STATUSES)
 
     requested_at = models.DateTimeField()
     """When it was decided or asked for."""

@@ -10,7 +10,8 @@ from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
-from .projection import Fact, Projection
+from .gathering import Fact
+from .projection import Projection
 from .rows import row_values
 from .stored_rows import StoredRows
 
@@ -56,14 +57,14 @@ class Tables:
         return StoredRows(model, self.stored_in[model])
 
     def _gathered(self, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]) -> list[Model]:
-        model, gather = self.projection.gathered_model, self.projection.gather
-        if model is None or gather is None:
+        gathering = self.projection.gathering
+        if gathering is None:
             return []
-        rows = self.rows_of(model).load(facts.keys())
-        gathered = [gather(rows.get(key), key, whats) for key, whats in facts.items()]
-        if self.projection.complete_gathered is not None:
+        rows = self.rows_of(gathering.row_model).load(facts.keys())
+        gathered = [gathering.gather(rows.get(key), key, whats) for key, whats in facts.items()]
+        if gathering.complete is not None:
             for row in gathered:
-                self.projection.complete_gathered(row)
+                gathering.complete(row)
         return gathered
 
 

@@ -13,16 +13,17 @@ from uuid import UUID
 from django.core.management.base import OutputWrapper
 
 from ..conf import conf
-from ..core.events import Event, EventType
+from ..core.events import Event
+from ..core.explain.event_words import event_words
+from ..core.explain.explanation import Explanation
 from ..core.explain.run import Step
-from ..core.explain.slot import Explanation
 from ..core.wording import duration
 from ..ledger.follow import follow as follow_log
 from ..ledger.follow import head
 from ..models import CronEvent, CronEventQuerySet
 from .tables import print_rows
 
-__all__ = ["Filter", "event_words", "follow", "show_events", "tell"]
+__all__ = ["Filter", "follow", "show_events", "tell"]
 
 COLUMNS = (
     "id",
@@ -152,60 +153,6 @@ def _step_line(step: Step) -> str:
 def _signed(seconds: float) -> str:
     """Clocks of two machines may differ by more than the step took."""
     return f"{'-' if seconds < 0 else '+'}{duration(abs(seconds))}"
-
-
-def event_words(event: Event) -> str:
-    """What happened, in a few words."""
-    data = event.data
-    match event.type:
-        case EventType.SLOT_FIRED:
-            late = float(data.get("lateness_seconds") or 0)
-            return (
-                f"fired {late * 1000:.0f} ms after the slot"
-                if late < 1
-                else f"fired {late:.1f} s late"
-            )
-        case EventType.SLOT_SKIPPED | EventType.SLOT_MISSED:
-            count = data.get("count", 1)
-            verb = "skipped" if event.type is EventType.SLOT_SKIPPED else "missed"
-            first = event.parsed_time("first")
-            many = (
-                f" ({count} slots from {first.astimezone(UTC):%H:%M:%S})"
-                if count > 1 and first
-                else ""
-            )
-            return f"{verb}: {event.reason}{many}"
-        case EventType.RUN_REQUESTED:
-            return f"asked for ({data.get('trigger', 'manual')})" + _after(event.reason)
-        case EventType.RUN_SUCCEEDED:
-            return f"succeeded in {float(data.get('duration_seconds') or 0):.2f} s"
-        case EventType.ENQUEUE_FAILED:
-            error = data.get("error") or {}
-            return f"not enqueued: {error.get('type')}: {error.get('message')}"[:160]
-        case EventType.RUN_FAILED | EventType.ATTEMPT_FAILED:
-            error = data.get("error") or {}
-            what = (
-                f"{error.get('type')}: {error.get('message')}"
-                if error.get("type")
-                else event.reason
-            )
-            left = data.get("retries_left")
-            more = "retry" if left == 1 else "retries"
-            again = f" ({left} {more} left)" if event.type is EventType.ATTEMPT_FAILED else ""
-            return f"failed: {what}"[:160] + again
-        case EventType.RUN_STARTED:
-            return f"started, attempt {event.attempt}"
-        case EventType.RUN_ENQUEUED:
-            return f"in queue {data.get('queue', '')}"
-        case EventType.CRON_CHANGED:
-            return "changed: " + ", ".join(data.get("changes", {}))
-        case _:
-            words = event.type.value.removeprefix("run_").removeprefix("cron_").replace("_", " ")
-            return words + _after(event.reason)
-
-
-def _after(reason: str) -> str:
-    return f": {reason}" if reason else ""
 
 
 def _line(event: Event) -> str:

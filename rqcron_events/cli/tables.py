@@ -1,16 +1,15 @@
-"""What commands print: rows, and the names that come closest."""
+"""Rows as commands print them: tables, JSON, CSV."""
 
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +17,7 @@ from rich.text import Text
 
 from ..core.schedule import zone_or_utc
 
-__all__ = ["add_format", "closest_names", "print_rows", "unknown_cron"]
+__all__ = ["add_format", "print_rows"]
 
 TABLE_COLUMNS_MAX = 100_000
 """Nothing is cut or folded: a long line that the terminal wraps is easier to read than twelve
@@ -57,20 +56,6 @@ def print_rows(
         _print_table(stdout, rows, columns, timezone)
     elif empty:
         stdout.write(empty + "\n")
-
-
-def closest_names(name: str, known: Iterable[str]) -> list[str]:
-    """At most three known names that look like ``name``, the nearest first."""
-    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-
-
-def unknown_cron(name: str, known: Iterable[str]) -> CommandError:
-    """The error for a cron that the ledger does not have, with the names that come closest."""
-    close = closest_names(name, known)
-    remedy = (
-        f"Did you mean {' or '.join(map(repr, close))}?" if close else "See all with cron_list."
-    )
-    return CommandError(f"No cron is named {name!r}. {remedy}")
 
 
 def _print_csv(stdout: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

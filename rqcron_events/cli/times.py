@@ -9,6 +9,7 @@ from django.utils.timezone import get_default_timezone
 from .. import clock
 from ..conf import conf
 from ..core.events import EventType
+from ..core.events.keys import DEFINITION
 from ..core.parse_time import names_a_zone, read_instant
 from ..core.schedule import zone_named
 from ..errors import CronConfigError
@@ -51,6 +52,6 @@ def zone_of(cron: str) -> tzinfo:
     if newest is None:
         return get_default_timezone()
     try:
-        return zone_named(newest.to_event().data["definition"].get("timezone", "UTC"))
+        return zone_named(newest.to_event().data[DEFINITION].get("timezone", "UTC"))
     except ValueError:  # logged on a machine that knows more zones
         return get_default_timezone()

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from .events.keys import ERROR_MESSAGE, ERROR_TRACEBACK, ERROR_TYPE
+
 __all__ = ["bounded", "failure_data", "result_text"]
 
 
@@ -31,16 +33,16 @@ def failure_data(
 ) -> dict[str, str]:
     """``type``, ``message`` and ``traceback`` (its end is kept) of an exception."""
     if exc_type is None:
-        return {"type": "", "message": "", "traceback": ""}
+        return {ERROR_TYPE: "", ERROR_MESSAGE: "", ERROR_TRACEBACK: ""}
     module = exc_type.__module__
     name = exc_type.__qualname__ if module == "builtins" else f"{module}.{exc_type.__qualname__}"
     # For an abandoned job RQ 2.10 passes the stack of the process that noticed, which is no traceback.
     raised_at = exc_traceback if isinstance(exc_traceback, TracebackType) else None
     lines = traceback.format_exception(exc_type, exc_value, raised_at)
     return {
-        "type": name,
-        "message": bounded(_rendered(str, exc_value), message_bytes_max),
-        "traceback": bounded("".join(lines), traceback_bytes_max, keep_end=True),
+        ERROR_TYPE: name,
+        ERROR_MESSAGE: bounded(_rendered(str, exc_value), message_bytes_max),
+        ERROR_TRACEBACK: bounded("".join(lines), traceback_bytes_max, keep_end=True),
     }
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from .codec import schema_version
 from .events import Event, EventType, cron_stream, run_stream
+from .events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
 
 __all__ = ["CLEAN_TYPES", "CleanRun", "can_be_clean"]
 
@@ -56,19 +57,19 @@ class CleanRun(NamedTuple):
             run_id=self.run_id,
             scheduled_for=self.slot,
             actor=self.runner,
-            data={"lateness_seconds": self.lateness_seconds},
+            data={LATENESS_SECONDS: self.lateness_seconds},
             id=self.first_id,
         )
 
     def rest(self) -> tuple[Event, Event, Event]:
         """The three others, of the first two of which only the order is unknown, and the ids."""
         return (
-            self._event(EventType.RUN_ENQUEUED, self.enqueued_at, {"queue": self.queue}),
+            self._event(EventType.RUN_ENQUEUED, self.enqueued_at, {QUEUE: self.queue}),
             self._event(EventType.RUN_STARTED, self.started_at, {}, 1, self.worker),
             self._event(
                 EventType.RUN_SUCCEEDED,
                 self.finished_at,
-                {"duration_seconds": self.duration_seconds},
+                {DURATION_SECONDS: self.duration_seconds},
                 1,
                 self.worker,
                 self.last_id,

@@ -13,6 +13,18 @@ from uuid import UUID
 
 from .definition import Definition
 from .events import DECISIONS, OUTCOMES, Event, EventType, cron_stream
+from .events.keys import (
+    DEFINITION,
+    DEFINITION_VERSION,
+    EFFECTIVE_FROM,
+    PAUSE_ACTOR,
+    PAUSE_REASON,
+    PAUSE_SINCE,
+    PAUSE_UNTIL,
+    TRIGGER,
+    UNTIL,
+)
+from .run_state import attempt_number
 
 __all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase"]
 
@@ -35,19 +47,19 @@ class Pause:
 
     def to_data(self) -> dict[str, Any]:
         return {
-            "since": self.since.isoformat(),
-            "until": self.until.isoformat() if self.until else None,
-            "reason": self.reason,
-            "actor": self.actor,
+            PAUSE_SINCE: self.since.isoformat(),
+            PAUSE_UNTIL: self.until.isoformat() if self.until else None,
+            PAUSE_REASON: self.reason,
+            PAUSE_ACTOR: self.actor,
         }
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
         return cls(
-            since=datetime.fromisoformat(data["since"]),
-            until=datetime.fromisoformat(data["until"]) if data["until"] else None,
-            reason=data["reason"],
-            actor=data["actor"],
+            since=datetime.fromisoformat(data[PAUSE_SINCE]),
+            until=datetime.fromisoformat(data[PAUSE_UNTIL]) if data[PAUSE_UNTIL] else None,
+            reason=data[PAUSE_REASON],
+            actor=data[PAUSE_ACTOR],
         )
 
 
@@ -126,14 +138,14 @@ class CronState:
     def _apply_own(self, event: Event) -> None:
         match event.type:
             case EventType.CRON_REGISTERED | EventType.CRON_CHANGED:
-                self._begin(event, Definition.from_data(event.data["definition"]))
+                self._begin(event, Definition.from_data(event.data[DEFINITION]))
             case EventType.CRON_RETIRED:
                 self._begin(event, None)
             case EventType.CRON_PAUSED:
                 start = _effective_from(event)
                 pause = Pause(
                     since=start,
-                    until=event.parsed_time("until"),
+                    until=event.parsed_time(UNTIL),
                     reason=event.reason,
                     actor=event.actor,
                 )
@@ -145,7 +157,7 @@ class CronState:
                     run_id=event.run_id,
                     slot=event.scheduled_for,
                     requested_at=event.occurred_at,
-                    trigger=event.data.get("trigger", "slot"),
+                    trigger=event.data.get(TRIGGER, "slot"),
                 )
             case _:
                 pass
@@ -163,7 +175,7 @@ class CronState:
             Phase(
                 start=start,
                 definition=definition,
-                definition_version=int(event.data.get("definition_version", 0)),
+                definition_version=int(event.data.get(DEFINITION_VERSION, 0)),
                 pause=pause,
             )
         )
@@ -199,7 +211,7 @@ class CronState:
             case EventType.RUN_STARTED:
                 run.started_at = event.occurred_at
                 run.worker = event.actor
-                run.attempt = event.attempt or 1
+                run.attempt = attempt_number(event, run.attempt)
                 run.start_refused = False
             case EventType.ATTEMPT_FAILED:
                 run.started_at = None
@@ -295,7 +307,7 @@ class GlobalPauses:
             self.pauses.append(
                 Pause(
                     since=_effective_from(event),
-                    until=event.parsed_time("until"),
+                    until=event.parsed_time(UNTIL),
                     reason=event.reason,
                     actor=event.actor,
                 )
@@ -320,7 +332,7 @@ class GlobalPauses:
 
 
 def _effective_from(event: Event) -> datetime:
-    return event.parsed_time("effective_from") or event.occurred_at
+    return event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
 
 
 def _iso(value: datetime | None) -> str | None:

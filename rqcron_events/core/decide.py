@@ -11,7 +11,8 @@ from uuid import UUID
 
 from .cron_state import CronState, GlobalPauses, Pause, Phase
 from .definition import CatchUp, Definition, Overlap, run_id_for_slot
-from .events import Event, EventType, Reason, cron_stream
+from .events import Event, EventType, Reason, keys, make
+from .events.make import InCron, PassedOver
 from .schedule import slots_between
 
 __all__ = ["Decisions", "HeldUp", "Limits", "decide", "next_due"]
@@ -62,7 +63,14 @@ class _Verdict(NamedTuple):
     type: EventType
     reason: Reason | None
     definition_version: int
-    evidence: tuple[tuple[str, Any], ...]
+    evidence: Mapping[str, Any]
+
+
+class _Judged(NamedTuple):
+    """The verdicts, oldest slot first, and what the slots without one wait for."""
+
+    decided: list[tuple[_Verdict, _Due]]
+    waits_for: UUID | None = None
 
 
 def decide(
@@ -83,13 +91,11 @@ def decide(
     due, more = _due_slots(state, now, limits)
     if not due:
         return Decisions()
-    decisions = Decisions(more=more)
-    verdicts = _judge(state, due, now, more, all_paused, limits, decisions)
+    judged = _judge(state, due, now, more, all_paused, limits)
     builder = _EventBuilder(state, now, actor, held_up)
-    for verdict, group in groupby(zip(verdicts, due, strict=False), key=lambda pair: pair[0]):
+    for verdict, group in groupby(judged.decided, key=lambda pair: pair[0]):
         builder.add(verdict, [item for _, item in group])
-    decisions.events = builder.events
-    return decisions
+    return Decisions(events=builder.events, more=more, waits_for=judged.waits_for)
 
 
 def next_due(state: CronState) -> datetime | None:
@@ -150,47 +156,56 @@ def _judge(
     more: bool,
     all_paused: GlobalPauses,
     limits: Limits,
-    decisions: Decisions,
-) -> list[_Verdict]:
-    """One verdict per due slot, oldest first; shorter than ``due`` when the newest must wait."""
+) -> _Judged:
+    """Every due slot gets its verdict, except that the newest may have to wait for a run.
+
+    The first rule that holds decides: paused, retired, too late, another run is active, let
+    through by catch-up.
+    """
     policy = state.last_definition
     assert policy is not None
-    paused = [_pause(item, state, now, all_paused) for item in due]
-    candidates = [index for index, pause in enumerate(paused) if pause is None]
+    pauses = [_pause(item, state, now, all_paused) for item in due]
+    candidates = [index for index, pause in enumerate(pauses) if pause is None]
+    newest = None if more or not candidates else candidates[-1]
     firing = set() if more or state.definition is None else _may_fire(policy, candidates, limits)
-    verdicts: list[_Verdict] = []
     running = None if policy.overlap is Overlap.ALLOW else _newest_open_run(state)
+    decided: list[tuple[_Verdict, _Due]] = []
     for index, item in enumerate(due):
-        version = item.phase.definition_version
-        if (pause := paused[index]) is not None:
-            verdicts.append(
-                _Verdict(EventType.SLOT_SKIPPED, pause[0], version, _pause_evidence(pause[1]))
-            )
-            continue
-        if state.definition is None:
-            verdicts.append(_Verdict(EventType.SLOT_MISSED, Reason.RETIRED, version, ()))
-            continue
-        if _too_late(policy, item, now, limits):
-            verdicts.append(
-                _Verdict(EventType.SLOT_MISSED, Reason.TOO_LATE, version, _bound(policy, limits))
-            )
-            continue
-        newest = index == candidates[-1] and not more
-        if running is not None and policy.overlap is Overlap.QUEUE and newest:
-            # The newest slot waits, undecided; every paused slot behind it is decided later.
-            decisions.waits_for = running.run_id
-            return verdicts
-        if running is not None:
-            evidence = _run_evidence(running)
-            verdicts.append(_Verdict(EventType.SLOT_SKIPPED, Reason.OVERLAP, version, evidence))
+        pause = pauses[index]
+        if pause is not None:
+            why, stopped = pause
+            verdict = _skipped(item, why, stopped.to_data())
+        elif state.definition is None:
+            verdict = _missed(item, Reason.RETIRED, {})
+        elif _too_late(policy, item, now, limits):
+            verdict = _missed(item, Reason.TOO_LATE, _bound(policy, limits))
+        elif running is not None and policy.overlap is Overlap.QUEUE and index == newest:
+            # It waits, undecided; every slot behind it is paused, and is decided later.
+            return _Judged(decided, waits_for=running.run_id)
+        elif running is not None:
+            verdict = _skipped(item, Reason.OVERLAP, _run_evidence(running))
         elif index in firing:
-            verdicts.append(_Verdict(EventType.SLOT_FIRED, None, version, (("slot", item.slot),)))
+            verdict = _fired(item)
             if policy.overlap is Overlap.SKIP:
-                run_id = run_id_for_slot(state.name, item.slot)
-                running = _Running(run_id, item.slot, None, "")
+                running = _Running(run_id_for_slot(state.name, item.slot), item.slot, None, "")
         else:
-            verdicts.append(_Verdict(EventType.SLOT_MISSED, Reason.SUPERSEDED, version, ()))
-    return verdicts
+            verdict = _missed(item, Reason.SUPERSEDED, {})
+        decided.append((verdict, item))
+    return _Judged(decided)
+
+
+def _fired(item: _Due) -> _Verdict:
+    # With its slot, it never equals its neighbour: each fired slot is an event of its own.
+    version = item.phase.definition_version
+    return _Verdict(EventType.SLOT_FIRED, None, version, {"slot": item.slot})
+
+
+def _skipped(item: _Due, reason: Reason, evidence: Mapping[str, Any]) -> _Verdict:
+    return _Verdict(EventType.SLOT_SKIPPED, reason, item.phase.definition_version, evidence)
+
+
+def _missed(item: _Due, reason: Reason, evidence: Mapping[str, Any]) -> _Verdict:
+    return _Verdict(EventType.SLOT_MISSED, reason, item.phase.definition_version, evidence)
 
 
 class _Running(NamedTuple):
@@ -222,15 +237,15 @@ def _too_late(policy: Definition, item: _Due, now: datetime, limits: Limits) -> 
     return bound is not None and lateness.total_seconds() > bound
 
 
-def _bound(policy: Definition, limits: Limits) -> tuple[tuple[str, Any], ...]:
+def _bound(policy: Definition, limits: Limits) -> dict[str, Any]:
     bound = policy.max_lateness_seconds
-    if policy.catch_up is CatchUp.NONE:
-        grace = limits.grace.total_seconds()
-        return (
-            ("catch_up", "none"),
-            ("max_lateness_seconds", grace if bound is None else min(grace, bound)),
-        )
-    return (("max_lateness_seconds", bound),)
+    if policy.catch_up is not CatchUp.NONE:
+        return {keys.EVIDENCE_MAX_LATENESS_SECONDS: bound}
+    grace = limits.grace.total_seconds()
+    return {
+        keys.EVIDENCE_CATCH_UP: "none",
+        keys.EVIDENCE_MAX_LATENESS_SECONDS: grace if bound is None else min(grace, bound),
+    }
 
 
 def _pause(
@@ -244,17 +259,13 @@ def _pause(
     return (Reason.ALL_PAUSED, everything) if everything else None
 
 
-def _pause_evidence(pause: Pause) -> tuple[tuple[str, Any], ...]:
-    return tuple(pause.to_data().items())
-
-
-def _run_evidence(run: _Running) -> tuple[tuple[str, Any], ...]:
-    return (
-        ("run_id", str(run.run_id)),
-        ("slot", run.slot.isoformat() if run.slot else None),
-        ("started_at", run.started_at.isoformat() if run.started_at else None),
-        ("worker", run.worker),
-    )
+def _run_evidence(run: _Running) -> dict[str, Any]:
+    return {
+        keys.EVIDENCE_RUN_ID: str(run.run_id),
+        keys.EVIDENCE_SLOT: run.slot.isoformat() if run.slot else None,
+        keys.EVIDENCE_STARTED_AT: run.started_at.isoformat() if run.started_at else None,
+        keys.EVIDENCE_WORKER: run.worker,
+    }
 
 
 class _EventBuilder:
@@ -263,64 +274,56 @@ class _EventBuilder:
     def __init__(self, state: CronState, now: datetime, actor: str, held_up: HeldUp | None) -> None:
         self.events: list[Event] = []
         self._state = state
-        self._stream = cron_stream(state.name)
         self._now = now
         self._actor = actor
         self._held_up = held_up
 
     def add(self, verdict: _Verdict, slots: list[_Due]) -> None:
+        """One event for slots of one verdict."""
         if verdict.type is EventType.SLOT_FIRED:
-            self._fired(verdict, slots[0])
-            return
-        first, last = slots[0].slot, slots[-1].slot
-        data: dict[str, Any] = {
-            "first": first.isoformat(),
-            "last": last.isoformat(),
-            "count": len(slots),
-            "definition_version": verdict.definition_version,
-            "evidence": dict(verdict.evidence),
-        }
-        self._append(verdict.type, last, data, reason=verdict.reason or "")
+            (item,) = slots
+            event = self._fired(verdict, item)
+        elif verdict.type is EventType.SLOT_SKIPPED:
+            event = make.slot_skipped(**self._passed_over(verdict, slots))
+        else:
+            held_up = self._held_up_at(slots[-1].slot)
+            event = make.slot_missed(held_up=held_up, **self._passed_over(verdict, slots))
+        self.events.append(event)
 
-    def _fired(self, verdict: _Verdict, item: _Due) -> None:
+    def _fired(self, verdict: _Verdict, item: _Due) -> Event:
         delay = min(item.definition.delay(item.slot), self._now - item.slot)
-        data: dict[str, Any] = {
-            "lateness_seconds": round((self._now - item.slot - delay).total_seconds(), 6),
-            "definition_version": verdict.definition_version,
-        }
-        if delay:
-            data["jitter_seconds"] = round(delay.total_seconds(), 6)
-        self._append(
-            EventType.SLOT_FIRED,
-            item.slot,
-            data,
+        lateness = self._now - item.slot - delay
+        return make.slot_fired(
+            slot=item.slot,
             run_id=run_id_for_slot(self._state.name, item.slot),
+            lateness_seconds=round(lateness.total_seconds(), 6),
+            jitter_seconds=round(delay.total_seconds(), 6) if delay else None,
+            definition_version=verdict.definition_version,
+            held_up=self._held_up_at(item.slot),
+            **self._place(),
         )
 
-    def _append(
-        self,
-        event_type: EventType,
-        slot: datetime,
-        data: dict[str, Any],
-        *,
-        reason: str = "",
-        run_id: UUID | None = None,
-    ) -> None:
-        held_up = self._held_up
-        late = event_type is not EventType.SLOT_SKIPPED
-        if held_up is not None and late and held_up.since <= slot <= held_up.until:
-            data["held_up"] = dict(held_up.data)
-        self.events.append(
-            Event(
-                stream=self._stream,
-                version=self._state.version + len(self.events) + 1,
-                type=event_type,
-                cron=self._state.name,
-                run_id=run_id,
-                scheduled_for=slot,
-                reason=reason,
-                actor=self._actor,
-                occurred_at=self._now,
-                data=data,
-            )
+    def _passed_over(self, verdict: _Verdict, slots: list[_Due]) -> PassedOver:
+        return PassedOver(
+            reason=verdict.reason or "",
+            first=slots[0].slot,
+            last=slots[-1].slot,
+            count=len(slots),
+            definition_version=verdict.definition_version,
+            evidence=verdict.evidence,
+            **self._place(),
         )
+
+    def _place(self) -> InCron:
+        return InCron(
+            cron=self._state.name,
+            version=self._state.version + len(self.events) + 1,
+            actor=self._actor,
+            at=self._now,
+        )
+
+    def _held_up_at(self, slot: datetime) -> Mapping[str, Any] | None:
+        held_up = self._held_up
+        if held_up is None or not held_up.since <= slot <= held_up.until:
+            return None
+        return held_up.data

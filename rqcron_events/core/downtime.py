@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from .events.keys import HELD_UP_CAUSE, HELD_UP_RUNNER, HELD_UP_SINCE, HELD_UP_UNTIL
+
 __all__ = ["Downtime", "DowntimeCause"]
 
 
@@ -37,18 +39,18 @@ class Downtime(NamedTuple):
 
     def to_data(self) -> dict[str, Any]:
         return {
-            "since": self.since.astimezone(UTC).isoformat() if self.since else None,
-            "until": self.until.astimezone(UTC).isoformat() if self.until else None,
-            "cause": self.cause.value,
-            "runner": self.runner,
+            HELD_UP_SINCE: self.since.astimezone(UTC).isoformat() if self.since else None,
+            HELD_UP_UNTIL: self.until.astimezone(UTC).isoformat() if self.until else None,
+            HELD_UP_CAUSE: self.cause.value,
+            HELD_UP_RUNNER: self.runner,
         }
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
         """The inverse of ``to_data``."""
         return cls(
-            datetime.fromisoformat(data["since"]) if data["since"] else None,
-            datetime.fromisoformat(data["until"]) if data["until"] else None,
-            DowntimeCause(data["cause"]),
-            data.get("runner", ""),
+            datetime.fromisoformat(data[HELD_UP_SINCE]) if data[HELD_UP_SINCE] else None,
+            datetime.fromisoformat(data[HELD_UP_UNTIL]) if data[HELD_UP_UNTIL] else None,
+            DowntimeCause(data[HELD_UP_CAUSE]),
+            data.get(HELD_UP_RUNNER, ""),
         )

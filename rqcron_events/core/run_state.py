@@ -8,8 +8,51 @@ from enum import StrEnum
 from uuid import UUID
 
 from .events import OUTCOMES, SUCCESSES, Event, EventType, Reason, run_stream
+from .events.keys import JOB_CREATED_AT, JOB_ENQUEUED_AT, RETRIES_LEFT, SPOOLED
 
-__all__ = ["RunState", "Start", "start_verdict"]
+__all__ = [
+    "ENDED_STATUSES",
+    "STATUS_OF_OUTCOME",
+    "RunState",
+    "RunStatus",
+    "Start",
+    "attempt_number",
+    "start_verdict",
+]
+
+
+class RunStatus(StrEnum):
+    """How far a run is, or how it ended."""
+
+    REQUESTED = "requested"
+    """Decided or asked for, and not in RQ yet."""
+    ENQUEUED = "enqueued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    """An attempt failed, and RQ will make another."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    DECLINED = "declined"
+    LOST = "lost"
+
+
+STATUS_OF_OUTCOME: dict[EventType, RunStatus] = {
+    EventType.RUN_SUCCEEDED: RunStatus.SUCCEEDED,
+    EventType.RUN_FAILED: RunStatus.FAILED,
+    EventType.RUN_STOPPED: RunStatus.STOPPED,
+    EventType.RUN_CANCELLED: RunStatus.CANCELLED,
+    EventType.RUN_DECLINED: RunStatus.DECLINED,
+    EventType.RUN_LOST: RunStatus.LOST,
+}
+ENDED_STATUSES = frozenset(STATUS_OF_OUTCOME.values())
+
+
+def attempt_number(started: Event, newest: int) -> int:
+    """Which attempt a ``run_started`` begins: its own number, or else the one after ``newest``
+    (0: none yet). Every writer gives the number; only events made by hand lack it."""
+    return started.attempt or newest + 1
 
 
 @dataclass(slots=True)
@@ -51,8 +94,8 @@ class RunState:
         self.version = event.version
         self.cron = event.cron or self.cron
         self.slot = event.scheduled_for or self.slot
-        if "spooled" in event.data:
-            self.spooled.add(event.data["spooled"])
+        if SPOOLED in event.data:
+            self.spooled.add(event.data[SPOOLED])
         if event.type in OUTCOMES:
             self.outcome = event.type
             self.ended_at = event.occurred_at
@@ -62,10 +105,10 @@ class RunState:
         elif event.type is EventType.RUN_STARTED:
             self.started_at = event.occurred_at
             self.worker = event.actor
-            self.attempt = event.attempt or self.attempt + 1
-            self.retries_left = int(event.data.get("retries_left") or 0)
-            self.job_created_at = event.data.get("job_created_at") or ""
-            self.job_enqueued_at = event.data.get("job_enqueued_at") or ""
+            self.attempt = attempt_number(event, self.attempt)
+            self.retries_left = int(event.data.get(RETRIES_LEFT) or 0)
+            self.job_created_at = event.data.get(JOB_CREATED_AT) or ""
+            self.job_enqueued_at = event.data.get(JOB_ENQUEUED_AT) or ""
         elif event.type is EventType.ATTEMPT_FAILED:
             self.started_at = None
 

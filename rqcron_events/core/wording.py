@@ -1,14 +1,26 @@
-"""Times and durations as sentences for people show them."""
+"""Times, durations and names as sentences for people show them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from difflib import get_close_matches
 
 from .definition import Definition
 from .schedule import zone_or_utc
 
-__all__ = ["Show", "because", "clause", "duration", "late", "shower"]
+__all__ = [
+    "Show",
+    "because",
+    "clause",
+    "did_you_mean",
+    "duration",
+    "late",
+    "shower",
+    "unknown_cron_text",
+]
+
+NAMES_SUGGESTED_MAX = 3
 
 Show = Callable[[datetime | None], str]
 
@@ -55,3 +67,22 @@ def because(reason: str) -> str:
 def clause(text: object) -> str:
     """An error's text for the middle of a sentence: without the full stop that most have."""
     return str(text).strip().rstrip(".")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question with the known names that come closest, the nearest first; empty when none does.
+
+    >>> did_you_mean("shedule", ["schedule", "queue"])
+    "Did you mean 'schedule'?"
+    """
+    near = get_close_matches(name, list(known), n=NAMES_SUGGESTED_MAX, cutoff=0.5)
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def unknown_cron_text(name: str, known: Iterable[str]) -> str:
+    """What to say of a cron that the ledger does not have: the closest names and the remedy."""
+    remedy = did_you_mean(name, known) or "cron_list shows all."
+    return (
+        f"No cron is named {name!r}. {remedy} A runner (cron_run, cron_worker) registers new crons "
+        "when it starts."
+    )

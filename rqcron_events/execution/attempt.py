@@ -7,9 +7,10 @@ spool in Redis, and from there into the log later, with its true time.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
@@ -18,20 +19,21 @@ from rq.timeouts import BaseTimeoutException
 
 from .. import clock
 from ..conf import conf
-from ..core.events import OUTCOMES, SUCCESSES, Event, EventType, Reason, cron_stream
+from ..core.events import OUTCOMES, SUCCESSES, Event, Reason, make
+from ..core.events.make import InRun
 from ..core.run_state import RunState, Start, start_verdict
 from ..ledger import store
+from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
 from ..registry import registry
 from . import spool
+from .enqueuer import META_KEY
 from .time_limit import time_limit
 
-__all__ = ["META_KEY", "Attempt", "CurrentRun", "begin", "close", "elsewhere"]
+__all__ = ["Attempt", "CurrentRun", "begin", "close", "elsewhere"]
 
 log = logging.getLogger(__name__)
-
-META_KEY = "rqcron"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,90 +64,63 @@ class Attempt:
 
 def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     """Record the start, or that it is refused (then the attempt is closed)."""
-    meta = job.meta.get(META_KEY, {})
-    run_id = UUID(meta["run_id"]) if meta.get("run_id") else asked_run_id
-    slot = datetime.fromisoformat(meta["slot"]) if meta.get("slot") else None
+    told = _told_by(job, name, asked_run_id)
     actor = _actor(job)
-    state = RunState(run_id, cron=name, slot=slot)
-    closed = False
     reach("before_start")
     try:
         with time_limit(conf().worker_wait_seconds):
-            _write_spooled(job, run_id)
-            state = _named(read_run(run_id), name, slot)
-            if _verdict(state, job) is Start.BEGIN_AGAIN:
-                state = _new_run(state, job, actor)
-            last: list[Event] = []
-
-            def build(known: RunState) -> list[Event]:
-                last[:] = _start_events(_named(known, name, slot), job, actor)
-                return last
-
-            state = append_to_run(state, build)
-            closed = last[-1].type is EventType.START_REFUSED
+            _write_spooled(job, told.run_id)
+            state, verdict = _append_start(job, name, asked_run_id, actor)
     except BaseTimeoutException:
         raise  # the job's own time is up
     except Exception as error:
-        state = RunState(run_id, cron=name, slot=slot, attempt=_attempt_by_rq(job, name))
-        _disconnect()
-        closed = _has_succeeded(job, run_id)
-        if closed:
-            start = _refused_event(state, actor, Reason.ALREADY_SUCCEEDED)
-        else:
-            start = _started_event(state, job, actor, attempt=state.attempt)
-        _spool(start, job, error)
+        told = _told_by(job, name, asked_run_id)  # again: a new run may have been asked for
+        state, verdict = _spool_start(job, told, actor, error)
     reach("after_start")
-    run = CurrentRun(cron=name, run_id=state.run_id, slot=slot, attempt=state.attempt)
+    run = CurrentRun(cron=name, run_id=state.run_id, slot=told.slot, attempt=state.attempt)
+    closed = verdict.refusal is not None
     return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed)
 
 
 def elsewhere(job: Job) -> Attempt:
     """The attempt at a job that ran in another process, as far as the job itself tells."""
-    name, asked = job.args[0], job.args[1]
-    meta = job.meta.get(META_KEY, {})
-    run_id = UUID(meta.get("run_id") or asked)
-    slot = datetime.fromisoformat(meta["slot"]) if meta.get("slot") else None
-    run = CurrentRun(cron=name, run_id=run_id, slot=slot, attempt=0)
-    return Attempt(run, job, RunState(run_id, cron=name, slot=slot), None, _actor(job))
+    state = _told_by(job, job.args[0], UUID(job.args[1]))
+    run = CurrentRun(cron=state.cron, run_id=state.run_id, slot=state.slot, attempt=0)
+    return Attempt(run, job, state, None, _actor(job))
 
 
-def close(
-    attempt: Attempt,
-    event_type: EventType,
-    *,
-    reason: str = "",
-    data: dict[str, Any] | None = None,
-) -> None:
-    """Record how the attempt ended, once. Never raises: the job's own fate must not change."""
+def close(attempt: Attempt, end: Callable[..., Event]) -> None:
+    """Record how the attempt ended, once. Never raises: the job's own fate must not change.
+
+    ``end`` makes the event, and knows what only the caller knows, such as
+    ``partial(make.run_succeeded, result="7")``.
+    """
     attempt.closed = True
     run = attempt.run
     now = clock.now()
-    content = dict(data or {})
+    duration = None
     if attempt.began is not None:
-        content["duration_seconds"] = round(clock.monotonic_seconds() - attempt.began, 6)
-
-    def build(state: RunState) -> list[Event] | None:
-        if state.outcome is not None or (event_type not in OUTCOMES and not state.running):
-            return None  # somebody else has the last word already
-        return [end_event(_named(state, run.cron, run.slot))]
+        duration = round(clock.monotonic_seconds() - attempt.began, 6)
 
     def end_event(state: RunState) -> Event:
-        return _event(
-            state,
-            event_type,
-            now,
-            attempt.actor,
+        return end(
             attempt=state.attempt or run.attempt or None,
-            reason=reason,
-            data=content,
+            duration_seconds=duration,
+            **_place(state, attempt.actor, now),
         )
+
+    def build(state: RunState) -> list[Event]:
+        event = end_event(_named(state, run.cron, run.slot))
+        if state.outcome is not None or (event.type not in OUTCOMES and not state.running):
+            return []  # somebody else has the last word already
+        return [event]
 
     was_closed = _is_disconnected()
     reach("before_outcome")
     try:
         with time_limit(conf().worker_wait_seconds):
             known = attempt.state if attempt.state.version else read_run(run.run_id)
-            append_to_run(_named(known, run.cron, run.slot), build)
+            append_to_run(known, build)
     except Exception as error:
         _disconnect()
         _spool(end_event(attempt.state), attempt.job, error)
@@ -157,7 +132,35 @@ def close(
     reach("after_outcome")
 
 
-# The start guard
+# The start: know the run, judge it, append what follows
+
+
+class _Judged(NamedTuple):
+    """A run, and whether this job may start it."""
+
+    state: RunState
+    verdict: Start
+
+
+def _append_start(job: Job, name: str, asked_run_id: UUID, actor: str) -> _Judged:
+    """The start by the log. When another writer is first, the run is read and judged again."""
+    judged, events = append_optimistically(
+        lambda: _judge(job, name, asked_run_id, actor),
+        lambda judged: _start_events(judged, job, actor),
+    )
+    for event in events:
+        judged.state.apply(event)
+    return judged
+
+
+def _judge(job: Job, name: str, asked_run_id: UUID, actor: str) -> _Judged:
+    """The run as the log has it; one that somebody requeued after its end becomes a new run."""
+    told = _told_by(job, name, asked_run_id)
+    state = _named(read_run(told.run_id), name, told.slot)
+    verdict = _verdict(state, job)
+    if verdict is Start.BEGIN_AGAIN:
+        return _Judged(_new_run(state, job, actor), Start.BEGIN)
+    return _Judged(state, verdict)
 
 
 def _verdict(state: RunState, job: Job) -> Start:
@@ -176,22 +179,19 @@ def _verdict(state: RunState, job: Job) -> Start:
     )
 
 
-def _start_events(state: RunState, job: Job, actor: str) -> list[Event]:
-    verdict = _verdict(state, job)
+def _start_events(judged: _Judged, job: Job, actor: str) -> list[Event]:
+    state, verdict = judged
     if verdict.refusal is not None:
         return [_refused_event(state, actor, verdict.refusal)]
+    number = state.attempt + 1
     if verdict is not Start.BEGIN_AFTER_DEATH:
-        return [_started_event(state, job, actor, attempt=state.attempt + 1)]
-    dead = _event(
-        state,
-        EventType.ATTEMPT_FAILED,
-        clock.now(),
-        actor,
+        return [_started_event(state, job, actor, attempt=number)]
+    dead = make.attempt_died(
         attempt=state.attempt,
-        reason=Reason.WORKER_KILLED,
-        data={"retries_left": (job.retries_left or 0) + 1, "found": "started again"},
+        retries_left=(job.retries_left or 0) + 1,
+        **_place(state, actor, clock.now()),
     )
-    return [dead, _started_event(state, job, actor, attempt=state.attempt + 1, after=1)]
+    return [dead, _started_event(state, job, actor, attempt=number, after=1)]
 
 
 def _refused_event(state: RunState, actor: str, refusal: Reason) -> Event:
@@ -201,51 +201,66 @@ def _refused_event(state: RunState, actor: str, refusal: Reason) -> Event:
         refusal,
         extra={"action": "start_refused", "cron": state.cron, "run_id": str(state.run_id)},
     )
-    return _event(state, EventType.START_REFUSED, clock.now(), actor, reason=refusal)
+    return make.start_refused(reason=refusal.value, **_place(state, actor, clock.now()))
 
 
 def _started_event(state: RunState, job: Job, actor: str, *, attempt: int, after: int = 0) -> Event:
-    return _event(
-        state,
-        EventType.RUN_STARTED,
-        clock.now(),
-        actor,
+    return make.run_started(
         attempt=attempt,
-        data={
-            "retries_left": job.retries_left or 0,
-            "job_created_at": job.created_at.isoformat(),
-            "job_enqueued_at": _enqueued_at(job),
-        },
-        after=after,
+        retries_left=job.retries_left or 0,
+        job_created_at=job.created_at.isoformat(),
+        job_enqueued_at=_enqueued_at(job),
+        **_place(state, actor, clock.now(), after),
     )
 
 
 def _new_run(ended: RunState, job: Job, actor: str) -> RunState:
-    """Somebody requeued a job whose run has its outcome: what runs now is a run of its own."""
+    """Somebody requeued a job whose run has its outcome: what runs now is a run of its own.
+
+    From then on the job tells of the new run, here and in the callbacks.
+    """
     run_id = uuid4()
-    store.append_next(
-        [
-            Event(
-                stream=cron_stream(ended.cron),
-                version=0,
-                type=EventType.RUN_REQUESTED,
-                cron=ended.cron,
-                run_id=run_id,
-                scheduled_for=ended.slot,
-                reason="the job was requeued in RQ",
-                actor=actor,
-                occurred_at=clock.now(),
-                data={"trigger": "requeue", "of": str(ended.run_id)},
-            )
-        ]
+    requested = make.run_requested(
+        cron=ended.cron,
+        version=0,
+        run_id=run_id,
+        slot=ended.slot,
+        trigger="requeue",
+        of=ended.run_id,
+        reason="the job was requeued in RQ",
+        actor=actor,
+        at=clock.now(),
     )
+    store.append_next([requested])
     job.meta[META_KEY] = {**job.meta.get(META_KEY, {}), "run_id": str(run_id)}
     job.save_meta()  # type: ignore[no-untyped-call]
     return RunState(run_id, cron=ended.cron, slot=ended.slot)
 
 
+def _told_by(job: Job, name: str, asked_run_id: UUID) -> RunState:
+    """The run as far as the job itself tells."""
+    meta = job.meta.get(META_KEY, {})
+    run_id = UUID(meta["run_id"]) if meta.get("run_id") else asked_run_id
+    slot = datetime.fromisoformat(meta["slot"]) if meta.get("slot") else None
+    return RunState(run_id, cron=name, slot=slot)
+
+
 def _enqueued_at(job: Job) -> str:
     return job.enqueued_at.isoformat() if job.enqueued_at else ""
+
+
+# When the ledger is out of reach
+
+
+def _spool_start(job: Job, told: RunState, actor: str, why: Exception) -> _Judged:
+    """The start without the log: RQ tells which attempt it is, the spool whether it succeeded."""
+    _disconnect()
+    told.attempt = _attempt_by_rq(job, told.cron)
+    if _has_succeeded(job, told.run_id):
+        _spool(_refused_event(told, actor, Reason.ALREADY_SUCCEEDED), job, why)
+        return _Judged(told, Start.REFUSE_SUCCEEDED)
+    _spool(_started_event(told, job, actor, attempt=told.attempt), job, why)
+    return _Judged(told, Start.BEGIN)
 
 
 def _attempt_by_rq(job: Job, name: str) -> int:
@@ -254,9 +269,6 @@ def _attempt_by_rq(job: Job, name: str) -> int:
     retries = cron.definition.retries if cron else None
     used = retries.max - (job.retries_left or 0) if retries else 0
     return 1 + used + (job.number_of_retries or 0)
-
-
-# When the ledger is out of reach
 
 
 def _write_spooled(job: Job, run_id: UUID) -> None:
@@ -325,27 +337,13 @@ def _named(state: RunState, cron: str, slot: datetime | None) -> RunState:
     return state
 
 
-def _event(
-    state: RunState,
-    event_type: EventType,
-    at: datetime,
-    actor: str,
-    *,
-    attempt: int | None = None,
-    reason: str = "",
-    data: dict[str, Any] | None = None,
-    after: int = 0,
-) -> Event:
-    return Event(
-        stream=state.stream,
-        version=state.version + 1 + after,
-        type=event_type,
+def _place(state: RunState, actor: str, at: datetime, after: int = 0) -> InRun:
+    """The next place in the run's stream, or the one ``after`` so many more."""
+    return InRun(
         cron=state.cron,
         run_id=state.run_id,
-        attempt=attempt,
-        scheduled_for=state.slot,
-        reason=str(reason),
+        version=state.version + 1 + after,
+        slot=state.slot,
         actor=actor,
-        occurred_at=at,
-        data=data or {},
+        at=at,
     )

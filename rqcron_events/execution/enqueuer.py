@@ -19,7 +19,8 @@ from rq import Callback, Queue, Retry
 
 from .. import clock
 from ..core.definition import Definition
-from ..core.events import Event, EventType, run_stream
+from ..core.events import Event, make
+from ..core.events.make import InRun
 
 __all__ = ["Enqueued", "Enqueuer", "RunRequest", "job_id"]
 
@@ -59,24 +60,21 @@ class Enqueued:
 
     def event(self, actor: str, *, found: str = "") -> Event:
         """The fact for the log. Its version is a guess: most runs have no event before it."""
-        data: dict[str, Any] = {"queue": self.request.definition.queue}
-        if self.error:
-            data["error"] = {"type": self.error_type, "message": self.error}
-        else:
-            data["job_id"] = job_id(self.request.run_id)
-        if found:
-            data["found"] = found
-        return Event(
-            stream=run_stream(self.request.run_id),
+        request = self.request
+        queue = request.definition.queue
+        place = InRun(
+            cron=request.cron,
+            run_id=request.run_id,
             version=1,
-            type=EventType.ENQUEUE_FAILED if self.error else EventType.RUN_ENQUEUED,
-            cron=self.request.cron,
-            run_id=self.request.run_id,
-            scheduled_for=self.request.slot,
+            slot=request.slot,
             actor=actor,
-            occurred_at=self.at,
-            data=data,
+            at=self.at,
         )
+        if self.error:
+            return make.enqueue_failed(
+                queue=queue, error_type=self.error_type, error_message=self.error, **place
+            )
+        return make.run_enqueued(queue=queue, job_id=job_id(request.run_id), found=found, **place)
 
 
 def job_id(run_id: UUID) -> str:

@@ -19,7 +19,7 @@ from django.db import DataError
 from redis import Redis
 from redis.client import Pipeline
 
-from ..core.events import OUTCOMES, Event, EventType
+from ..core.events import OUTCOMES, Event, EventType, make
 from ..core.run_state import RunState
 from ..errors import SpoolFull
 from ..ledger.run_streams import append_to_run, read_run
@@ -146,35 +146,29 @@ def _write_readable(run_id: UUID, entry: dict[str, Any]) -> list[Event]:
 
 
 def _write(run_id: UUID, entry: dict[str, Any]) -> list[Event]:
-    appended: list[Event] = []
-
-    def build(state: RunState) -> list[Event] | None:
-        appended.clear()
+    def build(state: RunState) -> list[Event]:
         event_type = EventType(entry["type"])
         if entry["id"] in state.spooled or (event_type in OUTCOMES and state.outcome is not None):
-            return None
+            return []
         if event_type is EventType.ATTEMPT_FAILED and (entry["attempt"] or 0) < state.attempt:
-            return None  # a later attempt has begun, and recorded the end of this one
+            return []  # a later attempt has begun, and recorded the end of this one
         slot = entry["scheduled_for"]
-        appended.append(
-            Event(
-                stream=state.stream,
-                version=state.version + 1,
-                type=event_type,
-                cron=entry["cron"],
-                run_id=run_id,
-                attempt=entry["attempt"],
-                scheduled_for=datetime.fromisoformat(slot) if slot else None,
-                reason=entry["reason"],
-                actor=entry["actor"],
-                occurred_at=datetime.fromisoformat(entry["occurred_at"]),
-                data={**entry["data"], "spooled": entry["id"]},
-            )
+        event = make.spooled(
+            event_type,
+            entry["data"],
+            entry_id=entry["id"],
+            cron=entry["cron"],
+            run_id=run_id,
+            version=state.version + 1,
+            slot=datetime.fromisoformat(slot) if slot else None,
+            attempt=entry["attempt"],
+            reason=entry["reason"],
+            actor=entry["actor"],
+            at=datetime.fromisoformat(entry["occurred_at"]),
         )
-        return appended
+        return [event]
 
-    append_to_run(read_run(run_id), build)
-    return appended
+    return append_to_run(read_run(run_id), build)
 
 
 def _text(value: Any) -> str:

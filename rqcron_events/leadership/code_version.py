@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import timedelta
-
-from django.db.models.functions import Now
 
 from ..conf import conf
 from ..core.events import EventType, runner_stream
+from ..core.events.keys import REGISTRY
 from ..models import CronEvent, CronLease
 from ..registry import Registry
-from .lease import LEADER
+from .lease import LEADER, beats
 
 __all__ = ["fingerprint", "newer_code_is_alive"]
 
@@ -39,13 +37,13 @@ def newer_code_is_alive(own: str, own_id: str) -> bool:
     alive = (
         CronLease.objects.using(settings.database)
         .exclude(name__in=(LEADER, own_id))
-        .filter(renewed_at__gte=Now() - timedelta(seconds=settings.lease_seconds))
+        .filter(beats(settings.lease_seconds))
         .values_list("holder", flat=True)[:RUNNERS_MAX]
     )
     streams = [runner_stream(holder) for holder in alive]
     starts = CronEvent.objects.using(settings.database).of_type(EventType.RUNNER_STARTED)
     others = {
-        event.data.get("registry") for event in starts.filter(stream__in=streams).order_by("id")
+        event.data.get(REGISTRY) for event in starts.filter(stream__in=streams).order_by("id")
     }
     others -= {own, None}
     if not others:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..conf import conf
+from ..core.downtime import Downtime
 from ..core.events import RUNNER_TYPES, Event, EventType, runner_stream
-from ..core.explain.slot import Downtime
+from ..core.events.keys import LAST_HEARTBEAT
 from ..models import CronEvent
 from .lease import Lease
 
@@ -54,4 +55,4 @@ def downtime_at(instant: datetime) -> tuple[Downtime | None, list[Event]]:
 
 
 def _end(event: Event) -> datetime:
-    return event.parsed_time("last_heartbeat") or event.occurred_at
+    return event.parsed_time(LAST_HEARTBEAT) or event.occurred_at

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from typing import Any
 from uuid import uuid4
 
 from .. import clock
-from ..core.events import Event, EventType, runner_stream
+from ..core.events import EventType, make, runner_stream
 from ..ledger import store
 from ..registry import Registry
 from .code_version import fingerprint
@@ -36,17 +35,21 @@ class Presence:
         """
         if not self.lease.beat():
             return
-        data = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "crons": len(registry.crons),
-            "registry": fingerprint(registry),
-        }
-        self._append(self.id, EventType.RUNNER_STARTED, data)
+        event = make.runner_started(
+            runner_id=self.id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            crons=len(registry.crons),
+            registry=fingerprint(registry),
+            actor=self.actor,
+            at=clock.now(),
+        )
+        store.append_next([event])
         log.info("Runner started.", extra={"action": "runner_started", "runner": self.id})
 
     def stopped(self) -> None:
-        self._append(self.id, EventType.RUNNER_STOPPED, {})
+        event = make.runner_stopped(runner_id=self.id, actor=self.actor, at=clock.now())
+        store.append_next([event])
         self.lease.release()
         log.info("Runner stopped.", extra={"action": "runner_stopped", "runner": self.id})
 
@@ -55,8 +58,13 @@ class Presence:
         for lost in self.lease.lost_runners():
             known = store.read_stream(runner_stream(lost.id))
             if known and known[-1].type is EventType.RUNNER_STARTED:
-                data = {"last_heartbeat": lost.last_heartbeat.isoformat()}
-                self._append(lost.id, EventType.RUNNER_LOST, data)
+                event = make.runner_lost(
+                    runner_id=lost.id,
+                    last_heartbeat=lost.last_heartbeat,
+                    actor=self.actor,
+                    at=clock.now(),
+                )
+                store.append_next([event])
                 log.warning(
                     "Runner %s was lost; its last heartbeat was at %s.",
                     lost.id,
@@ -64,14 +72,3 @@ class Presence:
                     extra={"action": "runner_lost", "runner": lost.id},
                 )
             self.lease.forget(lost.id)
-
-    def _append(self, runner_id: str, event_type: EventType, data: dict[str, Any]) -> None:
-        event = Event(
-            stream=runner_stream(runner_id),
-            version=0,
-            type=event_type,
-            actor=self.actor,
-            occurred_at=clock.now(),
-            data=data,
-        )
-        store.append_next([event])

@@ -1,6 +1,7 @@
-"""What differs between databases. ``postgresql`` and ``sqlite`` are modules of this shape.
+"""What differs between databases. ``postgresql.log`` and ``sqlite.log`` are modules of this shape.
 
-Another database is one more such module, its line in ``BACKENDS``, and the conformance suite.
+Nobody outside of this package asks which database it is. Another database is one more such package
+(with its tables, see ``table_backend``), a line in ``BACKENDS``, and the conformance suite.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..core.clean_run import CleanRun
 from ..core.codec import CronRow, Row
 from ..core.events import Event
 from ..errors import CronConfigError
-from . import postgresql, sqlite
+from .postgresql import log as postgresql
+from .sqlite import log as sqlite
+from .table_backend import TableBackend
 
 __all__ = ["BACKENDS", "Backend", "backend_of"]
 
@@ -25,15 +29,19 @@ class Backend(Protocol):
     """Everything takes the connection to use. Database errors are Django's."""
 
     @property
-    def COMMITS_OUT_OF_ORDER(self) -> bool:
+    def COMMITS_OUT_OF_ORDER(self) -> bool:  # noqa: N802 - a constant of the module
         """A higher id can become visible before a lower one: readers need ``safe_position``."""
 
     @property
-    def GROUP_BY_RUN(self) -> str:
+    def GROUP_BY_RUN(self) -> str:  # noqa: N802 - a constant of the module
         """How a statement over ``rqcron_event`` groups by run without following the index of runs."""
 
     @property
-    def TRIGGERS(self) -> Sequence[str]:
+    def tables(self) -> TableBackend:
+        """Rows in tables of other models than the log's."""
+
+    @property
+    def TRIGGERS(self) -> Sequence[str]:  # noqa: N802 - a constant of the module
         """Names of the triggers that keep the log append-only, and of the fence where there is one."""
 
     def insert(self, db: BaseDatabaseWrapper, events: Iterable[Event], /) -> None:
@@ -68,9 +76,25 @@ class Backend(Protocol):
     ) -> AbstractContextManager[BaseDatabaseWrapper | None]:
         """For reading in another thread; None where there is none to be had."""
 
+    def interrupt(self, db: BaseDatabaseWrapper, /) -> None:
+        """End the statement that another thread is running on this connection, with an error
+        there. May raise anything when there is none."""
+
+    def place(self, db: BaseDatabaseWrapper, /) -> str:
+        """Where the database is, for people; without user or password."""
+
     def safe_position(self, db: BaseDatabaseWrapper, wait_seconds: float, /) -> int | None:
         """The highest id below which no event can still appear; None when a writer stays longer
         than ``wait_seconds``."""
+
+    def not_waiting(
+        self, db: BaseDatabaseWrapper, seconds: float, /
+    ) -> AbstractContextManager[object]:
+        """A block whose statements fail (see ``was_locked``) instead of waiting longer than this
+        for a lock that another session holds. A transaction where the database needs one for it."""
+
+    def was_locked(self, error: DatabaseError, /) -> bool:
+        """Whether a statement failed because somebody else holds a lock for too long."""
 
     def install_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
 

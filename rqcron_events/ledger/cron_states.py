@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from django.db import transaction
+from django.db.models import OuterRef, Subquery, Value
+from django.db.models.functions import Concat
 
 from ..conf import conf
 from ..core.cron_state import CronState, GlobalPauses
-from ..core.events import DECISIONS, DEFINITION_TYPES, LEDGER_STREAM, Event, cron_stream
-from ..leadership.lease import Lease
+from ..core.events import (
+    DECISIONS,
+    DEFINITION_TYPES,
+    LEDGER_STREAM,
+    Event,
+    EventType,
+    cron_stream,
+)
+from ..core.wording import clause
 from ..models import CronEvent, CronSnapshot
 from . import store
 
-__all__ = ["States", "state_of"]
+__all__ = ["States", "state_of", "states_without_runs"]
 
 POSITION_ROW = ""
 FORMAT = 1
@@ -94,10 +103,11 @@ class States:
         for event in store.read_stream(LEDGER_STREAM):
             self.all_paused.apply(event)
 
-    def save_snapshot(self, lease: Lease) -> None:
+    def save_snapshot(self, still_leads: Callable[[], bool]) -> None:
         """Write the changed states and the position, unless another runner leads by now.
 
-        Only the leader saves, under the lease's row lock, so that all rows are of one position.
+        Only the leader saves, so that all rows are of one position: ``still_leads`` is asked inside
+        the transaction, and holds others off until its end.
         """
         database = conf().database
         names = self._changed & self.crons.keys()
@@ -113,7 +123,7 @@ class States:
             )
         )
         with transaction.atomic(using=database):
-            if not lease.confirm():
+            if not still_leads():
                 return
             CronSnapshot.objects.using(database).bulk_create(
                 rows,
@@ -144,3 +154,28 @@ def state_of(name: str) -> CronState:
         state.watermark = decided.scheduled_for
     state.version = max(state.version, head.version)
     return state
+
+
+def states_without_runs() -> tuple[dict[str, CronState], dict[str, str]]:
+    """The same of every cron, in two queries, however many crons there are and however long the
+    log is; and, by name, why a cron's definitions cannot be read."""
+    rows = CronEvent.objects.using(conf().database)
+    states: dict[str, CronState] = {}
+    unreadable: dict[str, str] = {}
+    for row in rows.filter(type__in=DEFINITION_TYPES).order_by("id").iterator(chunk_size=2000):
+        state = states.setdefault(row.cron, CronState(row.cron))
+        try:
+            state.apply(row.to_event())
+        except Exception as error:  # one cron's damage must not hide the others (I10)
+            unreadable[row.cron] = f"event {row.id}: {clause(error)}"
+    newest = (
+        CronEvent.objects.using(conf().database)
+        .filter(stream=Concat(Value(cron_stream("")), OuterRef("cron")), type__in=sorted(DECISIONS))
+        .order_by("-version")
+        .values("scheduled_for")[:1]
+    )
+    registered = rows.of_type(EventType.CRON_REGISTERED).order_by().values("cron").distinct()
+    for name, decided in registered.values_list("cron", Subquery(newest)):
+        if decided is not None and name in states:
+            states[name].watermark = decided
+    return {name: states[name] for name in states.keys() - unreadable.keys()}, unreadable

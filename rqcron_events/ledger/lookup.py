@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
-from ..cli.tables import closest_names
 from ..conf import conf
+from ..core import wording
 from ..core.events import EventType
 from ..errors import UnknownRun
 from ..models import CronEvent
@@ -24,12 +24,7 @@ def known_names() -> list[str]:
 
 def unknown_cron_text(name: str) -> str:
     """What to say of a cron that the ledger does not have: the closest names and the remedy."""
-    near = closest_names(name, known_names())
-    hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
-    return (
-        f"Cron {name!r} is not known to the ledger.{hint} A runner (cron_run, cron_worker) "
-        "registers new crons when it starts."
-    )
+    return wording.unknown_cron_text(name, known_names())
 
 
 def find_run(text: UUID | str) -> UUID:

@@ -7,13 +7,11 @@ from uuid import UUID
 
 from ..core.events import Event
 from ..core.run_state import RunState
-from ..errors import VersionConflict
 from ..models import CronEvent
 from . import store
+from .optimistic import append_optimistically
 
 __all__ = ["append_to_run", "read_run", "read_runs"]
-
-TRIES_MAX = 20
 
 
 def read_run(run_id: UUID) -> RunState:
@@ -36,22 +34,11 @@ def read_runs(run_ids: Sequence[UUID]) -> dict[UUID, RunState]:
     return states
 
 
-def append_to_run(state: RunState, build: Callable[[RunState], list[Event] | None]) -> RunState:
-    """Append what ``build`` makes of the run's state, and return the state after it.
+def append_to_run(state: RunState, build: Callable[[RunState], list[Event]]) -> list[Event]:
+    """Append what ``build`` makes of the run's state, and return it.
 
-    When another writer is first, the run is read again and ``build`` decides again; it returns
-    None when there is nothing left to say. Raises VersionConflict after twenty tries.
+    When another writer is first, the run is read again and ``build`` decides again. Raises
+    VersionConflict after twenty tries.
     """
-    for _ in range(TRIES_MAX):
-        events = build(state)
-        if not events:
-            return state
-        try:
-            store.append(events)
-        except VersionConflict:
-            state = read_run(state.run_id)
-            continue
-        for event in events:
-            state.apply(event)
-        return state
-    raise VersionConflict(state.stream, state.version + 1)
+    _, events = append_optimistically(lambda: read_run(state.run_id), build, known=state)
+    return events

@@ -15,16 +15,16 @@ from uuid import UUID
 
 from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Max
+from django.db.models import Max, Model
 
 from ..conf import conf
+from ..core.clean_columns import CleanColumn
 from ..core.clean_run import CleanRun, can_be_clean
 from ..core.codec import Row, decode_rows
 from ..core.events import Event
 from ..errors import VersionConflict
 from ..models import CronEvent
 from ..signals import event_appended
-from . import postgresql
 from .backend import backend_of
 from .clean_runs import PAGE_ENDS
 
@@ -41,13 +41,14 @@ __all__ = [
     "read_stream",
     "run_pages",
     "stored_run_pages",
+    "stores_runs",
     "tail",
 ]
 
 log = logging.getLogger(__name__)
 
-NEXT_TRIES_MAX = 20
-"""How often ``append_next`` yields to another writer of the same stream before it gives up."""
+TRIES_MAX = 20
+"""How often a writer yields to others of the same stream before it gives up."""
 TAIL_EVENTS_MAX = 5_000
 """How many events one call of ``tail`` returns at most."""
 
@@ -115,35 +116,22 @@ def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> A
     Each batch goes in whole or not at all. With ``durable`` they are committed when this returns:
     it refuses to run inside a transaction, because the runner acts on what was accepted. The
     common case is one COPY. Only when another writer took a version are they tried apart.
-
-    An iterator is read while the database already works on what it gave; it must come in the
-    order of the streams' names.
     """
-    if not isinstance(batches, Iterator):
-        # So that two runners with the same streams wait for each other instead of deadlocking.
-        batches = iter(sorted((batch for batch in batches if batch), key=lambda b: b[0].stream))
+    # So that two runners with the same streams wait for each other instead of deadlocking.
+    ordered = sorted((batch for batch in batches if batch), key=lambda batch: batch[0].stream)
     result = Appended()
-    first = next(batches, None)
-    if first is None:
+    if not ordered:
         return result
     db = connection()
-    ordered: list[list[Event]] = []
     try:
         with transaction.atomic(using=db.alias, durable=durable):
-            backend_of(db).insert(db, _flat(chain([first], batches), ordered))
+            backend_of(db).insert(db, chain.from_iterable(ordered))
         result.accepted = ordered
     except IntegrityError:
-        ordered += batches  # what was not asked for yet
         _append_apart(db, ordered, result, durable)
     for batch in result.accepted:
         _announce(batch)
     return result
-
-
-def _flat(batches: Iterable[list[Event]], seen: list[list[Event]]) -> Iterator[Event]:
-    for batch in batches:
-        seen.append(batch)
-        yield from batch
 
 
 def _append_apart(
@@ -173,7 +161,7 @@ def append_next(events: Sequence[Event]) -> None:
     when other writers are faster twenty times over.
     """
     waiting = list(events)
-    for attempt in range(NEXT_TRIES_MAX):
+    for attempt in range(TRIES_MAX):
         if attempt or any(event.version < 1 for event in waiting):
             waiting = _with_next_versions(waiting)
         result = append_batches(_by_stream(waiting), durable=False)
@@ -269,15 +257,28 @@ def run_pages(after: int, until: int, events: int, ahead: int) -> Generator[RunP
 
 
 def stored_run_pages(
-    insert: str, after: int, until: int, events: int, ahead: int
+    table: type[Model],
+    columns: Sequence[CleanColumn],
+    after: int,
+    until: int,
+    events: int,
+    ahead: int,
 ) -> Iterator[RunPage]:
-    """The same, only on PostgreSQL: runs without incident are counted, and go by ``insert`` into a
-    table that this session sees (see ``postgresql.store_clean_runs``)."""
+    """The same, but runs without incident are only counted: the database puts each into ``table`` as
+    a row of these ``columns``. Ask :func:`stores_runs` first whether it can."""
+    db = connection()
+    store_clean = backend_of(db).tables.store_clean_runs
+    assert store_clean is not None, "this database does not store runs by itself"
 
-    def store(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[CleanRun], dict[UUID, int]]:
-        return [], postgresql.store_clean_runs(db, insert, *bounds)
+    def stored(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[CleanRun], dict[UUID, int]]:
+        return [], store_clean(db, table, columns, *bounds)
 
-    yield from _run_pages(connection(), after, until, events, ahead, store)
+    yield from _run_pages(db, after, until, events, ahead, stored)
+
+
+def stores_runs() -> bool:
+    """Whether the database can put runs without incident into a table by itself."""
+    return backend_of(connection()).tables.store_clean_runs is not None
 
 
 def _read_clean(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[CleanRun], dict[UUID, int]]:

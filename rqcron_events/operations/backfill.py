@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Max
@@ -18,10 +19,11 @@ from .. import clock
 from ..core.backfill import Attempt, BackfillSlot, PastSlot, SlotState, judge, past_slots
 from ..core.cron_state import CronState
 from ..core.definition import Definition, Overlap
-from ..core.events import Event, EventType, cron_stream
-from ..errors import CronConfigError, LedgerUnavailable, VersionConflict
+from ..core.events import Event, EventType, cron_stream, keys, make
+from ..errors import CronConfigError, LedgerUnavailable
 from ..execution.enqueuer import RunRequest
 from ..ledger import store
+from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent, CronEventQuerySet
 from .controls import actor_name, bounded_reason, enqueue, known_state
 
@@ -31,7 +33,6 @@ SLOTS_MAX = 10_000
 """Of one call, so that a typing error in a date does not fill the queues."""
 PARALLEL_MAX = 500
 IDS_PER_QUERY_MAX = 500
-TRIES_MAX = 20
 POLL_SECONDS_MIN, POLL_SECONDS_MAX = 0.05, 1.0
 QUIET_SECONDS_MAX = 3_600
 """How long nothing may happen to any of its runs; longer when the cron's timeout is."""
@@ -228,54 +229,63 @@ def _attempts(
     for event in asked:
         assert event.run_id is not None
         assert event.scheduled_for is not None
-        ours = event.data.get("trigger") == "backfill" and event.data.get("label", "") == label
+        by_backfill = event.data.get(keys.TRIGGER) == "backfill"
+        ours = by_backfill and event.data.get(keys.LABEL, "") == label
         attempt = Attempt(run_id=event.run_id, ours=ours, outcome=outcomes.get(event.run_id))
         found.setdefault(event.scheduled_for, []).append(attempt)
     return found
+
+
+class _Unrequested(NamedTuple):
+    """Which slots of a batch nobody has asked for yet."""
+
+    head: int
+    """Version of the cron's stream."""
+    slots: list[BackfillSlot]
 
 
 def _request(
     plan: BackfillPlan, batch: Sequence[BackfillSlot], reason: str, by: str | None
 ) -> None:
     """Append the requests, then hand them to RQ. Killed in between, the reconciler does that."""
-    actor = actor_name(by)
-    for _ in range(TRIES_MAX):
-        # The head first: if somebody else asks for the same run meanwhile, the append is refused.
-        stream = cron_stream(plan.cron)
-        head = _rows().filter(stream=stream).aggregate(head=Max("version"))["head"]
-        there = set(
-            _rows()
-            .filter(run_id__in=[item.run_id for item in batch], type=EventType.RUN_REQUESTED)
-            .values_list("run_id", flat=True)
-        )
-        new = [item for item in batch if item.run_id not in there]
-        try:
-            store.append(
-                [
-                    _event(plan, item, head + number, reason, actor)
-                    for number, item in enumerate(new, start=1)
-                ]
-            )
-        except VersionConflict:
-            continue
-        enqueue([_run_request(plan, item) for item in new], actor)
-        return
-    raise VersionConflict(cron_stream(plan.cron), head + 1)
+    actor, why = actor_name(by), bounded_reason(reason)
+    unrequested, _ = append_optimistically(
+        lambda: _unrequested(plan, batch),
+        lambda known: [
+            _requested(plan, item, version, why, actor)
+            for version, item in enumerate(known.slots, start=known.head + 1)
+        ],
+    )
+    enqueue([_run_request(plan, item) for item in unrequested.slots], actor)
 
 
-def _event(plan: BackfillPlan, item: BackfillSlot, version: int, reason: str, actor: str) -> Event:
-    data = {"trigger": "backfill", "definition_version": item.past.definition_version}
-    return Event(
-        stream=cron_stream(plan.cron),
-        version=version,
-        type=EventType.RUN_REQUESTED,
+def _unrequested(plan: BackfillPlan, batch: Sequence[BackfillSlot]) -> _Unrequested:
+    # The head first: if somebody else asks for the same run meanwhile, the append is refused.
+    stream = cron_stream(plan.cron)
+    head = _rows().filter(stream=stream).aggregate(head=Max("version"))["head"]
+    there = set(
+        _rows()
+        .filter(run_id__in=[item.run_id for item in batch], type=EventType.RUN_REQUESTED)
+        .values_list("run_id", flat=True)
+    )
+    return _Unrequested(head, [item for item in batch if item.run_id not in there])
+
+
+def _requested(
+    plan: BackfillPlan, item: BackfillSlot, version: int, reason: str, actor: str
+) -> Event:
+    assert item.run_id is not None
+    return make.run_requested(
         cron=plan.cron,
+        version=version,
         run_id=item.run_id,
-        scheduled_for=item.slot,
-        reason=bounded_reason(reason),
+        slot=item.slot,
+        trigger="backfill",
+        definition_version=item.past.definition_version,
+        label=plan.label,
+        reason=reason,
         actor=actor,
-        occurred_at=clock.now(),
-        data={**data, "label": plan.label} if plan.label else data,
+        at=clock.now(),
     )
 
 

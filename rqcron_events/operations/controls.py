@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import getpass
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
@@ -14,12 +13,14 @@ from django.db import transaction
 from .. import clock
 from ..conf import conf
 from ..core.cron_state import CronState, GlobalPauses
-from ..core.events import LEDGER_STREAM, Event, EventType, cron_stream
-from ..errors import CronConfigError, UnknownCron, UnknownRun, VersionConflict
+from ..core.events import LEDGER_STREAM, Event, EventType, make
+from ..core.events.make import InCron, Trigger
+from ..errors import CronConfigError, UnknownCron, UnknownRun
 from ..execution.enqueuer import Enqueuer, RunRequest
 from ..ledger import store
 from ..ledger.cron_states import state_of
 from ..ledger.lookup import find_run, unknown_cron_text
+from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "trigger",
 ]
 
-TRIES_MAX = 20
 log = logging.getLogger(__name__)
 
 
@@ -83,8 +83,13 @@ def pause(
     that is naive or past.
     """
     _check_until(until)
+    why = bounded_reason(reason)
     _append_to_cron(
-        name, EventType.CRON_PAUSED, reason, by, {"until": until.isoformat() if until else None}
+        name,
+        by,
+        lambda place, effective_from: make.cron_paused(
+            until=until, effective_from=effective_from, reason=why, **place
+        ),
     )
 
 
@@ -94,16 +99,24 @@ def resume(name: str, *, reason: str = "", by: str | None = None) -> bool:
     phase = state.current
     if phase is None or phase.pause is None or not _lasts(phase.pause.until):
         return False
-    _append_to_cron(name, EventType.CRON_RESUMED, reason, by, {})
+    why = bounded_reason(reason)
+    _append_to_cron(
+        name,
+        by,
+        lambda place, effective_from: make.cron_resumed(
+            effective_from=effective_from, reason=why, **place
+        ),
+    )
     return True
 
 
 def pause_all(*, reason: str = "", until: datetime | None = None, by: str | None = None) -> None:
     """Pause every cron, new ones included."""
     _check_until(until)
-    _append_to_ledger(
-        EventType.ALL_PAUSED, reason, by, {"until": until.isoformat() if until else None}
+    event = make.all_paused(
+        until=until, reason=bounded_reason(reason), actor=actor_name(by), at=clock.now()
     )
+    store.append_next([event])
 
 
 def resume_all(*, reason: str = "", by: str | None = None) -> bool:
@@ -113,7 +126,8 @@ def resume_all(*, reason: str = "", by: str | None = None) -> bool:
         pauses.apply(event)
     if not pauses.pauses or not _lasts(pauses.pauses[-1].until):
         return False
-    _append_to_ledger(EventType.ALL_RESUMED, reason, by, {})
+    event = make.all_resumed(reason=bounded_reason(reason), actor=actor_name(by), at=clock.now())
+    store.append_next([event])
     return True
 
 
@@ -128,7 +142,7 @@ def known_state(name: str) -> CronState:
 def _request(
     name: str,
     *,
-    trigger: str,
+    trigger: Trigger,
     reason: str,
     by: str | None,
     of: UUID | None = None,
@@ -141,10 +155,14 @@ def _request(
             f"Cron {name!r} is retired: no code that is deployed has it. Deploy it again first."
         )
     run_id = uuid4()
-    data: dict[str, Any] = {"trigger": trigger}
-    if of is not None:
-        data["of"] = str(of)
-    _append_to_cron(name, EventType.RUN_REQUESTED, reason, by, data, run_id=run_id, slot=slot)
+    why = bounded_reason(reason)
+    _append_to_cron(
+        name,
+        by,
+        lambda place, _: make.run_requested(
+            run_id=run_id, slot=slot, trigger=trigger, of=of, reason=why, **place
+        ),
+    )
     request = RunRequest(run_id=run_id, definition=definition, slot=slot, trigger=trigger)
     transaction.on_commit(lambda: enqueue([request], actor_name(by)), using=conf().database)
     return run_id
@@ -166,60 +184,18 @@ def enqueue(requests: Sequence[RunRequest], actor: str) -> None:
                 )
 
 
-def _append_to_cron(
-    name: str,
-    event_type: EventType,
-    reason: str,
-    by: str | None,
-    data: dict[str, Any],
-    *,
-    run_id: UUID | None = None,
-    slot: datetime | None = None,
-) -> None:
-    for _ in range(TRIES_MAX):
-        state = known_state(name)
+def _append_to_cron(name: str, by: str | None, event: Callable[[InCron, datetime], Event]) -> None:
+    """Append what ``event`` makes of its place in the stream, and of when a change takes effect."""
+    actor = actor_name(by)
+
+    def build(state: CronState) -> list[Event]:
         now = clock.now()
+        # Later than now where a clock went back, so that no decided slot is judged again.
         last = [state.phases[-1].start, *([state.watermark] if state.watermark else [])]
-        content = dict(data)
-        if event_type is not EventType.RUN_REQUESTED:
-            content["effective_from"] = max([now, *last]).isoformat()
-        event = Event(
-            stream=cron_stream(name),
-            version=state.version + 1,
-            type=event_type,
-            cron=name,
-            run_id=run_id,
-            scheduled_for=slot,
-            reason=bounded_reason(reason),
-            actor=actor_name(by),
-            occurred_at=now,
-            data=content,
-        )
-        try:
-            store.append([event])
-        except VersionConflict:
-            continue
-        return
-    raise VersionConflict(cron_stream(name), state.version + 1)
+        place = InCron(cron=name, version=state.version + 1, actor=actor, at=now)
+        return [event(place, max([now, *last]))]
 
-
-def _append_to_ledger(
-    event_type: EventType, reason: str, by: str | None, data: dict[str, Any]
-) -> None:
-    now = clock.now()
-    store.append_next(
-        [
-            Event(
-                stream=LEDGER_STREAM,
-                version=0,
-                type=event_type,
-                reason=bounded_reason(reason),
-                actor=actor_name(by),
-                occurred_at=now,
-                data={**data, "effective_from": now.isoformat()},
-            )
-        ]
-    )
+    append_optimistically(lambda: known_state(name), build)
 
 
 def _check_until(until: datetime | None) -> None:

@@ -25,6 +25,7 @@ from ..core.events import (
     cron_stream,
     runner_stream,
 )
+from ..core.events.keys import COUNT, DEFINITION_VERSION, FIRST
 from ..core.expected_slots import promises
 from ..errors import CronConfigError, UnknownCron
 from ..ledger import store
@@ -180,13 +181,13 @@ def _decision(row: CronRow) -> Decided:
     if document is None:
         return Decided(event_type, slot, slot, 1, int(definition_version or 0), version)
     data = decode_data(event_type, schema, json.loads(document))
-    first = data.get("first")
+    first = data.get(FIRST)
     return Decided(
         type=event_type,
         first=datetime.fromisoformat(first) if first else slot,
         last=slot,
-        slots=data.get("count", 1),
-        definition_version=data.get("definition_version", 0),
+        slots=data.get(COUNT, 1),
+        definition_version=data.get(DEFINITION_VERSION, 0),
         version=version,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from .. import clock
 from ..conf import conf
 from ..core.cron_state import PAUSES_KEPT_MAX, CronState
 from ..core.definition import Overlap, run_id_for_slot
+from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import (
     DECISIONS,
     DEFINITION_TYPES,
@@ -18,24 +20,17 @@ from ..core.events import (
     Event,
     EventType,
     Reason,
+    keys,
     run_stream,
 )
-from ..core.explain.run import refused_text, run_summary, run_text, steps
-from ..core.explain.slot import (
-    Downtime,
-    DowntimeCause,
-    Explanation,
-    Verdict,
-    Waited,
-    explain_slot,
-    phase_at,
-    version_start,
-)
-from ..core.wording import because, shower
+from ..core.explain.evidence import Evidence, Waited, is_promised, phase_at
+from ..core.explain.explanation import Explanation
+from ..core.explain.requested import explain_requested
+from ..core.explain.slot import explain_slot, explain_unknown
 from ..errors import CronConfigError, UnknownRun
 from ..leadership.downtime import downtime_at
 from ..ledger.cron_states import state_of
-from ..ledger.lookup import find_run, unknown_cron_text
+from ..ledger.lookup import find_run, known_names
 from ..models import CronEvent, CronEventQuerySet
 
 __all__ = ["explain", "explain_run"]
@@ -62,43 +57,8 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
         raise CronConfigError(f"at={at.isoformat()} has no time zone. Add tzinfo, such as UTC.")
     state = state_of(name)
     if not state.phases:
-        return _unknown(name, at or now)
-    instant = at if at is not None else _last_slot(state, now)
-    definition_events = [
-        row.to_event()
-        for row in _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id")
-    ]
-    decision = _decision(state, instant)
-    run_events: list[Event] = []
-    waits_for = ""
-    unaccounted = decision is None and state.watermark is not None and instant <= state.watermark
-    if decision is not None and decision.run_id is not None:
-        run_events = _events_of_run(decision.run_id)
-    elif decision is not None and decision.reason == Reason.OVERLAP:
-        active = decision.data.get("evidence", {}).get("run_id")
-        run_events = _events_of_run(UUID(active)) if active else []
-    elif unaccounted:
-        run_events = _events_of_run(run_id_for_slot(name, instant))
-    elif decision is None and instant <= now:
-        waits_for = _waits_for(state, instant)
-    downtime, runner_events = (
-        (None, []) if unaccounted else _downtime(decision, instant, now, waits_for)
-    )
-    return explain_slot(
-        state,
-        instant,
-        now,
-        decision=decision,
-        definition_events=definition_events,
-        run_events=run_events,
-        waits_for=waits_for,
-        downtime=downtime,
-        runner_events=runner_events,
-        requests=_requests(name, instant),
-        all_pauses=_all_pauses(),
-        instead=_instead(decision),
-        waited=_waited(state, decision, instant) if downtime is None else None,
-    )
+        return explain_unknown(name, at or now, known_names())
+    return explain_slot(_evidence(state, at if at is not None else _last_slot(state, now), now))
 
 
 def explain_run(run_id: UUID | str) -> Explanation:
@@ -110,109 +70,7 @@ def explain_run(run_id: UUID | str) -> Explanation:
     origin = events[0]
     if origin.type is EventType.SLOT_FIRED and origin.scheduled_for is not None:
         return explain(origin.cron, origin.scheduled_for)
-    run = run_summary(asked, events)
-    state = state_of(origin.cron)
-    phase = phase_at(state, origin.occurred_at)
-    who = origin.actor or "somebody"
-    of = f" of run {origin.data['of'][:8]}" if origin.data.get("of") else ""
-    show = shower(phase.definition if phase else None)
-    slot = f" for {show(origin.scheduled_for)}" if origin.scheduled_for else ""
-    return Explanation(
-        cron=origin.cron,
-        at=origin.occurred_at,
-        verdict=Verdict.FIRED,
-        reason=run.reason,
-        summary=f"{origin.cron} was asked for by {who}{because(origin.reason)}, "
-        f"trigger {run.trigger}{of}{slot}; {run_text(run)}.{refused_text(events)}",
-        slot=origin.scheduled_for,
-        run=run,
-        steps=steps(origin, events),
-        definition=phase.definition if phase else None,
-        definition_version=phase.definition_version if phase else None,
-        effective_from=version_start(state, phase),
-        events=events,
-    )
-
-
-def _downtime(
-    decision: Event | None, instant: datetime, now: datetime, waits_for: str
-) -> tuple[Downtime | None, list[Event]]:
-    """Only where it explains something: a slot that was decided late, or not yet."""
-    if waits_for or instant > now:
-        return None, []
-    if decision is not None and decision.type is not EventType.SLOT_MISSED:
-        late_seconds = (decision.occurred_at - instant).total_seconds()
-        if decision.type is EventType.SLOT_SKIPPED or late_seconds < LATE_SECONDS:
-            return None, []
-    recorded = decision.data.get("held_up") if decision is not None else None
-    held_up = Downtime.from_data(recorded) if recorded else None
-    if held_up is not None and held_up.cause is DowntimeCause.DATABASE_AWAY:
-        return held_up, []  # a runner was alive, though it could not say so
-    downtime, evidence = downtime_at(instant)
-    if downtime is None and held_up is not None and held_up.covers(instant):
-        return held_up, evidence
-    return downtime, evidence
-
-
-def _requests(name: str, slot: datetime) -> list[Event]:
-    """Reruns and backfills of a slot."""
-    rows = _rows().filter(cron=name, type=EventType.RUN_REQUESTED, scheduled_for=slot)
-    return [row.to_event() for row in rows.order_by("id")[:REQUESTS_MAX]]
-
-
-def _all_pauses() -> list[Event]:
-    """The pauses of everything and their ends: people's actions, so there are not many."""
-    rows = _rows().filter(stream=LEDGER_STREAM, type__in=["all_paused", "all_resumed"])
-    return [row.to_event() for row in rows.order_by("-version")[:PAUSES_KEPT_MAX]][::-1]
-
-
-def _instead(decision: Event | None) -> Event | None:
-    """The slot that ran in the place of a superseded one."""
-    if decision is None or decision.reason != Reason.SUPERSEDED:
-        return None
-    rows = _rows().filter(cron=decision.cron, type=EventType.SLOT_FIRED)
-    row = rows.filter(scheduled_for__gt=decision.scheduled_for).order_by("scheduled_for").first()
-    return row.to_event() if row else None
-
-
-def _waited(state: CronState, decision: Event | None, slot: datetime) -> Waited | None:
-    """The run that a slot waited for before it was decided, with ``overlap="queue"``."""
-    if decision is None or decision.type is EventType.SLOT_SKIPPED:
-        return None
-    phase = phase_at(state, slot)
-    if phase is None or phase.definition is None or phase.definition.overlap is not Overlap.QUEUE:
-        return None
-    for run_id, ended_at in _newest_runs(state.name, before=slot):
-        if ended_at is not None and slot < ended_at <= decision.occurred_at:
-            return Waited(run_id, ended_at)
-    return None
-
-
-def _newest_runs(
-    name: str, before: datetime | None = None
-) -> Iterator[tuple[UUID, datetime | None]]:
-    """Runs of slots, of those before an instant only, newest first, and when each ended."""
-    fired = _rows().filter(cron=name, type=EventType.SLOT_FIRED)
-    if before is not None:
-        fired = fired.filter(scheduled_for__lt=before)
-    for row in fired.order_by("-scheduled_for")[:OPEN_RUNS_LOOKED_AT_MAX]:
-        assert row.run_id is not None
-        ended = _rows().filter(stream=run_stream(row.run_id), type__in=sorted(OUTCOMES)).first()
-        yield row.run_id, ended.occurred_at if ended else None
-
-
-def _rows() -> CronEventQuerySet:
-    return CronEvent.objects.using(conf().database)
-
-
-def _unknown(name: str, at: datetime) -> Explanation:
-    return Explanation(
-        cron=name,
-        at=at,
-        verdict=Verdict.UNKNOWN_CRON,
-        reason="unknown_cron",
-        summary=unknown_cron_text(name),
-    )
+    return explain_requested(asked, events, state_of(origin.cron))
 
 
 def _last_slot(state: CronState, now: datetime) -> datetime:
@@ -226,6 +84,49 @@ def _last_slot(state: CronState, now: datetime) -> datetime:
         if following is not None:
             return following
     return state.watermark or now
+
+
+def _evidence(state: CronState, at: datetime, now: datetime) -> Evidence:
+    """First what every verdict rests on, then what this one needs besides."""
+    found = Evidence(
+        state=state,
+        at=at,
+        now=now,
+        decision=_decision(state, at),
+        definition_events=_definition_events(state.name),
+        all_pauses=_all_pauses(),
+        requests=_requests(state.name, at),
+    )
+    if found.decision is not None:
+        return _decided(found, found.decision)
+    if found.is_unaccounted:
+        return replace(found, run_events=_events_of_run(run_id_for_slot(state.name, at)))
+    if found.is_overdue:
+        return _overdue(found)
+    return found
+
+
+def _decided(found: Evidence, decision: Event) -> Evidence:
+    downtime, runner_events = _downtime_of(found, decision)
+    return replace(
+        found,
+        run_events=_events_behind(decision),
+        instead=_instead(decision),
+        waited=_waited(found, decision) if downtime is None else None,
+        downtime=downtime,
+        runner_events=runner_events,
+    )
+
+
+def _overdue(found: Evidence) -> Evidence:
+    """A slot waits for its jitter, for a run, or for somebody to decide it."""
+    if found.jitter_ahead is not None:
+        return found
+    waits_for = _open_run(found)
+    if waits_for is not None:
+        return replace(found, waits_for=waits_for)
+    downtime, runner_events = downtime_at(found.at)
+    return replace(found, downtime=downtime, runner_events=runner_events)
 
 
 def _decision(state: CronState, instant: datetime) -> Event | None:
@@ -245,35 +146,106 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
     event = row.to_event()
     if event.type is EventType.SLOT_FIRED:
         return event if event.scheduled_for == instant else None
-    first = event.parsed_time("first")
-    if first is None or first > instant or not _is_slot(state, instant):
+    first = event.parsed_time(keys.FIRST)
+    if first is None or first > instant or not is_promised(state, instant):
         return None
     return event
 
 
-def _is_slot(state: CronState, instant: datetime) -> bool:
-    phase = phase_at(state, instant)
-    if phase is None or phase.definition is None:
-        return False
-    return phase.definition.schedule.prev_until(instant) == instant
+def _definition_events(name: str) -> list[Event]:
+    rows = _rows().filter(cron=name, type__in=DEFINITION_TYPES)
+    return [row.to_event() for row in rows.order_by("id")]
+
+
+def _all_pauses() -> list[Event]:
+    """The pauses of everything and their ends: people's actions, so there are not many."""
+    rows = _rows().filter(
+        stream=LEDGER_STREAM, type__in=(EventType.ALL_PAUSED, EventType.ALL_RESUMED)
+    )
+    return [row.to_event() for row in rows.order_by("-version")[:PAUSES_KEPT_MAX]][::-1]
+
+
+def _requests(name: str, slot: datetime) -> list[Event]:
+    """Reruns and backfills of a slot."""
+    rows = _rows().filter(cron=name, type=EventType.RUN_REQUESTED, scheduled_for=slot)
+    return [row.to_event() for row in rows.order_by("id")[:REQUESTS_MAX]]
 
 
 def _events_of_run(run_id: UUID) -> list[Event]:
     return [row.to_event() for row in _rows().for_run(run_id).order_by("id")[:RUN_EVENTS_MAX]]
 
 
-def _waits_for(state: CronState, slot: datetime) -> str:
-    """What an undecided slot in the past waits for, as far as the log tells."""
-    phase = phase_at(state, slot)
-    definition = phase.definition if phase else None
-    if definition is None:
-        return ""
-    delay = definition.delay(slot)
-    if delay > timedelta(0) and slot + delay > clock.now():
-        return f"waits for its jitter of {delay.total_seconds():.1f} s"
-    if definition.overlap is not Overlap.QUEUE:
-        return ""
-    for run_id, ended_at in _newest_runs(state.name):
-        if ended_at is None:
-            return f"waits for run {str(run_id)[:8]} to end (overlap='queue')"
-    return ""
+def _events_behind(decision: Event) -> list[Event]:
+    """Of the run that the slot became, or of the one that was active then."""
+    if decision.run_id is not None:
+        return _events_of_run(decision.run_id)
+    if decision.reason == Reason.OVERLAP:
+        active = decision.data.get(keys.EVIDENCE, {}).get(keys.EVIDENCE_RUN_ID)
+        return _events_of_run(UUID(active)) if active else []
+    return []
+
+
+def _instead(decision: Event) -> Event | None:
+    """The slot that ran in the place of a superseded one."""
+    if decision.reason != Reason.SUPERSEDED:
+        return None
+    rows = _rows().filter(cron=decision.cron, type=EventType.SLOT_FIRED)
+    row = rows.filter(scheduled_for__gt=decision.scheduled_for).order_by("scheduled_for").first()
+    return row.to_event() if row else None
+
+
+def _downtime_of(found: Evidence, decision: Event) -> tuple[Downtime | None, list[Event]]:
+    """Only where it explains something: the slot was missed, or fired late."""
+    slot = found.at
+    late_seconds = (decision.occurred_at - slot).total_seconds()
+    fired_at_once = decision.type is EventType.SLOT_FIRED and late_seconds < LATE_SECONDS
+    if decision.type is EventType.SLOT_SKIPPED or fired_at_once:
+        return None, []
+    if slot > found.now:
+        return None, []  # this machine's clock is behind, so it can't tell who was alive
+    recorded = decision.data.get(keys.HELD_UP)
+    held_up = Downtime.from_data(recorded) if recorded else None
+    if held_up is not None and held_up.cause is DowntimeCause.DATABASE_AWAY:
+        return held_up, []  # a runner was alive, though it could not say so
+    downtime, evidence = downtime_at(slot)
+    if downtime is None and held_up is not None and held_up.covers(slot):
+        return held_up, evidence
+    return downtime, evidence
+
+
+def _waited(found: Evidence, decision: Event) -> Waited | None:
+    """The run that a slot waited for before it was decided."""
+    if decision.type is EventType.SLOT_SKIPPED or not _queues(found):
+        return None
+    for run_id, ended_at in _newest_runs(found.state.name, before=found.at):
+        if ended_at is not None and found.at < ended_at <= decision.occurred_at:
+            return Waited(run_id, ended_at)
+    return None
+
+
+def _open_run(found: Evidence) -> UUID | None:
+    """The run that an undecided slot waits for."""
+    runs = _newest_runs(found.state.name) if _queues(found) else ()
+    return next((run_id for run_id, ended_at in runs if ended_at is None), None)
+
+
+def _queues(found: Evidence) -> bool:
+    definition = found.phase.definition if found.phase else None
+    return definition is not None and definition.overlap is Overlap.QUEUE
+
+
+def _newest_runs(
+    name: str, before: datetime | None = None
+) -> Iterator[tuple[UUID, datetime | None]]:
+    """Runs of slots, of those before an instant only, newest first, and when each ended."""
+    fired = _rows().filter(cron=name, type=EventType.SLOT_FIRED)
+    if before is not None:
+        fired = fired.filter(scheduled_for__lt=before)
+    for row in fired.order_by("-scheduled_for")[:OPEN_RUNS_LOOKED_AT_MAX]:
+        assert row.run_id is not None
+        ended = _rows().filter(stream=run_stream(row.run_id), type__in=sorted(OUTCOMES)).first()
+        yield row.run_id, ended.occurred_at if ended else None
+
+
+def _rows() -> CronEventQuerySet:
+    return CronEvent.objects.using(conf().database)

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from .. import clock
 from ..conf import conf
-from ..core.codec import NewerEvent
 from ..core.cron_state import CronState
 from ..core.decide import next_due
 from ..core.definition import Overlap
+from ..core.events import EventType, cron_stream
 from ..core.wording import clause
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import spool_length
 from ..followers import followers
 from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import store
-from ..ledger.cron_states import States
-from ..models import CronEvent
+from ..ledger.cron_states import states_without_runs
+from ..models import CronEvent, CronEventQuerySet
 
 __all__ = ["MAX_LAG_SECONDS", "Health", "health"]
 
 MAX_LAG_SECONDS = 30.0
+CLOCK_BEHIND_SECONDS_MAX = 30.0
+OPEN_RUNS_LOOKED_AT_MAX = 50
+"""The newest runs of a cron, of which one may be what a queued slot waits for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,14 +44,14 @@ class Health:
     leader_seconds: float | None = None
     """Since the leader's last heartbeat, by the database's clock."""
     slots_known: bool = True
-    """False when the log has an event that this release cannot read; then the next three say
-    nothing."""
+    """False when the log has a definition that this release cannot read; then the next three say
+    nothing of that cron."""
     lag_seconds: float = 0.0
     """How long the oldest undecided slot has been due."""
     oldest_undecided_cron: str = ""
     oldest_undecided_at: datetime | None = None
     spool_length: int | None = None
-    """Events of workers that wait in Redis for the leader; None when Redis does not answer."""
+    """Runs whose events wait in Redis for the leader; None when Redis does not answer."""
     projection_lag_events: dict[str, int] = field(default_factory=dict)
     """How many events each follower of the log is behind."""
 
@@ -71,33 +77,63 @@ class Health:
 def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
     """Look at lease, slots, spool and projections. Raises Django's database errors."""
     found = Health()
-    _look_at_leader(found)
-    _look_at_slots(found, max_lag_seconds)
-    _look_at_spool(found)
-    _look_at_followers(found)
+    parts: dict[str, Callable[[Health], None]] = {
+        "The leader": _look_at_leader,
+        "The clock": _look_at_clock,
+        "The slots": partial(_look_at_slots, max_lag_seconds=max_lag_seconds),
+        "The spool": _look_at_spool,
+        "The followers": _look_at_followers,
+    }
+    for name, look in parts.items():
+        try:
+            look(found)
+        except DatabaseError:
+            raise
+        except Exception as error:  # what is damaged must not hide the rest, and is no good sign
+            found.problems.append(
+                f"{name} cannot be looked at: {type(error).__name__}: {clause(error)}."
+            )
     return found
 
 
 def _look_at_leader(found: Health) -> None:
-    found.leader, found.leader_seconds = seconds_since_renewal(LEADER)
-    if not found.leader:
+    found.leader, age = seconds_since_renewal(LEADER)
+    found.leader_seconds = None if age is None else max(age, 0)
+    if not found.leader or age is None:
         found.problems.append("No runner leads. Start cron_worker or cron_run.")
-    elif found.leader_seconds is not None and found.leader_seconds > conf().lease_seconds:
+    elif age > conf().lease_seconds:
         found.problems.append(
-            f"The leader {found.leader} has been silent for {found.leader_seconds:.0f} s. "
+            f"The leader {found.leader} has been silent for {age:.0f} s. "
             "Start cron_worker or cron_run."
+        )
+    elif age < -conf().lease_seconds:
+        found.problems.append(
+            f"The last heartbeat of the leader {found.leader} lies {-age:.0f} s in the future of the "
+            "database's clock, which was set back. A runner that is alive takes over; otherwise "
+            "start cron_worker or cron_run."
+        )
+
+
+def _look_at_clock(found: Health) -> None:
+    """A runner decides by its own clock. Behind the log it decides nothing, which is right, and
+    must not look like a quiet night."""
+    newest = _rows().order_by("-id").values_list("occurred_at", flat=True).first()
+    behind = (newest - clock.now()).total_seconds() if newest else 0
+    if behind > CLOCK_BEHIND_SECONDS_MAX:
+        found.problems.append(
+            f"The newest event of the log lies {behind:.0f} s in the future of this machine's clock. "
+            "A runner whose clock is behind decides nothing until then: check the clocks of the "
+            "machines and of the database."
         )
 
 
 def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
-    try:
-        states = States.load()
-    except NewerEvent as error:  # as after a rollback: no runner of this release decides, either
+    states, unreadable = states_without_runs()
+    for name, why in unreadable.items():
         found.slots_known = False
-        found.problems.append(f"The log cannot be read, so nothing is decided: {error}")
-        return
+        found.problems.append(f"Cron {name!r} cannot be decided: {why}.")
     now = clock.now()
-    for state in states.crons.values():
+    for state in states.values():
         try:
             due = next_due(state)
         except Exception as error:  # a definition that cannot be read is a finding, not a crash
@@ -119,8 +155,19 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
 def _waits_for_a_run(state: CronState) -> bool:
     """With ``overlap="queue"`` the newest slot waits, and that is no lag."""
     definition = state.last_definition
-    queued = definition is not None and definition.overlap is Overlap.QUEUE
-    return queued and bool(state.open_runs)
+    if definition is None or definition.overlap is not Overlap.QUEUE:
+        return False
+    newest = _rows().filter(
+        stream=cron_stream(state.name), type__in=(EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
+    )
+    runs = newest.order_by("-version").values_list("run_id", flat=True)[:OPEN_RUNS_LOOKED_AT_MAX]
+    wanted = {run_id for run_id in runs if run_id is not None}
+    ended = _rows().filter(run_id__in=wanted).outcomes().values_list("run_id", flat=True)
+    return bool(wanted - set(ended))
+
+
+def _rows() -> CronEventQuerySet:
+    return CronEvent.objects.using(conf().database)
 
 
 def _look_at_spool(found: Health) -> None:

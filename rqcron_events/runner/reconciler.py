@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from .. import clock
@@ -16,7 +16,9 @@ from ..conf import conf
 from ..core.bounded import bounded
 from ..core.cron_state import OpenRun
 from ..core.definition import Definition
-from ..core.events import OUTCOMES, Event, EventType, Reason, cron_stream
+from ..core.events import OUTCOMES, Event, Reason, make
+from ..core.events.keys import ERROR_MESSAGE, ERROR_TRACEBACK, ERROR_TYPE
+from ..core.events.make import FoundEnd
 from ..core.repair import JobFacts, Patience, Repair, judge
 from ..core.run_state import RunState
 from ..errors import VersionConflict
@@ -190,17 +192,16 @@ class Reconciler:
     def _lose_and_request_again(self, finding: Finding, lost: Event, states: States) -> None:
         """A lost run of an idempotent cron: a new run, for the same slot, in one transaction."""
         name = finding.definition.name
-        again = Event(
-            stream=cron_stream(name),
-            version=states.crons[name].version + 1,
-            type=EventType.RUN_REQUESTED,
+        again = make.run_requested(
             cron=name,
+            version=states.crons[name].version + 1,
             run_id=uuid4(),
-            scheduled_for=finding.run.slot,
+            slot=finding.run.slot,
+            trigger="rerun",
+            of=finding.run.run_id,
             reason="the run before was lost, and the cron is idempotent",
             actor=self._actor,
-            occurred_at=clock.now(),
-            data={"trigger": "rerun", "of": str(finding.run.run_id)},
+            at=clock.now(),
         )
         try:
             store.append([lost, again])
@@ -210,41 +211,42 @@ class Reconciler:
             states.apply([lost, again])
 
 
-_END_TYPES = {
-    Repair.RECORD_SUCCESS: EventType.RUN_SUCCEEDED,
-    Repair.RECORD_FAILURE: EventType.RUN_FAILED,
-    Repair.RECORD_STOPPED: EventType.RUN_STOPPED,
-    Repair.RECORD_CANCELLED: EventType.RUN_CANCELLED,
-    Repair.EXPIRE: EventType.RUN_CANCELLED,
-    Repair.LOSE: EventType.RUN_LOST,
-    Repair.RECORD_DEAD_ATTEMPT: EventType.ATTEMPT_FAILED,
-}
-
-
 def _end_event(finding: Finding, state: RunState, actor: str) -> Event:
-    job = finding.job
-    data: dict[str, Any] = {"found": finding.found}
-    if job.worker:
-        data["worker"] = job.worker
-    if job.started_at and job.ended_at:
-        data["duration_seconds"] = round((job.ended_at - job.started_at).total_seconds(), 6)
-    if job.error and finding.repair is Repair.RECORD_FAILURE:
-        data["error"] = _error(job.error)
-    if finding.repair is Repair.RECORD_DEAD_ATTEMPT:
-        data["retries_left"] = job.retries_left + 1
-    return Event(
-        stream=state.stream,
-        version=state.version + 1,
-        type=_END_TYPES[finding.repair],
+    job, found = finding.job, finding.found
+    end = FoundEnd(
         cron=finding.definition.name,
         run_id=finding.run.run_id,
+        version=state.version + 1,
+        slot=finding.run.slot,
         attempt=finding.run.attempt or None,
-        scheduled_for=finding.run.slot,
         reason=_reason(finding),
+        duration_seconds=_duration_seconds(job),
+        worker=job.worker,
         actor=actor,
-        occurred_at=job.ended_at or clock.now(),
-        data=data,
+        at=job.ended_at or clock.now(),
     )
+    match finding.repair:
+        case Repair.RECORD_SUCCESS:
+            return make.run_succeeded(found=found, **end)
+        case Repair.RECORD_FAILURE:
+            error = _error(job.error) if job.error else None
+            return make.run_failed(found=found, error=error, **end)
+        case Repair.RECORD_DEAD_ATTEMPT:
+            return make.attempt_failed(found=found, retries_left=job.retries_left + 1, **end)
+        case Repair.RECORD_STOPPED:
+            return make.run_stopped(found=found, **end)
+        case Repair.RECORD_CANCELLED | Repair.EXPIRE:
+            return make.run_cancelled(found=found, **end)
+        case Repair.LOSE:
+            return make.run_lost(found=found, **end)
+        case Repair.NONE | Repair.ENQUEUE | Repair.RECORD_ENQUEUED:
+            raise AssertionError(f"{finding.repair!r} ends no attempt")
+
+
+def _duration_seconds(job: JobFacts) -> float | None:
+    if job.started_at is None or job.ended_at is None:
+        return None
+    return round((job.ended_at - job.started_at).total_seconds(), 6)
 
 
 def _reason(finding: Finding) -> str:
@@ -276,9 +278,9 @@ def _error(text: str) -> dict[str, str]:
     if not separator or " " in name:
         name, message = "", last
     return {
-        "type": name,
-        "message": bounded(message, conf().message_bytes_max),
-        "traceback": bounded(text, conf().traceback_bytes_max, keep_end=True),
+        ERROR_TYPE: name,
+        ERROR_MESSAGE: bounded(message, conf().message_bytes_max),
+        ERROR_TRACEBACK: bounded(text, conf().traceback_bytes_max, keep_end=True),
     }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any
 
 from .. import clock
 from ..core.cron_state import CronState
 from ..core.definition import Definition
-from ..core.events import Event, EventType, cron_stream
+from ..core.events import Event, make
+from ..core.events.make import InCron
+from ..errors import VersionConflict
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..registry import Registry
@@ -18,31 +19,20 @@ __all__ = ["sync"]
 
 log = logging.getLogger(__name__)
 
-ROUNDS_MAX = 20
-"""How often another runner that starts at the same time may be first."""
-
 
 def sync(registry: Registry, states: States, actor: str) -> list[Event]:
     """Append the difference between the code and the log, and return it.
 
     From then on decisions use the logged definitions. A cron whose module does not import, or
     whose new options are wrong, keeps the definition that it has: a typo must not retire it.
+
+    Where another runner that starts at the same time is first, what is left of the difference is
+    found again. Raises VersionConflict after twenty tries.
     """
     appended: list[Event] = []
-    for _ in range(ROUNDS_MAX):
-        now = clock.now()
-        batches = [
-            [event]
-            for event in (
-                *(
-                    _register(cron.definition, states, actor, now)
-                    for cron in registry.crons.values()
-                ),
-                *(_retire(state, registry, actor, now) for state in states.crons.values()),
-            )
-            if event is not None
-        ]
-        result = store.append_batches(batches)
+    for _ in range(store.TRIES_MAX):
+        difference = _difference(registry, states, actor)
+        result = store.append_batches([[event] for event in difference])
         for (event,) in result.accepted:
             states.apply([event])
             appended.append(event)
@@ -53,10 +43,17 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
                 extra={"action": event.type.value, "cron": event.cron},
             )
         if not result.refused:
-            break
+            return appended
         for (event,) in result.refused:
             states.reload(event.cron)
-    return appended
+    raise VersionConflict(event.stream, event.version)
+
+
+def _difference(registry: Registry, states: States, actor: str) -> list[Event]:
+    now = clock.now()
+    defined = [_register(cron.definition, states, actor, now) for cron in registry.crons.values()]
+    retired = [_retire(state, registry, actor, now) for state in states.crons.values()]
+    return [event for event in (*defined, *retired) if event is not None]
 
 
 def _register(definition: Definition, states: States, actor: str, now: datetime) -> Event | None:
@@ -64,15 +61,23 @@ def _register(definition: Definition, states: States, actor: str, now: datetime)
     logged = state.definition
     if logged == definition:
         return None
-    data: dict[str, Any] = {
-        "definition": definition.to_data(),
-        "definition_version": 1 + (state.current.definition_version if state.current else 0),
-        "effective_from": _effective_from(state, now).isoformat(),
-    }
-    if logged is not None:
-        data["changes"] = logged.changes_to(definition)
-    event_type = EventType.CRON_REGISTERED if logged is None else EventType.CRON_CHANGED
-    return _event(state, event_type, data, actor, now)
+    data = definition.to_data()
+    version = 1 + (state.current.definition_version if state.current else 0)
+    start = _effective_from(state, now)
+    if logged is None:
+        return make.cron_registered(
+            definition=data,
+            definition_version=version,
+            effective_from=start,
+            **_place(state, actor, now),
+        )
+    return make.cron_changed(
+        definition=data,
+        definition_version=version,
+        effective_from=start,
+        changes=logged.changes_to(definition),
+        **_place(state, actor, now),
+    )
 
 
 def _retire(state: CronState, registry: Registry, actor: str, now: datetime) -> Event | None:
@@ -85,11 +90,11 @@ def _retire(state: CronState, registry: Registry, actor: str, now: datetime) -> 
     ):
         return None
     assert state.current is not None
-    data = {
-        "definition_version": state.current.definition_version,
-        "effective_from": _effective_from(state, now).isoformat(),
-    }
-    return _event(state, EventType.CRON_RETIRED, data, actor, now)
+    return make.cron_retired(
+        definition_version=state.current.definition_version,
+        effective_from=_effective_from(state, now),
+        **_place(state, actor, now),
+    )
 
 
 def _effective_from(state: CronState, now: datetime) -> datetime:
@@ -98,15 +103,5 @@ def _effective_from(state: CronState, now: datetime) -> datetime:
     return max([now, *starts, *([state.watermark] if state.watermark else [])])
 
 
-def _event(
-    state: CronState, event_type: EventType, data: dict[str, Any], actor: str, now: datetime
-) -> Event:
-    return Event(
-        stream=cron_stream(state.name),
-        version=state.version + 1,
-        type=event_type,
-        cron=state.name,
-        actor=actor,
-        occurred_at=now,
-        data=data,
-    )
+def _place(state: CronState, actor: str, now: datetime) -> InCron:
+    return InCron(cron=state.name, version=state.version + 1, actor=actor, at=now)

@@ -20,6 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from .. import clock
 from ..conf import conf
+from ..ledger.backend import backend_of
 from .redis_server import Address, StandaloneError, address_of, answers, server_config
 
 __all__ = ["Part", "Standalone", "StandaloneError"]
@@ -281,10 +282,5 @@ def _check_tables() -> None:
 
 
 def _database_text() -> str:
-    """Where the ledger is, without user or password."""
     db = connections[conf().database]
-    place = db.settings_dict
-    if db.vendor == "sqlite":
-        return f"SQLite {place['NAME']}"
-    where = ":".join(str(place[key]) for key in ("HOST", "PORT") if place.get(key))
-    return f"{db.display_name} {place['NAME']} at {where or 'the local socket'}"
+    return backend_of(db).place(db)

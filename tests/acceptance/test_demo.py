@@ -73,7 +73,7 @@ def test_the_ledger_is_shown_line_by_line(demo: Demo, line: str) -> None:
         "PENDING: weekday_digest ",
         "NOT A SLOT: weekday_digest ",
         "NOT REGISTERED: check_sites ",
-        "CommandError: Cron 'chekc_sites' is not known",
+        "CommandError: No cron is named 'chekc_sites'",
     ],
 )
 def test_it_asks_why_for_every_verdict(demo: Demo, start: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from django.core.management import get_commands
 
 from rqcron_events.conf import Conf
-from rqcron_events.registry import _KNOWN
+from rqcron_events.cron_options import KNOWN_OPTIONS
 from tests.processes import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -28,7 +28,7 @@ def test_every_setting_is_in_the_table():
 
 
 def test_every_option_of_register_cron_is_in_the_table():
-    assert sorted(rows("Options of `register_cron`")) == sorted(_KNOWN)
+    assert sorted(rows("Options of `register_cron`")) == sorted(KNOWN_OPTIONS)
 
 
 def test_every_command_is_in_the_table():

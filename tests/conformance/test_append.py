@@ -103,19 +103,13 @@ def test_a_stale_batch_of_two_events_never_goes_in_by_half():
     assert versions("cron/long") == [1, 2, 3]
 
 
-def test_a_conflict_in_the_middle_of_an_iterator_loses_none_of_it():
-    """The database may refuse the first while the last are not made yet."""
+def test_a_conflict_with_the_first_of_thousands_loses_none_of_them():
     names = sorted(f"cron/{number}" for number in range(3_000))
     store.append([event(names[0], reason="first")])
-    result = store.append_batches([event(name)] for name in names)
+    result = store.append_batches([[event(name)] for name in names])
     assert [batch[0].stream for batch in result.refused] == [names[0]]
     assert [batch[0].stream for batch in result.accepted] == names[1:]
     assert CronEvent.objects.count() == 3_000
-
-
-def test_an_empty_iterator_is_nothing_to_append():
-    assert store.append_batches(iter(())).accepted == []
-    assert CronEvent.objects.count() == 0
 
 
 def test_accepted_and_refused_together_are_what_was_given():

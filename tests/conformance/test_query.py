@@ -186,3 +186,11 @@ def test_the_reruns_of_a_slot_are_found_by_the_index_of_decisions(long_log):
         cursor.execute("ANALYZE rqcron_event")
     asked = CronEvent.objects.filter(cron="c7", type="run_requested", scheduled_for=MONDAY)
     assert "rqcron_event_decision" in asked.explain()
+
+
+def test_the_page_names_the_indexes_that_the_table_has():
+    page = (ROOT / "docs/query.md").read_text()
+    named = dict(re.findall(r"`(rqcron_event_\w+)` `\((.+?)\)`", page))
+    has = {index.name: ", ".join(index.fields) for index in CronEvent._meta.indexes}
+    assert named.items() <= has.items()
+    assert set(re.findall(r"`(rqcron_event_\w+)`", page)) == named.keys()

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from rqcron_events.errors import LedgerUnavailable
 from rqcron_events.ledger import store
+from rqcron_events.ledger.postgresql import log
 from rqcron_events.models import CronEvent
 
 from .writing import MANY, WRITE_PATHS, OpenTransaction, Writer, event, events
@@ -115,7 +116,7 @@ def test_a_reader_that_may_not_wait_returns_what_is_safe(write, position, postgr
 
 def test_without_the_fence_the_reader_misses_events(write, position, postgresql, monkeypatch):
     """Why the fence exists: the same scene as above, with a reader that trusts the sequence."""
-    monkeypatch.setattr(postgresql, "_writers", lambda cursor: set())
+    monkeypatch.setattr(log, "_writers", lambda cursor: set())
     with OpenTransaction(lambda: write(events("cron/slow"))):
         store.append([event("cron/quick")])
         page = store.tail(position)
@@ -135,7 +136,7 @@ def test_without_the_fence_trigger_the_reader_misses_events(position, postgresql
             assert [item.stream for item in page.events] == ["cron/quick"]
         assert store.tail(page.position).events == []
     finally:
-        postgresql.install_triggers(connection)
+        log.install_triggers(connection)
 
 
 def test_an_open_writer_does_not_stop_other_writers(write, position, postgresql):
@@ -162,7 +163,7 @@ def test_a_waiting_reader_does_not_stop_writers(position, postgresql, settings):
 def test_writers_that_come_after_the_mark_are_not_waited_for(position, postgresql, monkeypatch):
     """Otherwise a busy log would keep its readers waiting for ever."""
     later: list[OpenTransaction] = []
-    original = postgresql._writers
+    original = log._writers
 
     def writers(cursor):
         found = original(cursor)
@@ -173,7 +174,7 @@ def test_writers_that_come_after_the_mark_are_not_waited_for(position, postgresq
 
     with OpenTransaction(lambda: store.append([event("cron/slow")])) as slow:
         store.append([event("cron/quick")])
-        monkeypatch.setattr(postgresql, "_writers", writers)
+        monkeypatch.setattr(log, "_writers", writers)
         page = store.tail(position)
         later[0].commit()
     assert [item.stream for item in page.events] == ["cron/slow", "cron/quick"]

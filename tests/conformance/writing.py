@@ -14,7 +14,7 @@ from django.db import connections, transaction
 from rqcron_events.core.codec import schema_version
 from rqcron_events.core.events import Event, EventType
 from rqcron_events.ledger import store
-from rqcron_events.ledger.postgresql import COPY_EVENTS_MIN
+from rqcron_events.ledger.postgresql.log import COPY_EVENTS_MIN
 from rqcron_events.models import CronEvent
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -57,7 +57,7 @@ def deploy(db: None, redis_connection: Any, clock: FakeClock) -> Callable[[], Ru
         if runners:
             runners[-1].lease.release()
         runner = Runner()
-        runner._start()
+        runner.start()
         runner.tick()
         runners.append(runner)
         return runner

@@ -12,35 +12,29 @@ from typing import Any
 
 from django.db.models import Model
 
+from rqcron_events.core.clean_run import CleanRun
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import OUTCOMES, Event, EventType
+from rqcron_events.core.events.keys import (
+    COUNT,
+    DEFINITION,
+    DEFINITION_VERSION,
+    EFFECTIVE_FROM,
+    UNTIL,
+)
 
-from ..clean_run import CleanFold, CleanRun
-from ..models import CronJob, CronStatusChange, RunStatus
+from ..models import CronJob, CronStatusChange
 from ..projection import Projection
+from ..replay_hints import CleanFold, ReplayHints
 from ..rows import row_maker
 from .cron_status import FAILING, NEW, RETIRED, SUCCEEDING, clear_pause, next_slot, status_of
+from .run_status import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
 
-__all__ = ["ENDED", "NAME", "OUTCOME_STATUS", "PROJECTION", "VERSION", "apply", "complete"]
+__all__ = ["NAME", "PROJECTION", "VERSION", "apply", "complete"]
 
 NAME = "crons"
 VERSION = 1
 
-# Plain strings, as they come out of the database: this is compared once or twice per event.
-OUTCOME_STATUS: dict[EventType, str] = {
-    EventType.RUN_SUCCEEDED: RunStatus.SUCCEEDED.value,
-    EventType.RUN_FAILED: RunStatus.FAILED.value,
-    EventType.RUN_STOPPED: RunStatus.STOPPED.value,
-    EventType.RUN_CANCELLED: RunStatus.CANCELLED.value,
-    EventType.RUN_DECLINED: RunStatus.DECLINED.value,
-    EventType.RUN_LOST: RunStatus.LOST.value,
-}
-REQUESTED = RunStatus.REQUESTED.value
-ENQUEUED = RunStatus.ENQUEUED.value
-RUNNING = RunStatus.RUNNING.value
-RETRYING = RunStatus.RETRYING.value
-SUCCEEDED = RunStatus.SUCCEEDED.value
-ENDED = frozenset(OUTCOME_STATUS.values())
 _FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
 
@@ -148,13 +142,13 @@ def _fired(row: CronJob, event: Event) -> None:
 
 def _skipped(row: CronJob, event: Event) -> None:
     row.last_decision = "skipped"
-    row.skipped_count += int(event.data.get("count", 1))
+    row.skipped_count += int(event.data.get(COUNT, 1))
     _decided(row, event)
 
 
 def _missed(row: CronJob, event: Event) -> None:
     row.last_decision = "missed"
-    row.missed_count += int(event.data.get("count", 1))
+    row.missed_count += int(event.data.get(COUNT, 1))
     _decided(row, event)
 
 
@@ -209,12 +203,12 @@ def _progressed(row: CronJob, event: Event) -> None:
 def _defined(row: CronJob, event: Event) -> None:
     if row.status == RETIRED:
         clear_pause(row)  # as in the ledger's own fold: a cron that returns starts afresh
-    _define(row, event, event.data["definition"])
+    _define(row, event, event.data[DEFINITION])
 
 
 def _paused(row: CronJob, event: Event) -> None:
-    row.paused_at = event.parsed_time("effective_from") or event.occurred_at
-    row.paused_until = event.parsed_time("until")
+    row.paused_at = event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
+    row.paused_until = event.parsed_time(UNTIL)
     row.paused_by = event.actor
     row.pause_reason = event.reason
 
@@ -235,8 +229,8 @@ def _define(row: CronJob, event: Event, data: dict[str, Any]) -> None:
     row.description = definition.description
     row.function = definition.function
     row.definition = data
-    row.definition_version = int(event.data.get("definition_version", 0))
-    row.effective_from = event.parsed_time("effective_from") or event.occurred_at
+    row.definition_version = int(event.data.get(DEFINITION_VERSION, 0))
+    row.effective_from = event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
 
 
 _FOLLOWS_RUNS = frozenset({NEW, SUCCEEDING, FAILING})
@@ -265,6 +259,6 @@ PROJECTION = Projection(
     key=attrgetter("cron"),
     apply=apply,
     complete=complete,
-    clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch),
     written_models=(CronStatusChange,),
+    replay=ReplayHints(clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch)),
 )

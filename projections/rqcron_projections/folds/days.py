@@ -17,19 +17,26 @@ from uuid import UUID
 
 from django.db.models import Model
 
+from rqcron_events.core.clean_run import CleanRun
 from rqcron_events.core.events import OUTCOMES, Event, EventType
-from rqcron_events.core.schedule import (
-    EPOCH,
-    Schedule,
-    cron_schedule,
-    every_schedule,
-    zone_or_utc,
+from rqcron_events.core.events.keys import (
+    COUNT,
+    DEFINITION,
+    DURATION_SECONDS,
+    EFFECTIVE_FROM,
+    ERROR,
+    ERROR_MESSAGE,
+    ERROR_TYPE,
+    FIRST,
+    LATENESS_SECONDS,
 )
+from rqcron_events.core.schedule import EPOCH, Schedule, cron_schedule, every_schedule, zone_or_utc
 from rqcron_events.core.schedule.slot_count import slots_by_day
 
-from ..clean_run import CleanFold, CleanRun
+from ..gathering import Fact, Gathering
 from ..models import CronDay, CronDayState
-from ..projection import Fact, Projection
+from ..projection import Projection
+from ..replay_hints import CleanFold, ReplayHints
 from . import day_totals
 from .error_shape import message_shape
 
@@ -86,8 +93,8 @@ def apply(row: CronDayState | None, event: Event) -> Sequence[Model | Fact]:
 
 
 def _define(row: CronDayState, event: Event) -> None:
-    start = event.parsed_time("effective_from") or event.occurred_at
-    data = event.data["definition"]
+    start = event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
+    data = event.data[DEFINITION]
     schedule = [
         data.get("timezone", "UTC"),
         data.get("expression"),
@@ -155,15 +162,15 @@ def _fired(row: CronDayState, event: Event) -> list[Fact]:
     _forget_phases(row, slot)
     day = slot.astimezone(_zone_of(phase)).date().isoformat()
     _begin(row, event.run_id, day)
-    lateness = _lateness_us(event.data.get("lateness_seconds"))
+    lateness = _lateness_us(event.data.get(LATENESS_SECONDS))
     return [Fact(f"{day}/{row.cron}", ("fired", _name_of(phase), lateness))]
 
 
 def _passed_over(row: CronDayState, event: Event) -> list[Fact]:
     """A decision about many slots, split by day."""
     last = event.scheduled_for or event.occurred_at
-    first = event.parsed_time("first") or last
-    count = int(event.data.get("count", 1))
+    first = event.parsed_time(FIRST) or last
+    count = int(event.data.get(COUNT, 1))
     phase = _phase(row, first)
     _forget_phases(row, last)
     zone = _zone_of(phase)
@@ -229,7 +236,7 @@ def _ended(row: CronDayState, event: Event, run: list[Any], key: str) -> list[Fa
     else:
         _forget_ended_runs(row)
     facts = [Fact(key, ("ended", _OUTCOME_FIELD[event.type]))]
-    duration = event.data.get("duration_seconds")
+    duration = event.data.get(DURATION_SECONDS)
     if duration is not None:
         facts.append(Fact(key, ("measured", "duration", round(duration * 1_000_000))))
     if event.type in _FAILURES:
@@ -249,8 +256,10 @@ def _succeeded(row: CronDayState, at: datetime, key: str) -> list[Fact]:
 
 
 def _error(event: Event) -> str:
-    error = event.data.get("error") or {}
-    return error_kind(str(error.get("type", "")), str(error.get("message", "")), event.reason)
+    error = event.data.get(ERROR) or {}
+    return error_kind(
+        str(error.get(ERROR_TYPE, "")), str(error.get(ERROR_MESSAGE, "")), event.reason
+    )
 
 
 def error_kind(error_type: str, message: str, reason: str) -> str:
@@ -313,8 +322,6 @@ PROJECTION = Projection(
     row_model=CronDayState,
     key=_key,
     apply=apply,
-    clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch),
-    gathered_model=CronDay,
-    gather=day_totals.gather,
-    complete_gathered=day_totals.complete,
+    gathering=Gathering(row_model=CronDay, gather=day_totals.gather, complete=day_totals.complete),
+    replay=ReplayHints(clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch)),
 )

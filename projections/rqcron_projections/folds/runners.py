@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rqcron_events.core.events import RUNNER_TYPES, Event, EventType
+from rqcron_events.core.events.keys import CRONS, HOST, LAST_HEARTBEAT, PID, REGISTRY
 
 from ..models import RunnerSession, SessionEnd
 from ..projection import Projection
+from ..replay_hints import CleanUnused, ReplayHints
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 
@@ -35,7 +37,7 @@ def apply(row: RunnerSession | None, event: Event) -> Sequence[RunnerSession]:
         return (_earlier(row), _begun(event, row.number + 1))
     if row is None or row.ended_at is not None:
         return ()
-    row.ended_at = event.parsed_time("last_heartbeat") or event.occurred_at
+    row.ended_at = event.parsed_time(LAST_HEARTBEAT) or event.occurred_at
     row.ended = SessionEnd.STOPPED
     if event.type is EventType.RUNNER_LOST:
         row.ended = SessionEnd.LOST
@@ -50,10 +52,10 @@ def _begun(event: Event, number: int) -> RunnerSession:
         session=runner,
         runner=runner,
         number=number,
-        host=str(event.data.get("host", "")),
-        pid=event.data.get("pid"),
-        code=str(event.data.get("registry", "")),
-        crons=event.data.get("crons"),
+        host=str(event.data.get(HOST, "")),
+        pid=event.data.get(PID),
+        code=str(event.data.get(REGISTRY, "")),
+        crons=event.data.get(CRONS),
         started_at=event.occurred_at,
     )
 
@@ -63,4 +65,11 @@ def _earlier(row: RunnerSession) -> RunnerSession:
     return RunnerSession(**{**values, "session": f"{row.runner}#{row.number}"})
 
 
-PROJECTION = Projection(name=NAME, version=VERSION, row_model=RunnerSession, key=_key, apply=apply)
+PROJECTION = Projection(
+    name=NAME,
+    version=VERSION,
+    row_model=RunnerSession,
+    key=_key,
+    apply=apply,
+    replay=ReplayHints(clean=CleanUnused()),
+)

@@ -11,13 +11,24 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from rqcron_events.core.clean_columns import Elapsed, OfRun
 from rqcron_events.core.events import OUTCOMES, Event, EventType
+from rqcron_events.core.events.keys import (
+    DURATION_SECONDS,
+    ERROR,
+    ERROR_MESSAGE,
+    ERROR_TYPE,
+    LATENESS_SECONDS,
+    QUEUE,
+    TRIGGER,
+)
+from rqcron_events.core.run_state import attempt_number
 
-from ..clean_run import CleanRun
 from ..models import CronRun
 from ..projection import Projection
+from ..replay_hints import CleanRow, ReplayHints
 from ..rows import row_maker
-from .crons import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
+from .run_status import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 
@@ -55,12 +66,12 @@ def _settled(row: CronRun) -> bool:
 
 
 def _requested(row: CronRun, event: Event) -> None:
-    row.trigger = event.data.get("trigger", "slot")
+    row.trigger = event.data.get(TRIGGER, "slot")
     row.slot = event.scheduled_for
     row.requested_at = event.occurred_at
     row.actor = event.actor
     row.reason = event.reason
-    row.lateness_seconds = event.data.get("lateness_seconds")
+    row.lateness_seconds = event.data.get(LATENESS_SECONDS)
 
 
 def _enqueue_failed(row: CronRun, event: Event) -> None:
@@ -73,7 +84,7 @@ def _attempt_failed(row: CronRun, event: Event) -> None:
         return
     row.status = RETRYING
     row.outcome_reason = event.reason
-    row.duration_seconds = event.data.get("duration_seconds")
+    row.duration_seconds = event.data.get(DURATION_SECONDS)
     _note_error(row, event)
 
 
@@ -86,7 +97,7 @@ def _enqueued(row: CronRun, event: Event) -> None:
     # start, or the first that is noted after it.
     if row.started_at is None or row.enqueued_at is None:
         row.enqueued_at = event.occurred_at
-        row.queue = event.data.get("queue", "")
+        row.queue = event.data.get(QUEUE, "")
         _measure_wait(row)
     if row.status == REQUESTED:
         row.status = ENQUEUED
@@ -98,7 +109,7 @@ def _started(row: CronRun, event: Event) -> None:
     if row.started_at is None or event.occurred_at < row.started_at:
         row.started_at = event.occurred_at
         _measure_wait(row)
-    attempt = event.attempt or row.attempts + 1
+    attempt = attempt_number(event, row.attempts)
     if attempt >= row.attempts:
         row.attempts = attempt
         row.worker = event.actor
@@ -112,7 +123,7 @@ def _ended(row: CronRun, event: Event) -> None:
     row.status = OUTCOME_STATUS[event.type]
     row.finished_at = event.occurred_at
     row.outcome_reason = event.reason
-    row.duration_seconds = event.data.get("duration_seconds")
+    row.duration_seconds = event.data.get(DURATION_SECONDS)
     row.attempts = max(row.attempts, event.attempt or 0)
     _note_error(row, event)
 
@@ -124,48 +135,40 @@ def _measure_wait(row: CronRun) -> None:
 
 
 def _note_error(row: CronRun, event: Event) -> None:
-    error: dict[str, Any] | None = event.data.get("error")
+    error: dict[str, Any] | None = event.data.get(ERROR)
     if not error:
         row.error_type = row.error_message = ""
         return
-    row.error_type = str(error.get("type", ""))[:ERROR_CHARACTERS_MAX]
-    row.error_message = str(error.get("message", ""))[:ERROR_CHARACTERS_MAX]
+    row.error_type = str(error.get(ERROR_TYPE, ""))[:ERROR_CHARACTERS_MAX]
+    row.error_message = str(error.get(ERROR_MESSAGE, ""))[:ERROR_CHARACTERS_MAX]
 
 
-def _clean(run: CleanRun) -> Sequence[Any]:
-    """What ``apply`` makes of its events, as values in the order of the columns: such runs are
-    most of a log, and making objects of them would be most of a replay."""
-    wait = (run.started_at - run.enqueued_at).total_seconds()
-    return (
-        run.run_id, run.cron, run.slot, "slot", SUCCEEDED, run.decided_at, run.runner, "",
-        run.lateness_seconds, run.queue, run.enqueued_at, run.started_at, run.finished_at,
-        max(0.0, wait), run.duration_seconds, 1, 0, run.worker, "", "", "",
-    )  # fmt: skip
-
-
-_CLEAN_SQL = {
-    "run_id": "run_id",
-    "cron": "cron",
-    "slot": "slot",
-    "trigger": "'slot'",
-    "status": f"'{SUCCEEDED}'",
-    "requested_at": "decided_at",
-    "actor": "runner",
-    "reason": "''",
-    "lateness_seconds": "lateness_seconds",
-    "queue": "queue",
-    "enqueued_at": "enqueued_at",
-    "started_at": "started_at",
-    "finished_at": "finished_at",
-    "queue_wait_seconds": "GREATEST(EXTRACT(EPOCH FROM started_at - enqueued_at), 0)::float8",
-    "duration_seconds": "duration_seconds",
-    "attempts": "1",
-    "refused_starts": "0",
-    "worker": "worker",
-    "outcome_reason": "''",
-    "error_type": "''",
-    "error_message": "''",
-}
+_CLEAN_ROW = CleanRow(
+    {
+        "run_id": OfRun("run_id"),
+        "cron": OfRun("cron"),
+        "slot": OfRun("slot"),
+        "trigger": "slot",
+        "status": SUCCEEDED,
+        "requested_at": OfRun("decided_at"),
+        "actor": OfRun("runner"),
+        "reason": "",
+        "lateness_seconds": OfRun("lateness_seconds"),
+        "queue": OfRun("queue"),
+        "enqueued_at": OfRun("enqueued_at"),
+        "started_at": OfRun("started_at"),
+        "finished_at": OfRun("finished_at"),
+        "queue_wait_seconds": Elapsed("enqueued_at", "started_at"),
+        "duration_seconds": OfRun("duration_seconds"),
+        "attempts": 1,
+        "refused_starts": 0,
+        "worker": OfRun("worker"),
+        "outcome_reason": "",
+        "error_type": "",
+        "error_message": "",
+    }
+)
+"""What ``apply`` makes of the events of a clean run."""
 
 _new_row = row_maker(CronRun)
 _REQUESTS = frozenset({EventType.SLOT_FIRED, EventType.RUN_REQUESTED})
@@ -186,8 +189,5 @@ PROJECTION = Projection(
     row_model=CronRun,
     key=attrgetter("run_id"),
     apply=apply,
-    begins=_begins,
-    settled=_settled,
-    clean_values=_clean,
-    clean_sql=_CLEAN_SQL,
+    replay=ReplayHints(begins=_begins, settled=_settled, clean=_CLEAN_ROW),
 )

@@ -8,10 +8,12 @@ from typing import Any
 
 from django.db.models import Model
 
+from rqcron_events.core.clean_columns import row_maker
 from rqcron_events.core.events import Event
 
-from ..clean_run import CleanEnd, CleanFold, Item, Page
-from ..projection import Fact, never
+from ..clean_run import CleanEnd, Item, Page
+from ..gathering import Fact, Gathering
+from ..replay_hints import CleanFold, CleanRow
 from ..stored_rows import StoredRows
 from ..tables import Tables
 
@@ -36,19 +38,23 @@ class Replay:
         self._stored: StoredRows = tables.rows_of(self._projection.row_model)
         self._written = {model: tables.rows_of(model) for model in self._projection.written_models}
         self._rows: dict[Hashable, Model] = {}
-        gathered = self._projection.gathered_model
-        self._gathered = _Gathered(tables, gathered) if gathered is not None else None
+        clean = self._projection.replay.clean
+        self._clean_fold = clean if isinstance(clean, CleanFold) else None
+        self._clean_row = (
+            row_maker(self._stored.in_order(clean.columns)) if isinstance(clean, CleanRow) else None
+        )
+        gathering = self._projection.gathering
+        self._gathered = _Gathered(tables, gathering) if gathering is not None else None
 
     def fold(self, page: Page) -> None:
         """Go on by a page. Call :meth:`flush` before the tables are read."""
-        projection = self._projection
-        if page.clean and projection.clean_values is not None:
-            self._stored.insert_values([projection.clean_values(run) for run in page.clean])
-        saved = _Saved(self._rows, projection.row_model)
-        if projection.clean is None:
+        if page.clean and self._clean_row is not None:
+            self._stored.insert_values(list(map(self._clean_row, page.clean)))
+        saved = _Saved(self._rows, self._projection.row_model)
+        if self._clean_fold is None:
             self._fold_events(page.others, saved)
         else:
-            self._fold_crons(page.by_cron, projection.clean, saved)
+            self._fold_crons(page.by_cron, self._clean_fold, saved)
         for model, stored in self._written.items():
             if added := [row for row in saved.written if type(row) is model]:
                 stored.insert(added)
@@ -57,9 +63,8 @@ class Replay:
         self._forget()
 
     def _fold_events(self, events: Sequence[Event], saved: _Saved) -> None:
-        key_of, apply, begins = (
-            self._projection.key, self._projection.apply, self._projection.begins
-        )  # fmt: skip
+        key_of, apply = self._projection.key, self._projection.apply
+        begins = self._projection.replay.begins or _never
         rows = self._rows
         fetched = False
         for number, event in enumerate(events):
@@ -104,8 +109,8 @@ class Replay:
             self._rows.update(self._stored.take(missing))
 
     def _forget(self) -> None:
-        settled = self._projection.settled
-        if settled is not never:
+        settled = self._projection.replay.settled
+        if settled is not None:
             self._write([key for key, row in self._rows.items() if settled(row)])
         if len(self._rows) > ROWS_MAX:
             self._write(list(islice(self._rows, len(self._rows) - ROWS_MAX // 2)))
@@ -118,6 +123,10 @@ class Replay:
             for row in rows:
                 self._projection.complete(row)
         self._stored.insert(rows)
+
+
+def _never(_: Event) -> bool:
+    return False
 
 
 class _Saved:
@@ -145,11 +154,10 @@ class _Saved:
 class _Gathered:
     """The rows that facts are gathered in: also either in memory or in their table."""
 
-    def __init__(self, tables: Tables, model: type[Model]) -> None:
-        self._stored = tables.rows_of(model)
-        assert tables.projection.gather is not None
-        self._gather = tables.projection.gather
-        self._complete = tables.projection.complete_gathered
+    def __init__(self, tables: Tables, gathering: Gathering) -> None:
+        self._stored = tables.rows_of(gathering.row_model)
+        self._gather = gathering.gather
+        self._complete = gathering.complete
         self._rows: dict[Hashable, Model] = {}
 
     def add(self, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]) -> None:

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Model
 
 from rqcron_events import clock
-from rqcron_events.core.events import LEDGER_STREAM, Event, EventType
+from rqcron_events.core.events import make
 from rqcron_events.errors import LedgerUnavailable
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
@@ -192,18 +192,13 @@ def _swap(shadow: Shadow) -> int:
 
 
 def _record(result: Rebuilt, actor: str) -> None:
-    event = Event(
-        stream=LEDGER_STREAM,
-        version=0,
-        type=EventType.PROJECTION_REBUILT,
+    event = make.projection_rebuilt(
+        projection=result.projection,
+        projection_version=result.version,
+        events=result.events,
+        rows=result.rows,
         actor=actor,
-        occurred_at=clock.now(),
-        data={
-            "projection": result.projection,
-            "version": result.version,
-            "events": result.events,
-            "rows": result.rows,
-        },
+        at=clock.now(),
     )
     store.append_next([event])
 

@@ -13,8 +13,10 @@ from threading import Event
 from typing import Any, Protocol, TypeVar
 
 from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rqcron_events.ledger import store
+from rqcron_events.ledger.backend import backend_of
 
 __all__ = ["Session", "open_session"]
 
@@ -53,16 +55,15 @@ class _Beside:
         self.stopped = Event()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="rqcron-shadow")
         self._last: Future[Any] = Future()
-        self._connection: Any = None
+        self._db: BaseDatabaseWrapper | None = None
 
     def start(self, work: Callable[..., T], *given: Any) -> Future[T]:
         self._last = started = self._executor.submit(work, *given)
         return started
 
     def connect(self) -> None:
-        db = store.connection()
-        db.ensure_connection()
-        self._connection = db.connection
+        self._db = store.connection()
+        self._db.ensure_connection()
 
     def stop(self) -> None:
         """End the work, so that nobody who pressed Ctrl-C waits for it; again while there is more,
@@ -70,7 +71,8 @@ class _Beside:
         self.stopped.set()
         while not self._last.done():
             with suppress(Exception):
-                self._connection.cancel()
+                if self._db is not None:
+                    backend_of(self._db).interrupt(self._db)
             wait([self._last], STOP_SECONDS)
 
     def close(self) -> None:

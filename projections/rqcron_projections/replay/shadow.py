@@ -13,16 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from django.db import OperationalError, transaction
 from django.db.migrations.state import ModelState, StateApps
 from django.db.models import Model
-from psycopg.errors import LockNotAvailable
 
 from rqcron_events.ledger import store
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.process.gc_pause import collection_paused
 
 from ..clean_run import Page, page_of_events, pages_of_others, pages_of_runs
 from ..projection import Projection
+from ..replay_hints import CleanRow
 from ..tables import Tables
 from .fold import Replay
 
@@ -72,12 +72,15 @@ class Shadow:
 
     def _history(self, until: int) -> Iterator[Page]:
         """Pages of what no writer can add to any more."""
+        clean = self.projection.replay.clean
+        if clean is None:
+            return _events(self.position, until)
         bounds = (self.position, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
-        if not built_by_database(self.projection):
+        if not (isinstance(clean, CleanRow) and store.stores_runs()):
             return pages_of_runs(store.run_pages(*bounds))
-        stored = self.tables.rows_of(self.projection.row_model)
-        insert = stored.insert_statement(self.projection.clean_sql, "clean")
-        return pages_of_others(store.stored_run_pages(insert, *bounds))
+        rows = self.tables.rows_of(self.projection.row_model)
+        columns = rows.in_order(clean.columns)
+        return pages_of_others(store.stored_run_pages(rows.stored, columns, *bounds))
 
     def fold(self, page: Page) -> None:
         """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
@@ -103,8 +106,9 @@ class Shadow:
     def replace_live(self) -> int:
         """Make the live tables equal to the shadow; touch only what differs. Returns all rows."""
         total = 0
+        db = store.connection()
         for model, live, shadow, key, columns in self._names():
-            with self._indexes_off(model, live) as is_empty:
+            with backend_of(db).tables.indexes_off(db, model) as is_empty:
                 if not is_empty:
                     self._run(
                         f"DELETE FROM {live} WHERE {key} IN (SELECT {key} FROM "  # noqa: S608
@@ -118,67 +122,17 @@ class Shadow:
             total += int(self._query(f"SELECT COUNT(*) FROM {shadow}")[0])  # noqa: S608
         return total
 
-    @contextmanager
-    def _indexes_off(self, model: type[Model], live: str) -> Iterator[bool]:
-        """Building indexes afterwards takes half the time of keeping them up row by row, but it
-        locks readers out: only for an empty table, in which they would find nothing. Yields
-        whether it is one, and ours until the end of the transaction."""
-        if not self._locked_while_empty(live):
-            yield False
-            return
-        names = ", ".join(f"'{index.name}'" for index in model._meta.indexes)
-        which = (
-            f"FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
-            f"WHERE indrelid = '{live}'::regclass AND relname IN ({names or 'NULL'}) ORDER BY relname"
-        )
-        definitions = self._query(f"SELECT pg_get_indexdef(indexrelid) {which}")
-        for index in self._query(f"SELECT indexrelid::regclass::text {which}"):
-            self._run(f"DROP INDEX {index}")
-        yield True
-        for definition in definitions:
-            self._run(definition)
-
-    def _locked_while_empty(self, live: str) -> bool:
-        """False when the table has rows, when it belongs to another role of the database, and when
-        somebody else holds it: who waits for this lock makes all later readers wait behind it."""
-        db = store.connection()
-        if db.vendor != "postgresql":
-            return False
-        owner = (
-            f"SELECT 1 FROM pg_class WHERE oid = '{live}'::regclass "  # noqa: S608
-            "AND pg_has_role(relowner, 'USAGE')"
-        )
-        has_rows = f"SELECT 1 FROM {live} LIMIT 1"  # noqa: S608
-        if self._query(has_rows) or not self._query(owner):
-            return False
-        try:
-            with transaction.atomic(using=db.alias):
-                self._run(f"LOCK TABLE {live} IN ACCESS EXCLUSIVE MODE NOWAIT")
-        except OperationalError as error:
-            if isinstance(error.__cause__, LockNotAvailable):
-                return False
-            raise
-        return not self._query(has_rows)
-
     def create(self) -> None:
         self.drop()
-        is_postgresql = store.connection().vendor == "postgresql"
-        for _, live, shadow, key, _columns in self._names():
-            if is_postgresql:
-                # Without the live table's indexes: they would be kept up for each row, for nobody.
-                self._run(f"CREATE TEMPORARY TABLE {shadow} (LIKE {live})")
-                self._run(f"ALTER TABLE {shadow} ADD PRIMARY KEY ({key})")
-                continue
-            self._run(f"CREATE TEMPORARY TABLE {shadow} AS SELECT * FROM {live} WHERE 0")  # noqa: S608
-            index = shadow.replace('"', "")
-            self._run(f'CREATE UNIQUE INDEX temp."{index}_key" ON {shadow} ({key})')
+        db = store.connection()
+        for model, twin in self.tables.stored_in.items():
+            backend_of(db).tables.create_shadow(db, model, twin)
 
     def analyze(self) -> None:
-        """PostgreSQL never looks at temporary tables by itself, and plans badly without figures."""
-        if store.connection().vendor == "postgresql":
-            for _, _live, shadow, key, _columns in self._names():
-                # How many rows, and their keys: figures of wide columns take long and tell nothing.
-                self._run(f"ANALYZE {shadow} ({key})")
+        """For the comparison of large tables that follows."""
+        db = store.connection()
+        for twin in self.tables.stored_in.values():
+            backend_of(db).tables.analyze(db, twin)
 
     def drop(self) -> None:
         for _, _live, shadow, _key, _columns in self._names():
@@ -209,20 +163,37 @@ class Shadow:
 
 def built_by_database(projection: Projection) -> bool:
     """Whether most of its rows get in by SQL, without a way through Python."""
-    return bool(projection.clean_sql) and store.connection().vendor == "postgresql"
+    return isinstance(projection.replay.clean, CleanRow) and store.stores_runs()
 
 
 def replay_together(shadows: Sequence[Shadow], until: int) -> None:
-    """Bring empty shadows to the event ``until``, behind which there may be more, in one pass."""
-    if not shadows:
-        return
-    pages = store.run_pages(0, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
-    with closing(pages), collection_paused():
-        for number, page in enumerate(pages_of_runs(pages), 1):
+    """Bring empty shadows to the event ``until``, behind which there may be more, in one pass, and
+    those that want the events of clean runs one by one in another."""
+    in_one_piece = [shadow for shadow in shadows if shadow.projection.replay.clean is not None]
+    if in_one_piece:
+        pages = store.run_pages(0, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
+        with closing(pages):
+            _fold_together(in_one_piece, pages_of_runs(pages))
+    one_by_one = [shadow for shadow in shadows if shadow.projection.replay.clean is None]
+    if one_by_one:
+        _fold_together(one_by_one, _events(0, until))
+
+
+def _fold_together(shadows: Sequence[Shadow], pages: Iterator[Page]) -> None:
+    with collection_paused():
+        for number, page in enumerate(pages, 1):
             for shadow in shadows:
                 shadow.fold(page)
             if number % COLLECT_PAGES == 0:
                 gc.collect(0)  # what the pages left; the rows in memory and all of Django can wait
+
+
+def _events(position: int, until: int) -> Iterator[Page]:
+    """Pages of all events in a part of the log that no writer can add to any more."""
+    while position < until:
+        events = store.read(position, until, PAGE_EVENTS_MAX)
+        position = (events[-1].id or until) if len(events) == PAGE_EVENTS_MAX else until
+        yield page_of_events(events, position)
 
 
 def _tail(position: int) -> Iterator[Page]:

@@ -10,14 +10,16 @@ from django.db.models import Q
 
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import DECISIONS, EventType
+from rqcron_events.core.events.keys import COUNT, DEFINITION, EFFECTIVE_FROM, FIRST
+from rqcron_events.core.run_state import RunStatus
 from rqcron_events.core.schedule import slots_between, zone_or_utc
 from rqcron_events.core.schedule.slot_count import slots_by_day
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
-from ..folds.crons import ENDED
 from ..folds.days import error_kind
-from ..models import CronJob, CronRun, RunStatus
+from ..folds.run_status import ENDED
+from ..models import CronJob, CronRun
 from .tallies import By, Group, Tallies
 
 __all__ = ["tally_runs"]
@@ -161,14 +163,14 @@ class _Reader:
         event = row.to_event()
         last = event.scheduled_for
         assert last is not None, "it was found by this column"
-        first = event.parsed_time("first") or last
+        first = event.parsed_time(FIRST) or last
         begin, end = max(first, self.since), last
         if self.until is not None:
             end = min(last, self.until - _MICROSECOND)
         groups = self._split(row.cron, begin, end)
         group = self._group(row.cron, last)
         if (begin, end) == (first, last) and self._group(row.cron, first) == group:
-            groups = iter([(group, int(event.data.get("count", 1)))])
+            groups = iter([(group, int(event.data.get(COUNT, 1)))])
         for group, count in groups:
             for tally in self.tallies.of(row.cron, group):
                 by_reason = tally.skipped if event.type is EventType.SLOT_SKIPPED else tally.missed
@@ -204,8 +206,8 @@ class _Reader:
             )
             self.definitions[cron] = [
                 (
-                    event.parsed_time("effective_from") or event.occurred_at,
-                    Definition.from_data(event.data["definition"]),
+                    event.parsed_time(EFFECTIVE_FROM) or event.occurred_at,
+                    Definition.from_data(event.data[DEFINITION]),
                 )
                 for event in rows.order_by("id").events()
             ]

@@ -8,22 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-from ..events import OUTCOMES, Event, EventType
-from ..wording import Show, because, clause, duration
+from ..events import OUTCOMES, Event, EventType, keys
+from ..run_state import STATUS_OF_OUTCOME, RunStatus, attempt_number
+from ..wording import because
 
-__all__ = [
-    "Request",
-    "RunSummary",
-    "Step",
-    "refused_text",
-    "requests_text",
-    "run_summary",
-    "run_text",
-    "steps",
-]
+__all__ = ["Request", "RunSummary", "Step", "run_summary", "steps"]
 
 DETAIL_CHARACTERS_MAX = 120
-REQUESTS_NAMED_MAX = 3
 
 
 class Request(NamedTuple):
@@ -38,7 +29,7 @@ class Request(NamedTuple):
 
     @classmethod
     def from_event(cls, event: Event) -> Self:
-        trigger = event.data.get("trigger", "manual")
+        trigger = event.data.get(keys.TRIGGER, "manual")
         return cls(event.run_id, trigger, event.actor, event.reason, event.occurred_at)
 
     def to_data(self) -> dict[str, Any]:
@@ -72,10 +63,9 @@ class RunSummary:
     """What became of a run, out of its events."""
 
     id: UUID
-    status: str
-    """requested, enqueued, running, retrying, succeeded, failed, stopped, cancelled, declined,
-    lost."""
+    status: RunStatus
     trigger: str
+    """slot, manual, rerun, backfill or requeue."""
     queue: str
     enqueued_at: datetime | None
     started_at: datetime | None
@@ -91,7 +81,7 @@ class RunSummary:
     def to_data(self) -> dict[str, Any]:
         return {
             "id": str(self.id),
-            "status": self.status,
+            "status": self.status.value,
             "trigger": self.trigger,
             "queue": self.queue,
             "enqueued_at": _iso(self.enqueued_at),
@@ -107,30 +97,31 @@ class RunSummary:
 
 def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
     """Fold a run's events (its decision or request among them) into what people ask for."""
-    status, trigger, queue, worker, reason = "requested", "slot", "", "", ""
+    status, trigger, queue, worker, reason = RunStatus.REQUESTED, "slot", "", "", ""
     enqueued_at = started_at = finished_at = None
     attempts, duration, error = 0, None, None
     for event in events:
         match event.type:
             case EventType.RUN_REQUESTED:
-                trigger = event.data.get("trigger", "manual")
+                trigger = event.data.get(keys.TRIGGER, "manual")
             case EventType.RUN_ENQUEUED:
-                queue, enqueued_at = event.data.get("queue", ""), event.occurred_at
-                if status == "requested":
-                    status = "enqueued"
+                queue, enqueued_at = event.data.get(keys.QUEUE, ""), event.occurred_at
+                if status is RunStatus.REQUESTED:
+                    status = RunStatus.ENQUEUED
             case EventType.ENQUEUE_FAILED:
-                queue = event.data.get("queue", "")
+                queue = event.data.get(keys.QUEUE, "")
             case EventType.RUN_STARTED:
-                status, worker = "running", event.actor
+                status, worker = RunStatus.RUNNING, event.actor
                 started_at = started_at or event.occurred_at
-                attempts = max(attempts, event.attempt or 1)
+                attempts = max(attempts, attempt_number(event, attempts))
             case EventType.ATTEMPT_FAILED:
-                status, reason, error = "retrying", event.reason, event.data.get("error")
+                status, reason = RunStatus.RETRYING, event.reason
+                error = event.data.get(keys.ERROR)
             case _ if event.type in OUTCOMES:
-                status = event.type.value.removeprefix("run_")
+                status = STATUS_OF_OUTCOME[event.type]
                 finished_at, reason = event.occurred_at, event.reason
-                duration = event.data.get("duration_seconds")
-                error = event.data.get("error") if status != "succeeded" else None
+                duration = event.data.get(keys.DURATION_SECONDS)
+                error = event.data.get(keys.ERROR) if status is not RunStatus.SUCCEEDED else None
                 worker = worker or event.actor
             case _:
                 pass
@@ -170,85 +161,44 @@ def _moments(origin: Event, events: Sequence[Event]) -> Iterator[tuple[str, date
     else:
         yield "requested", origin.occurred_at, f"by {origin.actor}{because(origin.reason)}"
     for event in events:
-        if event.type is EventType.RUN_ENQUEUED:
-            found = event.data.get("found", "")
-            yield (
-                "enqueued",
-                event.occurred_at,
-                f"in queue {event.data.get('queue')}{because(found)}",
-            )
-        elif event.type is EventType.RUN_STARTED:
-            yield "started", event.occurred_at, f"attempt {event.attempt} on {event.actor}"
-        elif event.type is EventType.ATTEMPT_FAILED:
-            left = event.data.get("retries_left")
-            text = f"attempt {event.attempt}: {_failure_text(event)}"
-            yield "attempt_failed", event.occurred_at, f"{text}{because(f'{left} left')}"
-        elif event.type is EventType.ENQUEUE_FAILED:
-            yield "enqueue_failed", event.occurred_at, _failure_text(event)
-        elif event.type is EventType.START_REFUSED:
-            yield "start_refused", event.occurred_at, f"{event.reason} on {event.actor}"
-        elif event.type in OUTCOMES:
-            name = event.type.value.removeprefix("run_")
-            yield name, event.occurred_at, _failure_text(event)
+        name = _STEPS.get(event.type)
+        if name is not None:
+            yield name, event.occurred_at, _detail(event)
 
 
-def _failure_text(event: Event) -> str:
-    error = event.data.get("error") or {}
-    if error.get("type"):
-        text = f"{error['type']}: {error.get('message', '')}".rstrip(": ")
-        return text if len(text) <= DETAIL_CHARACTERS_MAX else text[:DETAIL_CHARACTERS_MAX] + "..."
-    return event.reason
-
-
-def run_text(run: RunSummary) -> str:
-    """How it stands, as the second half of a sentence."""
-    took = f" in {duration(run.duration_seconds)}" if run.duration_seconds is not None else ""
-    tries = f" after {run.attempts} attempts" if run.attempts > 1 else ""
-    match run.status:
-        case "requested":
-            return "its run is decided but not yet in Redis"
-        case "enqueued":
-            return f"its run waits in queue {run.queue!r}"
-        case "running":
-            return f"its run is being executed (attempt {run.attempts}) by {run.worker}"
-        case "retrying":
-            return f"attempt {run.attempts} of its run failed{_error_text(run)} and RQ tries again"
-        case "succeeded":
-            return f"its run succeeded{took}{tries}"
-        case "failed":
-            return f"its run failed{took}{tries}{_error_text(run)}"
-        case "declined":
-            return f"its run found nothing to do{because(run.reason)}"
+def _detail(event: Event) -> str:
+    match event.type:
+        case EventType.RUN_ENQUEUED:
+            found = because(event.data.get(keys.FOUND, ""))
+            return f"in queue {event.data.get(keys.QUEUE)}{found}"
+        case EventType.RUN_STARTED:
+            return f"attempt {event.attempt} on {event.actor}"
+        case EventType.ATTEMPT_FAILED:
+            left = because(f"{event.data.get(keys.RETRIES_LEFT)} left")
+            return f"attempt {event.attempt}: {_failure(event)}{left}"
+        case EventType.START_REFUSED:
+            return f"{event.reason} on {event.actor}"
         case _:
-            return f"its run was {run.status}{because(run.reason)}"
+            return _failure(event)
 
 
-def refused_text(events: Sequence[Event]) -> str:
-    """A sentence about the starts of a run that were refused, or nothing."""
-    refused = [event for event in events if event.type is EventType.START_REFUSED]
-    if not refused:
-        return ""
-    many = (
-        f"{len(refused)} further starts of it were" if refused[1:] else "A second start of it was"
-    )
-    return f" {many} refused{because(refused[-1].reason.replace('_', ' '))}."
+def _failure(event: Event) -> str:
+    error = event.data.get(keys.ERROR) or {}
+    if not error.get(keys.ERROR_TYPE):
+        return event.reason
+    text = f"{error[keys.ERROR_TYPE]}: {error.get(keys.ERROR_MESSAGE, '')}".rstrip(": ")
+    return text if len(text) <= DETAIL_CHARACTERS_MAX else text[:DETAIL_CHARACTERS_MAX] + "..."
 
 
-def requests_text(requests: Sequence[Request], show: Show) -> str:
-    """Sentences about the further runs of a slot, or nothing."""
-    text = "".join(
-        f" {request.actor or 'Somebody'} asked for run {str(request.run_id)[:8]} of this slot at "
-        f"{show(request.at)}, by {request.trigger}{because(request.reason)}."
-        for request in requests[:REQUESTS_NAMED_MAX]
-    )
-    more = len(requests) - REQUESTS_NAMED_MAX
-    return text + (f" So did {more} more requests." if more > 0 else "")
-
-
-def _error_text(run: RunSummary) -> str:
-    if run.error and run.error.get("type"):
-        return clause(f": {run.error['type']}: {run.error.get('message', '')}".rstrip(": "))
-    return because(run.reason)
+_STEPS: dict[EventType, str] = {
+    EventType.RUN_ENQUEUED: "enqueued",
+    EventType.ENQUEUE_FAILED: "enqueue_failed",
+    EventType.RUN_STARTED: "started",
+    EventType.ATTEMPT_FAILED: "attempt_failed",
+    EventType.START_REFUSED: "start_refused",
+    **STATUS_OF_OUTCOME,
+}
+"""Other events are no steps of their own."""
 
 
 def _iso(value: datetime | None) -> str | None:

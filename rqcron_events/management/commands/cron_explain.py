@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...cli.render import tell
 from ...cli.times import parse_instant
-from ...core.explain.slot import Verdict
+from ...core.explain.explanation import Verdict
 from ...queries.explain import explain, explain_run
 from ..command import LedgerCommand
 

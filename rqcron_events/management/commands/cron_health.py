@@ -53,6 +53,6 @@ def _lines(found: Health) -> Iterator[tuple[str, str]]:
         undecided = f"{at} of {found.oldest_undecided_cron}, due for {found.lag_seconds:.1f} s"
     yield "oldest undecided slot", undecided
     spooled = found.spool_length
-    yield "spool", "unknown" if spooled is None else f"{spooled} events of workers wait"
+    yield "spool", "unknown" if spooled is None else f"events of {spooled} runs wait in Redis"
     for name, events in found.projection_lag_events.items():
         yield f"{name} behind", f"{events} events"

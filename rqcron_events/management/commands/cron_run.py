@@ -10,6 +10,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...checks import check_registry
 from ...process.parent_watch import die_with_parent, log_to_stderr
+from ...runner.loop import Loop
+from ...runner.once import once
 from ...runner.runner import Runner
 from ..command import LedgerCommand
 
@@ -27,9 +29,8 @@ class Command(LedgerCommand):
         log_to_stderr(logging.DEBUG if options["verbosity"] > 1 else logging.INFO)
         for problem in check_registry():
             self.stderr.write(f"{problem.id}: {problem.msg}")
-        runner = Runner()
         if options["once"]:
-            done = runner.once()
+            done = once()
             plural = "s" * (done.decided != 1)
             self.stdout.write(f"{done.decided} run{plural} decided.")
             if done.waiting:
@@ -40,5 +41,5 @@ class Command(LedgerCommand):
             return
         if options["die_with_parent"]:
             die_with_parent(options["die_with_parent"])
-        runner.run()
+        Loop(Runner()).run()
         sys.stdout.flush()

@@ -14,7 +14,7 @@ from ...checks import check_registry
 from ...core.wording import clause
 from ...execution import embedded_runner
 from ...process.parent_watch import log_to_stderr
-from ...runner.runner import Runner
+from ...runner.once import once
 from ..command import LedgerCommand
 
 
@@ -52,7 +52,7 @@ class Command(LedgerCommand):
         passed |= {key: options[key] for key in ("with_scheduler", "max_jobs", "max_idle_time")}
         passed["logging_level"] = level
         if options["burst"]:
-            Runner().once()
+            once()
         try:
             embedded_runner.work(options["queues"], burst=options["burst"], options=passed)
         except RedisError as error:

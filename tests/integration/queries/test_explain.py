@@ -10,7 +10,7 @@ from django.db import connection
 
 from rqcron_events import explain
 from rqcron_events.core.events import Event, EventType, cron_stream
-from rqcron_events.core.explain.slot import Explanation
+from rqcron_events.core.explain.explanation import Explanation
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent

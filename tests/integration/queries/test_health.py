@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
 from django.test import Client
 
 from rqcron_events.core import codec
-from rqcron_events.models import CronSnapshot
+from rqcron_events.followers import Follower, followers
+from rqcron_events.models import CronLease, CronSnapshot
 from rqcron_events.queries.health import health
 
 
@@ -64,7 +66,7 @@ def test_the_command_says_the_same_to_a_person(deploy, add, clock, capsys):
     told = {line[2:24].strip(): line[24:] for line in lines[1:]}
     assert "heard of 0" in told["leader"]
     assert told["oldest undecided slot"] == "2026-03-02 09:01:00+00:00 of report, due for 30.0 s"
-    assert told["spool"] == "0 events of workers wait"
+    assert told["spool"] == "events of 0 runs wait in Redis"
     assert told["projections behind"].endswith(" events")
 
 
@@ -117,3 +119,48 @@ def test_the_page_is_closed_until_it_is_opened(deploy, add, settings):
     response = Client().get("/cron-health/")
     assert (response.status_code, response.json()["ok"]) == (200, True)
     assert Client().post("/cron-health/").status_code == 405
+
+
+def test_a_clock_behind_the_log_is_a_problem(deploy, add, clock):
+    """A runner with that clock decides nothing, which would look like a quiet night."""
+    add("report", schedule="* * * * *")
+    deploy()
+    clock.advance(-timedelta(hours=1))
+    (problem,) = health().problems
+    assert "3600 s in the future of this machine's clock" in problem
+
+
+def test_a_leader_of_the_future_is_a_problem(deploy, add):
+    add("report", schedule="* * * * *")
+    deploy()
+    CronLease.objects.update(renewed_at=Now() + timedelta(hours=1))
+    (problem,) = health().problems
+    assert "in the future of the database's clock, which was set back" in problem
+
+
+def test_health_asks_as_many_questions_of_a_thousand_crons_as_of_one(
+    deploy, add, django_assert_max_num_queries
+):
+    for number in range(40):
+        add(f"report{number}", schedule="* * * * *")
+    deploy()
+    with django_assert_max_num_queries(8):
+        assert health().ok
+
+
+def test_a_part_that_cannot_be_looked_at_is_a_problem_and_hides_nothing(
+    deploy, add, clock, monkeypatch, settings
+):
+    def damaged() -> int:
+        raise ValueError("not an event")
+
+    add("report", schedule="* * * * *")
+    deploy()
+    clock.advance(timedelta(minutes=3))
+    monkeypatch.setitem(followers, "damaged", Follower(catch_up=damaged, position=damaged))
+    settings.RQCRON_HEALTH_VIEW = True
+    response = Client().get("/cron-health/")
+    assert response.status_code == 503
+    overdue, unseen = response.json()["problems"]
+    assert "'report' has been due" in overdue
+    assert unseen == "The followers cannot be looked at: ValueError: not an event."

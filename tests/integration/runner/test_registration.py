@@ -132,7 +132,7 @@ def test_an_old_process_that_starts_again_does_not_flip_the_definitions(deploy, 
     add("report", schedule="0 * * * *")
     crons.crons.pop("added")
     old = Runner()
-    old._start()
+    old.start()
     assert types("report") == ["cron_registered", "cron_changed"]
     assert types("added") == ["cron_registered"]
 

@@ -83,12 +83,12 @@ def test_a_stale_runner_that_thinks_it_leads_decides_nothing_twice(deploy, add, 
     second = deploy()
     clock.advance(MINUTE)
     first.lease.held = True
-    first._leading = True
+    first.leading = True
     first.lease._renewed_at = float("inf")
     first_page = first.states.position
     second.tick()
     first.states.position = first_page  # it has not heard of the other yet
-    first._enqueue(first._decide(["report"], clock.now))
+    first.enqueue(first._decide(["report"], clock.now))
     assert types("report").count("slot_fired") == 1
     assert types("report").count("run_enqueued") == 1
 
@@ -234,7 +234,7 @@ def test_the_snapshot_is_a_cache(deploy, add, clock, damage):
     runner = deploy()
     clock.advance(MINUTE)
     runner.tick()
-    runner.states.save_snapshot(runner.lease)
+    runner.states.save_snapshot(runner.lease.confirm)
     clock.advance(MINUTE)
     runner.tick()
     if damage == "a row is gone":
@@ -252,7 +252,7 @@ def test_the_process_that_lost_the_lease_does_not_save_its_snapshot(deploy, add,
     stale = deploy()
     deploy()
     CronSnapshot.objects.all().delete()
-    stale.states.save_snapshot(stale.lease)
+    stale.states.save_snapshot(stale.lease.confirm)
     assert not CronSnapshot.objects.exists()
 
 
@@ -264,7 +264,7 @@ def test_a_leader_that_fell_silent_is_named_by_what_came_late(deploy, add, clock
     # It is frozen: it neither renews its lease nor says goodbye.
     CronLease.objects.update(renewed_at=slot("09:00:40"))
     standby = Runner()
-    standby._start()
+    standby.start()
     clock.set(slot("09:01:30"))
     standby.tick()
     fired = assert_fired("report", slot("09:01"))

@@ -24,6 +24,7 @@ from rqcron_projections.models import (
     RunnerSession,
 )
 from rqcron_projections.replay import fold, rebuild, shadow
+from rqcron_projections.replay_hints import ReplayHints
 from rqcron_projections.tables import row_values
 
 from rqcron_events.core.events import EventType, run_stream
@@ -103,6 +104,24 @@ def test_a_replay_that_may_keep_few_rows_in_memory_gives_the_same(
     monkeypatch.setattr(fold, "GATHERED_ROWS_MAX", 3)
     monkeypatch.setattr(shadow, "PAGE_EVENTS_MAX", page_events)
     monkeypatch.setattr(shadow, "AHEAD_EVENTS_MAX", page_events // 3)
+    assert rebuild.check() == []
+    for model in MODELS:
+        model.objects.all().delete()
+    rebuild.rebuild()
+    assert live_rows() == live
+
+
+@pytest.mark.parametrize("page_events", [7, 10_000])
+def test_a_projection_without_hints_is_replayed_to_the_same_rows(
+    page_events: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So who writes one may leave them for later."""
+    plain = [replace(each, replay=ReplayHints()) for each in projector.PROJECTIONS]
+    store.append(history(13, 400))
+    projector.catch_up()
+    live = live_rows()
+    monkeypatch.setattr(projector, "PROJECTIONS", plain)
+    monkeypatch.setattr(shadow, "PAGE_EVENTS_MAX", page_events)
     assert rebuild.check() == []
     for model in MODELS:
         model.objects.all().delete()

@@ -7,12 +7,15 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from rqcron_events.cli.tables import add_format, print_rows, unknown_cron
+from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
+from rqcron_events.core.run_state import RunStatus
+from rqcron_events.core.wording import unknown_cron_text
+from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
 
-from ...models import CronJob, CronRun, RunStatus
+from ...models import CronJob, CronRun
 from ...past import runs_at
 from ...rows import column_names, row_values
 from ..freshness import catch_up_or_say
@@ -41,7 +44,11 @@ class Command(LedgerCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="name of the cron")
         parser.add_argument("--limit", type=int, default=20, help="how many runs; default: 20")
-        parser.add_argument("--status", choices=RunStatus.values, help="only runs of this status")
+        parser.add_argument(
+            "--status",
+            choices=[status.value for status in RunStatus],
+            help="only runs of this status",
+        )
         parser.add_argument("--at", metavar="TIME", help="the runs as they were at this instant")
         add_format(parser, "table", "json", "csv")
 
@@ -54,7 +61,7 @@ class Command(LedgerCommand):
         alias = store.connection().alias
         timezones = dict(CronJob.objects.using(alias).values_list("name", "timezone"))
         if name not in timezones:
-            raise unknown_cron(name, timezones)
+            raise UnknownCron(unknown_cron_text(name, timezones))
         limit, status = options["limit"], options["status"] or ""
         runs: Iterable[CronRun]
         if at is not None:

@@ -8,11 +8,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from rqcron_events import clock
-from rqcron_events.cli.tables import add_format, print_rows, unknown_cron
+from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
 from rqcron_events.core.cron_state import GlobalPauses
 from rqcron_events.core.events import LEDGER_STREAM
-from rqcron_events.core.wording import because, shower
+from rqcron_events.core.wording import because, shower, unknown_cron_text
+from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
 
@@ -88,6 +89,6 @@ class Command(LedgerCommand):
         rows = list(known.filter(name__in=names) if names else known)
         for name in names:
             if name not in {row.name for row in rows}:
-                raise unknown_cron(name, known.values_list("name", flat=True))
+                raise UnknownCron(unknown_cron_text(name, known.values_list("name", flat=True)))
         now = clock.now()
         return [as_of(row, now) for row in rows]

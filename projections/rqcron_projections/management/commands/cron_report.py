@@ -9,8 +9,10 @@ from typing import Any, get_args
 
 from django.core.management.base import CommandError, CommandParser
 
-from rqcron_events.cli.tables import add_format, print_rows, unknown_cron
+from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.times import parse_instant
+from rqcron_events.core.wording import unknown_cron_text
+from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
 
@@ -46,7 +48,7 @@ class Command(LedgerCommand):
         catch_up_or_say(self.stderr)
         jobs = CronJob.objects.using(store.connection().alias)
         if name is not None and not jobs.filter(name=name).exists():
-            raise unknown_cron(name, jobs.values_list("name", flat=True))
+            raise UnknownCron(unknown_cron_text(name, jobs.values_list("name", flat=True)))
         try:
             found = report(since, until, by=options["by"], cron=name)
         except ValueError as error:

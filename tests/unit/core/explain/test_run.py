@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from rqcron_events.core.events import OUTCOMES, Event, EventType
-from rqcron_events.core.explain.run import RunSummary, run_summary, run_text, steps
+from rqcron_events.core.explain.run import RunSummary, run_summary, steps
+from rqcron_events.core.explain.sentences import run_clause
 from tests.unit.history import at
 
 RUN = UUID(int=7)
@@ -86,7 +88,7 @@ def test_a_success_forgets_the_error_of_an_attempt_before_it():
     ],
 )
 def test_how_a_run_stands_is_told_with_what_matters(happened, facts):
-    text = run_text(summary(*happened))
+    text = run_clause(summary(*happened))
     assert [fact for fact in facts if fact not in text] == []
 
 
@@ -106,3 +108,46 @@ def test_the_steps_of_a_run_that_somebody_asked_for_begin_with_the_request():
     ]
     assert "bob" in story[0].detail
     assert "no mail" in story[0].detail
+
+
+def test_the_steps_of_a_run_carry_the_times_between_them():
+    run_id = UUID(int=1)
+    slot = at("09:00")
+
+    def event(kind: EventType, seconds: float, **fields) -> Event:
+        fields.setdefault("actor", "worker/one")
+        moment = slot + timedelta(seconds=seconds)
+        return Event(
+            stream=f"run/{run_id}",
+            version=1,
+            type=kind,
+            occurred_at=moment,
+            run_id=run_id,
+            **fields,
+        )
+
+    origin = event(EventType.SLOT_FIRED, 0.5, scheduled_for=slot, actor="runner/one")
+    error = {"type": "ValueError", "message": "no " * 100}
+    story = steps(
+        origin,
+        [
+            event(EventType.RUN_ENQUEUED, 0.75, data={"queue": "high"}),
+            event(EventType.RUN_STARTED, 2, attempt=1),
+            event(EventType.ATTEMPT_FAILED, 3, attempt=1, data={"error": error, "retries_left": 1}),
+            event(EventType.RUN_STARTED, 13, attempt=2),
+            event(EventType.RUN_SUCCEEDED, 14),
+        ],
+    )
+    assert [(step.name, step.seconds) for step in story] == [
+        ("slot", None),
+        ("decided", 0.5),
+        ("enqueued", 0.25),
+        ("started", 1.25),
+        ("attempt_failed", 1.0),
+        ("started", 10.0),
+        ("succeeded", 1.0),
+    ]
+    assert story[1].detail == "by runner/one"
+    assert story[3].detail == "attempt 1 on worker/one"
+    assert story[4].detail.startswith("attempt 1: ValueError: no no")
+    assert len(story[4].detail) < 180

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..core.clean_run import CleanRun
-from ..core.codec import CronRow, Row, encode_data, schema_version
-from ..core.events import Event, EventType
-from .clean_runs import clean_runs_statement
+from ...core.clean_run import CleanRun
+from ...core.codec import CronRow, Row, encode_data, schema_version
+from ...core.events import Event, EventType
+from ...core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
+from ..clean_runs import clean_runs_statement
+from ..table_backend import TableBackend
+from . import tables as tables_of_rows
+
+tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = False
 """The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
@@ -101,9 +108,9 @@ def read_clean_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int)
     return [
         CleanRun(
             UUID(run), cron, first, last, parse(slot), parse(decided), runner,
-            _number(next(documents).get("lateness_seconds")), next(documents).get("queue") or "",
+            _number(next(documents).get(LATENESS_SECONDS)), next(documents).get(QUEUE) or "",
             parse(enqueued), parse(started), worker, parse(finished),
-            _number(next(documents).get("duration_seconds")),
+            _number(next(documents).get(DURATION_SECONDS)),
         )
         for run, cron, first, last, slot, decided, runner, _, _, enqueued, started, worker,
             finished, _ in rows
@@ -128,6 +135,17 @@ def _number(value: float | None) -> float | None:
 def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     """None: a connection belongs to its thread, and a database in memory to its connection."""
     return nullcontext()
+
+
+def interrupt(db: BaseDatabaseWrapper) -> None:
+    """End the statement that another thread is running on this connection."""
+    connection: Any = db.connection
+    connection.interrupt()
+
+
+def place(db: BaseDatabaseWrapper) -> str:
+    """Where the database is, for people."""
+    return f"SQLite {db.settings_dict['NAME']}"
 
 
 _READ_COLUMNS = (
@@ -203,6 +221,16 @@ def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
     with db.cursor() as cursor:
         cursor.execute("SELECT COALESCE(MAX(id), 0) FROM rqcron_event")
         return int(cursor.fetchone()[0])
+
+
+def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> AbstractContextManager[None]:
+    """Nothing to do: the connection's own ``timeout`` is the bound. And no transaction, which would
+    read first and then fail to write when somebody else wrote in between."""
+    return nullcontext()
+
+
+def was_locked(error: DatabaseError) -> bool:
+    return getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:

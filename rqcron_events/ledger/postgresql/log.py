@@ -9,16 +9,21 @@ from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import Cursor
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-from ..clock import monotonic_seconds
-from ..core.clean_run import CleanRun
-from ..core.codec import CronRow, Row, encode_data, schema_version
-from ..core.events import Event, EventType
-from ..errors import LedgerUnavailable
-from .clean_runs import clean_runs_statement
+from ...clock import monotonic_seconds
+from ...core.clean_run import CleanRun
+from ...core.codec import CronRow, Row, encode_data, schema_version
+from ...core.events import Event, EventType
+from ...errors import LedgerUnavailable
+from ..table_backend import TableBackend
+from . import tables as tables_of_rows
+from .clean_runs import CLEAN_RUNS, grouping_cursor
+from .cursor import psycopg_cursor
+
+tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = True
 """A sequence hands out ids before commit, so a higher id can become visible first."""
@@ -102,75 +107,19 @@ _ID_MAX = 2**63 - 1
 
 
 def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> list[Row]:
-    """Stored events in the order of their ids.
-
-    Not through the ORM, nor through Django's cursor: those convert each value in Python, and the
-    binary format, which Django's does not ask for, is converted in C.
-    """
-    db.ensure_connection()
-    connection: Any = db.connection
-    with db.wrap_database_errors, Cursor(connection) as cursor:
+    """Stored events in the order of their ids."""
+    with psycopg_cursor(db) as cursor:
         cursor.execute(_READ, [after, _ID_MAX if until is None else until, limit], binary=True)
         rows: list[Row] = cursor.fetchall()
         return rows
 
 
-_CLEAN_RUNS = clean_runs_statement(
-    run_id="run_id",
-    group="run_id",
-    time=str,
-    lateness="(data->>'lateness_seconds')::float8",
-    queue="COALESCE(data->>'queue', '')",
-    duration="(data->>'duration_seconds')::float8",
-    exact='COLLATE "C"',
-    has_slot="""COALESCE(data->'trigger', '"slot"') = '"slot"'""",
-    has_no_error="data->'error' IS NULL",
-)
-
-
 def read_clean_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int) -> list[CleanRun]:
     """Runs without incident that begin in ``after < id <= until`` and are over by ``ahead``."""
-    with _grouping(db) as cursor:
+    with grouping_cursor(db) as cursor:
         bounds = {"after": after, "until": until, "ahead": ahead}
-        cursor.execute(_CLEAN_RUNS, bounds, binary=True)
+        cursor.execute(CLEAN_RUNS, bounds, binary=True)
         return list(map(CleanRun._make, cursor.fetchall()))
-
-
-def store_clean_runs(
-    db: BaseDatabaseWrapper, insert: str, after: int, until: int, ahead: int
-) -> dict[UUID, int]:
-    """The same runs into a table of the caller's, without a way through Python; returns their ids
-    and those of their last events.
-
-    ``insert`` is an INSERT that reads from ``clean``, whose columns are named as in CleanRun.
-    """
-    with _grouping(db) as cursor:
-        statement = f"""
-            WITH clean ({", ".join(CleanRun._fields)}) AS MATERIALIZED ({_CLEAN_RUNS}),
-                stored AS ({insert})
-            SELECT run_id, last_id FROM clean
-        """  # noqa: S608
-        bounds = {"after": after, "until": until, "ahead": ahead}
-        cursor.execute(statement, bounds, binary=True)
-        return dict(cursor.fetchall())
-
-
-GROUPING_BYTES = 32 << 20
-"""For the groups of a page. With the 4 MB of PostgreSQL's default they go through files, which
-takes twice as long."""
-
-
-@contextmanager
-def _grouping(db: BaseDatabaseWrapper) -> Iterator[Cursor[Any]]:
-    db.ensure_connection()
-    connection: Any = db.connection
-    with db.wrap_database_errors, connection.transaction(), Cursor(connection) as cursor:
-        cursor.execute(
-            "SELECT set_config('work_mem', "
-            "greatest(pg_size_bytes(current_setting('work_mem')), %s) / 1024 || 'kB', true)",
-            [GROUPING_BYTES],
-        )
-        yield cursor
 
 
 # A join, because PostgreSQL before 15 compares each row with each element of <> ALL.
@@ -187,9 +136,7 @@ def read_others(
 ) -> list[Row]:
     """Stored events with ``after < id <= until`` but those of these runs up to these ids, without
     their tracebacks, which are most of their bytes."""
-    db.ensure_connection()
-    connection: Any = db.connection
-    with db.wrap_database_errors, Cursor(connection) as cursor:
+    with psycopg_cursor(db) as cursor:
         # psycopg writes arrays element by element, which takes longer than the query.
         runs = ",".join([run.hex for run in clean])
         last = ",".join(map(str, clean.values()))
@@ -219,6 +166,19 @@ def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper |
         second.close()
 
 
+def interrupt(db: BaseDatabaseWrapper) -> None:
+    """End the statement that another thread is running on this connection."""
+    connection: Any = db.connection
+    connection.cancel()
+
+
+def place(db: BaseDatabaseWrapper) -> str:
+    """Where the database is, for people; without user or password."""
+    given = db.settings_dict
+    where = ":".join(str(given[key]) for key in ("HOST", "PORT") if given.get(key))
+    return f"{db.display_name} {given['NAME']} at {where or 'the local socket'}"
+
+
 _READ_CRON = """
     SELECT version, type, schema_version, scheduled_for, data->>'definition_version',
         CASE WHEN type IN ('slot_skipped', 'slot_missed')
@@ -232,10 +192,8 @@ def read_cron(
     db: BaseDatabaseWrapper, stream: str, after: int, until: int, limit: int
 ) -> list[CronRow]:
     """A part of a cron's own stream, as little of it as an audit needs."""
-    db.ensure_connection()
-    connection: Any = db.connection
     values = [schema_version(EventType.SLOT_FIRED), stream, after, until, limit]
-    with db.wrap_database_errors, Cursor(connection) as cursor:
+    with psycopg_cursor(db) as cursor:
         cursor.execute(_READ_CRON, values, binary=True)
         rows: list[CronRow] = cursor.fetchall()
         return rows
@@ -285,6 +243,18 @@ def _writers(cursor: Any) -> set[tuple[int, str]]:
         [FENCE_CLASS],
     )
     return set(cursor.fetchall())
+
+
+@contextmanager
+def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
+    with transaction.atomic(using=db.alias), db.cursor() as cursor:
+        # For this transaction only: behind a pooler the session is not ours.
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds * 1000:.0f}ms"])
+        yield
+
+
+def was_locked(error: DatabaseError) -> bool:
+    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected)
 
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:

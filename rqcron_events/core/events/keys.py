@@ -1,0 +1,145 @@
+"""The keys of ``Event.data``, by name. ``docs/events.md`` says which event has which.
+
+Times are ISO 8601 strings in UTC. They are wire names: the log holds them for ever.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Definitions
+
+DEFINITION: Final = "definition"
+"""object: the whole definition, as ``Definition.to_data`` gives it."""
+DEFINITION_VERSION: Final = "definition_version"
+"""int: which definition of the cron, from 1."""
+EFFECTIVE_FROM: Final = "effective_from"
+"""time: the change holds for slots later than this."""
+CHANGES: Final = "changes"
+"""object: ``{field: [old, new]}`` of each field that differs."""
+UNTIL: Final = "until"
+"""time or null: when the pause ends by itself."""
+
+# Decisions
+
+LATENESS_SECONDS: Final = "lateness_seconds"
+"""float, seconds: from when the slot was due, jitter included, to the decision."""
+JITTER_SECONDS: Final = "jitter_seconds"
+"""float, seconds: how long after the slot it was due."""
+FIRST: Final = "first"
+"""time: the first slot that the decision covers."""
+LAST: Final = "last"
+"""time: the last slot that it covers, which is ``scheduled_for``, too."""
+COUNT: Final = "count"
+"""int: how many slots it covers."""
+EVIDENCE: Final = "evidence"
+"""object: what the decision rests on; its keys depend on the reason."""
+HELD_UP: Final = "held_up"
+"""object: why the slot could not be decided at once, although a runner was alive."""
+
+# Requests
+
+TRIGGER: Final = "trigger"
+"""str: manual, rerun, backfill or requeue."""
+OF: Final = "of"
+"""run id: the earlier run that this one repeats."""
+LABEL: Final = "label"
+"""str: the name that tells one backfill of a slot from another."""
+
+# Runs
+
+QUEUE: Final = "queue"
+"""str: the queue's name in RQ_QUEUES."""
+JOB_ID: Final = "job_id"
+"""str: RQ's id of the job."""
+RETRIES_LEFT: Final = "retries_left"
+"""int: how many tries may follow, by RQ's count."""
+JOB_CREATED_AT: Final = "job_created_at"
+"""time: when RQ created the job; a job created anew has another."""
+JOB_ENQUEUED_AT: Final = "job_enqueued_at"
+"""time, or empty when RQ does not say: when the job entered its queue; a retry has another."""
+DURATION_SECONDS: Final = "duration_seconds"
+"""float, seconds: how long the attempt ran."""
+RESULT: Final = "result"
+"""str: the return value as JSON or as its ``repr``, truncated."""
+ERROR: Final = "error"
+"""object: what was raised."""
+WORKER: Final = "worker"
+"""str: RQ's name of the worker."""
+FOUND: Final = "found"
+"""str: what was found, where the event was not written by who did it."""
+SPOOLED: Final = "spooled"
+"""str: id of the entry in Redis where the event waited for the database."""
+
+# Runners
+
+HOST: Final = "host"
+"""str: the machine's name."""
+PID: Final = "pid"
+"""int: the process's id."""
+CRONS: Final = "crons"
+"""int: how many crons the runner's code has."""
+REGISTRY: Final = "registry"
+"""str: fingerprint of the definitions in the runner's code."""
+LAST_HEARTBEAT: Final = "last_heartbeat"
+"""time: when the lost runner was last heard of, by the database's clock."""
+
+# Projections
+
+PROJECTION: Final = "projection"
+"""str: its name."""
+PROJECTION_VERSION: Final = "version"
+"""int: version of its code."""
+EVENTS: Final = "events"
+"""int: how many events were folded."""
+ROWS: Final = "rows"
+"""int: how many rows that gave."""
+
+# In an error
+
+ERROR_TYPE: Final = "type"
+"""str: qualified name of the exception's class, or empty when unknown."""
+ERROR_MESSAGE: Final = "message"
+"""str: the exception as text, truncated."""
+ERROR_TRACEBACK: Final = "traceback"
+"""str: its traceback, of which the end is kept."""
+
+# In the evidence of reason ``overlap``: the run that was active
+
+EVIDENCE_RUN_ID: Final = "run_id"
+"""run id."""
+EVIDENCE_SLOT: Final = "slot"
+"""time or null: its slot; null when a person asked for it."""
+EVIDENCE_STARTED_AT: Final = "started_at"
+"""time or null: null when no worker had begun it."""
+EVIDENCE_WORKER: Final = "worker"
+"""str: the actor who ran it, or empty."""
+
+# In the evidence of reasons ``paused`` and ``all_paused``
+
+PAUSE_SINCE: Final = "since"
+"""time."""
+PAUSE_UNTIL: Final = "until"
+"""time or null: when it ends by itself."""
+PAUSE_REASON: Final = "reason"
+"""str: what the person gave as the reason."""
+PAUSE_ACTOR: Final = "actor"
+"""str: who paused."""
+
+# In the evidence of reason ``too_late``
+
+EVIDENCE_CATCH_UP: Final = "catch_up"
+"""str: the policy, when it is ``none``."""
+EVIDENCE_MAX_LATENESS_SECONDS: Final = "max_lateness_seconds"
+"""float, seconds: the bound that was passed."""
+
+# In held_up
+
+HELD_UP_SINCE: Final = "since"
+"""time or null."""
+HELD_UP_UNTIL: Final = "until"
+"""time or null."""
+HELD_UP_CAUSE: Final = "cause"
+"""str: a ``DowntimeCause``."""
+HELD_UP_RUNNER: Final = "runner"
+"""str: who fell silent, when the cause is a stale lease, or empty."""

@@ -1,0 +1,86 @@
+"""Events in the streams of runners and in the ledger's own.
+
+Nobody decides on what is in them, so their versions are left to ``append_next``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from .. import keys
+from ..event import LEDGER_STREAM, Event, runner_stream
+from ..types import EventType
+
+
+def runner_started(
+    *, runner_id: str, host: str, pid: int, crons: int, registry: str, actor: str, at: datetime
+) -> Event:
+    """A runner sends its first heartbeat, or the first since it was taken for lost."""
+    data = {keys.HOST: host, keys.PID: pid, keys.CRONS: crons, keys.REGISTRY: registry}
+    return _unnumbered(EventType.RUNNER_STARTED, runner_stream(runner_id), data, actor, at)
+
+
+def runner_stopped(*, runner_id: str, actor: str, at: datetime) -> Event:
+    """A runner ends in good order."""
+    return _unnumbered(EventType.RUNNER_STOPPED, runner_stream(runner_id), {}, actor, at)
+
+
+def runner_lost(*, runner_id: str, last_heartbeat: datetime, actor: str, at: datetime) -> Event:
+    """Another runner noticed that this one fell silent."""
+    data = {keys.LAST_HEARTBEAT: last_heartbeat.isoformat()}
+    return _unnumbered(EventType.RUNNER_LOST, runner_stream(runner_id), data, actor, at)
+
+
+def all_paused(*, until: datetime | None, reason: str, actor: str, at: datetime) -> Event:
+    """Somebody paused every cron; ``until`` None is null: until they are resumed."""
+    data = {
+        keys.UNTIL: until.isoformat() if until else None,
+        keys.EFFECTIVE_FROM: at.isoformat(),
+    }
+    return _unnumbered(EventType.ALL_PAUSED, LEDGER_STREAM, data, actor, at, reason=reason)
+
+
+def all_resumed(*, reason: str, actor: str, at: datetime) -> Event:
+    """Somebody ended the pause of everything."""
+    data = {keys.EFFECTIVE_FROM: at.isoformat()}
+    return _unnumbered(EventType.ALL_RESUMED, LEDGER_STREAM, data, actor, at, reason=reason)
+
+
+def projection_rebuilt(
+    *,
+    projection: str,
+    projection_version: int,
+    events: int,
+    rows: int,
+    actor: str,
+    at: datetime,
+) -> Event:
+    """A projection's rows were replaced by what a replay gave."""
+    data = {
+        keys.PROJECTION: projection,
+        keys.PROJECTION_VERSION: projection_version,
+        keys.EVENTS: events,
+        keys.ROWS: rows,
+    }
+    return _unnumbered(EventType.PROJECTION_REBUILT, LEDGER_STREAM, data, actor, at)
+
+
+def _unnumbered(
+    event_type: EventType,
+    stream: str,
+    data: dict[str, Any],
+    actor: str,
+    at: datetime,
+    *,
+    reason: str = "",
+) -> Event:
+    return Event(
+        stream=stream,
+        version=0,
+        type=event_type,
+        reason=reason,
+        actor=actor,
+        occurred_at=at,
+        data=data,
+    )

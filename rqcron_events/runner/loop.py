@@ -1,0 +1,117 @@
+"""The runner's process: one tick after the other, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from contextlib import suppress
+from datetime import datetime
+
+from django.db import DatabaseError, InterfaceError
+
+from .. import clock
+from ..core.codec import NewerEvent
+from ..core.downtime import DowntimeCause
+from ..core.wording import clause
+from .follower_thread import FollowerThread
+from .runner import Runner
+
+__all__ = ["Loop"]
+
+log = logging.getLogger(__name__)
+
+BACKOFF_SECONDS_MAX = 5.0
+
+
+class Loop:
+    """Ticks until SIGTERM, SIGINT or :meth:`stop`; database outages are waited out."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self._stopping = threading.Event()
+        self._followers = FollowerThread(self._stopping)
+        self._started = False
+        self._failures = 0
+        """Ticks that failed in a row."""
+        self._away_since: datetime | None = None
+        """When the database stopped answering."""
+
+    def run(self) -> None:
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        try:
+            while not self._stopping.is_set():
+                self._stopping.wait(self._turn())
+        finally:
+            self._followers.join_quietly()
+            if self._started:
+                self._stop_runner()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _on_signal(self, *_: object) -> None:
+        self.stop()
+
+    def _turn(self) -> float:
+        """One tick, or what its failure calls for. Returns the seconds until the next."""
+        try:
+            seconds = self._tick()
+        except (DatabaseError, InterfaceError) as error:
+            return self._database_lost(error)
+        except NewerEvent as error:
+            return self._outdated(error)
+        except Exception:  # a fault of ours must not end the schedule of everything
+            log.exception("A tick failed.", extra={"action": "tick_failed"})
+            return self._back_off()
+        if self._failures:
+            log.warning("The database is back.", extra={"action": "database_back"})
+        self._failures, self._away_since = 0, None
+        return seconds
+
+    def _tick(self) -> float:
+        if self._away_since is not None:
+            self.runner.hold_up(self._away_since, DowntimeCause.DATABASE_AWAY)
+        if not self._started:
+            self.runner.start()
+            self._started = True
+            self._followers.start()
+        seconds = self.runner.tick()
+        self._followers.active = self.runner.leading
+        return seconds
+
+    def _database_lost(self, error: Exception) -> float:
+        self._away_since = self._away_since or clock.now()
+        if self._failures == 0:
+            log.error(
+                "The database does not answer: %s. Waiting for it.",
+                clause(error),
+                extra={"action": "database_away"},
+            )
+        return self._back_off()
+
+    def _outdated(self, error: NewerEvent) -> float:
+        """A rolling deploy of a newer release: its runner shall lead, not this one."""
+        if self._failures == 0:
+            log.error("This runner stands by: %s", error, extra={"action": "runner_outdated"})
+        with suppress(DatabaseError, InterfaceError):  # then the lease runs out
+            self.runner.lease.step_down()
+        return self._back_off()
+
+    def _back_off(self) -> float:
+        """Count the failure; the seconds to wait grow with each in a row."""
+        self._failures += 1
+        self.runner.fall_back()
+        # The exponent is bounded, too: an outage may last for days.
+        return float(min(0.1 * 2 ** min(self._failures, 10), BACKOFF_SECONDS_MAX))
+
+    def _stop_runner(self) -> None:
+        try:
+            self.runner.stop()
+        except (DatabaseError, InterfaceError) as error:
+            log.warning(
+                "The runner's end is not recorded: %s",
+                error,
+                extra={"action": "stop_not_recorded", "runner": self.runner.id},
+            )

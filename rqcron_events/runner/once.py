@@ -1,0 +1,40 @@
+"""Doing what is due now, and no more: ``cron_run --once``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .follower_thread import follow_once
+from .runner import Runner
+
+__all__ = ["Once", "once"]
+
+
+@dataclass(slots=True)
+class Once:
+    """What was done."""
+
+    decided: int = 0
+    """Runs of slots that fired."""
+    waiting: int = 0
+    """Runs that are not in Redis, because it did not answer; enqueued the next time."""
+
+
+def once() -> Once:
+    """Register, decide and enqueue what is due now.
+
+    It does not wait for the lease: stream versions make it harmless beside a leader.
+    """
+    runner = Runner()
+    done = Once()
+    for requests in runner.decide_due():
+        done.decided += len(requests)
+        runner.enqueue(requests)
+    runner.reconcile_all()
+    follow_once()
+    done.waiting = sum(
+        run.enqueued_at is None
+        for state in runner.states.crons.values()
+        for run in state.open_runs.values()
+    )
+    return done

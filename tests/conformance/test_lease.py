@@ -1,0 +1,109 @@
+"""Leading does not hang on a row or a table that somebody else holds, nor on a clock set back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from rqcron_events.leadership.downtime import downtime_at
+from rqcron_events.leadership.lease import LEADER, Lease, beats
+from rqcron_events.models import CronLease
+
+ROW = "SELECT 1 FROM rqcron_lease WHERE name = 'leader' FOR UPDATE"
+TABLE = "LOCK TABLE rqcron_lease IN ACCESS EXCLUSIVE MODE"
+
+
+@contextmanager
+def locked(statement: str) -> Iterator[None]:
+    """Another session holds it, and does nothing more."""
+    other = connection.copy()
+    try:
+        with transaction.atomic(using=connection.alias):
+            pass  # the test's own session is idle
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute(statement)
+        yield
+    finally:
+        other.rollback()
+        other.close()
+
+
+@pytest.fixture
+def age(transactional_db: None) -> Callable[[str, float], None]:
+    """``age(name, seconds)``: the row's last heartbeat was then; below zero: in the future."""
+
+    def set_age(name: str, seconds: float) -> None:
+        CronLease.objects.filter(name=name).update(renewed_at=Now() - timedelta(seconds=seconds))
+
+    return set_age
+
+
+@pytest.mark.parametrize("statement", [ROW, TABLE])
+def test_who_leads_goes_on_while_the_lease_is_locked(
+    postgresql: None, transactional_db: None, statement: str
+) -> None:
+    one = Lease("one")
+    assert one.hold()
+    one._renewed_at = float("-inf")
+    with locked(statement):
+        assert one.hold()
+        assert one.locked_since is not None
+        assert not one.confirm(), "a snapshot waits for a better moment"
+    one._renewed_at = float("-inf")
+    assert one.hold()
+    assert one.locked_since is None
+    assert one.confirm()
+
+
+def test_a_standby_leads_when_a_locked_lease_has_run_out(
+    postgresql: None, age: Callable[[str, float], None]
+) -> None:
+    assert Lease("one").hold()
+    two = Lease("two")
+    with locked(ROW):
+        assert not two.hold(), "the lease is fresh"
+    age(LEADER, 60)
+    with locked(ROW):
+        assert two.hold()
+
+
+def test_a_standby_leads_when_the_whole_table_stays_locked(
+    postgresql: None, transactional_db: None, settings: object
+) -> None:
+    settings.RQCRON_LEASE_SECONDS = 1  # type: ignore[attr-defined]
+    assert Lease("one").hold()
+    two = Lease("two")
+    with locked(TABLE):
+        assert not two.hold(), "somebody may lead; nobody can tell"
+        assert two.hold(), "for longer than a lease"
+
+
+def test_a_heartbeat_waits_for_nobody(postgresql: None, transactional_db: None) -> None:
+    one = Lease("one")
+    assert one.beat()
+    one._beaten_at = float("-inf")
+    with locked("SELECT 1 FROM rqcron_lease WHERE name = 'one' FOR UPDATE"):
+        assert not one.beat()
+
+
+def test_a_lease_of_the_future_is_taken_over(age: Callable[[str, float], None]) -> None:
+    """The database's clock was set back, or a server with another clock took over."""
+    assert Lease("one").hold()
+    age(LEADER, -3600)
+    assert Lease("two").hold()
+
+
+def test_a_heartbeat_of_the_future_is_no_sign_of_life(age: Callable[[str, float], None]) -> None:
+    lost = Lease("lost")
+    lost.beat()
+    assert Lease("one").lost_runners() == []
+    age("lost", -3600)
+    assert [runner.id for runner in Lease("one").lost_runners()] == ["lost"]
+    assert not CronLease.objects.filter(beats(60), name="lost").exists()
+    assert downtime_at(CronLease.objects.get(name="lost").renewed_at)[0] is not None

@@ -1,0 +1,93 @@
+"""The start of a job in this process, where other writers meet it on the run's stream."""
+
+from __future__ import annotations
+
+import threading
+from uuid import UUID
+
+import pytest
+from rq.job import Job
+
+from rqcron_events import clock
+from rqcron_events.core.definition import Definition
+from rqcron_events.core.events import make
+from rqcron_events.execution.attempt import begin
+from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
+from rqcron_events.execution.spool import INDEX_KEY
+from rqcron_events.ledger import store
+from rqcron_events.models import CronEvent
+from tests.conformance.writing import Writer
+
+NAME = "report"
+RUN = UUID(int=9)
+STARTS = 4
+
+
+@pytest.fixture
+def fetch(redis_connection):
+    """``fetch()`` is the run's job as a worker gets it; it is in the queue."""
+    definition = Definition(name=NAME, function="nowhere:report", expression="* * * * *")
+    (results,) = Enqueuer().enqueue([RunRequest(run_id=RUN, definition=definition, slot=None)])
+    assert not results[0].error
+    return lambda: Job.fetch(job_id(RUN), connection=redis_connection)
+
+
+def types(run_id: UUID) -> list[str]:
+    return list(CronEvent.objects.for_run(run_id).order_by("id").values_list("type", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_starts_at_the_same_moment_one_begins_and_the_others_know_why_not(
+    fetch, redis_connection
+):
+    """I4: who is refused by the database reads the run again and judges it again."""
+    together = threading.Barrier(STARTS)
+    attempts = []
+
+    def start() -> None:
+        job = fetch()
+        together.wait(30)
+        attempts.append(begin(job, NAME, RUN))
+
+    writers = [Writer(start) for _ in range(STARTS)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.finish()
+    assert [attempt.closed for attempt in attempts].count(False) == 1
+    assert sorted(types(RUN)) == ["run_started"] + ["start_refused"] * (STARTS - 1)
+    reasons = CronEvent.objects.of_type("start_refused").values_list("reason", flat=True)
+    assert set(reasons) == {"already_running"}
+    assert not redis_connection.exists(INDEX_KEY)
+
+
+@pytest.mark.django_db
+def test_a_run_that_ends_while_its_next_attempt_is_judged_begins_as_a_new_run(fetch):
+    """I5: the reconciler gives the dead attempt up between the worker's look and its append."""
+    begin(fetch(), NAME, RUN)
+    job = fetch()
+    job.enqueued_at = clock.now()  # RQ put it into the queue once more
+    lost = make.run_lost(
+        cron=NAME,
+        run_id=RUN,
+        version=2,
+        slot=None,
+        attempt=1,
+        found="RQ has no such job",
+        actor="runner/1",
+        at=clock.now(),
+    )
+
+    def overtaken() -> list[object]:
+        if not CronEvent.objects.of_type("run_lost").exists():
+            store.append([lost])
+        return []
+
+    job.get_executions = overtaken
+    attempt = begin(job, NAME, RUN)
+    assert not attempt.closed
+    assert types(RUN) == ["run_started", "run_lost"]
+    requested = CronEvent.objects.get(type="run_requested")
+    assert (requested.run_id, requested.data["of"]) == (attempt.run.run_id, str(RUN))
+    assert types(attempt.run.run_id) == ["run_requested", "run_started"]
+    assert attempt.run.attempt == 1
