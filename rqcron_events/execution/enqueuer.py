@@ -85,7 +85,10 @@ def job_id(run_id: UUID) -> str:
 class Enqueuer:
     """Keeps the queues, and so the connections, between calls. One per thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds_max: float | None = None) -> None:
+        """``seconds_max``: how long one answer of Redis may take, where the project's settings give
+        no bound (``SOCKET_TIMEOUT`` in RQ_QUEUES); None: as long as it takes."""
+        self._seconds_max = seconds_max
         self._queues: dict[str, Queue] = {}
         self._ttls: dict[str, int | None] = {}
 
@@ -173,7 +176,9 @@ class Enqueuer:
         if name not in self._queues:
             # "auto": enqueue now. The runner commits its decision first, so it has no
             # transaction to wait for; enqueue_many would not wait for one anyway.
-            self._queues[name] = django_rq.get_queue(name, commit_mode="auto")
+            self._queues[name] = queue = django_rq.get_queue(name, commit_mode="auto")
+            if self._seconds_max is not None:
+                _bound_answers(queue.connection, self._seconds_max)
             self._ttls[name] = get_result_ttl(name)
         return self._queues[name]
 
@@ -186,6 +191,15 @@ class Enqueuer:
                 keys[name] = _redis_key(self.queue(name).connection)
             groups.setdefault(keys[name], []).append(request)
         return list(groups.values())
+
+
+def _bound_answers(connection: Redis, seconds_max: float) -> None:
+    """For connections that are made from now on. A Redis that is frozen neither answers nor
+    refuses, and a client without a bound waits for it for ever."""
+    given = connection.connection_pool.connection_kwargs
+    for key in ("socket_timeout", "socket_connect_timeout"):
+        if given.get(key) is None:
+            given[key] = seconds_max
 
 
 def _redis_key(connection: Redis) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Self
 
 from django.db import transaction
@@ -78,6 +79,16 @@ class States:
             self.all_paused.apply(event)
         self._changed.add(name)
         return state
+
+    def with_open_runs(self) -> States:
+        """A copy for another thread: the crons that have open runs, and nothing of the others."""
+        copy = States()
+        for name, state in self.crons.items():
+            if state.open_runs:
+                runs = {run_id: replace(run) for run_id, run in state.open_runs.items()}
+                copy.crons[name] = replace(state, phases=list(state.phases), open_runs=runs)
+        copy.position = self.position
+        return copy
 
     def _fold(self, event: Event) -> set[str]:
         if event.stream == LEDGER_STREAM:

@@ -75,6 +75,7 @@ class Loop:
             self.runner.hold_up(self._away_since, DowntimeCause.DATABASE_AWAY)
         if not self._started:
             self.runner.start()
+            self.runner.work_with_rq_beside()
             self._started = True
             self._followers.start()
         seconds = self.runner.tick()

@@ -143,7 +143,7 @@ class Reconciler:
         )
 
     def _repair_all(self, findings: list[Finding], states: States) -> None:
-        again = [_request(f.run, f.definition) for f in findings if f.repair is Repair.ENQUEUE]
+        again = _never_started([f for f in findings if f.repair is Repair.ENQUEUE])
         for results in self._enqueuer.enqueue(again):
             if results and results[0].error:
                 return  # Redis went away: the next pass finds these runs again
@@ -209,6 +209,16 @@ class Reconciler:
             states.reload(name)  # the next pass tries again
         else:
             states.apply([lost, again])
+
+
+def _never_started(findings: list[Finding]) -> list[RunRequest]:
+    """Those of which the log knows no start by now: the pass may have begun before it."""
+    known = read_runs([finding.run.run_id for finding in findings]) if findings else {}
+    return [
+        _request(finding.run, finding.definition)
+        for finding in findings
+        if not known[finding.run.run_id].attempt and known[finding.run.run_id].outcome is None
+    ]
 
 
 def _end_event(finding: Finding, state: RunState, actor: str) -> Event:

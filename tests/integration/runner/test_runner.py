@@ -54,7 +54,7 @@ def test_a_job_is_never_in_redis_before_its_decision_is_committed(
     add("report", schedule="* * * * *")
     runner = deploy()
     seen: list[bool] = []
-    original = runner.enqueuer.enqueue
+    original = runner.rq.enqueuer.enqueue
 
     def watched(requests):
         seen.extend(
@@ -63,7 +63,7 @@ def test_a_job_is_never_in_redis_before_its_decision_is_committed(
         )
         return original(requests)
 
-    monkeypatch.setattr(runner.enqueuer, "enqueue", watched)
+    monkeypatch.setattr(runner.rq.enqueuer, "enqueue", watched)
     clock.advance(MINUTE)
     runner.tick()
     assert seen == [True]
@@ -209,7 +209,7 @@ def test_redis_away_is_recorded_once_and_the_jobs_follow(
 
     add("report", schedule="* * * * *")
     runner = deploy()
-    queue = runner.enqueuer.queue("default")
+    queue = runner.rq.enqueuer.queue("default")
     pipeline = queue.connection.pipeline
 
     def refuse(*args, **kwargs):
