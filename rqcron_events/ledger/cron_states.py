@@ -12,14 +12,7 @@ from django.db.models.functions import Concat
 
 from ..conf import conf
 from ..core.cron_state import CronState, GlobalPauses
-from ..core.events import (
-    DECISIONS,
-    DEFINITION_TYPES,
-    LEDGER_STREAM,
-    Event,
-    EventType,
-    cron_stream,
-)
+from ..core.events import DECISIONS, DEFINITION_TYPES, LEDGER_STREAM, Event, EventType, cron_stream
 from ..core.wording import clause
 from ..models import CronEvent, CronSnapshot
 from . import store

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from rqcron_events.core import codec
-from rqcron_events.core.clean_run import CLEAN_TYPES, CleanRun, can_be_clean
+from rqcron_events.core.clean_run.run import CLEAN_TYPES, CleanRun, can_be_clean
 from rqcron_events.core.events import EventType
 from rqcron_events.core.run_state import RunState
 from tests.unit.history import at
