@@ -41,8 +41,9 @@ class States:
         states.follow()
         return states
 
-    def follow(self) -> set[str]:
-        """Fold what was appended since, and return the names of the crons it concerns.
+    def follow(self, progress: Callable[[], None] | None = None) -> set[str]:
+        """Fold what was appended since, and return the names of the crons it concerns; ``progress``
+        is told of each page.
 
         The empty string is among them when everything was paused or resumed.
         """
@@ -51,6 +52,8 @@ class States:
             page = store.tail(self.position)
             for event in page.events:
                 touched |= self._fold(event)
+            if progress is not None:
+                progress()
             moved = page.position > self.position
             self.position = page.position
             if not moved or len(page.events) < store.TAIL_EVENTS_MAX:

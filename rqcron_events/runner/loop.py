@@ -45,6 +45,7 @@ class Loop:
                 self._stopping.wait(self._turn())
         finally:
             self._followers.join_quietly()
+            self.runner.watch.stop()
             if self._started:
                 self._stop_runner()
 
@@ -78,7 +79,9 @@ class Loop:
             self.runner.work_with_rq_beside()
             self._started = True
             self._followers.start()
-        seconds = self.runner.tick()
+            self.runner.watch.start()
+        with self.runner.watch.watching():
+            seconds = self.runner.tick()
         self._followers.active = self.runner.leading
         return seconds
 

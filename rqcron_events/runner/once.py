@@ -31,6 +31,7 @@ def once() -> Once:
         done.decided += len(requests)
         runner.enqueue(requests)
     runner.reconcile_all()
+    runner.save_snapshot_if_free()
     follow_once()
     done.waiting = sum(
         run.enqueued_at is None

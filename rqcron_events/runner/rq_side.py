@@ -152,8 +152,9 @@ class RqThread(threading.Thread):
             self._wake.set()
 
     @property
-    def is_idle(self) -> bool:
-        return self._states is None and not self._requests
+    def takes_a_pass(self) -> bool:
+        """The last one is through."""
+        return self._states is None
 
     def say_if_silent(self) -> None:
         """Once, when Redis neither answers nor refuses."""
@@ -179,7 +180,7 @@ class RqThread(threading.Thread):
     def run(self) -> None:
         try:
             while not (self._stopping and not self._requests):
-                if self.is_idle:
+                if self._states is None and not self._requests:
                     self._wake.wait(IDLE_SECONDS)
                     self._wake.clear()
                     continue

@@ -6,16 +6,20 @@ import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from django.db import OperationalError
+
 from .. import clock
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.decide import HeldUp, Limits, decide, next_due
 from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import Event
+from ..core.wording import clause
 from ..execution.enqueuer import RunRequest
 from ..leadership.code_version import fingerprint, newer_code_is_alive
 from ..leadership.heartbeat import Presence
 from ..ledger import store
+from ..ledger.backend import backend_of
 from ..ledger.cron_states import States
 from ..process.failpoints import reach
 from ..process.gc_pause import collection_paused
@@ -23,6 +27,7 @@ from ..registry import registry
 from .due_queue import Agenda
 from .registration import sync
 from .rq_side import RqSide, RqThread
+from .statement_watch import StatementWatch
 
 __all__ = ["Runner"]
 
@@ -50,6 +55,7 @@ class Runner:
         self.lease = self.presence.lease
         self.states = States()
         self.rq = RqSide(self.actor)
+        self.watch = StatementWatch()
         self.leading = False
         self._agenda = Agenda()
         self._synced = True
@@ -66,8 +72,9 @@ class Runner:
         """One look at the clock: decide, record, enqueue. Returns the seconds until the next."""
         if not self._lead():
             return STANDBY_SECONDS
-        self._look_again(self.states.follow())
+        self._look_again(self.states.follow(self.watch.progress))
         for _ in range(ROUNDS_PER_TICK_MAX):
+            self.watch.progress()
             now = clock.now()
             names = self._agenda.take(now)
             if not names:
@@ -159,7 +166,7 @@ class Runner:
             self.presence.record_lost_runners()
             if not self._synced:
                 self._sync()
-            if beside is not None and beside.is_idle:
+            if beside is not None and beside.takes_a_pass:
                 beside.reconcile(self.states.with_open_runs())
         if beside is not None:
             beside.say_if_silent()
@@ -202,8 +209,31 @@ class Runner:
         self._saved_at = clock.monotonic_seconds()
         if self.leading:
             reach("before_snapshot")
-            self.states.save_snapshot(self.lease.confirm)
+            self.save_snapshot()
             reach("after_snapshot")
+
+    def save_snapshot(self) -> None:
+        """Save what is folded, unless somebody holds the rows locked: it is a cache."""
+        try:
+            self.states.save_snapshot(self.lease.confirm)
+        except OperationalError as error:
+            if not backend_of(store.connection()).was_locked(error):
+                raise
+            log.warning(
+                "The snapshot is locked by somebody else's transaction (%s); it is saved later.",
+                clause(error),
+                extra={"action": "snapshot_locked", "runner": self.id},
+            )
+
+    def save_snapshot_if_free(self) -> None:
+        """The same for one that does not lead, when nobody does: whoever comes next, as the next
+        ``cron_run --once``, need not fold the whole log."""
+        if self.lease.hold():
+            try:
+                self.states.follow()
+                self.save_snapshot()
+            finally:
+                self.lease.step_down()
 
     # When to look at which cron
 
@@ -251,7 +281,7 @@ class Runner:
         if self._rq_thread is not None:
             self._rq_thread.stop()
         if self.leading:
-            self.states.save_snapshot(self.lease.confirm)
+            self.save_snapshot()
         self.presence.stopped()
 
     def fall_back(self) -> None:

@@ -123,7 +123,7 @@ def test_a_step_that_fails_is_tried_again_by_the_next_pass(beside, clock, caplog
     runner.tick()
     wait_until(lambda: not failing)
     clock.advance(timedelta(minutes=1))
-    wait_until(lambda: runner._rq_thread.is_idle)
+    wait_until(lambda: runner._rq_thread.takes_a_pass)
     runner._reconciled_at = float("-inf")
     runner.tick()
     first = CronEvent.objects.of_type(EventType.SLOT_FIRED).first()
