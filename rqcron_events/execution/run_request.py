@@ -11,7 +11,9 @@ from ..core.definition import Definition
 from ..core.events import Event, Reason, make
 from ..core.events.make import InRun
 
-__all__ = ["Enqueued", "RunRequest", "job_id"]
+__all__ = ["JOB_ID_PREFIX", "Enqueued", "RunRequest", "job_id"]
+
+JOB_ID_PREFIX = "cron-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,4 +80,4 @@ class Enqueued:
 
 def job_id(run_id: UUID) -> str:
     """RQ takes letters, digits, ``_`` and ``-`` only."""
-    return f"cron-{run_id}"
+    return f"{JOB_ID_PREFIX}{run_id}"

@@ -27,7 +27,14 @@ from ..core.repair import JobFacts, Patience, Repair, judge
 from ..core.run_state import RunState
 from ..errors import VersionConflict
 from ..execution.enqueuer import Enqueued, Enqueuer, RunRequest
-from ..execution.rq_jobs import JOBS_PER_ROUND_TRIP, clean_up_abandoned, look_up, put_back, stranded
+from ..execution.rq_jobs import (
+    JOBS_PER_ROUND_TRIP,
+    bring_back_due,
+    clean_up_abandoned,
+    look_up,
+    put_back,
+    stranded,
+)
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
@@ -69,11 +76,13 @@ class Reconciler:
         self.findings: list[Finding] = []
         """Of this pass: what was repaired, or would be."""
 
-    def begin(self, states: States) -> None:
+    def begin(self, states: States, *, dry_run: bool = False) -> None:
         """Start a new pass, unless the last one is not through yet."""
         if self._waiting:
             return
         self._away, self.findings = {}, []
+        if not dry_run:
+            self._bring_back_due(states)
         self._waiting = [
             (name, run) for name, state in states.crons.items() for run in state.open_runs.values()
         ]
@@ -151,19 +160,19 @@ class Reconciler:
             self._away[self._enqueuer.redis_of(group[0].definition.queue)] = error
 
     def clean_up(self, states: States) -> None:
-        """Let RQ give up jobs whose worker is gone, on the queues that open runs are in, and bring
-        jobs back into their queues that nobody else does."""
-        open_runs = [
-            _request(run, state.last_definition)
-            for state in states.crons.values()
-            if state.last_definition is not None
-            for run in state.open_runs.values()
-        ]
-        for group in self._answering(open_runs):
+        """Let RQ give up jobs whose worker is gone, on the queues that open runs are in, and put
+        back what workers took and did not begin."""
+        for group in self._answering(_one_in_each_queue(states)):
             with self._noting_away(group):
-                names = sorted({request.definition.queue for request in group})
-                clean_up_abandoned(self._enqueuer.queue(name) for name in names)
+                clean_up_abandoned(self._enqueuer.queue(r.definition.queue) for r in group)
         self._put_back_stranded(states)
+
+    def _bring_back_due(self, states: States) -> None:
+        """Jobs that waited long enough go back into their queues, also where RQ's scheduler, whose
+        work it is, does not run."""
+        for group in self._answering(_one_in_each_queue(states)):
+            with self._noting_away(group):
+                bring_back_due(self._enqueuer.queue(r.definition.queue) for r in group)
 
     def _put_back_stranded(self, states: States) -> None:
         """Jobs that a worker took and did not begin go back into their queues.
@@ -354,6 +363,16 @@ def _error(text: str) -> dict[str, str]:
         ERROR_MESSAGE: bounded(message, conf().message_bytes_max),
         ERROR_TRACEBACK: bounded(text, conf().traceback_bytes_max, keep_end=True),
     }
+
+
+def _one_in_each_queue(states: States) -> list[RunRequest]:
+    """Of the queues that open runs are in."""
+    found: dict[str, RunRequest] = {}
+    for state in states.crons.values():
+        definition = state.last_definition
+        if definition is not None and definition.queue not in found and state.open_runs:
+            found[definition.queue] = _request(next(iter(state.open_runs.values())), definition)
+    return [found[name] for name in sorted(found)]
 
 
 def _known_cause(result: Enqueued, states: States) -> str:
