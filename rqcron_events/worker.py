@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 GIVEN_BACK_SINCE = "given_back_since"
 """In a job's meta."""
-GIVE_BACK_SECONDS_MIN = 2
+GIVE_BACK_SECONDS_MIN = 5
 GIVE_BACK_SECONDS_MAX = 60
 """How long a job that this code does not know stays away before a worker takes it again: as long as
 it has been given back already, within these. Each time costs a work-horse, so few are worth it."""
@@ -142,8 +142,8 @@ def _give_back(job: Job, name: str) -> Retry | None:
     meta["given_back"] = int(meta.get("given_back") or 0) + 1
     meta[GIVEN_BACK_SINCE] = since.isoformat()
     job.save_meta()  # type: ignore[no-untyped-call]
-    pause = max(GIVE_BACK_SECONDS_MIN, min(passed, left, GIVE_BACK_SECONDS_MAX))
-    return Retry(max=(job.number_of_retries or 0) + 1, interval=math.ceil(pause))
+    pause = min(max(passed, GIVE_BACK_SECONDS_MIN), left, GIVE_BACK_SECONDS_MAX)
+    return Retry(max=(job.number_of_retries or 0) + 1, interval=max(math.ceil(pause), 1))
 
 
 def _given_back_since(meta: dict[str, Any], now: datetime) -> datetime:

@@ -128,7 +128,7 @@ def bring_back_due(queues: Iterable[Queue]) -> int:
     for queue in queues:
         if queue.connection.exists(RQScheduler.get_locking_key(queue.name)):
             continue  # it expires a minute after the scheduler's last sign of life
-        key = ScheduledJobRegistry(queue=queue).key
+        key = ScheduledJobRegistry(queue=queue).key  # type: ignore[no-untyped-call]
         now = clock.now()
         due: list[Any] = queue.connection.zrangebyscore(
             key, "-inf", now.timestamp(), start=0, num=JOBS_PER_ROUND_TRIP
