@@ -63,13 +63,14 @@ class RqSide:
         recorded: list[Event] = []
         for results in self.enqueuer.enqueue(requests):
             events = [result.event(self._actor) for result in results]
-            if results[0].error:
+            if results[0].is_outage:
                 # Recorded once per outage. The runs stay open, and are enqueued when Redis is back.
-                if self._redis.begins(results[0].error):
+                if self._redis.begins(results[0].error, results[0].redis):
                     store.append_next(events)
                     recorded += events
                 continue
-            self._redis.ends()
+            if not results[0].error:
+                self._redis.ends(results[0].redis)
             reach("after_enqueue")
             store.append_next(events)
             reach("after_enqueued")
@@ -112,7 +113,10 @@ class RqSide:
         names: set[str] = set()
         self._draining = False
         for connection in self.enqueuer.connections():
-            written, more_here = spool.drain(connection)
+            try:
+                written, more_here = spool.drain(connection)
+            except RedisError:  # only this one; the reconciler tells of it where runs are open
+                continue
             self._draining |= more_here
             states.apply(written)
             names |= {event.cron for event in written}
