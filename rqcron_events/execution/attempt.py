@@ -19,6 +19,7 @@ from rq.timeouts import BaseTimeoutException
 
 from .. import clock
 from ..conf import conf
+from ..core.bounded import bounded
 from ..core.events import OUTCOMES, SUCCESSES, Event, Reason, make
 from ..core.events.make import InRun
 from ..core.run_state import RunState, Start, start_verdict
@@ -34,6 +35,9 @@ from .time_limit import time_limit
 __all__ = ["Attempt", "CurrentRun", "begin", "close", "elsewhere"]
 
 log = logging.getLogger(__name__)
+
+ACTOR_MAX = 200
+"""Characters of the column; RQ's names of workers have no bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +256,10 @@ def _enqueued_at(job: Job) -> str:
 # When the ledger is out of reach
 
 
+class SuccessWaits(Exception):
+    """The run has succeeded, and the ledger cannot be told."""
+
+
 def _spool_start(job: Job, told: RunState, actor: str, why: Exception) -> _Judged:
     """The start without the log: RQ tells which attempt it is, the spool whether it succeeded."""
     _disconnect()
@@ -274,9 +282,12 @@ def _attempt_by_rq(job: Job, name: str) -> int:
 def _write_spooled(job: Job, run_id: UUID) -> None:
     """What an attempt before this one could not write goes first: it may be a success (I4)."""
     try:
-        spool.drain_run(job.connection, run_id)
+        stays = spool.drain_run(job.connection, run_id).stays
     except RedisError as error:
         log.debug("The spool cannot be read: %s", error)
+        return
+    if stays and _has_succeeded(job, run_id):
+        raise SuccessWaits(f"run {run_id} succeeded by an event in Redis that cannot be written")
 
 
 def _has_succeeded(job: Job, run_id: UUID) -> bool:
@@ -293,7 +304,7 @@ def _spool(event: Event, job: Job, why: Exception) -> None:
         event.type.value,
         event.cron,
         type(why).__name__,
-        str(why).strip(),
+        bounded(str(why).strip(), conf().message_bytes_max),
         extra={"action": "event_spooled", "cron": event.cron, "run_id": str(event.run_id)},
     )
     reach("before_spool")
@@ -305,7 +316,7 @@ def _spool(event: Event, job: Job, why: Exception) -> None:
             "%s of cron %s is not recorded: Redis does not take it either (%s).",
             event.type.value,
             event.cron,
-            error,
+            bounded(str(error), conf().message_bytes_max),
             extra={"action": "event_lost", "cron": event.cron, "run_id": str(event.run_id)},
         )
 
@@ -328,7 +339,7 @@ def _disconnect() -> None:
 
 
 def _actor(job: Job) -> str:
-    return f"worker/{job.worker_name or '?'}"
+    return f"worker/{job.worker_name or '?'}"[:ACTOR_MAX]
 
 
 def _named(state: RunState, cron: str, slot: datetime | None) -> RunState:

@@ -19,7 +19,7 @@ from ..core.definition import Overlap
 from ..core.events import EventType, cron_stream
 from ..core.wording import clause
 from ..execution.enqueuer import Enqueuer
-from ..execution.spool import spool_length
+from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
 from ..followers import followers
 from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import store
@@ -172,9 +172,19 @@ def _rows() -> CronEventQuerySet:
 
 def _look_at_spool(found: Health) -> None:
     try:
-        found.spool_length = spool_length(Enqueuer().connections())
+        connections = Enqueuer().connections()
+        found.spool_length = spool_length(connections)
+        refused = spool_refused(connections)
     except RedisError as error:
         found.problems.append(f"Redis does not answer: {clause(error)}.")
+        return
+    if refused:
+        count = f"{refused:,}" if refused < REFUSED_MAX else f"{REFUSED_MAX:,} or more"
+        found.problems.append(
+            f"{count} entries of the spool in Redis were refused: no worker of this project wrote "
+            f"them, or the database does not take them. Look at them with redis-cli LRANGE "
+            f"{REFUSED_KEY} 0 9; delete that key when you know why."
+        )
 
 
 def _look_at_followers(found: Health) -> None:
