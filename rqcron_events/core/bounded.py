@@ -10,7 +10,10 @@ from typing import Any
 
 from .events.keys import ERROR_MESSAGE, ERROR_TRACEBACK, ERROR_TYPE
 
-__all__ = ["bounded", "failure_data", "result_text"]
+__all__ = ["TYPE_BYTES_MAX", "bounded", "failure_data", "result_text"]
+
+TYPE_BYTES_MAX = 200
+"""Of the name of an exception's class."""
 
 
 def bounded(text: str, bytes_max: int, *, keep_end: bool = False) -> str:
