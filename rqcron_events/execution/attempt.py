@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from django.db import DatabaseError
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
@@ -28,7 +29,7 @@ from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
 from ..registry import registry
-from . import spool
+from . import ledger_session, spool
 from .enqueuer import META_KEY
 from .time_limit import time_limit
 
@@ -64,6 +65,8 @@ class Attempt:
     actor: str
     closed: bool = False
     """The end is recorded already, or the start was refused."""
+    blocks: int | None = None
+    """Of ``atomic`` around the attempt, on the ledger's connection; None in another process."""
 
 
 def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
@@ -83,7 +86,7 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=told.slot, attempt=state.attempt)
     closed = verdict.refusal is not None
-    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed)
+    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed, _open_blocks())
 
 
 def elsewhere(job: Job) -> Attempt:
@@ -119,12 +122,15 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
             return []  # somebody else has the last word already
         return [event]
 
+    def append() -> None:
+        known = attempt.state if attempt.state.version else read_run(run.run_id)
+        append_to_run(known, build)
+
     was_closed = _is_disconnected()
     reach("before_outcome")
     try:
         with time_limit(conf().worker_wait_seconds):
-            known = attempt.state if attempt.state.version else read_run(run.run_id)
-            append_to_run(known, build)
+            _append_after(attempt.blocks, append)
     except Exception as error:
         _disconnect()
         _spool(end_event(attempt.state), attempt.job, error)
@@ -134,6 +140,20 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
         if was_closed:
             _disconnect()
     reach("after_outcome")
+
+
+def _append_after(blocks: int | None, append: Callable[[], None]) -> None:
+    """Append on a connection that the function had: without the transaction that it left open, and
+    where its session does not let anything be written, on another one."""
+    if blocks is not None and ledger_session.has_open_transaction(blocks):
+        ledger_session.renew()
+    try:
+        append()
+    except DatabaseError:
+        if blocks != 0:
+            raise
+        ledger_session.renew()
+        append()
 
 
 # The start: know the run, judge it, append what follows
@@ -319,6 +339,13 @@ def _spool(event: Event, job: Job, why: Exception) -> None:
             bounded(str(error), conf().message_bytes_max),
             extra={"action": "event_lost", "cron": event.cron, "run_id": str(event.run_id)},
         )
+
+
+def _open_blocks() -> int:
+    try:
+        return ledger_session.open_blocks()
+    except Exception:  # a wrong setting is reported when the event is written
+        return 0
 
 
 def _is_disconnected() -> bool:

@@ -46,9 +46,9 @@ DEPTH_MAX = 8
 AHEAD_MAX = timedelta(days=1)
 """Of a worker's clock."""
 _SALT = "rqcron_events.spool"
-_ENCODER = json.JSONEncoder(
+_encode = json.JSONEncoder(
     separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False
-)
+).encode
 _DECODER = json.JSONDecoder(parse_constant=lambda name: _refuse(f"it has the number {name}"))
 
 
@@ -119,8 +119,8 @@ def parse(raw: bytes, run_id: UUID, now: datetime) -> Entry:
 
 
 def _signed(run_id: UUID, body: Mapping[str, Any]) -> bytes:
-    mac = _mac(run_id, _ENCODER.encode(body), settings.SECRET_KEY)
-    return _ENCODER.encode({**body, "mac": mac}).encode()
+    mac = _mac(run_id, _encode(body), settings.SECRET_KEY)
+    return _encode({**body, "mac": mac}).encode()
 
 
 def _mac(run_id: UUID, text: str, key: str | bytes) -> str:
@@ -135,7 +135,7 @@ def _believed(raw: bytes, run_id: UUID) -> dict[str, Any]:
     mac = body.pop("mac", None)
     if not isinstance(mac, str):
         _refuse("it is not signed")
-    text = _ENCODER.encode(body)
+    text = _encode(body)
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     if not any(constant_time_compare(mac, _mac(run_id, text, key)) for key in keys):
         _refuse("its signature is not of this run with this project's SECRET_KEY")
