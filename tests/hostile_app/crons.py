@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import datetime as datetime_module
+import datetime as dt
 import gc
 import json
 import locale
@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db import connection, connections, transaction
@@ -54,7 +55,7 @@ def on_postgresql(function: Callable[[], Any]) -> Callable[[], Any]:
 
 
 class Hangs(Exception):
-    def __str__(self):
+    def __str__(self):  # noqa: PLE0307
         while True:
             time.sleep(0.05)
 
@@ -73,11 +74,11 @@ class Refuses(Exception):
 
 class NoText(Exception):
     def __str__(self):
-        return 5
+        return 5  # noqa: PLE0307
 
 
 class Exits(Exception):
-    def __str__(self):
+    def __str__(self):  # noqa: PLE0307
         sys.exit(3)
 
 
@@ -305,7 +306,7 @@ def recurses_without_limit():
 
 @hostile
 def has_no_memory():
-    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000, resource.RLIM_INFINITY))
     return bytearray(4_000_000_000)
 
@@ -491,8 +492,8 @@ def patches_json():
 
 @hostile
 def patches_datetime():
-    datetime_module.datetime = None
-    datetime_module.timedelta = None
+    dt.datetime = None
+    dt.timedelta = None
 
 
 @hostile
