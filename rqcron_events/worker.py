@@ -13,6 +13,7 @@ import asyncio
 import inspect
 import logging
 import math
+import os
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime
@@ -30,12 +31,12 @@ from rq.timeouts import BaseTimeoutException
 
 from . import clock
 from .conf import conf
-from .core.bounded import bounded, failure_data, result_text
 from .core.events import Reason, make
 from .core.wording import clause
 from .errors import CronError
 from .execution.attempt import Attempt, CurrentRun, begin, close, elsewhere
 from .execution.enqueuer import META_KEY
+from .execution.told import CannotBeShown, failure_of, presentable, result_of, text_of
 from .registry import BrokenModule, Registered, registry
 
 __all__ = ["CronNotRegistered", "CurrentRun", "DeclineRun", "current_run", "run_cron"]
@@ -94,26 +95,40 @@ def run_cron(name: str, run_id: str) -> Any:
     _attempts[job.id] = attempt
     if attempt.closed:
         return None
+    try:
+        result = _call(attempt, job, name)
+    except DeclineRun as declined:
+        close(attempt, partial(make.run_declined, reason=text_of(declined)))
+        return None
+    except BaseException as error:
+        able = presentable(error)
+        if able is error:
+            raise
+        raise able from None  # nobody after us should try to format it
+    if isinstance(result, Retry):
+        _record_returned_retry(attempt, job, result)
+    if not attempt.closed:
+        _record_success(attempt, result)
+    return result
+
+
+def _call(attempt: Attempt, job: Job, name: str) -> Any:
+    """What the user's function returns, and RQ can keep."""
+    process = os.getpid()
     token = _current.set(attempt.run)
     try:
         cron = _registered(job, name)
         result = cron.function(*cron.args, **cron.kwargs)
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
-    except DeclineRun as declined:
-        reason = bounded(str(declined), conf().message_bytes_max)
-        close(attempt, partial(make.run_declined, reason=reason))
-        return None
+        if result is not None and not isinstance(result, Retry):
+            # RQ would find out after the success is recorded, and fail the job then.
+            job.serializer.dumps(result)
+        return result
     finally:
+        if os.getpid() != process:
+            os._exit(1)  # a child that the function forked and let come back here
         _current.reset(token)
-    if isinstance(result, Retry):
-        _record_returned_retry(attempt, job, result)
-    elif result is not None:
-        # RQ would find out after the success is recorded, and fail the job then.
-        job.serializer.dumps(result)
-    if not attempt.closed:
-        _record_success(attempt, result)
-    return result
 
 
 def _give_back(job: Job, name: str) -> Retry | None:
@@ -188,7 +203,7 @@ def _record_success(attempt: Attempt, result: Any) -> None:
     kept = None
     cron = registry.crons.get(attempt.run.cron)
     if result is not None and cron is not None and cron.definition.store_result:
-        kept = result_text(result, conf().result_bytes_max)
+        kept = result_of(result)
     close(attempt, partial(make.run_succeeded, result=kept))
 
 
@@ -226,16 +241,10 @@ def on_failure(
     if attempt is not None and attempt.closed:
         return
     retries_left = job.retries_left or 0
-    limits = conf()
-    error = failure_data(
-        exc_type,
-        exc_value,
-        exc_traceback,
-        message_bytes_max=limits.message_bytes_max,
-        traceback_bytes_max=limits.traceback_bytes_max,
-    )
+    error = failure_of(exc_type, exc_value, exc_traceback)
     end = make.attempt_failed if retries_left > 0 else make.run_failed
-    reason = _failure_reason(exc_type)
+    kind = exc_value.kind if isinstance(exc_value, CannotBeShown) else exc_type
+    reason = _failure_reason(kind)
     close(
         attempt or elsewhere(job),
         partial(end, reason=reason, error=error, retries_left=retries_left),

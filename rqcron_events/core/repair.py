@@ -28,6 +28,8 @@ class JobFacts:
     """SUCCESSFUL, FAILED, STOPPED, RETRIED, MAX_RETRIES_EXCEEDED, or empty."""
     error: str = ""
     """RQ's traceback of the last failure."""
+    unreadable: str = ""
+    """Why nothing is known of the job, or empty."""
 
 
 class Repair(StrEnum):
@@ -77,6 +79,8 @@ def judge(
     run: OpenRun, definition: Definition, job: JobFacts, now: datetime, patience: Patience
 ) -> Repair:
     """The repair for one open run, by the log's and RQ's word."""
+    if job.unreadable:
+        return Repair.NONE
     if run.started_at is None and run.attempt == 0:
         return _never_started(run, definition, job, now, patience)
     since = run.started_at or run.last_event_at or run.requested_at

@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from django.db import DatabaseError
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
 
 from .. import clock
 from ..conf import conf
+from ..core.bounded import bounded
 from ..core.events import OUTCOMES, SUCCESSES, Event, Reason, make
 from ..core.events.make import InRun
 from ..core.run_state import RunState, Start, start_verdict
@@ -27,13 +29,16 @@ from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
 from ..registry import registry
-from . import spool
+from . import ledger_session, spool
 from .enqueuer import META_KEY
 from .time_limit import time_limit
 
 __all__ = ["Attempt", "CurrentRun", "begin", "close", "elsewhere"]
 
 log = logging.getLogger(__name__)
+
+ACTOR_MAX = 200
+"""Characters of the column; RQ's names of workers have no bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class Attempt:
     actor: str
     closed: bool = False
     """The end is recorded already, or the start was refused."""
+    blocks: int | None = None
+    """Of ``atomic`` around the attempt, on the ledger's connection; None in another process."""
 
 
 def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
@@ -79,7 +86,7 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=told.slot, attempt=state.attempt)
     closed = verdict.refusal is not None
-    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed)
+    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed, _open_blocks())
 
 
 def elsewhere(job: Job) -> Attempt:
@@ -115,12 +122,15 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
             return []  # somebody else has the last word already
         return [event]
 
+    def append() -> None:
+        known = attempt.state if attempt.state.version else read_run(run.run_id)
+        append_to_run(known, build)
+
     was_closed = _is_disconnected()
     reach("before_outcome")
     try:
         with time_limit(conf().worker_wait_seconds):
-            known = attempt.state if attempt.state.version else read_run(run.run_id)
-            append_to_run(known, build)
+            _append_after(attempt.blocks, append)
     except Exception as error:
         _disconnect()
         _spool(end_event(attempt.state), attempt.job, error)
@@ -130,6 +140,20 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
         if was_closed:
             _disconnect()
     reach("after_outcome")
+
+
+def _append_after(blocks: int | None, append: Callable[[], None]) -> None:
+    """Append on a connection that the function had: without the transaction that it left open, and
+    where its session does not let anything be written, on another one."""
+    if blocks is not None and ledger_session.has_open_transaction(blocks):
+        ledger_session.renew()
+    try:
+        append()
+    except DatabaseError:
+        if blocks != 0:
+            raise
+        ledger_session.renew()
+        append()
 
 
 # The start: know the run, judge it, append what follows
@@ -252,6 +276,10 @@ def _enqueued_at(job: Job) -> str:
 # When the ledger is out of reach
 
 
+class SuccessWaits(Exception):
+    """The run has succeeded, and the ledger cannot be told."""
+
+
 def _spool_start(job: Job, told: RunState, actor: str, why: Exception) -> _Judged:
     """The start without the log: RQ tells which attempt it is, the spool whether it succeeded."""
     _disconnect()
@@ -274,9 +302,12 @@ def _attempt_by_rq(job: Job, name: str) -> int:
 def _write_spooled(job: Job, run_id: UUID) -> None:
     """What an attempt before this one could not write goes first: it may be a success (I4)."""
     try:
-        spool.drain_run(job.connection, run_id)
+        stays = spool.drain_run(job.connection, run_id).stays
     except RedisError as error:
         log.debug("The spool cannot be read: %s", error)
+        return
+    if stays and _has_succeeded(job, run_id):
+        raise SuccessWaits(f"run {run_id} succeeded by an event in Redis that cannot be written")
 
 
 def _has_succeeded(job: Job, run_id: UUID) -> bool:
@@ -293,7 +324,7 @@ def _spool(event: Event, job: Job, why: Exception) -> None:
         event.type.value,
         event.cron,
         type(why).__name__,
-        str(why).strip(),
+        bounded(str(why).strip(), conf().message_bytes_max),
         extra={"action": "event_spooled", "cron": event.cron, "run_id": str(event.run_id)},
     )
     reach("before_spool")
@@ -305,9 +336,16 @@ def _spool(event: Event, job: Job, why: Exception) -> None:
             "%s of cron %s is not recorded: Redis does not take it either (%s).",
             event.type.value,
             event.cron,
-            error,
+            bounded(str(error), conf().message_bytes_max),
             extra={"action": "event_lost", "cron": event.cron, "run_id": str(event.run_id)},
         )
+
+
+def _open_blocks() -> int:
+    try:
+        return ledger_session.open_blocks()
+    except Exception:  # a wrong setting is reported when the event is written
+        return 0
 
 
 def _is_disconnected() -> bool:
@@ -328,7 +366,7 @@ def _disconnect() -> None:
 
 
 def _actor(job: Job) -> str:
-    return f"worker/{job.worker_name or '?'}"
+    return f"worker/{job.worker_name or '?'}"[:ACTOR_MAX]
 
 
 def _named(state: RunState, cron: str, slot: datetime | None) -> RunState:

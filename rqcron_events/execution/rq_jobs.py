@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, cast
 from uuid import UUID
 
+from django.db import DatabaseError
+from redis.client import NEVER_DECODE
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rq.exceptions import NoSuchJobError
 from rq.executions import ExecutionRegistry
 from rq.job import Job
 from rq.queue import Queue
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 from rq.scheduler import RQScheduler
+from rq.timeouts import BaseTimeoutException
 from rq.utils import str_to_date, utcformat
 
 from .. import clock
+from ..core.bounded import bounded
 from ..core.repair import JobFacts
 from .enqueuer import Enqueuer, RunRequest, job_id
 from .run_request import JOB_ID_PREFIX
@@ -31,38 +41,128 @@ __all__ = [
     "stranded",
 ]
 
+log = logging.getLogger(__name__)
+
 JOBS_PER_ROUND_TRIP = 500
 WAITING_JOBS_MAX = 200_000
 """A queue's ids are read whole, about 10 MB at most. In a longer queue nothing is looked for."""
 _FIELDS = ("status", "worker_name", "retries_left", "started_at", "ended_at")
 
 
+_LOOK_UP = """
+local answers = {}
+local now, field_bytes, error_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+for i = 1, #KEYS, 3 do
+  local job = redis.pcall('HMGET', KEYS[i], unpack(ARGV, 4))
+  local executions = redis.pcall('ZCOUNT', KEYS[i + 1], now, '+inf')
+  local results = redis.pcall('XREVRANGE', KEYS[i + 2], '+', '-', 'COUNT', 1)
+  local answer
+  if job.err then answer = {job.err}
+  elseif type(executions) == 'table' then answer = {executions.err}
+  elseif results.err then answer = {results.err}
+  else
+    local kind, text = false, false
+    if results[1] then
+      for j = 1, #results[1][2], 2 do
+        if results[1][2][j] == 'type' then kind = string.sub(results[1][2][j + 1], 1, field_bytes) end
+        if results[1][2][j] == 'exc_string' then text = results[1][2][j + 1] end
+      end
+    end
+    if text and #text > error_bytes then answer = {'an error of ' .. #text .. ' bytes'} end
+    for j = 1, #job do
+      if job[j] and #job[j] > field_bytes then answer = {'a field of ' .. #job[j] .. ' bytes'} end
+    end
+    answer = answer or {false, job, executions, kind, text}
+  end
+  answers[#answers + 1] = answer
+end
+return answers
+"""
+"""What is needed of each job, and no more: a result of 100 MB, which RQ keeps, stays in Redis. What
+is wrong with one job is the answer for that job."""
+_FIELD_BYTES_MAX = 1_000
+_NAME_BYTES_MAX = 200
+_RETRIES_MAX = 1_000_000
+_AHEAD_MAX = timedelta(days=1)
+_PACKED_BYTES_MAX = 1_000_000
+"""Of RQ's compressed traceback."""
+_ERROR_BYTES_MAX = 1_000_000
+"""Of the traceback itself. A megabyte that was packed can be a gigabyte."""
+
+
 def look_up(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> dict[UUID, JobFacts]:
     """What RQ knows of each run's job. Raises redis-py's errors."""
     found: dict[UUID, JobFacts] = {}
     for connection, chunk in enqueuer.by_connection(requests, JOBS_PER_ROUND_TRIP):
-        pipeline = connection.pipeline(transaction=False)
-        now = clock.now().timestamp()
+        keys: list[str] = []
         for request in chunk:
             name = job_id(request.run_id)
-            pipeline.hmget(Job.key_for(name), *_FIELDS)
-            pipeline.zcount(ExecutionRegistry(name, connection=connection).key, now, "+inf")
-            results = Result.get_key(name)  # type: ignore[no-untyped-call]
-            pipeline.xrevrange(results, "+", "-", count=1)
-        answers = pipeline.execute()
-        for index, request in enumerate(chunk):
-            found[request.run_id] = _facts(*answers[index * 3 : index * 3 + 3])
+            keys += [
+                _text(Job.key_for(name)),
+                ExecutionRegistry(name, connection=connection).key,
+                Result.get_key(name),  # type: ignore[no-untyped-call]
+            ]
+        now = clock.now().timestamp()
+        limits = (_FIELD_BYTES_MAX, _PACKED_BYTES_MAX)
+        answers = connection.execute_command(  # type: ignore[no-untyped-call]
+            "EVAL", _LOOK_UP, len(keys), *keys, now, *limits, *_FIELDS, **{NEVER_DECODE: True}
+        )
+        for request, answer in zip(chunk, answers, strict=True):
+            found[request.run_id] = _facts_or_why_not(request, answer)
     return found
 
 
 def clean_up_abandoned(queues: Iterable[Queue]) -> None:
-    """Let RQ give up the jobs of workers that stopped sending heartbeats.
+    """Let RQ give up the jobs of workers that stopped sending heartbeats. Raises redis-py's errors.
 
     RQ's workers do this every ten minutes; the reconciler asks for it more often. RQ retries or
-    fails such a job and calls its failure callback, here, with AbandonedJobError.
+    fails such a job and calls its failure callback, here, with AbandonedJobError. A job that it
+    cannot read would stop it for the whole queue, so that job is taken off its list.
     """
     for queue in queues:
-        StartedJobRegistry(queue=queue).cleanup()
+        registry = StartedJobRegistry(queue=queue)
+        try:
+            registry.cleanup()
+        except _NOT_OF_ONE_JOB:
+            raise
+        except Exception as error:
+            _say_not_cleaned(queue.name, f"{type(error).__name__}: {bounded(str(error), 200)}")
+            _take_off_unreadable(registry)
+
+
+_NOT_OF_ONE_JOB = (RedisConnectionError, RedisTimeoutError, DatabaseError, BaseTimeoutException)
+
+
+def _take_off_unreadable(registry: StartedJobRegistry) -> None:
+    """The next clean-up gets past them. Their jobs stay in Redis as they are."""
+    connection = registry.connection
+    try:
+        expired = connection.zrangebyscore(
+            registry.key, 0, clock.now().timestamp(), start=0, num=JOBS_PER_ROUND_TRIP
+        )
+    except ResponseError:  # the key itself is of another type
+        return
+    for member in cast(list[bytes], expired):
+        name = _text(member)
+        try:
+            Job.fetch(name.partition(":")[0], connection=connection, serializer=registry.serializer)
+        except NoSuchJobError:
+            continue
+        except _NOT_OF_ONE_JOB:
+            raise
+        except Exception:
+            connection.zrem(registry.key, member)
+
+
+@lru_cache(maxsize=1_000)
+def _say_not_cleaned(queue: str, why: str) -> None:
+    log.error(
+        "RQ cannot clean up the started jobs of queue %s: %s. Jobs that cannot be read are taken off "
+        "its list.",
+        queue,
+        why,
+        extra={"action": "clean_up_failed", "queue": queue},
+    )
 
 
 def stranded(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> list[RunRequest]:
@@ -77,14 +177,23 @@ def stranded(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> list[RunRequ
         by_queue.setdefault(request.definition.queue, []).append(request)
     found: list[RunRequest] = []
     for name, group in by_queue.items():
-        queue = enqueuer.queue(name)
-        if queue.count > WAITING_JOBS_MAX:
-            continue
-        waiting = set(queue.get_job_ids())
-        missing = [request for request in group if job_id(request.run_id) not in waiting]
-        for start in range(0, len(missing), JOBS_PER_ROUND_TRIP):
-            chunk = missing[start : start + JOBS_PER_ROUND_TRIP]
-            found += _confirmed(queue, chunk)
+        try:
+            found += _stranded_of(enqueuer.queue(name), group)
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            _say_not_cleaned(name, f"a key of the queue is of the wrong type: {error}")
+    return found
+
+
+def _stranded_of(queue: Queue, requests: list[RunRequest]) -> list[RunRequest]:
+    if queue.count > WAITING_JOBS_MAX:
+        return []
+    waiting = {_text(name) for name in queue.connection.lrange(queue.key, 0, -1)}
+    missing = [request for request in requests if job_id(request.run_id) not in waiting]
+    found: list[RunRequest] = []
+    for start in range(0, len(missing), JOBS_PER_ROUND_TRIP):
+        found += _confirmed(queue, missing[start : start + JOBS_PER_ROUND_TRIP])
     return found
 
 
@@ -97,13 +206,21 @@ def _confirmed(queue: Queue, requests: list[RunRequest]) -> list[RunRequest]:
         pipeline.hmget(Job.key_for(name), "status", "origin")
         pipeline.zcount(ExecutionRegistry(name, connection=queue.connection).key, now, "+inf")
         pipeline.lpos(queue.key, name)
-    answers = pipeline.execute()
+    answers = pipeline.execute(raise_on_error=False)
     found = []
     for index, request in enumerate(requests):
         fields, executions, position = answers[index * 3 : index * 3 + 3]
-        if fields == [b"queued", queue.name.encode()] and not executions and position is None:
+        if any(isinstance(answer, ResponseError) for answer in (fields, executions, position)):
+            continue  # look_up says what is wrong with the job
+        queued = [_text(field) for field in fields] == ["queued", queue.name]
+        if queued and not executions and position is None:
             found.append(request)
     return found
+
+
+def _text(value: Any) -> str:
+    """A connection of the project's own may decode responses."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def put_back(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> None:
@@ -157,25 +274,65 @@ def _name(member: Any) -> str:
     return member.decode(errors="replace") if isinstance(member, bytes) else str(member)
 
 
-def _facts(fields: list[bytes | None], executions: int, results: list[Any]) -> JobFacts:
-    status, worker, retries, started, ended = fields
-    result_type, error = "", ""
-    if results:
-        payload = results[0][1]
-        result_type = Result.Type(int(payload[b"type"])).name
-        if payload.get(b"exc_string"):
-            error = zlib.decompress(b64decode(payload[b"exc_string"])).decode(errors="replace")
-    return JobFacts(
-        status=status.decode() if status else "",
-        worker=worker.decode() if worker else "",
-        retries_left=int(retries or 0),
-        executions=executions,
-        started_at=_date(started),
-        ended_at=_date(ended),
-        result_type=result_type,
-        error=error,
+def _facts_or_why_not(request: RunRequest, answer: list[Any]) -> JobFacts:
+    """One job that cannot be read tells nothing, and the others do."""
+    why = answer[0]
+    if why is None:
+        try:
+            return _facts(*answer[1:])
+        except (ValueError, TypeError, OverflowError, zlib.error) as error:
+            why = f"{type(error).__name__}: {bounded(str(error), 200)}".encode()
+    unreadable: str = why.decode(errors="replace")
+    _say_unreadable(request.cron, request.run_id, unreadable)
+    return JobFacts(unreadable=unreadable)
+
+
+@lru_cache(maxsize=1_000)
+def _say_unreadable(cron: str, run_id: UUID, why: str) -> None:
+    """Once for each."""
+    log.error(
+        "RQ's record of job %s of cron %s cannot be read: %s. Its run is left alone; delete or "
+        "repair the job's keys in Redis.",
+        job_id(run_id),
+        cron,
+        why,
+        extra={"action": "job_unreadable", "cron": cron, "run_id": str(run_id)},
     )
 
 
+def _facts(
+    fields: list[bytes | None], executions: int, result: bytes | None, packed: bytes | None
+) -> JobFacts:
+    status, worker, retries, started, ended = fields
+    retries_left = int(retries or 0)
+    if not 0 <= retries_left <= _RETRIES_MAX:
+        raise ValueError(f"retries_left is {retries_left}")
+    return JobFacts(
+        status=status.decode() if status else "",
+        worker=bounded(worker.decode(), _NAME_BYTES_MAX) if worker else "",
+        retries_left=retries_left,
+        executions=executions,
+        started_at=_date(started),
+        ended_at=_date(ended),
+        result_type=Result.Type(int(result)).name if result else "",
+        error=_unpacked(packed) if packed else "",
+    )
+
+
+def _unpacked(packed: bytes) -> str:
+    """RQ's traceback, of which no more is unpacked than is kept."""
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(b64decode(packed, validate=True), _ERROR_BYTES_MAX)
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"an error of more than {_ERROR_BYTES_MAX:,} bytes")
+    return text.decode(errors="replace")
+
+
 def _date(value: bytes | None) -> datetime | None:
-    return str_to_date(value) if value else None
+    """It becomes the time of an event."""
+    if not value:
+        return None
+    found = str_to_date(value)
+    if found.tzinfo is None or found.year < 1970 or found > clock.now() + _AHEAD_MAX:
+        raise ValueError(f"{value!r} is no time that a worker can have noted")
+    return found

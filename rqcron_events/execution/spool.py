@@ -1,176 +1,237 @@
 """Events that a worker could not write, kept in Redis until the database is back.
 
-A list per run, oldest first, and an index of the runs by the time of their first event. The leader
-drains them all; a worker drains a run's own before it starts the run again. Each entry has an id of
-its own, which goes into the event's data (``spooled``), so that an entry that is drained twice, or
-by two at once, is written once.
+The leader drains all runs; a worker drains a run's own before it starts the run again. Each entry
+has an id of its own, which goes into the event's data (``spooled``), so that an entry that is
+drained twice, or by two at once, is written once.
+
+An entry that cannot be what a worker of this project said of that run, or that the database refuses,
+is set aside: moved to a bounded list (``REFUSED_KEY``), which ``cron_health`` counts. One that this
+release cannot judge stays where it is, and the others go on.
 """
 
 from __future__ import annotations
 
-import json
 import logging
+from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
-from uuid import UUID, uuid4
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
 
-from django.db import DataError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError
 from redis import Redis
-from redis.client import Pipeline
 
+from .. import clock
+from ..core.bounded import bounded
 from ..core.events import OUTCOMES, Event, EventType, make
 from ..core.run_state import RunState
-from ..errors import SpoolFull
-from ..ledger.run_streams import append_to_run, read_run
+from ..errors import CronError, SpoolFull
+from ..ledger.run_streams import append_to_run, read_run, request_of
 from ..process.failpoints import reach
+from . import spool_lists
+from .spool_entry import Entry, EntryRefused, parse, write
+from .spool_lists import INDEX_KEY, REFUSED_KEY, REFUSED_MAX, RUN_ENTRIES_MAX, run_key
 
-__all__ = ["INDEX_KEY", "drain", "drain_run", "push", "run_key", "spool_length", "spooled_types"]
+__all__ = [
+    "INDEX_KEY",
+    "REFUSED_KEY",
+    "REFUSED_MAX",
+    "Drained",
+    "drain",
+    "drain_run",
+    "push",
+    "run_key",
+    "spool_length",
+    "spool_refused",
+    "spooled_types",
+]
 
 log = logging.getLogger(__name__)
 
-INDEX_KEY = "rqcron:spool"
 RUNS_MAX = 200_000
 """About 1 GB of tracebacks at worst; beyond it the reconciler has to find the outcomes in RQ."""
 RUNS_PER_DRAIN = 50
 """Some five milliseconds each; slots are decided in between."""
+ENTRIES_PER_DRAIN = 500
+ENTRIES_PER_READ = 50
+_ITS_OWN_TROUBLE = (
+    DatabaseError, CronError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
+"""What reading or writing one run's stream may raise because of what is in it; such an event of a
+newer release is a ValueError. Never a time limit, and no error of Redis."""
 
 
-def run_key(run_id: UUID) -> str:
-    return f"{INDEX_KEY}:{run_id}"
+class Drained(NamedTuple):
+    """What became of entries of the spool."""
+
+    written: list[Event]
+    refused: Counter[str]
+    """By reason."""
+    removed: int
+    """How many entries are in Redis no longer, those included that were in the ledger already."""
+    stays: bool
+    """Entries are left."""
 
 
 def push(connection: Redis, event: Event) -> None:
     """Keep an event of a run. Raises redis-py's errors, and SpoolFull."""
     assert event.run_id is not None
-    entry = {
-        "id": uuid4().hex,
-        "type": event.type.value,
-        "cron": event.cron,
-        "attempt": event.attempt,
-        "scheduled_for": event.scheduled_for.isoformat() if event.scheduled_for else None,
-        "reason": event.reason,
-        "actor": event.actor,
-        "occurred_at": event.occurred_at.isoformat(),
-        "data": dict(event.data),
-    }
-    if int(connection.zcard(INDEX_KEY)) >= RUNS_MAX:
+    raw = write(event)
+    if spool_lists.length(connection) >= RUNS_MAX:
         raise SpoolFull(
             f"The events of {RUNS_MAX:,} runs wait in Redis for the database already. "
             "Bring the database back; a runner then writes them."
         )
-    pipeline = connection.pipeline()
-    pipeline.rpush(run_key(event.run_id), json.dumps(entry))
-    pipeline.zadd(INDEX_KEY, {str(event.run_id): event.occurred_at.timestamp()}, nx=True)
-    pipeline.execute()
+    if not spool_lists.add(connection, event.run_id, raw, event.occurred_at.timestamp()):
+        raise SpoolFull(
+            f"{RUN_ENTRIES_MAX:,} events of run {event.run_id} wait in Redis already. "
+            "Bring the database back; a runner then writes them."
+        )
 
 
 def spool_length(connections: Iterable[Redis]) -> int:
     """Runs whose events wait, on all Redis servers. Raises redis-py's errors."""
-    return sum(int(connection.zcard(INDEX_KEY)) for connection in connections)
+    return sum(map(spool_lists.length, connections))
+
+
+def spool_refused(connections: Iterable[Redis]) -> int:
+    """Entries that were set aside and are kept. Raises redis-py's errors."""
+    return sum(map(spool_lists.refused_count, connections))
 
 
 def spooled_types(connection: Redis, run_id: UUID) -> list[EventType]:
-    """What waits for one run, oldest first. Raises redis-py's errors."""
-    entries = (_parsed(raw) for raw in connection.lrange(run_key(run_id), 0, -1))
-    return [EventType(entry["type"]) for entry in entries if entry]
+    """What waits for one run, oldest first, and can be believed. Raises redis-py's errors."""
+    found: list[EventType] = []
+    looked_at = 0
+    while looked_at < RUN_ENTRIES_MAX:
+        entries, _ = spool_lists.read(connection, run_id, looked_at, ENTRIES_PER_READ)
+        if not entries:
+            break
+        looked_at += len(entries)
+        for raw in entries:
+            try:
+                found.append(parse(raw, run_id, clock.now()).type)
+            except ValueError:  # refused, or of a newer release
+                continue
+    return found
 
 
 def drain(connection: Redis) -> tuple[list[Event], bool]:
     """Write the events of the runs that wait longest; returns what was written, and whether more
-    runs wait. Raises redis-py's and Django's database errors.
+    can be done at once. Raises redis-py's errors, and Django's when the database is away.
     """
+    run_ids, refused_members = spool_lists.runs(connection, RUNS_PER_DRAIN)
     written: list[Event] = []
-    oldest: list[Any] = connection.zrange(INDEX_KEY, 0, RUNS_PER_DRAIN - 1)
-    for member in oldest:
-        written += drain_run(connection, UUID(_text(member)))
-    return written, len(oldest) == RUNS_PER_DRAIN
+    refused = Counter({"a member of the index that is no run id": refused_members})
+    removed = 0
+    for run_id in run_ids:
+        drained = _drain_run(connection, run_id, ENTRIES_PER_DRAIN - removed)
+        written += drained.written
+        refused += drained.refused
+        removed += drained.removed
+        if drained.stays:
+            spool_lists.later(connection, run_id)
+        else:
+            removed += 1  # from the index
+        if removed >= ENTRIES_PER_DRAIN:
+            break
+    _say_refused(refused)
+    moved = removed + refused_members > 0
+    return written, moved and spool_lists.length(connection) > 0
 
 
-def drain_run(connection: Redis, run_id: UUID) -> list[Event]:
-    """Write one run's events in order, and return them. Raises as :func:`drain` does.
+def drain_run(connection: Redis, run_id: UUID) -> Drained:
+    """Write one run's events in order. Raises as :func:`drain` does."""
+    drained = _drain_run(connection, run_id, RUN_ENTRIES_MAX)
+    _say_refused(drained.refused)
+    return drained
 
-    Each is removed only after its commit: who dies in between leaves an entry whose id the next
+
+def _drain_run(connection: Redis, run_id: UUID, entries_max: int) -> Drained:
+    """Each is removed only after its commit: who dies in between leaves an entry whose id the next
     one finds in the log.
     """
-    key = run_key(run_id)
     written: list[Event] = []
-    entries: list[Any] = connection.lrange(key, 0, -1)
-    for raw in entries:
-        entry = _parsed(raw)
-        if entry:
-            written += _write_readable(run_id, entry)
-            reach("drain_written")
-        connection.lrem(key, 1, raw)
-    if entries or connection.zscore(INDEX_KEY, str(run_id)) is not None:
-        connection.transaction(lambda pipeline: _forget(pipeline, run_id), key)
-    return written
+    refused: Counter[str] = Counter()
+    removed = 0
+    stays = False
+    while removed < entries_max and not stays:
+        wanted = min(ENTRIES_PER_READ, entries_max - removed)
+        entries, oversized = spool_lists.read(connection, run_id, 0, wanted)
+        refused["too large or too many"] += oversized
+        if not entries:
+            spool_lists.forget(connection, run_id)
+            return Drained(written, +refused, removed, stays=False)
+        for raw in entries:
+            try:
+                written += _write(run_id, parse(raw, run_id, clock.now()))
+            except (EntryRefused, DataError, IntegrityError) as error:
+                why = bounded(str(error).partition("\n")[0], 300)
+                spool_lists.set_aside(connection, run_id, raw, why)
+                refused[why] += 1
+            except (OperationalError, InterfaceError):
+                raise  # the database is away
+            except _ITS_OWN_TROUBLE as error:
+                _say_stays(run_id, f"{type(error).__name__}: {bounded(str(error), 300)}")
+                stays = True
+                break
+            else:
+                reach("drain_written")
+                spool_lists.remove(connection, run_id, raw)
+            removed += 1
+    return Drained(written, +refused, removed, stays=True)
 
 
-def _forget(pipeline: Pipeline, run_id: UUID) -> None:
-    """Take the run out of the index, unless an event was pushed meanwhile (WATCH repeats this)."""
-    left = pipeline.llen(run_key(run_id))
-    pipeline.multi()
-    if not left:
-        pipeline.zrem(INDEX_KEY, str(run_id))
+def _write(run_id: UUID, entry: Entry) -> list[Event]:
+    request = request_of(run_id)
+    if request is None:
+        raise EntryRefused("the ledger has no decision and no request of that run")
+    if request != (entry.cron, entry.slot):
+        raise EntryRefused("the ledger has another cron or another slot for that run")
 
-
-def _parsed(raw: Any) -> dict[str, Any] | None:
-    try:
-        entry: dict[str, Any] = json.loads(raw)
-        EventType(entry["type"])
-        entry["id"]
-    except (ValueError, KeyError, TypeError):
-        log.error(
-            "An entry of the spool cannot be read and is dropped: %.200r",
-            raw,
-            extra={"action": "spool_entry_dropped"},
-        )
-        return None
-    return entry
-
-
-def _write_readable(run_id: UUID, entry: dict[str, Any]) -> list[Event]:
-    """One entry that the database will never take must not hold up the rest."""
-    try:
-        return _write(run_id, entry)
-    except (DataError, ValueError, KeyError, TypeError) as error:
-        log.error(
-            "%s of run %s cannot be written to the ledger and is dropped: %s",
-            entry["type"],
-            run_id,
-            error,
-            extra={"action": "spool_entry_dropped", "run_id": str(run_id)},
-        )
-        return []
-
-
-def _write(run_id: UUID, entry: dict[str, Any]) -> list[Event]:
     def build(state: RunState) -> list[Event]:
-        event_type = EventType(entry["type"])
-        if entry["id"] in state.spooled or (event_type in OUTCOMES and state.outcome is not None):
+        if entry.id in state.spooled or (entry.type in OUTCOMES and state.outcome is not None):
             return []
-        if event_type is EventType.ATTEMPT_FAILED and (entry["attempt"] or 0) < state.attempt:
+        if entry.type is EventType.ATTEMPT_FAILED and (entry.attempt or 0) < state.attempt:
             return []  # a later attempt has begun, and recorded the end of this one
-        slot = entry["scheduled_for"]
         event = make.spooled(
-            event_type,
-            entry["data"],
-            entry_id=entry["id"],
-            cron=entry["cron"],
+            entry.type,
+            entry.data,
+            entry_id=entry.id,
+            cron=entry.cron,
             run_id=run_id,
             version=state.version + 1,
-            slot=datetime.fromisoformat(slot) if slot else None,
-            attempt=entry["attempt"],
-            reason=entry["reason"],
-            actor=entry["actor"],
-            at=datetime.fromisoformat(entry["occurred_at"]),
+            slot=entry.slot,
+            attempt=entry.attempt,
+            reason=entry.reason,
+            actor=entry.actor,
+            at=entry.occurred_at,
         )
         return [event]
 
     return append_to_run(read_run(run_id), build)
 
 
-def _text(value: Any) -> str:
-    """A connection of a project's own may decode responses."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _say_refused(refused: Counter[str]) -> None:
+    for why, count in (+refused).most_common(3):
+        log.error(
+            "%d entr%s of the spool refused: %s. Look at them: redis-cli LRANGE %s 0 9",
+            count,
+            "y" if count == 1 else "ies",
+            why,
+            REFUSED_KEY,
+            extra={"action": "spool_refused", "entries": count},
+        )
+
+
+@lru_cache(maxsize=1_000)
+def _say_stays(run_id: UUID, why: str) -> None:
+    """Once for each run and reason."""
+    log.error(
+        "Events of run %s wait in Redis and cannot be written to the ledger: %s. They stay there; "
+        "other runs go on.",
+        run_id,
+        why,
+        extra={"action": "spool_run_stays", "run_id": str(run_id)},
+    )

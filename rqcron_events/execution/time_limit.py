@@ -12,6 +12,10 @@ from types import FrameType
 __all__ = ["TookTooLong", "time_limit"]
 
 
+AGAIN_SECONDS = 0.25
+"""It is raised again and again: users' code, and Python's own formatting of exceptions, catch all."""
+
+
 class TookTooLong(Exception):
     """The block did not end within its bound."""
 
@@ -31,14 +35,16 @@ def time_limit(seconds: float) -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise TookTooLong(f"no answer within {seconds} s")
 
+    # A function may have left it blocked.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     began = time.monotonic()
     handler = signal.signal(signal.SIGALRM, interrupt)
-    remaining, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    remaining, _ = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
         if remaining:
             left = remaining - (time.monotonic() - began)
             # Never zero, which would switch the job's own bound off.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
-from ..core.events import Event
+from ..core.events import Event, EventType
 from ..core.run_state import RunState
 from ..models import CronEvent
 from . import store
 from .optimistic import append_optimistically
 
-__all__ = ["append_to_run", "read_run", "read_runs"]
+__all__ = ["append_to_run", "read_run", "read_runs", "request_of"]
 
 
 def read_run(run_id: UUID) -> RunState:
@@ -32,6 +33,13 @@ def read_runs(run_ids: Sequence[UUID]) -> dict[UUID, RunState]:
         if event.run_id in states:
             states[event.run_id].apply(event)
     return states
+
+
+def request_of(run_id: UUID) -> tuple[str, datetime | None] | None:
+    """Cron and slot of the decision or request that the run goes back to; None without one."""
+    rows = CronEvent.objects.using(store.connection().alias).for_run(run_id)
+    asked = rows.of_type(EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
+    return asked.values_list("cron", "scheduled_for").first()
 
 
 def append_to_run(state: RunState, build: Callable[[RunState], list[Event]]) -> list[Event]:

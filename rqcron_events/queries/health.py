@@ -21,7 +21,7 @@ from ..core.events import OUTCOMES, EventType, Reason, cron_stream
 from ..core.events.keys import ERROR, ERROR_MESSAGE
 from ..core.wording import clause
 from ..execution.enqueuer import Enqueuer
-from ..execution.spool import spool_length
+from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
 from ..followers import followers
 from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import store
@@ -32,6 +32,8 @@ __all__ = ["MAX_LAG_SECONDS", "Health", "health", "refused_runs"]
 
 MAX_LAG_SECONDS = 30.0
 CLOCK_BEHIND_SECONDS_MAX = 30.0
+REDIS_SECONDS_MAX = 3.0
+"""How long one answer of Redis may take: a probe must not hang with it."""
 REFUSED_LOOKED_AT_MAX = 200
 OPEN_RUNS_LOOKED_AT_MAX = 50
 """The newest runs of a cron, of which one may be what a queued slot waits for."""
@@ -204,11 +206,21 @@ def _rows() -> CronEventQuerySet:
 
 def _look_at_spool(found: Health) -> None:
     try:
-        enqueuer = Enqueuer()
+        enqueuer = Enqueuer(REDIS_SECONDS_MAX)
         found.problems += enqueuer.unusable_queues()
-        found.spool_length = spool_length(enqueuer.connections())
+        connections = enqueuer.connections()
+        found.spool_length = spool_length(connections)
+        refused = spool_refused(connections)
     except RedisError as error:
         found.problems.append(f"Redis does not answer: {clause(error)}.")
+        return
+    if refused:
+        count = f"{refused:,}" if refused < REFUSED_MAX else f"{REFUSED_MAX:,} or more"
+        found.problems.append(
+            f"{count} entries of the spool in Redis were refused: no worker of this project wrote "
+            f"them, or the database does not take them. Look at them with redis-cli LRANGE "
+            f"{REFUSED_KEY} 0 9; delete that key when you know why."
+        )
 
 
 def _look_at_followers(found: Health) -> None:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from .. import clock
 from ..conf import conf
-from ..core.bounded import bounded
+from ..core.bounded import TYPE_BYTES_MAX, bounded
 from ..core.cron_state import OpenRun
 from ..core.definition import Definition
 from ..core.events import OUTCOMES, Event, Reason, make
@@ -369,7 +369,7 @@ def _error(text: str) -> dict[str, str]:
     if not separator or " " in name:
         name, message = "", last
     return {
-        ERROR_TYPE: name,
+        ERROR_TYPE: bounded(name, TYPE_BYTES_MAX),
         ERROR_MESSAGE: bounded(message, conf().message_bytes_max),
         ERROR_TRACEBACK: bounded(text, conf().traceback_bytes_max, keep_end=True),
     }

@@ -210,19 +210,19 @@ def test_redis_away_is_recorded_once_and_the_jobs_follow(
     add("report", schedule="* * * * *")
     runner = deploy()
     queue = runner.rq.enqueuer.queue("default")
-    pipeline = queue.connection.pipeline
 
     def refuse(*args, **kwargs):
         raise RedisConnectionError("refused")
 
-    monkeypatch.setattr(queue.connection, "pipeline", refuse)
-    for _ in range(3):
-        clock.advance(MINUTE)
-        runner._reconciled_at = float("-inf")
-        runner.tick()
+    with monkeypatch.context() as away:
+        away.setattr(queue.connection, "pipeline", refuse)
+        away.setattr(queue.connection, "execute_command", refuse)
+        for _ in range(3):
+            clock.advance(MINUTE)
+            runner._reconciled_at = float("-inf")
+            runner.tick()
     assert types("report").count("enqueue_failed") == 1
     assert types("report").count("slot_fired") == 3
-    monkeypatch.setattr(queue.connection, "pipeline", pipeline)
     clock.advance(timedelta(seconds=20))
     runner._reconciled_at = float("-inf")
     runner.tick()

@@ -7,7 +7,7 @@ import traceback
 import pytest
 from rq.exceptions import AbandonedJobError
 
-from rqcron_events.core.bounded import bounded, failure_data, result_text
+from rqcron_events.core.bounded import bounded, failure_data, result_text, type_name
 
 
 class Unprintable(Exception):
@@ -70,6 +70,80 @@ def test_no_error_is_empty():
     assert set(
         failure_data(None, None, None, message_bytes_max=1, traceback_bytes_max=1).values()
     ) == {""}
+
+
+class Liar(type):
+    def __getattribute__(cls, name):
+        if name in ("__qualname__", "__name__", "__module__"):
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+
+class Odd(str):
+    """A text whose methods are not those of one."""
+
+    __slots__ = ()
+
+    def replace(self, *_):
+        raise SystemExit
+
+    encode = __getitem__ = replace
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (ValueError, "ValueError"),
+        (type("E" * 1_000_000, (Exception,), {"__module__": "m"}), "m." + "E" * 198 + "…"),
+        (type("E", (Exception,), {"__module__": "m" * 1_000_000}), "m" * 200 + "…"),
+        (type("E", (Exception,), {"__module__": 7}), "E"),
+        (type("E", (Exception,), {"__module__": property(print)}), "E"),
+        (Liar("E", (Exception,), {"__module__": "m"}), "m.E"),
+        (type("E", (Exception,), {"__module__": "a\0b \ud800"}), "a\ufffdb ?.E"),
+    ],
+    ids=["plain", "long", "of a long module", "of a number", "of a property", "liar", "unstorable"],
+)
+def test_the_name_of_a_type_is_bounded_whatever_it_is(kind, name):
+    assert type_name(kind) == name
+    assert told(kind(), None)["type"] == name
+
+
+class Exits(Exception):
+    def __str__(self):
+        raise SystemExit
+
+    __repr__ = __str__
+
+
+class Odds(Exception):
+    def __str__(self):
+        return Odd("odd")
+
+
+def test_a_text_that_ends_the_process_or_is_not_what_it_seems_is_told_all_the_same():
+    assert told(Exits(), None)["message"] == "<Exits that cannot be shown>"
+    assert told(Odds(), None)["message"] == "odd"
+    assert result_text(Exits(), 100) == "<Exits that cannot be shown>"
+
+
+def test_a_traceback_that_cannot_be_made_is_told_all_the_same(monkeypatch):
+    monkeypatch.setattr(traceback, "format_exception", None)
+    assert told(ValueError("a"), None)["traceback"] == "ValueError, whose traceback cannot be shown"
+
+
+def test_of_a_large_result_no_more_is_made_than_is_kept():
+    def endless():
+        while True:
+            yield "a", 1
+
+    class Endless(dict):
+        items = staticmethod(endless)
+
+    assert result_text(Endless(a=1), 5) == '{"a":…'
+    nested = [[[]]]
+    for _ in range(100_000):
+        nested = [nested]
+    assert result_text(nested, 50) == "[" * 50 + "…"
 
 
 @pytest.mark.parametrize(
