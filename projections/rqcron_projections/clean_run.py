@@ -13,8 +13,9 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from rqcron_events.core.clean_run import CLEAN_TYPES, CleanRun
-from rqcron_events.core.codec import decode_rows
 from rqcron_events.core.events import Event
+from rqcron_events.ledger import store
+from rqcron_events.ledger.reading import readable
 from rqcron_events.ledger.store import RunPage
 
 __all__ = [
@@ -59,10 +60,10 @@ def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
     later: list[tuple[int, Any]] = []
     """What belongs behind the page, by its id."""
     for clean, rows, runs, position in pages:
-        others = decode_rows(rows)
+        others = readable(store.connection(), rows).events
         places: list[tuple[int, Any]] = [
             *later,
-            *zip(map(itemgetter(0), rows), others, strict=True),
+            *[(event.id or 0, event) for event in others],
             *[(run.first_id, run) for run in clean],
             *[(run.last_id, CleanEnd(run)) for run in clean],
         ]
@@ -78,7 +79,7 @@ def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
 def pages_of_others(pages: Iterable[RunPage]) -> Iterator[Page]:
     """The same for a projection that folds no clean runs."""
     for _, rows, runs, position in pages:
-        others = decode_rows(rows)
+        others = readable(store.connection(), rows).events
         yield Page((), others, {}, len(others) + len(CLEAN_TYPES) * runs, position)
 
 

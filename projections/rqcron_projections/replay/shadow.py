@@ -191,9 +191,9 @@ def _fold_together(shadows: Sequence[Shadow], pages: Iterator[Page]) -> None:
 def _events(position: int, until: int) -> Iterator[Page]:
     """Pages of all events in a part of the log that no writer can add to any more."""
     while position < until:
-        events = store.read(position, until, PAGE_EVENTS_MAX)
-        position = (events[-1].id or until) if len(events) == PAGE_EVENTS_MAX else until
-        yield page_of_events(events, position)
+        page = store.read(position, until, PAGE_EVENTS_MAX)
+        position = page.position
+        yield page_of_events(page.events, position)
 
 
 def _tail(position: int) -> Iterator[Page]:
