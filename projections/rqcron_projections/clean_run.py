@@ -8,7 +8,7 @@ items, at the places of its first and of its last event. What they leave behind 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ __all__ = [
     "Item",
     "Page",
     "page_of_events",
+    "page_without",
     "pages_of_others",
     "pages_of_runs",
 ]
@@ -98,6 +99,16 @@ def _put_off(
 
 def page_of_events(events: Sequence[Event], position: int) -> Page:
     return Page((), events, _by_cron(events), len(events), position)
+
+
+def page_without(page: Page, event_ids: Collection[int]) -> Page:
+    """The page, but for these events."""
+
+    def kept(item: Item) -> bool:
+        return not isinstance(item, Event) or item.id not in event_ids
+
+    by_cron = {cron: list(filter(kept, items)) for cron, items in page.by_cron.items()}
+    return page._replace(others=list(filter(kept, page.others)), by_cron=by_cron)
 
 
 def _by_cron(places: Sequence[Event | CleanRun | CleanEnd]) -> dict[str, list[Item]]:
