@@ -31,6 +31,7 @@ from .run_state import attempt_number
 
 __all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase", "refusal_cause"]
 
+_WITH_RUN = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
 PAUSES_KEPT_MAX = 1000
 """How many pauses of everything are remembered; they are people's actions, so this is years."""
 
@@ -141,6 +142,10 @@ class CronState:
             self._apply_run(event, event.run_id)
 
     def _apply_own(self, event: Event) -> None:
+        if event.type in _WITH_RUN and event.run_id is None:
+            raise ValueError("it has no run_id")
+        if event.type in DECISIONS and event.scheduled_for is None:
+            raise ValueError("it has no scheduled_for")
         match event.type:
             case EventType.CRON_REGISTERED | EventType.CRON_CHANGED:
                 self._begin(event, Definition.from_data(event.data[DEFINITION]))
@@ -167,9 +172,13 @@ class CronState:
             case _:
                 pass
         if event.type in DECISIONS and event.scheduled_for is not None:
-            self.watermark = event.scheduled_for
-            while len(self.phases) > 1 and self.phases[1].start <= self.watermark:
-                del self.phases[0]
+            self.advance(event.scheduled_for)
+
+    def advance(self, watermark: datetime) -> None:
+        """Every slot up to there is decided: what was in force before is of no use any more."""
+        self.watermark = watermark
+        while len(self.phases) > 1 and self.phases[1].start <= watermark:
+            del self.phases[0]
 
     def _begin(self, event: Event, definition: Definition | None) -> None:
         start = _effective_from(event)

@@ -8,12 +8,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import DataError
 from django.db.models import Count, F, Max, Q, QuerySet
 
 from .. import clock
 from ..conf import conf
 from ..core.audit.auditor import CronAuditor, Decided, RunFacts
-from ..core.audit.findings import Audit, CronAudit, Finding, Wrong, missing_versions, version_gap
+from ..core.audit.findings import (
+    Audit,
+    CronAudit,
+    Finding,
+    Wrong,
+    missing_versions,
+    version_gap,
+)
 from ..core.codec import CronRow, decode_data
 from ..core.cron_state import CronState
 from ..core.events import (
@@ -33,6 +41,8 @@ from ..ledger.backend import backend_of
 from ..ledger.lookup import unknown_cron_text
 from ..ledger.run_streams import read_runs
 from ..models import CronEvent, CronEventQuerySet
+from .snapshot_check import snapshot_differences
+from .unreadable import fold_definitions, set_aside
 
 __all__ = ["audit"]
 
@@ -104,23 +114,22 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
     stream = _Stream(name, since, until)
     state = CronState(name)
     definitions = _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id")
-    for event in definitions.events():
-        if event.version <= stream.head:
-            state.apply(event)
+    unreadable = list(fold_definitions(state, definitions, stream.head))
     # After the head was read: what is decided meanwhile lies behind it, and only looks pending.
     now = clock.now()
     try:
         stretches = promises(state.phases)
     except ValueError as error:  # one cron that cannot be read must not hide the others (I10)
         auditor = CronAuditor(name, (), now=now)
-        auditor.found(_unreadable(name, error))
+        for finding in (*unreadable, _unreadable(name, error)):
+            auditor.found(finding)
         return auditor.result()
     auditor = CronAuditor(name, stretches, now=now, since=since, until=until)
     whole = since is None and until is None
     runs = _runs_not_well(name) if whole else None
     for run in _told_runs(runs or ()):
         auditor.run(run, state.last_definition)
-    for page in stream.pages():
+    for page in stream.pages(auditor):
         for row in page:
             version = row[0]
             if version != stream.expected:
@@ -128,14 +137,29 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
                 auditor.found(gap)
             stream.expected = version + 1
             if row[1] in _DECISIONS_BY_VALUE:
-                auditor.decided(_decision(row))
+                _audit_decision(auditor, row)
         if runs is None:
             for run in _runs_of(name, page[0][0], page[-1][0], since, until):
                 auditor.run(run, state.last_definition)
+    for finding in (*unreadable, *set_aside(name, unreadable)):
+        auditor.found(finding)
     undecided = auditor.end()
+    if whole:
+        auditor.overdue(state.last_definition)
+        for text in snapshot_differences(name) if not unreadable else ():
+            auditor.found(_snapshot_differs(name, text))
     for run_id in _undecided_runs(undecided):
         auditor.undecided_run(run_id, undecided[run_id])
     return auditor.result()
+
+
+def _snapshot_differs(name: str, text: str) -> Finding:
+    return Finding(
+        kind=Wrong.SNAPSHOT_DIFFERS,
+        stream=cron_stream(name),
+        text=f"the snapshot of {name} is not what the log says: {text}. It is a cache: delete all "
+        "rows of rqcron_snapshot and restart the runners",
+    )
 
 
 class _Stream:
@@ -161,17 +185,36 @@ class _Stream:
             last = after.values_list("version", flat=True).first()
             self._last = min(last or self.head, self.head)
 
-    def pages(self) -> Iterator[list[CronRow]]:
-        """Key by key, not by a cursor: those behind PgBouncer may not have one on the server."""
+    def pages(self, auditor: CronAuditor) -> Iterator[list[CronRow]]:
+        """Key by key, not by a cursor: those behind PgBouncer may not have one on the server. Where
+        the driver cannot convert a value, that is a finding, and the rest is not read."""
         position = self.expected - 1
         db = store.connection()
         read = backend_of(db).read_cron
         while position < self._last:
-            page = read(db, self._name, position, self._last, EVENTS_PER_PAGE)
+            try:
+                page = read(db, self._name, position, self._last, EVENTS_PER_PAGE)
+            except (DataError, ValueError, OverflowError) as error:
+                auditor.found(_cannot_be_read(self._name, position + 1, error))
+                return
             if not page:
                 return
             yield page
             position = page[-1][0]
+
+
+def _audit_decision(auditor: CronAuditor, row: CronRow) -> None:
+    try:
+        auditor.decided(_decision(row))
+    except Exception as error:  # what one event holds must not hide the others
+        auditor.found(_cannot_be_read(auditor.stream, row[0], error))
+
+
+def _cannot_be_read(stream: str, version: int, error: Exception) -> Finding:
+    text = (
+        f"{stream} cannot be read at version {version} or later ({type(error).__name__}: {error})"
+    )
+    return Finding(kind=Wrong.UNREADABLE, stream=stream, text=text, version=version)
 
 
 def _decision(row: CronRow) -> Decided:

@@ -24,7 +24,7 @@ from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
 from ..followers import followers
 from ..leadership.lease import LEADER, seconds_since_renewal
-from ..ledger import store
+from ..ledger import quarantine, store
 from ..ledger.cron_states import states_without_runs
 from ..models import CronEvent, CronEventQuerySet
 
@@ -89,6 +89,7 @@ def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
         "The runs that RQ refuses": _look_at_refused_runs,
         "The spool": _look_at_spool,
         "The followers": _look_at_followers,
+        "The quarantine": _look_at_quarantine,
     }
     for name, look in parts.items():
         try:
@@ -134,7 +135,9 @@ def _look_at_clock(found: Health) -> None:
 
 
 def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
+    found.slots_known = False  # until they are read
     states, unreadable = states_without_runs()
+    found.slots_known = True
     for name, why in unreadable.items():
         found.slots_known = False
         found.problems.append(f"Cron {name!r} cannot be decided: {why}.")
@@ -221,6 +224,10 @@ def _look_at_spool(found: Health) -> None:
             f"them, or the database does not take them. Look at them with redis-cli LRANGE "
             f"{REFUSED_KEY} 0 9; delete that key when you know why."
         )
+
+
+def _look_at_quarantine(found: Health) -> None:
+    found.problems += quarantine.problem_texts()
 
 
 def _look_at_followers(found: Health) -> None:

@@ -84,7 +84,10 @@ class Reconciler:
         if not dry_run:
             self._bring_back_due(states)
         self._waiting = [
-            (name, run) for name, state in states.crons.items() for run in state.open_runs.values()
+            (name, run)
+            for name, state in states.crons.items()
+            for run in state.open_runs.values()
+            if not states.run_is_set_aside(run.run_id)  # it may have an end that cannot be read
         ]
 
     def give_up(self) -> None:
@@ -186,6 +189,7 @@ class Reconciler:
             if state.last_definition is not None
             for run in state.open_runs.values()
             if run.enqueued_at and not run.started_at and (run.last_event_at or since) <= since
+            if not states.run_is_set_aside(run.run_id)
         ]
         found: list[RunRequest] = []
         again: list[RunRequest] = []
@@ -257,7 +261,9 @@ class Reconciler:
         known = read_runs([finding.run.run_id for finding in findings])
         batches: list[list[Event]] = []
         for finding in findings:
-            state = known[finding.run.run_id]
+            state = known.get(finding.run.run_id)
+            if state is None:
+                continue  # an event of it cannot be read
             event = _end_event(finding, state, self._actor)
             if state.outcome is not None or (event.type not in OUTCOMES and not state.running):
                 continue
@@ -298,7 +304,9 @@ def _never_started(findings: list[Finding]) -> list[RunRequest]:
     return [
         _request(finding.run, finding.definition)
         for finding in findings
-        if not known[finding.run.run_id].attempt and known[finding.run.run_id].outcome is None
+        if (state := known.get(finding.run.run_id)) is not None
+        and not state.attempt
+        and state.outcome is None
     ]
 
 

@@ -73,6 +73,8 @@ class Runner:
         if not self._lead():
             return STANDBY_SECONDS
         self._look_again(self.states.follow(self.watch.progress))
+        if self.states.accepted:
+            self.states.accepted = self._synced = False
         for _ in range(ROUNDS_PER_TICK_MAX):
             self.watch.progress()
             now = clock.now()
@@ -241,6 +243,9 @@ class Runner:
         for name in names:
             state = self.states.crons.get(name)
             if state is None:
+                continue
+            if self.states.is_set_aside(name):  # until somebody accepts the event
+                self._agenda.set(name, None)
                 continue
             try:
                 when = next_due(state)

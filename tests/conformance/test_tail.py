@@ -42,7 +42,7 @@ def stored_ids() -> list[int]:
 
 
 def test_an_empty_log_has_nothing_to_read(position):
-    assert store.tail(position) == ([], position)
+    assert store.tail(position)[:2] == ([], position)
 
 
 def test_events_come_once_and_in_order(write, position):
@@ -83,7 +83,7 @@ def test_the_reader_goes_on_past_the_gap_of_a_transaction_that_was_rolled_back(w
     store.append([event("cron/kept")])
     page = store.tail(position)
     assert [item.stream for item in page.events] == ["cron/kept"]
-    assert store.tail(page.position) == ([], page.position)
+    assert store.tail(page.position)[:2] == ([], page.position)
 
 
 def test_a_reader_waits_for_a_writer_that_has_a_lower_id(write, position, postgresql, settings):
@@ -109,7 +109,7 @@ def test_a_reader_that_may_not_wait_returns_what_is_safe(write, position, postgr
         assert [item.stream for item in page.events] == ["cron/early"] * 2
         assert page.position == page.events[-1].id
         again = store.tail(page.position)
-        assert again == ([], page.position)
+        assert again[:2] == ([], page.position)
     page = store.tail(page.position)
     assert [item.stream for item in page.events] == ["cron/slow"] * MANY + ["cron/quick"]
 
