@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 from django.conf import settings
 
 from .core.definition import Cadence, CatchUp, Definition, Overlap, Retries
+from .core.events.storable import NESTING_MAX, why_not_storable
 from .errors import CronConfigError
 
 __all__ = ["KNOWN_OPTIONS", "RQ_OPTIONS", "definition_of", "with_defaults"]
 
 NAME_LENGTH_MAX = 200
+DEFINITION_BYTES_MAX = 65_536
+"""Of a definition as JSON: it stands in the log with every change, and in memory of every runner."""
 RQ_OPTIONS = ("timeout", "ttl", "result_ttl", "failure_ttl", "at_front", "meta")
 """RQ's job options that pass through as they are; durations in seconds."""
 KNOWN_OPTIONS = {
@@ -73,7 +77,8 @@ def definition_of(
         )
     definition = Definition(
         name=name,
-        function=f"{function.__module__}:{getattr(function, '__qualname__', name)}",
+        function=f"{getattr(function, '__module__', None)}:"
+        f"{getattr(function, '__qualname__', name)}",
         **_schedule(where, options),
         queue=_queue(where, options),
         description=_description(function, options),
@@ -86,11 +91,31 @@ def definition_of(
         retries=_retries(where, options),
         options=_rq_options(where, options),
     )
+    definition = _as_logged(where, definition)
     try:
         _ = definition.schedule
     except ValueError as error:
         raise CronConfigError(f"{where}: {error}.") from error
     return definition
+
+
+def _as_logged(where: str, definition: Definition) -> Definition:
+    """The definition as the log will give it back, of plain values only: what the database refuses
+    is refused here, where it is one cron's mistake and not that of a whole batch."""
+    data = definition.to_data()
+    found = why_not_storable(data)
+    if found:
+        raise CronConfigError(f"{where}: {found}. The log cannot store that; take it out.")
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    size = len(text.encode())
+    if size > DEFINITION_BYTES_MAX:
+        largest = max(data, key=lambda key: len(json.dumps(data[key])))
+        raise CronConfigError(
+            f"{where}: the definition has {size} bytes, most of them in {largest}; at most "
+            f"{DEFINITION_BYTES_MAX} are allowed. Keep large values elsewhere and name them in "
+            "meta or args."
+        )
+    return Definition.from_data(json.loads(text))
 
 
 def _schedule(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,13 +236,17 @@ def _rq_options(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _is_json(value: Any) -> bool:
+def _is_json(value: Any, depth: int = 0) -> bool:
     match value:
         case None | bool() | int() | float() | str():
             return True
+        case list() | Mapping() if depth > NESTING_MAX:
+            return True  # said by _as_logged, with the bound
         case list():
-            return all(_is_json(item) for item in value)
+            return all(_is_json(item, depth + 1) for item in value)
         case Mapping():
-            return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+            return all(
+                isinstance(key, str) and _is_json(item, depth + 1) for key, item in value.items()
+            )
         case _:
             return False
