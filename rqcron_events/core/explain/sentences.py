@@ -14,7 +14,7 @@ from ..cron_state import Pause
 from ..downtime import Downtime, DowntimeCause
 from ..events import Event, EventType, Reason, keys
 from ..run_state import RunStatus
-from ..wording import Show, because, clause, duration, late
+from ..wording import Show, because, clause, duration, late, shown
 from .evidence import Evidence, Waited
 from .mismatch import Mismatch
 from .run import Request, RunSummary
@@ -316,12 +316,12 @@ def further_runs(requests: Sequence[Request], show: Show) -> str:
 
 def _sentence(*clauses: str) -> str:
     """The clauses that are not empty as one sentence."""
-    return f"{'; '.join(filter(None, clauses))}."
+    return f"{'; '.join(map(shown, filter(None, clauses)))}."
 
 
 def _paragraph(*sentences: str) -> str:
     """The sentences that are not empty."""
-    return " ".join(filter(None, sentences))
+    return " ".join(map(shown, filter(None, sentences)))
 
 
 def _who(actor: str | None, nobody: str = "somebody") -> str:
