@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from django.apps import apps
 
 from .core.definition import Cadence, CatchUp, Definition, Overlap
+from .core.wording import shown
 from .cron_options import definition_of, with_defaults
 from .errors import CronConfigError
 
@@ -149,7 +150,7 @@ class Registry:
             log.error(
                 "Crons of %s are not available: %s. Other crons are not affected.",
                 name,
-                broken.error,
+                shown(broken.error),
                 extra={"action": "crons_not_imported", "cron_module": name},
             )
 

@@ -8,7 +8,7 @@ around. So one write is one line, and whatever cannot be seen in it becomes a vi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.management.base import OutputWrapper
@@ -27,7 +27,7 @@ class OwnLines(str):
 class Terminal(OutputWrapper):
     """A command's stdout or stderr."""
 
-    def write(
+    def write(  # type: ignore[override]
         self,
         msg: str = "",
         style_func: Callable[[str], str] | None = None,
@@ -39,6 +39,10 @@ class Terminal(OutputWrapper):
             return
         ended = msg.endswith("\n")
         super().write(shown(msg[:-1] if ended else msg) + "\n" * ended, style_func, ending)
+
+    def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
+        for line in lines:
+            self.write(line)
 
 
 def json_text(

@@ -36,7 +36,7 @@ class LedgerCommand(BaseCommand):
     def __setattr__(self, name: str, value: Any) -> None:
         """Django sets both streams, at first and again for ``call_command``: ours stand before them."""
         if name in ("stdout", "stderr") and type(value) is OutputWrapper:
-            value = Terminal(value._out, value.ending)
+            value = Terminal(value._out, value.ending)  # type: ignore[arg-type]
         super().__setattr__(name, value)
 
     def run_from_argv(self, argv: list[str]) -> None:

@@ -23,9 +23,10 @@ from ..core.events import Event, EventType, cron_stream, keys, make
 from ..errors import CronConfigError, LedgerUnavailable
 from ..execution.enqueuer import RunRequest
 from ..ledger import store
+from ..ledger.actor import actor_name
 from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent, CronEventQuerySet
-from .controls import actor_name, bounded_reason, enqueue, known_state
+from .controls import bounded_reason, enqueue, known_state
 
 __all__ = ["SLOTS_MAX", "BackfillPlan", "BackfillRun", "backfill", "plan_backfill", "run_plan"]
 

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from ...cli.tables import print_rows
 from ...core.wording import clause
 from ...execution.enqueuer import Enqueuer
+from ...ledger.actor import actor_name
 from ...ledger.cron_states import States
 from ...runner.reconciler import Finding, Reconciler
 from ..command import LedgerCommand
@@ -26,8 +27,9 @@ class Command(LedgerCommand):
         parser.add_argument("--by", default=None, help="Who repairs; default: cron_reconcile.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        by = actor_name(options["by"]) if options["by"] else "cron_reconcile"
         states = States.load()
-        reconciler = Reconciler(Enqueuer(), options["by"] or "cron_reconcile")
+        reconciler = Reconciler(Enqueuer(), by)
         findings: list[Finding] = []
         try:
             if not options["dry_run"]:
