@@ -10,6 +10,7 @@ __all__ = [
     "SpoolFull",
     "UnknownCron",
     "UnknownRun",
+    "UnreadableEvent",
     "VersionConflict",
 ]
 
@@ -40,6 +41,16 @@ class VersionConflict(CronError):
         )
         self.stream = stream
         self.version = version
+
+
+class UnreadableEvent(CronError):
+    """An event that the question rests on cannot be read, so there is no answer."""
+
+    def __init__(self, what: object) -> None:
+        super().__init__(
+            f"{str(what)[:1].upper()}{str(what)[1:].rstrip('.')}. The answer would rest on it. Upgrade to the "
+            "release that wrote it, or see cron_quarantine."
+        )
 
 
 class AppendOnlyError(CronError, TypeError):

@@ -1,4 +1,4 @@
-"""The tables: events, the snapshot cache and the lease."""
+"""The tables: events, the snapshot cache, the lease, and which events cannot be read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from uuid import UUID
 from django.db import models
 from django.db.models.functions import Now
 
-from .core.codec import decode_data, event_type
+from .core.codec import check_shape, decode_data, event_type
 from .core.events import DECISIONS, OUTCOMES, Event, EventType
 from .core.wording import did_you_mean
-from .errors import AppendOnlyError, CronConfigError
+from .errors import AppendOnlyError, CronConfigError, UnreadableEvent
 
-__all__ = ["CronEvent", "CronLease", "CronSnapshot"]
+__all__ = ["CronEvent", "CronLease", "CronSnapshot", "QuarantinedEvent"]
 
 _REFUSED = (
     "Events are never {what}: the ledger is append-only. Append an event that corrects it instead."
@@ -87,7 +87,7 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
         return self.filter(type__in=[item.value for item in OUTCOMES])
 
     def events(self) -> Iterable[Event]:
-        """The rows as core events, upcast, read in chunks."""
+        """The rows as core events, upcast, read in chunks. Raises as ``CronEvent.to_event``."""
         for row in self.iterator(chunk_size=2000):
             yield row.to_event()
 
@@ -182,7 +182,13 @@ class CronEvent(models.Model):
         raise AppendOnlyError(_REFUSED.format(what="deleted"))
 
     def to_event(self) -> Event:
-        kind = event_type(self.type)
+        """The row as a core event. Raises UnreadableEvent when nothing can be made of it."""
+        try:
+            kind = event_type(self.type)
+            check_shape(self.data, self.occurred_at)
+            data = decode_data(kind, self.schema_version, self.data)
+        except Exception as error:
+            raise UnreadableEvent(f"event {self.id} of {self.stream}: {error}") from error
         return Event(
             stream=self.stream,
             version=self.version,
@@ -194,7 +200,7 @@ class CronEvent(models.Model):
             reason=self.reason,
             actor=self.actor,
             occurred_at=self.occurred_at,
-            data=decode_data(kind, self.schema_version, self.data),
+            data=data,
             id=self.id,
             recorded_at=self.recorded_at,
         )
@@ -230,3 +236,32 @@ class CronLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.holder or 'free'}"
+
+
+class QuarantinedEvent(models.Model):
+    """An event that one of the log's readers could not read, and went on without.
+
+    It stays here until it can be read, or until somebody accepts it: ``cron_quarantine``.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    reader = models.CharField(max_length=100)
+    """``runner``, or ``projection:<name>``."""
+    event_id = models.BigIntegerField()
+    stream = models.CharField(max_length=300)
+    cron = models.CharField(max_length=200, default="", blank=True)
+    error = models.TextField()
+    noticed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "rqcron_quarantine"
+        verbose_name = "quarantined event"
+        ordering = ("event_id", "reader")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["reader", "event_id"], name="rqcron_quarantine_reader_event"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"event {self.event_id} of {self.stream}: {self.error}"

@@ -8,13 +8,14 @@ items, at the places of its first and of its last event. What they leave behind 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from rqcron_events.core.clean_run import CLEAN_TYPES, CleanRun
-from rqcron_events.core.codec import decode_rows
 from rqcron_events.core.events import Event
+from rqcron_events.ledger import store
+from rqcron_events.ledger.reading import readable
 from rqcron_events.ledger.store import RunPage
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Item",
     "Page",
     "page_of_events",
+    "page_without",
     "pages_of_others",
     "pages_of_runs",
 ]
@@ -59,10 +61,10 @@ def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
     later: list[tuple[int, Any]] = []
     """What belongs behind the page, by its id."""
     for clean, rows, runs, position in pages:
-        others = decode_rows(rows)
+        others = readable(store.connection(), rows).events
         places: list[tuple[int, Any]] = [
             *later,
-            *zip(map(itemgetter(0), rows), others, strict=True),
+            *[(event.id or 0, event) for event in others],
             *[(run.first_id, run) for run in clean],
             *[(run.last_id, CleanEnd(run)) for run in clean],
         ]
@@ -78,7 +80,7 @@ def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
 def pages_of_others(pages: Iterable[RunPage]) -> Iterator[Page]:
     """The same for a projection that folds no clean runs."""
     for _, rows, runs, position in pages:
-        others = decode_rows(rows)
+        others = readable(store.connection(), rows).events
         yield Page((), others, {}, len(others) + len(CLEAN_TYPES) * runs, position)
 
 
@@ -97,6 +99,16 @@ def _put_off(
 
 def page_of_events(events: Sequence[Event], position: int) -> Page:
     return Page((), events, _by_cron(events), len(events), position)
+
+
+def page_without(page: Page, event_ids: Collection[int]) -> Page:
+    """The page, but for these events."""
+
+    def kept(item: Item) -> bool:
+        return not isinstance(item, Event) or item.id not in event_ids
+
+    by_cron = {cron: list(filter(kept, items)) for cron, items in page.by_cron.items()}
+    return page._replace(others=list(filter(kept, page.others)), by_cron=by_cron)
 
 
 def _by_cron(places: Sequence[Event | CleanRun | CleanEnd]) -> dict[str, list[Item]]:

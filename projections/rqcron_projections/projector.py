@@ -7,18 +7,29 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Literal
 
-from django.db import transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    transaction,
+)
 
 from rqcron_events import clock
+from rqcron_events.core.codec import Unreadable
+from rqcron_events.core.events import Event
 from rqcron_events.core.wording import clause
-from rqcron_events.ledger import store
+from rqcron_events.ledger import quarantine, store
+from rqcron_events.ledger.reading import not_accepted
 
+from .fold_failed import FoldFailed, reader_of
 from .folds import crons, days, runners, runs
 from .models import Checkpoint
 from .projection import Projection
 from .tables import live_tables
 
-__all__ = ["PROJECTIONS", "catch_up", "checkpoints", "position", "projections_named"]
+__all__ = ["PROJECTIONS", "broken", "catch_up", "checkpoints", "position", "projections_named"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +44,8 @@ PAGE_EVENTS_MAX = 2_000
 """Events of one transaction."""
 CATCH_UP_EVENTS_MAX = 10_000_000
 """Bound of one call without a limit, should writers stay ahead of it for ever."""
+CULPRITS_MAX = 20
+"""Events of one page that are left out because they cannot be folded."""
 OVERTAKEN_MAX = 20
 """How often one call yields to another process that advances the same projections."""
 
@@ -65,11 +78,16 @@ def catch_up(limit_events: int | None = None) -> int:
                 applied += len(page.events)
                 left -= len(page.events)
             overtaken += "overtaken" in results
-            at_end = page.position == position or not page.events
+            at_end = page.position == position or not (page.events or page.unreadable)
             for point, result in zip(group, results, strict=True):
                 if result == "failed" or (result == "moved" and at_end):
                     del waiting[point.name]
     return applied
+
+
+def broken() -> list[str]:
+    """Projections that did not get on when this process tried last."""
+    return sorted(_broken)
 
 
 def position() -> int:
@@ -129,7 +147,67 @@ def _advance(projection: Projection, point: Checkpoint, page: store.Tail) -> Adv
 
 
 def _apply(projection: Projection, point: Checkpoint, page: store.Tail) -> bool:
-    """Save rows and position; False when another process was first, and nothing was saved."""
+    """Save rows and position; False when another process was first, and nothing was saved.
+
+    An event that cannot be folded is left out, and noted in the quarantine. Beyond a number of them
+    the page ends before the next one; and where nothing but failures came, it is the projection
+    that is broken: then it raises, and nothing is saved.
+    """
+    left_out: list[Unreadable] = []
+    while True:
+        try:
+            return _save(projection, point, page)
+        except Exception as error:
+            index, failed = _culprit(projection, page.events, error)
+        before, after = page.events[:index], page.events[index + 1 :]
+        left_out.append(failed)
+        if len(left_out) >= CULPRITS_MAX:
+            if not any(map(projection.key, before)):
+                raise FoldFailed(projection.name, page.events[index], ValueError(failed.error))
+            after, page = [], page._replace(position=failed.id)
+            page = page._replace(
+                unreadable=[item for item in page.unreadable if item.id <= failed.id]
+            )
+        new = not_accepted(store.connection(), [failed])
+        page = page._replace(events=before + after, unreadable=[*page.unreadable, *new])
+
+
+def _culprit(
+    projection: Projection, events: list[Event], error: Exception
+) -> tuple[int, Unreadable]:
+    """Which of the events fails, and how. Raises the error when it is about none of them."""
+    if isinstance(error, FoldFailed):
+        ids = [event.id for event in events]
+        return ids.index(error.event_id), error.unreadable
+    if isinstance(error, DatabaseError) and not isinstance(error, (DataError, IntegrityError)):
+        raise error
+    fits, fails = 0, len(events)  # the first so many can be saved, and so many cannot
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        if _fits(projection, events[:middle]):
+            fits = middle
+        else:
+            fails = middle
+    if not events or not _fits(projection, []):
+        raise error
+    return fails - 1, Unreadable.event(events[fails - 1], error)
+
+
+def _fits(projection: Projection, events: list[Event]) -> bool:
+    """Whether these events can be folded and saved; saves nothing."""
+    tables = live_tables(projection)
+    try:
+        with transaction.atomic(using=store.connection().alias):
+            tables.save(tables.fold(events))
+            transaction.set_rollback(True, using=store.connection().alias)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        return False
+    return True
+
+
+def _save(projection: Projection, point: Checkpoint, page: store.Tail) -> bool:
     tables = live_tables(projection)
     rows = tables.fold(page.events)
     db = store.connection()
@@ -142,6 +220,7 @@ def _apply(projection: Projection, point: Checkpoint, page: store.Tail) -> bool:
         if not unmoved.update(position=page.position, updated_at=clock.now()):
             return False
         tables.save(rows)
+        quarantine.set_aside(reader_of(projection.name), page.unreadable)
     return True
 
 

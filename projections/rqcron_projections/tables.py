@@ -10,6 +10,7 @@ from django.db.models import Model
 
 from rqcron_events.core.events import Event
 
+from .fold_failed import FoldFailed
 from .gathering import Fact
 from .projection import Projection
 from .rows import row_values
@@ -27,14 +28,21 @@ class Tables:
     """For each model of the projection, the model of the table that holds its rows."""
 
     def fold(self, events: Iterable[Event]) -> list[Model]:
-        """The rows as they are after these events; reads the tables, but writes nothing."""
+        """The rows as they are after these events; reads the tables, but writes nothing.
+
+        Raises FoldFailed when the projection cannot fold one of them.
+        """
         projection = self.projection
         keyed = [(key, event) for event in events if (key := projection.key(event))]
         rows = self.rows_of(projection.row_model).load({key for key, _ in keyed})
         changed: dict[tuple[type[Model], Any], Model] = {}
         facts: dict[Hashable, list[tuple[Any, ...]]] = {}
         for key, event in keyed:
-            for row in projection.apply(rows.get(key), event):
+            try:
+                saved = projection.apply(rows.get(key), event)
+            except Exception as error:
+                raise FoldFailed(projection.name, event, error) from error
+            for row in saved:
                 if isinstance(row, Fact):
                     facts.setdefault(row.key, []).append(row.what)
                     continue

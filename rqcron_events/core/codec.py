@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from .events import Event, EventType
@@ -21,8 +22,11 @@ __all__ = [
     "CronRow",
     "NewerEvent",
     "Row",
+    "Unreadable",
     "Upcaster",
+    "check_shape",
     "decode_data",
+    "decode_readable",
     "decode_rows",
     "encode_data",
     "schema_version",
@@ -37,20 +41,70 @@ UPCASTERS: dict[tuple[EventType, int], Upcaster] = {}
 """From (type, version) to the data of the next version."""
 
 Row = tuple[
-    int, str, int, str, int, str, bytes | None, int | None, datetime | None, str, str, datetime,
-    datetime, str,
+    int, str, int, str, int, str, bytes | None, int | None, datetime | None, str, str,
+    datetime | None, datetime | None, str,
 ]  # fmt: skip
-"""A stored event, in the order of the table's columns: the run's id as bytes, the data as JSON."""
+"""A stored event, in the order of the table's columns: the run's id as bytes, the data as JSON.
+``occurred_at`` is None where one of its times, or its run's id, cannot be had from the database."""
 
 CronRow = tuple[int, str, int, datetime | None, Any, str | None]
 """Of a cron's own stream: version, type, schema version, slot, the definition's version as it is
 in the data, and the data as JSON where that is not enough to know the decision."""
+
+ERROR_CHARS_MAX = 300
+"""Of what is said about an event that cannot be read: it may quote megabytes."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class NewerEvent(ValueError):
     """A newer release wrote the event; guessing at its meaning could decide wrongly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """An event that nothing can be made of: what its columns say, and why."""
+
+    id: int
+    stream: str
+    version: int
+    type: str
+    cron: str
+    run_id: UUID | None
+    error: str
+    newer: bool = False
+    """It would be of a newer release, if one had written to this log."""
+
+    @classmethod
+    def event(cls, event: Event, error: Exception) -> Self:
+        """One that was decoded and could not be folded."""
+        return cls(
+            id=event.id or 0,
+            stream=event.stream,
+            version=event.version,
+            type=str(event.type),
+            cron=event.cron,
+            run_id=event.run_id,
+            error=_error_text(error),
+        )
+
+    @classmethod
+    def row(cls, row: Row, error: Exception) -> Self:
+        """One that could not be decoded."""
+        run = row[6]
+        return cls(
+            id=row[0],
+            stream=str(row[1]),
+            version=row[2],
+            type=str(row[3]),
+            cron=str(row[5]),
+            run_id=UUID(bytes=run) if run is not None and len(run) == 16 else None,
+            error=_error_text(error),
+            newer=isinstance(error, NewerEvent),
+        )
+
+    def __str__(self) -> str:
+        return f"event {self.id} ({self.type}, version {self.version} of {self.stream}): {self.error}"
 
 
 def event_type(name: str) -> EventType:
@@ -103,6 +157,8 @@ def decode_rows(rows: Sequence[Row]) -> list[Event]:
         (id_, stream, version, name, schema, cron, run, attempt, scheduled_for, reason, actor,
          occurred_at, recorded_at, _) = row  # fmt: skip
         kind = types.get(name) or event_type(name)  # which raises
+        if document.__class__ is not dict or occurred_at is None:
+            check_shape(document, occurred_at)
         if schema == 1 and kind not in current:
             data = document
         else:
@@ -117,6 +173,35 @@ def decode_rows(rows: Sequence[Row]) -> list[Event]:
         draft.__class__ = Event  # type: ignore[assignment]
         events.append(draft)  # type: ignore[arg-type]
     return events
+
+
+def decode_readable(rows: Sequence[Row]) -> tuple[list[Event], list[Unreadable]]:
+    """The same, row by row where something is wrong: one bad row must not hide the others."""
+    try:
+        return decode_rows(rows), []
+    except Exception:  # JSON that is nested too deeply is a RecursionError
+        events: list[Event] = []
+        unreadable: list[Unreadable] = []
+    for row in rows:
+        try:
+            events += decode_rows([row])
+        except Exception as error:
+            unreadable.append(Unreadable.row(row, error))
+    return events, unreadable
+
+
+def check_shape(data: object, occurred_at: object) -> None:
+    """Raises ValueError when an event lacks what all of them have."""
+    if not isinstance(data, dict):
+        raise ValueError(f"its data is no object but {type(data).__name__}")
+    if occurred_at is None:
+        raise ValueError("one of its times or its run's id is out of range")
+
+
+def _error_text(error: Exception) -> str:
+    text = str(error) if isinstance(error, NewerEvent) else f"{type(error).__name__}: {error}"
+    text = " ".join(text[: 4 * ERROR_CHARS_MAX].split())
+    return text if len(text) <= ERROR_CHARS_MAX else text[: ERROR_CHARS_MAX - 1] + "…"
 
 
 class _Draft:

@@ -28,6 +28,7 @@ from .run_state import attempt_number
 
 __all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase"]
 
+_WITH_RUN = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
 PAUSES_KEPT_MAX = 1000
 """How many pauses of everything are remembered; they are people's actions, so this is years."""
 
@@ -136,6 +137,10 @@ class CronState:
             self._apply_run(event, event.run_id)
 
     def _apply_own(self, event: Event) -> None:
+        if event.type in _WITH_RUN and event.run_id is None:
+            raise ValueError("it has no run_id")
+        if event.type in DECISIONS and event.scheduled_for is None:
+            raise ValueError("it has no scheduled_for")
         match event.type:
             case EventType.CRON_REGISTERED | EventType.CRON_CHANGED:
                 self._begin(event, Definition.from_data(event.data[DEFINITION]))

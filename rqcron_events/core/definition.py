@@ -162,9 +162,17 @@ class Definition:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_data`. Unknown keys of newer writers are ignored."""
+        """The inverse of :meth:`to_data`. Unknown keys of newer writers are ignored.
+
+        Raises ValueError, TypeError or KeyError for what no writer writes: a value of another shape
+        would be noticed only later, where it stops more than this cron.
+        """
+        if not isinstance(data, Mapping):
+            raise TypeError(f"the definition is no object but {type(data).__name__}")
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
+        for key in values.keys() & _SHAPES.keys():
+            _check_shape(key, values[key])
         if "overlap" in values:
             values["overlap"] = Overlap(values["overlap"])
         if "catch_up" in values:
@@ -191,6 +199,28 @@ class Definition:
 _DEFAULTS: dict[str, Any] = {
     item.name: getattr(Definition(name="", function=""), item.name) for item in fields(Definition)
 }
+
+
+_SECONDS_MAX = timedelta.max.total_seconds()
+_TEXT, _NUMBER = (str,), (int, float)
+_SHAPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("name", "function", "timezone", "queue", "description"), _TEXT),
+    "expression": (*_TEXT, type(None)),
+    "every_seconds": (*_NUMBER, type(None)),
+    "offset_seconds": _NUMBER,
+    "max_lateness_seconds": (*_NUMBER, type(None)),
+    "jitter_seconds": _NUMBER,
+    "idempotent": (bool,),
+    "store_result": (bool,),
+    "options": (Mapping,),
+}
+
+
+def _check_shape(key: str, value: Any) -> None:
+    if not isinstance(value, _SHAPES[key]):
+        raise TypeError(f"{key} of the definition is {type(value).__name__}")
+    if isinstance(value, (int, float)) and not abs(value) <= _SECONDS_MAX:
+        raise ValueError(f"{key} of the definition is {value}, which is no time")
 
 
 def run_id_for_slot(cron: str, slot: datetime) -> UUID:

@@ -91,6 +91,7 @@ class RunState:
     def apply(self, event: Event) -> None:
         if event.version <= self.version:
             return
+        retries_left = int(event.data.get(RETRIES_LEFT) or 0)
         self.version = event.version
         self.cron = event.cron or self.cron
         self.slot = event.scheduled_for or self.slot
@@ -106,7 +107,7 @@ class RunState:
             self.started_at = event.occurred_at
             self.worker = event.actor
             self.attempt = attempt_number(event, self.attempt)
-            self.retries_left = int(event.data.get(RETRIES_LEFT) or 0)
+            self.retries_left = retries_left
             self.job_created_at = event.data.get(JOB_CREATED_AT) or ""
             self.job_enqueued_at = event.data.get(JOB_ENQUEUED_AT) or ""
         elif event.type is EventType.ATTEMPT_FAILED:
@@ -125,6 +126,8 @@ class Start(StrEnum):
     REFUSE_RUNNING = "refuse_running"
     REFUSE_SUCCEEDED = "refuse_succeeded"
     REFUSE_ENDED = "refuse_ended"
+    REFUSE_UNREADABLE = "refuse_unreadable"
+    """An event of the run cannot be read, so nobody knows whether it has succeeded."""
 
     @property
     def refusal(self) -> Reason | None:
@@ -134,6 +137,8 @@ class Start(StrEnum):
             return Reason.ALREADY_SUCCEEDED
         if self is Start.REFUSE_ENDED:
             return Reason.ALREADY_ENDED
+        if self is Start.REFUSE_UNREADABLE:
+            return Reason.UNREADABLE
         return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -19,9 +19,12 @@ from rq.timeouts import BaseTimeoutException
 
 from .. import clock
 from ..conf import conf
+from ..core.codec import NewerEvent
 from ..core.events import OUTCOMES, SUCCESSES, Event, Reason, make
 from ..core.events.make import InRun
 from ..core.run_state import RunState, Start, start_verdict
+from ..core.wording import clause
+from ..errors import LedgerUnavailable, UnreadableEvent
 from ..ledger import store
 from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import append_to_run, read_run
@@ -73,6 +76,8 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
             state, verdict = _append_start(job, name, asked_run_id, actor)
     except BaseTimeoutException:
         raise  # the job's own time is up
+    except (UnreadableEvent, NewerEvent) as error:
+        state, verdict = _refuse_unreadable(told, actor, error)
     except Exception as error:
         told = _told_by(job, name, asked_run_id)  # again: a new run may have been asked for
         state, verdict = _spool_start(job, told, actor, error)
@@ -247,6 +252,25 @@ def _told_by(job: Job, name: str, asked_run_id: UUID) -> RunState:
 
 def _enqueued_at(job: Job) -> str:
     return job.enqueued_at.isoformat() if job.enqueued_at else ""
+
+
+def _refuse_unreadable(told: RunState, actor: str, why: Exception) -> _Judged:
+    """The log answers, and what it says of the run cannot be read: it may have succeeded (I4).
+
+    Raises LedgerUnavailable, which fails the job, when not even that can be recorded.
+    """
+    refused = _refused_event(told, actor, Reason.UNREADABLE)
+    try:
+        with time_limit(conf().worker_wait_seconds):
+            store.append_next([replace(refused, version=0)])
+    except BaseTimeoutException:
+        raise
+    except Exception as error:
+        raise LedgerUnavailable(
+            f"Run {told.run_id} of cron {told.cron!r} is not started, because it may have succeeded: "
+            f"{clause(why)}. That could not be recorded either: {clause(error)}."
+        ) from error
+    return _Judged(told, Start.REFUSE_UNREADABLE)
 
 
 # When the ledger is out of reach

@@ -19,9 +19,11 @@ from django.db import DataError
 from redis import Redis
 from redis.client import Pipeline
 
+from .. import clock
+from ..core.codec import NewerEvent
 from ..core.events import OUTCOMES, Event, EventType, make
 from ..core.run_state import RunState
-from ..errors import SpoolFull
+from ..errors import SpoolFull, UnreadableEvent
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
 
@@ -82,9 +84,21 @@ def drain(connection: Redis) -> tuple[list[Event], bool]:
     """
     written: list[Event] = []
     oldest: list[Any] = connection.zrange(INDEX_KEY, 0, RUNS_PER_DRAIN - 1)
+    waiting = 0
     for member in oldest:
-        written += drain_run(connection, UUID(_text(member)))
-    return written, len(oldest) == RUNS_PER_DRAIN
+        try:
+            written += drain_run(connection, UUID(_text(member)))
+        except UnreadableEvent as error:
+            waiting += 1
+            log.warning(
+                "The spooled events of run %s wait: %s",
+                _text(member),
+                error,
+                extra={"action": "spool_waits", "run_id": _text(member)},
+            )
+            # Behind the others, which it must not hold up.
+            connection.zadd(INDEX_KEY, {member: clock.now().timestamp()}, xx=True)
+    return written, len(oldest) == RUNS_PER_DRAIN and waiting < len(oldest)
 
 
 def drain_run(connection: Redis, run_id: UUID) -> list[Event]:
@@ -134,6 +148,8 @@ def _write_readable(run_id: UUID, entry: dict[str, Any]) -> list[Event]:
     """One entry that the database will never take must not hold up the rest."""
     try:
         return _write(run_id, entry)
+    except (NewerEvent, UnreadableEvent):
+        raise  # nothing is wrong with the entry: it waits until its run can be read
     except (DataError, ValueError, KeyError, TypeError) as error:
         log.error(
             "%s of run %s cannot be written to the ledger and is dropped: %s",

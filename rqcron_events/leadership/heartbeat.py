@@ -13,6 +13,7 @@ from ..ledger import store
 from ..registry import Registry
 from .code_version import fingerprint
 from .lease import Lease
+from .slot_rules import croniter_version, tz_data_version
 
 __all__ = ["Presence"]
 
@@ -41,6 +42,8 @@ class Presence:
             pid=os.getpid(),
             crons=len(registry.crons),
             registry=fingerprint(registry),
+            tzdata=tz_data_version(),
+            croniter=croniter_version(),
             actor=self.actor,
             at=clock.now(),
         )
@@ -56,7 +59,7 @@ class Presence:
     def record_lost_runners(self) -> None:
         """Say it of each runner that fell silent without a word."""
         for lost in self.lease.lost_runners():
-            known = store.read_stream(runner_stream(lost.id))
+            known = store.readable_stream(runner_stream(lost.id)).events
             if known and known[-1].type is EventType.RUNNER_STARTED:
                 event = make.runner_lost(
                     runner_id=lost.id,

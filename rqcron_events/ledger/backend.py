@@ -55,6 +55,14 @@ class Backend(Protocol):
     ) -> list[Row]:
         """Stored events with ``after < id <= until`` in the order of their ids."""
 
+    def read_stream(
+        self, db: BaseDatabaseWrapper, stream: str, after: int, limit: int, /
+    ) -> list[Row]:
+        """Stored events of one stream with ``version > after``, in the order of their versions."""
+
+    def read_ids(self, db: BaseDatabaseWrapper, ids: Sequence[int], /) -> list[Row]:
+        """The stored events of these ids, in the order of their ids."""
+
     def read_clean_runs(
         self, db: BaseDatabaseWrapper, after: int, until: int, ahead: int, /
     ) -> list[CleanRun]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Self
+from uuid import UUID
 
-from django.db import transaction
 from django.db.models import OuterRef, Subquery, Value
 from django.db.models.functions import Concat
 
 from ..conf import conf
+from ..core.codec import Unreadable
 from ..core.cron_state import CronState, GlobalPauses
 from ..core.events import (
     DECISIONS,
@@ -18,26 +19,39 @@ from ..core.events import (
     Event,
     EventType,
     cron_stream,
+    run_stream,
 )
-from ..core.wording import clause
-from ..models import CronEvent, CronSnapshot
-from . import store
+from ..core.events.keys import EVENT, EVENT_STREAM
+from ..errors import UnreadableEvent
+from ..models import CronEvent, CronEventQuerySet
+from . import quarantine, store
+from .reading import Readable, in_order, not_accepted, readable_rows
+from .snapshot import Snapshot
 
 __all__ = ["States", "state_of", "states_without_runs"]
 
-POSITION_ROW = ""
-FORMAT = 1
-"""Of the snapshot; raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
+_CRON_PREFIX = cron_stream("")
+RETRIED_MAX = 1_000
+"""Events that were set aside and are looked at again when a process starts."""
 
 
 class States:
-    """All crons in memory. Start with :meth:`load`, then call :meth:`follow` now and then."""
+    """All crons in memory. Start with :meth:`load`, then call :meth:`follow` now and then.
+
+    An event that cannot be read or folded is set aside (``quarantine``), and its stream is marked:
+    a cron with a mark on its own stream must not be decided, nor a run with one be repaired.
+    """
 
     def __init__(self) -> None:
         self.crons: dict[str, CronState] = {}
         self.all_paused = GlobalPauses()
         self.position = 0
+        self.accepted = False
+        """Somebody accepted an event since this was last set to False."""
+        self._unreadable: dict[str, set[int]] = {}
+        """Ids of the events that cannot be read, by stream."""
         self._changed: set[str] = set()
+        self._snapshot = Snapshot()
 
     @classmethod
     def load(cls) -> Self:
@@ -47,6 +61,14 @@ class States:
         states.follow()
         return states
 
+    def is_set_aside(self, name: str) -> bool:
+        """Whether an event of the cron's own stream cannot be read: it must not be decided."""
+        return cron_stream(name) in self._unreadable
+
+    def run_is_set_aside(self, run_id: UUID) -> bool:
+        """Whether an event of the run's stream cannot be read."""
+        return run_stream(run_id) in self._unreadable
+
     def follow(self) -> set[str]:
         """Fold what was appended since, and return the names of the crons it concerns.
 
@@ -55,11 +77,11 @@ class States:
         touched: set[str] = set()
         while True:
             page = store.tail(self.position)
-            for event in page.events:
-                touched |= self._fold(event)
+            touched |= self._fold_all(in_order(page.events, page.unreadable))
             moved = page.position > self.position
             self.position = page.position
-            if not moved or len(page.events) < store.TAIL_EVENTS_MAX:
+            read = len(page.events) + len(page.unreadable)
+            if not moved or read < store.TAIL_EVENTS_MAX:
                 break
         self._changed |= touched
         return touched
@@ -72,16 +94,35 @@ class States:
     def reload(self, name: str) -> CronState:
         """Read what others appended to one cron's stream, past the position of the tail."""
         state = self.crons.setdefault(name, CronState(name))
-        for event in store.read_stream(cron_stream(name), state.version):
-            state.apply(event)
-        for event in store.read_stream(LEDGER_STREAM, self.all_paused.version):
-            self.all_paused.apply(event)
+        own = store.readable_stream(cron_stream(name), state.version)
+        ledger = store.readable_stream(LEDGER_STREAM, self.all_paused.version)
+        for found in (own, ledger):
+            self._changed |= self._fold_all(in_order(found.events, found.unreadable))
         self._changed.add(name)
         return state
+
+    def _fold_all(self, items: Iterable[Event | Unreadable]) -> set[str]:
+        touched: set[str] = set()
+        unreadable: list[Unreadable] = []
+        for item in items:
+            if isinstance(item, Unreadable):
+                unreadable.append(item)
+                touched |= self._mark(item)
+                continue
+            try:
+                touched |= self._fold(item)
+            except Exception as error:  # it concerns this event, and nobody else (I10)
+                for failed in not_accepted(store.connection(), [Unreadable.event(item, error)]):
+                    unreadable.append(failed)
+                    touched |= self._mark(failed)
+        quarantine.set_aside(quarantine.RUNNER, unreadable)
+        return touched
 
     def _fold(self, event: Event) -> set[str]:
         if event.stream == LEDGER_STREAM:
             self.all_paused.apply(event)
+            if event.type is EventType.EVENT_ACCEPTED:
+                return self._accept(event)
             return {""}
         if not event.cron:
             return set()
@@ -91,17 +132,42 @@ class States:
         state.apply(event)
         return {event.cron}
 
+    def _mark(self, item: Unreadable) -> set[str]:
+        """Its version counts: what is appended next comes after it."""
+        self._unreadable.setdefault(item.stream, set()).add(item.id)
+        name = item.stream.removeprefix(_CRON_PREFIX)
+        if name == item.stream:
+            return {item.cron} & self.crons.keys()
+        state = self.crons.setdefault(name, CronState(name))
+        if isinstance(item.version, int):
+            state.version = max(state.version, item.version)
+        return {name}
+
+    def _accept(self, event: Event) -> set[str]:
+        """The event counts as nothing: what it left out is left out."""
+        stream, event_id = event.data[EVENT_STREAM], event.data[EVENT]
+        marks = self._unreadable.get(stream, set())
+        if event_id not in marks:
+            return set()
+        quarantine.release([event_id], quarantine.RUNNER)
+        marks.discard(event_id)
+        if not marks:
+            del self._unreadable[stream]
+        self.accepted = True
+        return {stream.removeprefix(_CRON_PREFIX)} & self.crons.keys()
+
     def _load_snapshot(self) -> None:
-        rows = {row.name: row for row in CronSnapshot.objects.using(conf().database).iterator()}
-        head = rows.pop(POSITION_ROW, None)
-        # A row that somebody deleted cannot be folded from the position on: start from scratch.
-        if head is None or head.state != {"crons": len(rows), "format": FORMAT}:
+        marks = quarantine.quarantined(quarantine.RUNNER)
+        again = [row.event_id for row in marks if _can_be_folded(row.event_id)][:RETRIED_MAX]
+        if again:  # this release can: fold the log anew, with them
+            quarantine.release(again, quarantine.RUNNER)
+        found = self._snapshot.load(len(marks) - len(again))
+        if found is None or again:
             return
-        self.position = head.position
-        for name, row in rows.items():
-            self.crons[name] = CronState.from_data(name, row.state)
-        for event in store.read_stream(LEDGER_STREAM):
-            self.all_paused.apply(event)
+        self.position, self.crons = found
+        for row in marks:
+            self._unreadable.setdefault(row.stream, set()).add(row.event_id)
+        self._fold_all(store.readable_stream(LEDGER_STREAM).events)
 
     def save_snapshot(self, still_leads: Callable[[], bool]) -> None:
         """Write the changed states and the position, unless another runner leads by now.
@@ -109,50 +175,38 @@ class States:
         Only the leader saves, so that all rows are of one position: ``still_leads`` is asked inside
         the transaction, and holds others off until its end.
         """
-        database = conf().database
-        names = self._changed & self.crons.keys()
-        rows = [
-            CronSnapshot(name=name, position=self.position, state=self.crons[name].to_data())
-            for name in sorted(names)
-        ]
-        rows.append(
-            CronSnapshot(
-                name=POSITION_ROW,
-                position=self.position,
-                state={"crons": len(self.crons), "format": FORMAT},
-            )
+        saved = self._snapshot.save(
+            self.crons,
+            self._changed & self.crons.keys(),
+            position=self.position,
+            unreadable=sum(map(len, self._unreadable.values())),
+            still_leads=still_leads,
         )
-        with transaction.atomic(using=database):
-            if not still_leads():
-                return
-            CronSnapshot.objects.using(database).bulk_create(
-                rows,
-                batch_size=500,
-                update_conflicts=True,
-                unique_fields=["name"],
-                update_fields=["position", "state"],
-            )
-        self._changed.clear()
+        if saved:
+            self._changed.clear()
 
 
 def state_of(name: str) -> CronState:
     """One cron's definitions, pauses, watermark and version, without its runs.
 
     Four index look-ups, however long the log is. Phases are not pruned, so all that were ever in
-    force are there.
+    force are there. Raises UnreadableEvent when one of its definitions cannot be read.
     """
     rows = CronEvent.objects.using(conf().database)
     # The version first: if somebody appends meanwhile, an append on it is refused.
-    head = rows.filter(stream=cron_stream(name)).order_by("-version").first()
+    versions = rows.filter(stream=cron_stream(name)).order_by("-version")
+    head = versions.values_list("version", flat=True).first()
     state = CronState(name)
     if head is None:
         return state
-    for row in rows.filter(cron=name, type__in=DEFINITION_TYPES).order_by("id"):
-        state.apply(row.to_event())
-    decided = rows.filter(cron=name, type__in=sorted(DECISIONS)).order_by("-scheduled_for").first()
-    if decided is not None and decided.scheduled_for is not None:
-        state.watermark = decided.scheduled_for
-    state.version = max(state.version, head.version)
+    unreadable = _fold_into(state, _read(rows.filter(cron=name, type__in=DEFINITION_TYPES)))
+    if unreadable:
+        raise UnreadableEvent(unreadable[0])
+    decided = rows.filter(cron=name, type__in=sorted(DECISIONS)).order_by("-scheduled_for")
+    slot = decided.values_list("scheduled_for", flat=True).first()
+    if slot is not None:
+        state.watermark = slot
+    state.version = max(state.version, head)
     return state
 
 
@@ -162,12 +216,16 @@ def states_without_runs() -> tuple[dict[str, CronState], dict[str, str]]:
     rows = CronEvent.objects.using(conf().database)
     states: dict[str, CronState] = {}
     unreadable: dict[str, str] = {}
-    for row in rows.filter(type__in=DEFINITION_TYPES).order_by("id").iterator(chunk_size=2000):
-        state = states.setdefault(row.cron, CronState(row.cron))
-        try:
-            state.apply(row.to_event())
-        except Exception as error:  # one cron's damage must not hide the others (I10)
-            unreadable[row.cron] = f"event {row.id}: {clause(error)}"
+    found = _read(rows.filter(type__in=DEFINITION_TYPES))
+    by_cron: dict[str, list[Event]] = {}
+    for event in found.events:
+        by_cron.setdefault(event.cron, []).append(event)
+    for name, events in by_cron.items():
+        states[name] = CronState(name)
+        for item in _fold_into(states[name], Readable(events, [])):
+            unreadable.setdefault(name, str(item))
+    for item in found.unreadable:
+        unreadable.setdefault(item.cron, str(item))
     newest = (
         CronEvent.objects.using(conf().database)
         .filter(stream=Concat(Value(cron_stream("")), OuterRef("cron")), type__in=sorted(DECISIONS))
@@ -179,3 +237,32 @@ def states_without_runs() -> tuple[dict[str, CronState], dict[str, str]]:
         if decided is not None and name in states:
             states[name].watermark = decided
     return {name: states[name] for name in states.keys() - unreadable.keys()}, unreadable
+
+
+def _read(rows: CronEventQuerySet) -> Readable:
+    return readable_rows(rows.order_by("id"), store.connection())
+
+
+def _fold_into(state: CronState, found: Readable) -> list[Unreadable]:
+    """Fold what can be; returns what cannot be read or folded."""
+    failed: list[Unreadable] = []
+    for event in found.events:
+        try:
+            state.apply(event)
+        except Exception as error:
+            failed.append(Unreadable.event(event, error))
+    return [*found.unreadable, *not_accepted(store.connection(), failed)]
+
+
+def _can_be_folded(event_id: int) -> bool:
+    rows = CronEvent.objects.using(conf().database).filter(id=event_id)
+    found = _read(rows)
+    if found.unreadable:
+        return False
+    for event in found.events:
+        try:
+            CronState(event.cron).apply(event)
+            GlobalPauses().apply(event)
+        except Exception:
+            return False
+    return True

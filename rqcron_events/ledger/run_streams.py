@@ -5,33 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+from ..core.codec import Unreadable
 from ..core.events import Event
 from ..core.run_state import RunState
+from ..errors import UnreadableEvent
 from ..models import CronEvent
 from . import store
 from .optimistic import append_optimistically
+from .reading import not_accepted, readable_rows
 
 __all__ = ["append_to_run", "read_run", "read_runs"]
 
 
 def read_run(run_id: UUID) -> RunState:
-    """The run as it stands in the log; empty (version 0) when nothing is recorded yet."""
+    """The run as it stands in the log; empty (version 0) when nothing is recorded yet.
+
+    Raises UnreadableEvent when an event of it cannot be read: it may be the outcome.
+    """
     state = RunState(run_id)
     for event in store.read_stream(state.stream):
-        state.apply(event)
+        try:
+            state.apply(event)
+        except Exception as error:
+            failed = not_accepted(store.connection(), [Unreadable.event(event, error)])
+            if failed:
+                raise UnreadableEvent(failed[0]) from error
     return state
 
 
 def read_runs(run_ids: Sequence[UUID]) -> dict[UUID, RunState]:
-    """The same for many runs in one query."""
+    """The same for many runs in one query, without those of which an event cannot be read."""
     states = {run_id: RunState(run_id) for run_id in run_ids}
     streams = [state.stream for state in states.values()]
     rows = CronEvent.objects.using(store.connection().alias).filter(stream__in=streams)
-    for row in rows.order_by("stream", "version"):
-        event = row.to_event()
+    found = readable_rows(rows.order_by("stream", "version"), store.connection())
+    unreadable = {item.stream for item in found.unreadable}
+    for event in found.events:
         if event.run_id in states:
-            states[event.run_id].apply(event)
-    return states
+            try:
+                states[event.run_id].apply(event)
+            except Exception:  # an accepted event, too: read_run tells it apart
+                unreadable.add(event.stream)
+    return {key: state for key, state in states.items() if state.stream not in unreadable}
 
 
 def append_to_run(state: RunState, build: Callable[[RunState], list[Event]]) -> list[Event]:

@@ -20,13 +20,14 @@ from django.db.models import Max, Model
 from ..conf import conf
 from ..core.clean_columns import CleanColumn
 from ..core.clean_run import CleanRun, can_be_clean
-from ..core.codec import Row, decode_rows
+from ..core.codec import Row, Unreadable
 from ..core.events import Event
 from ..errors import VersionConflict
 from ..models import CronEvent
 from ..signals import event_appended
 from .backend import backend_of
 from .clean_runs import PAGE_ENDS
+from .reading import Readable, readable
 
 __all__ = [
     "Appended",
@@ -39,6 +40,7 @@ __all__ = [
     "fence",
     "read",
     "read_stream",
+    "readable_stream",
     "run_pages",
     "stored_run_pages",
     "stores_runs",
@@ -51,6 +53,8 @@ TRIES_MAX = 20
 """How often a writer yields to others of the same stream before it gives up."""
 TAIL_EVENTS_MAX = 5_000
 """How many events one call of ``tail`` returns at most."""
+
+STREAM_EVENTS_PER_QUERY = 5_000
 
 FIRST_PAGE_EVENTS_MAX = 5_000
 OTHERS_WANTED = 10_000
@@ -86,6 +90,8 @@ class Tail(NamedTuple):
     events: list[Event]
     position: int
     """Where to go on: no event at or before it will ever appear later."""
+    unreadable: Sequence[Unreadable] = ()
+    """Events of the page that cannot be read; ``events`` are the others."""
 
 
 def connection() -> BaseDatabaseWrapper:
@@ -198,11 +204,23 @@ def _with_next_versions(events: Sequence[Event]) -> list[Event]:
 
 
 def read_stream(stream: str, after_version: int = 0) -> list[Event]:
-    """The events of one stream in order. Complete without a fence: versions have no gaps."""
-    rows = CronEvent.objects.using(connection().alias).filter(
-        stream=stream, version__gt=after_version
-    )
-    return [row.to_event() for row in rows.order_by("version")]
+    """The events of one stream in order. Complete without a fence: versions have no gaps.
+
+    Raises UnreadableEvent when one of them cannot be read, and NewerEvent.
+    """
+    return readable_stream(stream, after_version).all()
+
+
+def readable_stream(stream: str, after_version: int = 0) -> Readable:
+    """The same, and what cannot be read beside it."""
+    db = connection()
+    rows: list[Row] = []
+    while True:
+        page = backend_of(db).read_stream(db, stream, after_version, STREAM_EVENTS_PER_QUERY)
+        rows += page
+        if len(page) < STREAM_EVENTS_PER_QUERY:
+            return readable(db, rows)
+        after_version = page[-1][2]
 
 
 def tail(position: int, limit: int = TAIL_EVENTS_MAX) -> Tail:
@@ -212,28 +230,33 @@ def tail(position: int, limit: int = TAIL_EVENTS_MAX) -> Tail:
     reader waits, at most RQCRON_TAIL_WAIT_SECONDS, until every such writer is gone; if one stays,
     the page ends before the gap and the next call goes on from there.
     """
-    events = read(position, None, limit)
     db = connection()
-    if not backend_of(db).COMMITS_OUT_OF_ORDER:
-        return Tail(events, events[-1].id or position if events else position)
-    whole = _without_gap(events, position)
-    if len(whole) == len(events):
-        return Tail(events, position + len(events))
+    backend = backend_of(db)
+    rows = backend.read(db, position, None, limit)
+    if not backend.COMMITS_OUT_OF_ORDER:
+        return _page(db, rows, rows[-1][0] if rows else position)
+    whole = _without_gap(rows, position)
+    if len(whole) == len(rows):
+        return _page(db, rows, position + len(rows))
     safe = fence()
     if safe is None:
-        return Tail(whole, position + len(whole))
-    events = read(position, safe, limit)
-    if len(events) == limit:
-        return Tail(events, events[-1].id or position)
-    return Tail(events, max(safe, position))
+        return _page(db, whole, position + len(whole))
+    rows = backend.read(db, position, safe, limit)
+    return _page(db, rows, rows[-1][0] if len(rows) == limit else max(safe, position))
 
 
-def read(after: int, until: int | None, limit: int) -> list[Event]:
+def read(after: int, until: int, limit: int) -> Tail:
     """Events with ``after < id <= until``, at most ``limit``. Only what lies before the fence is
     complete: use :func:`tail`, or take ``until`` from :func:`fence`.
     """
     db = connection()
-    return decode_rows(backend_of(db).read(db, after, until, limit))
+    rows = backend_of(db).read(db, after, until, limit)
+    return _page(db, rows, rows[-1][0] if len(rows) == limit else until)
+
+
+def _page(db: BaseDatabaseWrapper, rows: Sequence[Row], position: int) -> Tail:
+    events, unreadable = readable(db, rows)
+    return Tail(events, position, unreadable)
 
 
 def run_pages(after: int, until: int, events: int, ahead: int) -> Generator[RunPage, None, None]:
@@ -327,11 +350,11 @@ def fence() -> int | None:
     return backend_of(db).safe_position(db, conf().tail_wait_seconds)
 
 
-def _without_gap(events: list[Event], position: int) -> list[Event]:
-    for index, event in enumerate(events):
-        if event.id != position + index + 1:
-            return events[:index]
-    return events
+def _without_gap(rows: list[Row], position: int) -> list[Row]:
+    for index, row in enumerate(rows):
+        if row[0] != position + index + 1:
+            return rows[:index]
+    return rows
 
 
 def _announce(events: Iterable[Event]) -> None:

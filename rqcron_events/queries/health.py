@@ -22,7 +22,7 @@ from ..execution.enqueuer import Enqueuer
 from ..execution.spool import spool_length
 from ..followers import followers
 from ..leadership.lease import LEADER, seconds_since_renewal
-from ..ledger import store
+from ..ledger import quarantine, store
 from ..ledger.cron_states import states_without_runs
 from ..models import CronEvent, CronEventQuerySet
 
@@ -83,6 +83,7 @@ def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
         "The slots": partial(_look_at_slots, max_lag_seconds=max_lag_seconds),
         "The spool": _look_at_spool,
         "The followers": _look_at_followers,
+        "The quarantine": _look_at_quarantine,
     }
     for name, look in parts.items():
         try:
@@ -175,6 +176,10 @@ def _look_at_spool(found: Health) -> None:
         found.spool_length = spool_length(Enqueuer().connections())
     except RedisError as error:
         found.problems.append(f"Redis does not answer: {clause(error)}.")
+
+
+def _look_at_quarantine(found: Health) -> None:
+    found.problems += quarantine.problem_texts()
 
 
 def _look_at_followers(found: Health) -> None:

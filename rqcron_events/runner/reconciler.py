@@ -66,7 +66,10 @@ class Reconciler:
         if self._waiting:
             return
         self._waiting = [
-            (name, run) for name, state in states.crons.items() for run in state.open_runs.values()
+            (name, run)
+            for name, state in states.crons.items()
+            for run in state.open_runs.values()
+            if not states.run_is_set_aside(run.run_id)  # it may have an end that cannot be read
         ]
 
     def give_up(self) -> None:
@@ -125,6 +128,7 @@ class Reconciler:
             if state.last_definition is not None
             for run in state.open_runs.values()
             if run.enqueued_at and not run.started_at and (run.last_event_at or since) <= since
+            if not states.run_is_set_aside(run.run_id)
         ]
         found = stranded(self._enqueuer, quiet)
         again = [request for request in found if request.run_id in self._stranded]
@@ -176,7 +180,9 @@ class Reconciler:
         known = read_runs([finding.run.run_id for finding in findings])
         batches: list[list[Event]] = []
         for finding in findings:
-            state = known[finding.run.run_id]
+            state = known.get(finding.run.run_id)
+            if state is None:
+                continue  # an event of it cannot be read
             event = _end_event(finding, state, self._actor)
             if state.outcome is not None or (event.type not in OUTCOMES and not state.running):
                 continue

@@ -92,8 +92,17 @@ def _say_left_out(event: Event, error: Exception) -> None:
 
 def _difference(registry: Registry, states: States, actor: str) -> list[Event]:
     now = clock.now()
-    defined = [_register(cron.definition, states, actor, now) for cron in registry.crons.values()]
-    retired = [_retire(state, registry, actor, now) for state in states.crons.values()]
+    # What the log says of a cron that is set aside is not known, so it differs from nothing.
+    defined = [
+        _register(cron.definition, states, actor, now)
+        for cron in registry.crons.values()
+        if not states.is_set_aside(cron.definition.name)
+    ]
+    retired = [
+        _retire(state, registry, actor, now)
+        for state in states.crons.values()
+        if not states.is_set_aside(state.name)
+    ]
     return [event for event in (*defined, *retired) if event is not None]
 
 

@@ -75,6 +75,8 @@ class Runner:
         if not self._lead():
             return STANDBY_SECONDS
         self._look_again(self.states.follow())
+        if self.states.accepted:
+            self.states.accepted = self._synced = False
         for _ in range(ROUNDS_PER_TICK_MAX):
             now = clock.now()
             names = self._agenda.take(now)
@@ -250,6 +252,9 @@ class Runner:
         for name in names:
             state = self.states.crons.get(name)
             if state is None:
+                continue
+            if self.states.is_set_aside(name):  # until somebody accepts the event
+                self._agenda.set(name, None)
                 continue
             try:
                 when = next_due(state)

@@ -12,6 +12,7 @@ from django.utils import timezone as django_timezone
 
 from rqcron_events.core.events import EventType
 from rqcron_events.ledger import store
+from rqcron_events.errors import UnreadableEvent
 from rqcron_events.models import CronEvent
 
 from .writing import MANY, NOON, WRITE_PATHS, event, events
@@ -112,5 +113,5 @@ def test_read_stream_returns_what_came_after_a_version():
 def test_an_event_of_a_newer_release_is_not_guessed_at():
     row = CronEvent(stream="s", version=1, type="slot_fired", schema_version=99, occurred_at=NOON)
     row.save()
-    with pytest.raises(ValueError, match=r"schema version 99.*Upgrade rqcron-events"):
+    with pytest.raises(UnreadableEvent, match=r"schema version 99.*Upgrade rqcron-events"):
         store.read_stream("s")

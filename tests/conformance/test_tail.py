@@ -42,7 +42,7 @@ def stored_ids() -> list[int]:
 
 
 def test_an_empty_log_has_nothing_to_read(position):
-    assert store.tail(position) == ([], position)
+    assert store.tail(position)[:2] == ([], position)
 
 
 def test_events_come_once_and_in_order(write, position):
@@ -83,7 +83,7 @@ def test_the_reader_goes_on_past_the_gap_of_a_transaction_that_was_rolled_back(w
     store.append([event("cron/kept")])
     page = store.tail(position)
     assert [item.stream for item in page.events] == ["cron/kept"]
-    assert store.tail(page.position) == ([], page.position)
+    assert store.tail(page.position)[:2] == ([], page.position)
 
 
 def test_a_reader_waits_for_a_writer_that_has_a_lower_id(write, position, postgresql, settings):

@@ -26,7 +26,7 @@ from .histories import History, history
 
 def appended(seed: int, steps: int) -> list[Event]:
     store.append(history(seed, steps))
-    return store.read(0, None, 10_000)
+    return store.read(0, 2**62, 10_000).events
 
 
 def pages_of(events: list[Event], page_events: int, ahead: int) -> list[Page]:

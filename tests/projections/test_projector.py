@@ -7,16 +7,18 @@ import threading
 from dataclasses import replace
 
 import pytest
-from django.db import connection
+from django.core.management import CommandError, call_command
+from django.db import DataError, connection
 from rqcron_projections import projector, tables
 from rqcron_projections.checks import check_versions
 from rqcron_projections.folds import crons, runs
 from rqcron_projections.models import Checkpoint, CronJob, CronRun
 from rqcron_projections.replay import rebuild
 
+from rqcron_events.core.events import Event
 from rqcron_events.followers import followers
 from rqcron_events.ledger import store
-from rqcron_events.models import CronEvent
+from rqcron_events.models import CronEvent, QuarantinedEvent
 
 from .histories import history
 
@@ -176,3 +178,81 @@ def test_a_new_version_asks_for_a_rebuild_of_that_projection(
 
 def test_the_leading_runner_is_asked_to_keep_them_current() -> None:
     assert followers["projections"].catch_up is projector.catch_up
+
+
+@pytest.fixture
+def poisoned() -> int:
+    """A log with one event that no fold of crons can take: its id."""
+    store.append(history(4, 60))
+    known = CronEvent.objects.of_type("cron_registered").order_by("id").last()
+    newest = CronEvent.objects.filter(stream=known.stream).order_by("-version").first()
+    row = CronEvent(
+        stream=known.stream,
+        version=newest.version + 1,
+        cron=known.cron,
+        type="cron_changed",
+        data={"definition": []},
+        occurred_at=newest.occurred_at,
+    )
+    row.save()
+    return row.id
+
+
+@pytest.mark.django_db
+def test_an_event_that_cannot_be_folded_is_left_out_by_that_projection_and_by_its_replay(
+    poisoned: int,
+) -> None:
+    store.append(history(5, 60))
+    last = CronEvent.objects.order_by("id").last()
+    projector.catch_up()
+    assert {point.position for point in projector.checkpoints(projector.PROJECTIONS)} == {last.id}
+    rows = QuarantinedEvent.objects.values_list("reader", "event_id")
+    assert ("projection:crons", poisoned) in set(rows)
+    assert {event_id for _, event_id in rows} == {poisoned}
+    assert rebuild.check() == []
+    rebuild.rebuild()
+    assert rebuild.check() == []
+
+
+@pytest.mark.django_db
+def test_a_replay_goes_on_without_what_nobody_set_aside_yet(poisoned: int) -> None:
+    rebuild.rebuild()
+    assert set(QuarantinedEvent.objects.values_list("event_id", flat=True)) == {poisoned}
+    assert rebuild.check() == []
+
+
+@pytest.mark.django_db
+def test_what_the_rows_lack_is_said_beside_them(
+    poisoned: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("cron_list")
+    assert f"Event {poisoned} of cron/" in capsys.readouterr().err
+    with pytest.raises(CommandError, match=f"Event {poisoned} of cron/"):
+        call_command("cron_replay", "--check")
+
+
+@pytest.mark.django_db
+def test_a_value_that_the_table_does_not_take_is_one_events_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store.append(history(6, 60))
+    victim = CronEvent.objects.of_type("cron_registered").order_by("id").last()
+
+    def apply(row: CronJob | None, event: Event) -> list:
+        if event.id == victim.id:
+            raise_at_save.append(event.id)
+        return crons.apply(row, event)
+
+    raise_at_save: list[int] = []
+    original = tables.Tables.save
+
+    def save(self: tables.Tables, rows: list) -> None:
+        if raise_at_save:
+            raise_at_save.clear()
+            raise DataError("value too long")
+        original(self, rows)
+
+    monkeypatch.setattr(projector, "PROJECTIONS", (replace(crons.PROJECTION, apply=apply),))
+    monkeypatch.setattr(tables.Tables, "save", save)
+    projector.catch_up()
+    assert list(QuarantinedEvent.objects.values_list("event_id", flat=True)) == [victim.id]

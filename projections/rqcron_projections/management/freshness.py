@@ -8,17 +8,27 @@ from django.db.utils import DatabaseError
 
 from rqcron_events.core.wording import clause
 from rqcron_events.errors import CronError
+from rqcron_events.ledger.quarantine import problem_texts
 
-from ..projector import catch_up
+from ..projector import broken, catch_up
 
 __all__ = ["catch_up_or_say"]
 
 
 def catch_up_or_say(stderr: Any) -> None:
-    """Bring the projections up to date; when that fails, say so and let the command go on."""
+    """Bring the projections up to date; when that fails, say so and let the command go on. Say as
+    well which events are in no row, or keep a cron from being decided."""
     try:
         catch_up()
     except (DatabaseError, CronError, ValueError) as error:  # ValueError: an event not understood
         stderr.write(
             f"The projections are not up to date: {clause(error)}. What follows may lack the last events."
         )
+        return
+    for name in broken():
+        stderr.write(
+            f"Projection {name!r} is not up to date: it cannot fold the log. What follows may lack the "
+            "last events."
+        )
+    for text in problem_texts():
+        stderr.write(text)

@@ -12,6 +12,7 @@ from rqcron_events.core.clean_columns import row_maker
 from rqcron_events.core.events import Event
 
 from ..clean_run import CleanEnd, Item, Page
+from ..fold_failed import FoldFailed
 from ..gathering import Fact, Gathering
 from ..replay_hints import CleanFold, CleanRow
 from ..stored_rows import StoredRows
@@ -77,7 +78,11 @@ class Replay:
                 fetched = True
                 self._fetch({key_of(event) for event in events[number:]} - {None, ""})
                 row = rows.get(key)
-            saved.add(apply(row, event), row)
+            try:
+                changed = apply(row, event)
+            except Exception as error:
+                raise FoldFailed(self._projection.name, event, error) from error
+            saved.add(changed, row)
 
     def _fold_crons(
         self, by_cron: Mapping[str, Sequence[Item]], clean: CleanFold, saved: _Saved
@@ -92,7 +97,11 @@ class Replay:
                     saved.add(clean.stretch(row, item), row)
                 elif isinstance(item, Event):
                     if key_of(item):
-                        saved.add(apply(row, item), row)
+                        try:
+                            changed = apply(row, item)
+                        except Exception as error:
+                            raise FoldFailed(self._projection.name, item, error) from error
+                        saved.add(changed, row)
                 elif isinstance(item, CleanEnd):
                     saved.add(clean.end(row, item.run), row)
                 else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from threading import Event as Signal
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Model
@@ -21,8 +21,10 @@ from rqcron_events import clock
 from rqcron_events.core.events import make
 from rqcron_events.errors import LedgerUnavailable
 from rqcron_events.ledger import store
+from rqcron_events.ledger.quarantine import set_aside
 from rqcron_events.models import CronEvent
 
+from ..fold_failed import FoldFailed, reader_of
 from ..folds import crons
 from ..folds.cron_status import as_of
 from ..models import Checkpoint, CronJob
@@ -34,8 +36,12 @@ from .shadow import Shadow, built_by_database, open_shadow, replay_together
 
 __all__ = ["Difference", "Rebuilt", "check", "rebuild", "state_at"]
 
+T = TypeVar("T")
+
 TRIES_MAX = 50
 """How often a rebuild or a check follows a projection that moves on meanwhile."""
+LEFT_OUT_MAX = 20
+"""How many events that nobody set aside yet one replay goes on without, each time from the start."""
 DIFFERENCES_MAX = 1_000
 """How many rows of one table a check reports."""
 
@@ -76,7 +82,20 @@ def rebuild(names: Iterable[str] | None = None, *, actor: str = "") -> list[Rebu
     see the old rows until the new ones are complete. Raises LookupError for an unknown name and
     whatever ``apply`` raises; the live rows of that projection then stay as they are.
     """
-    projections = projections_named(names)
+    return _around(lambda: _rebuild(projections_named(names), actor))
+
+
+def _around(work: Callable[[], T]) -> T:
+    """Do it again without an event that cannot be folded: half of it may be in the rows."""
+    for _ in range(LEFT_OUT_MAX):
+        try:
+            return work()
+        except FoldFailed as failed:
+            set_aside(reader_of(failed.projection), [failed.unreadable])
+    return work()
+
+
+def _rebuild(projections: list[Projection], actor: str) -> list[Rebuilt]:
     until = store.fence() or 0
     finish = partial(_finish, started=clock.monotonic_seconds())
     together: list[Shadow] = []
@@ -139,8 +158,12 @@ def check(names: Iterable[str] | None = None) -> list[Difference]:
 
     It compares as of each projection's checkpoint, so a projection that lags is not wrong.
     """
+    return _around(lambda: _check(projections_named(names)))
+
+
+def _check(projections: list[Projection]) -> list[Difference]:
     found: list[Difference] = []
-    for projection in projections_named(names):
+    for projection in projections:
         with open_shadow(projection) as shadow:
             found += _differences(shadow)
     return found

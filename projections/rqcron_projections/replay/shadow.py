@@ -18,9 +18,11 @@ from django.db.models import Model
 
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
+from rqcron_events.ledger.quarantine import quarantined
 from rqcron_events.process.gc_pause import collection_paused
 
-from ..clean_run import Page, page_of_events, pages_of_others, pages_of_runs
+from ..clean_run import Page, page_of_events, page_without, pages_of_others, pages_of_runs
+from ..fold_failed import reader_of
 from ..projection import Projection
 from ..replay_hints import CleanRow
 from ..tables import Tables
@@ -54,6 +56,8 @@ class Shadow:
             stored_in={model: _twin(model) for model in projection.models},
         )
         self._replay = Replay(self.tables)
+        self._without = {row.event_id for row in quarantined(reader_of(projection.name))}
+        """Events that the live rows lack."""
 
     def replay(self, until: int | None = None) -> None:
         """Go on to the end of the log, or to exactly the event ``until``, which is in rows that
@@ -84,7 +88,7 @@ class Shadow:
 
     def fold(self, page: Page) -> None:
         """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
-        self._replay.fold(page)
+        self._replay.fold(page_without(page, self._without) if self._without else page)
         self.events += page.events
         self.position = page.position
 
@@ -191,9 +195,9 @@ def _fold_together(shadows: Sequence[Shadow], pages: Iterator[Page]) -> None:
 def _events(position: int, until: int) -> Iterator[Page]:
     """Pages of all events in a part of the log that no writer can add to any more."""
     while position < until:
-        events = store.read(position, until, PAGE_EVENTS_MAX)
-        position = (events[-1].id or until) if len(events) == PAGE_EVENTS_MAX else until
-        yield page_of_events(events, position)
+        page = store.read(position, until, PAGE_EVENTS_MAX)
+        position = page.position
+        yield page_of_events(page.events, position)
 
 
 def _tail(position: int) -> Iterator[Page]:

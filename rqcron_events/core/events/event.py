@@ -53,6 +53,12 @@ class Event:
     recorded_at: datetime | None = None
 
     def parsed_time(self, key: str) -> datetime | None:
-        """An ISO 8601 time out of ``data``, or None when it is absent."""
+        """An ISO 8601 time out of ``data``, or None when it is absent. Raises ValueError for one
+        without a zone, which could not be compared with any other."""
         value = self.data.get(key)
-        return datetime.fromisoformat(value) if value else None
+        if not value:
+            return None
+        found = datetime.fromisoformat(value)
+        if found.tzinfo is None:
+            raise ValueError(f"{key} {value!r} has no time zone")
+        return found

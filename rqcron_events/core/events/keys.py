@@ -81,6 +81,12 @@ CRONS: Final = "crons"
 """int: how many crons the runner's code has."""
 REGISTRY: Final = "registry"
 """str: fingerprint of the definitions in the runner's code."""
+FORMAT: Final = "format"
+"""int: the format of the log that the runner's release writes; absent: 1."""
+TZDATA: Final = "tzdata"
+"""str: version of the time zone data in force, or empty when unknown."""
+CRONITER: Final = "croniter"
+"""str: version of the package that parses expressions."""
 LAST_HEARTBEAT: Final = "last_heartbeat"
 """time: when the lost runner was last heard of, by the database's clock."""
 
@@ -94,6 +100,15 @@ EVENTS: Final = "events"
 """int: how many events were folded."""
 ROWS: Final = "rows"
 """int: how many rows that gave."""
+
+# Events that cannot be read
+
+EVENT: Final = "event"
+"""int: the id of the event that counts as nothing from now on."""
+EVENT_STREAM: Final = "stream"
+"""str: its stream."""
+EVENT_VERSION: Final = "version"
+"""int: its place in that stream."""
 
 # In an error
 

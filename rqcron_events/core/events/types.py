@@ -47,6 +47,7 @@ class EventType(StrEnum):
     ALL_PAUSED = "all_paused"
     ALL_RESUMED = "all_resumed"
     PROJECTION_REBUILT = "projection_rebuilt"
+    EVENT_ACCEPTED = "event_accepted"
 
 
 DECISIONS = frozenset({EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED})
@@ -103,3 +104,5 @@ class Reason(StrEnum):
     ALREADY_SUCCEEDED = "already_succeeded"
     ALREADY_ENDED = "already_ended"
     """It failed or was stopped, and the job was created anew without anybody asking for it."""
+    UNREADABLE = "unreadable"
+    """An event of the run cannot be read: it may have succeeded already."""

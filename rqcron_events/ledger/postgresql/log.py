@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, DataError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
@@ -99,19 +99,57 @@ _READ_COLUMNS = (
     "id, stream, version, type, schema_version, cron, uuid_send(run_id), attempt, scheduled_for, "
     "reason, actor, occurred_at, recorded_at"
 )
+_IN_RANGE = " AND ".join(
+    f"{column} BETWEEN '0001-01-03+00' AND '9999-12-29+00'"
+    for column in ("COALESCE(scheduled_for, occurred_at)", "occurred_at", "recorded_at")
+)
+_COLUMNS_IN_RANGE = (
+    "id, stream, version, type, schema_version, cron, uuid_send(run_id), attempt, "
+    f"CASE WHEN {_IN_RANGE} THEN scheduled_for END, reason, actor, "
+    f"CASE WHEN {_IN_RANGE} THEN occurred_at END, CASE WHEN {_IN_RANGE} THEN recorded_at END"
+)
 _READ = f"""
     SELECT {_READ_COLUMNS}, data::text FROM rqcron_event
     WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+"""  # noqa: S608
+_READ_STREAM = f"""
+    SELECT {_READ_COLUMNS}, data::text FROM rqcron_event
+    WHERE stream = %s AND version > %s ORDER BY version LIMIT %s
+"""  # noqa: S608
+_READ_IDS = f"""
+    SELECT {_READ_COLUMNS}, data::text FROM rqcron_event WHERE id = ANY(%s::bigint[]) ORDER BY id
 """  # noqa: S608
 _ID_MAX = 2**63 - 1
 
 
 def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> list[Row]:
     """Stored events in the order of their ids."""
-    with psycopg_cursor(db) as cursor:
-        cursor.execute(_READ, [after, _ID_MAX if until is None else until, limit], binary=True)
-        rows: list[Row] = cursor.fetchall()
-        return rows
+    return _fetch(db, _READ, [after, _ID_MAX if until is None else until, limit])
+
+
+def read_stream(db: BaseDatabaseWrapper, stream: str, after: int, limit: int) -> list[Row]:
+    """Stored events of one stream in the order of their versions."""
+    return _fetch(db, _READ_STREAM, [stream, after, limit])
+
+
+def read_ids(db: BaseDatabaseWrapper, ids: Sequence[int]) -> list[Row]:
+    """The stored events of these ids, in their order."""
+    return _fetch(db, _READ_IDS, [list(ids)])
+
+
+def _fetch(db: BaseDatabaseWrapper, statement: str, values: list[Any]) -> list[Row]:
+    """A time that Python does not have, such as infinity, must not hide the rows beside it."""
+    rows: list[Row]
+    try:
+        with psycopg_cursor(db) as cursor:
+            cursor.execute(statement, values, binary=True)
+            rows = cursor.fetchall()
+    except DataError:
+        with psycopg_cursor(db) as cursor:
+            in_range = statement.replace(_READ_COLUMNS, _COLUMNS_IN_RANGE)
+            cursor.execute(in_range, values, binary=True)
+            rows = cursor.fetchall()
+    return rows
 
 
 def read_clean_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int) -> list[CleanRun]:
@@ -136,14 +174,10 @@ def read_others(
 ) -> list[Row]:
     """Stored events with ``after < id <= until`` but those of these runs up to these ids, without
     their tracebacks, which are most of their bytes."""
-    with psycopg_cursor(db) as cursor:
-        # psycopg writes arrays element by element, which takes longer than the query.
-        runs = ",".join([run.hex for run in clean])
-        last = ",".join(map(str, clean.values()))
-        values = [f"{{{runs}}}", f"{{{last}}}", after, until]
-        cursor.execute(_READ_OTHERS, values, binary=True)
-        rows: list[Row] = cursor.fetchall()
-        return rows
+    # psycopg writes arrays element by element, which takes longer than the query.
+    runs = ",".join([run.hex for run in clean])
+    last = ",".join(map(str, clean.values()))
+    return _fetch(db, _READ_OTHERS, [f"{{{runs}}}", f"{{{last}}}", after, until])
 
 
 @contextmanager

@@ -92,9 +92,29 @@ def _text(value: datetime | None) -> str | None:
 
 def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> list[Row]:
     """Stored events in the order of their ids."""
-    with db.cursor() as cursor:
-        cursor.execute(_READ, [after, _ID_MAX if until is None else until, limit])
-        return list(map(_stored, cursor.fetchall()))
+    return _fetch(db, _READ, [after, _ID_MAX if until is None else until, limit])
+
+
+def read_stream(db: BaseDatabaseWrapper, stream: str, after: int, limit: int) -> list[Row]:
+    """Stored events of one stream in the order of their versions."""
+    return _fetch(db, _READ_STREAM, [stream, after, limit])
+
+
+def read_ids(db: BaseDatabaseWrapper, ids: Sequence[int]) -> list[Row]:
+    """The stored events of these ids, in their order."""
+    return _fetch(db, _READ_IDS, [json.dumps(list(ids))])
+
+
+def _fetch(db: BaseDatabaseWrapper, statement: str, values: list[Any]) -> list[Row]:
+    """Times as Django's connection reads them; where it cannot, as text, row by row."""
+    try:
+        with db.cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(map(_stored, cursor.fetchall()))
+    except (ValueError, OverflowError):
+        with db.cursor() as cursor:
+            cursor.execute(statement.replace(_READ_COLUMNS, _TEXT_COLUMNS), values)
+            return list(map(_stored_as_text, cursor.fetchall()))
 
 
 def read_clean_runs(db: BaseDatabaseWrapper, after: int, until: int, ahead: int) -> list[CleanRun]:
@@ -123,9 +143,14 @@ def read_others(
     """Stored events with ``after < id <= until`` but those of these runs up to these ids, without
     their tracebacks, which are most of their bytes."""
     ends = {run.hex: last for run, last in clean.items()}
-    with db.cursor() as cursor:
-        cursor.execute(_READ_OTHERS, [after, until])
-        return [_stored(row) for row in cursor if row[0] > ends.get(row[6], 0)]
+    try:
+        with db.cursor() as cursor:
+            cursor.execute(_READ_OTHERS, [after, until])
+            return [_stored(row) for row in cursor if row[0] > ends.get(row[6], 0)]
+    except (ValueError, OverflowError):
+        with db.cursor() as cursor:
+            cursor.execute(_READ_OTHERS.replace(_READ_COLUMNS, _TEXT_COLUMNS), [after, until])
+            return [_stored_as_text(row) for row in cursor if row[0] > ends.get(row[6], 0)]
 
 
 def _number(value: float | None) -> float | None:
@@ -152,8 +177,21 @@ _READ_COLUMNS = (
     "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
     "occurred_at, recorded_at"
 )
+# What has no declared type is not parsed by Django's connection.
+_TEXT_COLUMNS = (
+    "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for || '', reason, "
+    "actor, occurred_at || '', recorded_at || ''"
+)
 _READ = f"""
     SELECT {_READ_COLUMNS}, data FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+"""  # noqa: S608
+_READ_STREAM = f"""
+    SELECT {_READ_COLUMNS}, data FROM rqcron_event WHERE stream = %s AND version > %s
+    ORDER BY version LIMIT %s
+"""  # noqa: S608
+_READ_IDS = f"""
+    SELECT {_READ_COLUMNS}, data FROM rqcron_event
+    WHERE id IN (SELECT value FROM json_each(%s)) ORDER BY id
 """  # noqa: S608
 _READ_OTHERS = f"""
     SELECT {_READ_COLUMNS}, json_remove(data, '$.error.traceback')
@@ -166,6 +204,18 @@ def _stored(row: tuple[Any, ...]) -> Row:
     return (
         *row[:6], bytes.fromhex(row[6]) if row[6] else None, row[7], _instant(row[8]),
         *row[9:11], _instant(row[11]), _instant(row[12]), row[13],
+    )  # fmt: skip
+
+
+def _stored_as_text(row: tuple[Any, ...]) -> Row:
+    try:
+        times = [datetime.fromisoformat(row[at]) if row[at] else None for at in (8, 11, 12)]
+        run = bytes.fromhex(row[6]) if row[6] else None
+    except (ValueError, TypeError):
+        times, run = [None, None, None], None
+    return (
+        *row[:6], run, row[7], _instant(times[0]), *row[9:11], _instant(times[1]),
+        _instant(times[2]), row[13],
     )  # fmt: skip
 
 

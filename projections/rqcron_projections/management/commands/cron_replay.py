@@ -13,6 +13,7 @@ from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
 from rqcron_events.errors import CronError
 from rqcron_events.ledger.actor import actor_name
+from rqcron_events.ledger.quarantine import problem_texts
 from rqcron_events.management.command import LedgerCommand
 
 from ...projector import PROJECTIONS
@@ -77,6 +78,9 @@ class Command(LedgerCommand):
         found = check(options["projection"])
         rows = [_brief(item) if options["format"] == "table" else asdict(item) for item in found]
         self._print(rows, DIFFERENCE_COLUMNS, options, "The projections are what the log says.")
+        unread = problem_texts()
+        if unread and not found:
+            raise CommandError(" ".join(unread))
         if found:
             raise CommandError(
                 f"{len(found)} rows differ from a replay of the log. Rebuild them: cron_replay"

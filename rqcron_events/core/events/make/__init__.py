@@ -42,8 +42,10 @@ from .runs import (
     start_refused,
 )
 from .unnumbered import (
+    LOG_FORMAT,
     all_paused,
     all_resumed,
+    event_accepted,
     projection_rebuilt,
     runner_lost,
     runner_started,
@@ -51,6 +53,7 @@ from .unnumbered import (
 )
 
 __all__ = [
+    "LOG_FORMAT",
     "AttemptEnd",
     "FoundEnd",
     "InCron",
@@ -67,6 +70,7 @@ __all__ = [
     "cron_resumed",
     "cron_retired",
     "enqueue_failed",
+    "event_accepted",
     "projection_rebuilt",
     "run_cancelled",
     "run_declined",

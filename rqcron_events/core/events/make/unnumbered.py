@@ -13,11 +13,34 @@ from ..event import LEDGER_STREAM, Event, runner_stream
 from ..types import EventType
 
 
+LOG_FORMAT = 1
+"""Raise it with a new event type or schema version: an event that this release does not know is one
+of a newer release only if some runner announced a higher number."""
+
+
 def runner_started(
-    *, runner_id: str, host: str, pid: int, crons: int, registry: str, actor: str, at: datetime
+    *,
+    runner_id: str,
+    host: str,
+    pid: int,
+    crons: int,
+    registry: str,
+    tzdata: str,
+    croniter: str,
+    actor: str,
+    at: datetime,
 ) -> Event:
-    """A runner sends its first heartbeat, or the first since it was taken for lost."""
-    data = {keys.HOST: host, keys.PID: pid, keys.CRONS: crons, keys.REGISTRY: registry}
+    """A runner sends its first heartbeat, or the first since it was taken for lost. ``tzdata`` and
+    ``croniter`` are the versions by which its slots are found."""
+    data = {
+        keys.HOST: host,
+        keys.PID: pid,
+        keys.CRONS: crons,
+        keys.REGISTRY: registry,
+        keys.FORMAT: LOG_FORMAT,
+        keys.TZDATA: tzdata,
+        keys.CRONITER: croniter,
+    }
     return _unnumbered(EventType.RUNNER_STARTED, runner_stream(runner_id), data, actor, at)
 
 
@@ -64,6 +87,14 @@ def projection_rebuilt(
         keys.ROWS: rows,
     }
     return _unnumbered(EventType.PROJECTION_REBUILT, LEDGER_STREAM, data, actor, at)
+
+
+def event_accepted(
+    *, event_id: int, stream: str, version: int, reason: str, actor: str, at: datetime
+) -> Event:
+    """Somebody said that an event which cannot be read counts as nothing from now on."""
+    data = {keys.EVENT: event_id, keys.EVENT_STREAM: stream, keys.EVENT_VERSION: version}
+    return _unnumbered(EventType.EVENT_ACCEPTED, LEDGER_STREAM, data, actor, at, reason=reason)
 
 
 def _unnumbered(

@@ -29,6 +29,7 @@ UNNUMBERED = {
     "all_paused": "ledger",
     "all_resumed": "ledger",
     "projection_rebuilt": "ledger",
+    "event_accepted": "ledger",
 }
 DEFINED = (
     '"definition":{"name":"alpha","function":"shop:alpha"},"definition_version":4,'
@@ -44,7 +45,7 @@ ERROR = '"error":{"type":"ValueError","message":"no","traceback":"ValueError: no
 REFUSED = '"error":{"type":"ConnectionError","message":"refused"}'
 FOUND = '"found":"RQ says so","worker":"4f1d","duration_seconds":1.25'
 STARTED = '"retries_left":0,"job_created_at":"2026-03-02T14:00:00+00:00","job_enqueued_at":""'
-RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296"'
+RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":1,"tzdata":"2026a","croniter":"7.0.1"'
 
 IN_RQ = {"found": "RQ says so", "worker": "4f1d", "duration_seconds": 1.25}
 
@@ -113,6 +114,7 @@ PAYLOADS = [
     ("all_paused", {"until": None}, f'"until":null,{EFFECTIVE}'),
     ("all_resumed", {}, EFFECTIVE),
     ("projection_rebuilt", {}, '"projection":"runs","version":1,"events":40,"rows":10'),
+    ("event_accepted", {}, '"event":120,"stream":"cron/alpha","version":7'),
 ]
 
 

@@ -42,6 +42,7 @@ def test_wire_names_are_frozen():
             "all_paused",
             "all_resumed",
             "projection_rebuilt",
+            "event_accepted",
         ]
     )
 

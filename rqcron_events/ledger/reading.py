@@ -1,0 +1,87 @@
+"""Stored rows as events, and what cannot be read beside them: one bad row must not hide the others.
+
+An event that somebody accepted (``event_accepted``) is left out of both. One of a newer release is
+no bad row, if such a release has written to this log: then nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from django.db import DatabaseError, DataError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ..core.codec import NewerEvent, Row, Unreadable, decode_readable
+from ..core.events import Event, EventType
+from ..core.events.keys import EVENT_STREAM, EVENT_VERSION, FORMAT
+from ..core.events.make import LOG_FORMAT
+from ..errors import UnreadableEvent
+from ..models import CronEvent, CronEventQuerySet
+from .backend import backend_of
+
+__all__ = ["Readable", "in_order", "not_accepted", "readable", "readable_rows"]
+
+
+class Readable(NamedTuple):
+    """Events in order, and those among them that cannot be read."""
+
+    events: list[Event]
+    unreadable: list[Unreadable]
+
+    def all(self) -> list[Event]:
+        """The events. Raises UnreadableEvent unless that is all."""
+        if self.unreadable:
+            raise UnreadableEvent(self.unreadable[0])
+        return self.events
+
+
+def readable(db: BaseDatabaseWrapper, rows: Sequence[Row]) -> Readable:
+    """Raises NewerEvent when a newer release wrote one of them, and announced itself."""
+    events, unreadable = decode_readable(rows)
+    for item in unreadable:
+        if item.newer and _newer_release_wrote(db):
+            raise NewerEvent(item.error)
+    return Readable(events, not_accepted(db, unreadable))
+
+
+def readable_rows(rows: CronEventQuerySet, db: BaseDatabaseWrapper) -> Readable:
+    """The same for a question in Django's terms."""
+    try:
+        return Readable([row.to_event() for row in rows], [])
+    except DatabaseError as error:
+        if not isinstance(error, DataError):
+            raise
+    except Exception:  # a driver raises anything for what it cannot convert
+        pass
+    ids = list(rows.values_list("id", flat=True))
+    stored = {row[0]: row for row in backend_of(db).read_ids(db, ids)}
+    return readable(db, [stored[id_] for id_ in ids])
+
+
+def not_accepted(db: BaseDatabaseWrapper, unreadable: Iterable[Unreadable]) -> list[Unreadable]:
+    """Those that nobody has accepted."""
+    unreadable = list(unreadable)
+    if not unreadable:
+        return []
+    rows = CronEvent.objects.using(db.alias).filter(type=EventType.EVENT_ACCEPTED)
+    accepted = {
+        (data.get(EVENT_STREAM), data.get(EVENT_VERSION))
+        for data in rows.order_by().values_list("data", flat=True)
+        if isinstance(data, dict)
+    }
+    return [item for item in unreadable if (item.stream, item.version) not in accepted]
+
+
+def in_order(
+    events: Iterable[Event], unreadable: Sequence[Unreadable]
+) -> Iterable[Event | Unreadable]:
+    """Both in the order of the log."""
+    if not unreadable:
+        return events
+    return sorted([*events, *unreadable], key=lambda item: item.id or 0)
+
+
+def _newer_release_wrote(db: BaseDatabaseWrapper) -> bool:
+    starts = CronEvent.objects.using(db.alias).filter(type=EventType.RUNNER_STARTED)
+    return starts.filter(**{f"data__{FORMAT}__gt": LOG_FORMAT}).exists()
