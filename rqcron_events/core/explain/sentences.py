@@ -32,6 +32,7 @@ __all__ = [
     "run_clause",
     "unaccounted",
     "undecided",
+    "unreadable",
     "waiting",
 ]
 
@@ -51,6 +52,7 @@ def fired(found: Evidence, run: RunSummary, lateness_seconds: float | None) -> s
             run_clause(run),
         ),
         refused_starts(found.run_events),
+        _why_unreadable(found),
         further_runs(found.further_runs, found.show),
     )
 
@@ -68,6 +70,7 @@ def passed_over(found: Evidence, decision: Event) -> str:
             _resumed(found.resumed, found.show),
             _downtime(found.downtime, found.show),
         ),
+        _why_unreadable(found),
         further_runs(found.further_runs, found.show),
     )
 
@@ -194,6 +197,25 @@ def undecided(found: Evidence) -> str:
     remedy = "Start cron_run or cron_worker." if found.downtime else ""
     told = _sentence(f"{_was_due(found)} no runner has decided it yet", why)
     return _pending(found, told, remedy)
+
+
+def unreadable(found: Evidence, *, passed: bool) -> str:
+    """Of an instant that no decision covers, under a definition that cannot be read."""
+    at = found.show(found.at)
+    if passed:
+        told = f"{found.state.name} was not decided at {at}: no decision in the log covers it."
+    else:
+        told = f"Whether {found.state.name} is due at {at} cannot be told, and no runner can decide it."
+    return _paragraph(told, _why_unreadable(found), further_runs(found.further_runs, found.show))
+
+
+def _why_unreadable(found: Evidence) -> str:
+    if not found.unreadable or found.phase is None:
+        return ""
+    return (
+        f"Its definition (version {found.phase.definition_version}) cannot be read today "
+        f"({clause(found.unreadable)}), so this is what the log has."
+    )
 
 
 def _pending(found: Evidence, *sentences: str) -> str:

@@ -70,6 +70,7 @@ def _lines(found: Audit) -> list[str]:
         lines += _more(cron.totals.unaccounted, "slots unaccounted for")
         lines += [f"WRONG {cron.cron}: {item.text}" for item in cron.findings[:LINES_MAX]]
         lines += _more(cron.totals.findings, "findings")
+        lines += [f"NOTE {cron.cron}: {note}." for note in cron.notes]
         if cron.pending_since is not None:
             since = f"{cron.pending_since:%Y-%m-%d %H:%M:%S} UTC"
             lines.append(
