@@ -140,8 +140,13 @@ class CronAuditor:
             self._next = next(self._slots, None)
         if self._covered is None or decision.last > self._covered:
             self._covered = decision.last
-        self._counts[decision.type] += tally.count - twice
-        self._compare(decision, tally)
+        rules = self._rules_of(decision, tally)
+        if rules:
+            self._by_other_rules[rules] += decision.slots
+            self._counts[decision.type] += decision.slots - twice
+        else:
+            self._counts[decision.type] += tally.count - twice
+            self._compare(decision, tally)
 
     def run(self, run: RunFacts, definition: Definition | None) -> None:
         """A run that a slot or a person asked for; ``definition`` is the cron's last one."""
@@ -164,6 +169,14 @@ class CronAuditor:
             text = f"run {run.run_id} has no outcome, {what} {_text(since)}"
             kind = Wrong.NO_OUTCOME
         self.found(Finding(kind=kind, stream=stream, text=text, run_id=run.run_id))
+
+    def _rules_of(self, decision: Decided, tally: _Tally) -> str:
+        """The other rules by which the decision found its slots, if today's would be others."""
+        whole = self._since <= decision.first <= decision.last < self._until
+        found = (tally.first, tally.last, tally.count)
+        if not whole or tally.other or found == (decision.first, decision.last, decision.slots):
+            return ""
+        return self._other_rules(decision.last)
 
     def _unreadable_at(self, instant: datetime) -> Promise | None:
         if not self._unreadable:
@@ -188,8 +201,8 @@ class CronAuditor:
             for stretch, count in self._by_log.items()
         ]
         return notes + [
-            f"decided_under_other_rules: {count} slot{'s' * (count != 1)} would be others today, and "
-            f"were found with {rules}"
+            f"decided_under_other_rules: {count} decided slots are none, or are counted otherwise, by "
+            f"the rules of today; they were found with {rules}"
             for rules, count in self._by_other_rules.items()
         ]
 
@@ -252,7 +265,7 @@ class CronAuditor:
         """No decision came for the slots before this one."""
         while self._next is not None and self._next.at < instant:
             if rules := self._other_rules(self._next.at):
-                self._by_other_rules[rules] += 1
+                self._by_other_rules[rules] += 0  # a slot of today's only: the note is enough
             elif len(self._unaccounted) < SLOTS_KEPT_MAX:
                 self._unaccounted[self._next.at] = None
             else:
@@ -299,10 +312,7 @@ class CronAuditor:
                 )
             return  # a part of it is outside of what is audited
         if (tally.first, tally.last) == (decision.first, decision.last):
-            rules = self._other_rules(decision.last)
-            if tally.count != decision.slots and rules:
-                self._by_other_rules[rules] += abs(tally.count - decision.slots)
-            elif tally.count != decision.slots:
+            if tally.count != decision.slots:
                 which = _range_text(decision)
                 text = f"says {decision.slots} slots for {which}, and there are {tally.count}"
                 self._wrong(decision, Wrong.WRONG_COUNT, text)
@@ -310,9 +320,6 @@ class CronAuditor:
             self._not_a_slot(decision, decision.last if tally.first else decision.first)
 
     def _not_a_slot(self, decision: Decided, instant: datetime) -> None:
-        if rules := self._other_rules(instant):
-            self._by_other_rules[rules] += 1
-            return
         found = [item for item in self._stretches if item.covers(instant)]
         force = found[0] if found and found[0].schedule else None
         if force is None:
