@@ -43,6 +43,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_registry(**_: Any) -> list[checks.CheckMessage]:
+    from .core.wording import shown
     from .registry import registry
 
     registry.discover()
@@ -50,12 +51,12 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
     for texts in registry.problems.values():
         for text in texts:
             twice = "registered twice" in text
-            found.append(checks.Error(text, id=f"rqcron_events.E00{2 if twice else 1}"))
+            found.append(checks.Error(shown(text), id=f"rqcron_events.E00{2 if twice else 1}"))
     found += _refused_by_rq()
     for broken in registry.broken_modules.values():
         found.append(
             checks.Error(
-                f"Module {broken.module} does not import: {broken.error}.",
+                f"Module {broken.module} does not import: {shown(broken.error)}.",
                 hint="Its crons keep the definitions in the log; fix the import.",
                 id="rqcron_events.E003",
             )

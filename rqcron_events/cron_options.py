@@ -13,13 +13,15 @@ from typing import Any
 from django.conf import settings
 
 from .core.definition import Cadence, CatchUp, Definition, Overlap, Retries
+from .core.events.storable import NESTING_MAX, why_not_storable
 from .errors import CronConfigError
 
 __all__ = ["KNOWN_OPTIONS", "RQ_OPTIONS", "definition_of", "with_defaults"]
 
 NAME_LENGTH_MAX = 200
 DEFINITION_BYTES_MAX = 65_536
-"""Of a definition as JSON: it is in the log with each change, and its meta in each job."""
+"""Of a definition as JSON: it stands in the log with each change, in memory of every runner, and its
+meta in each job."""
 DURATION_SECONDS_MAX = 36_525 * 86_400
 """A century; what is longer is a mistake, and Redis and timedelta have their limits, too."""
 TIMEOUT_SECONDS_MAX = 2_000_000_000
@@ -83,7 +85,8 @@ def definition_of(
         )
     definition = Definition(
         name=name,
-        function=f"{function.__module__}:{getattr(function, '__qualname__', name)}",
+        function=f"{getattr(function, '__module__', None)}:"
+        f"{getattr(function, '__qualname__', name)}",
         **_schedule(where, options),
         queue=_queue(where, options),
         description=_description(function, options),
@@ -96,35 +99,31 @@ def definition_of(
         retries=_retries(where, options),
         options=_rq_options(where, options),
     )
+    definition = _as_logged(where, definition)
     try:
         _ = definition.schedule
     except ValueError as error:
         raise CronConfigError(f"{where}: {error}.") from error
-    _check_loggable(where, definition)
     return definition
 
 
-def _check_loggable(where: str, definition: Definition) -> None:
-    """The log keeps a definition as JSON in UTF-8, and one that it does not take would hold up the
-    registration of all."""
-    for key, value in definition.to_data().items():
-        try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-            size = len(text.encode())
-        except (TypeError, ValueError, RecursionError) as error:
-            raise CronConfigError(
-                f"{where}: {key}={_short(value)} cannot be written to the log: {error}. Use text in "
-                "UTF-8 and finite numbers."
-            ) from error
-        if "\\u0000" in text:
-            raise CronConfigError(
-                f"{where}: {key}={_short(value)} has a NUL character, which PostgreSQL cannot store; "
-                "take it out."
-            )
-        if size > DEFINITION_BYTES_MAX:
-            raise CronConfigError(
-                f"{where}: {key} has {size:,} bytes as JSON; give at most {DEFINITION_BYTES_MAX:,}."
-            )
+def _as_logged(where: str, definition: Definition) -> Definition:
+    """The definition as the log will give it back, of plain values only: what the database refuses
+    is refused here, where it is one cron's mistake and not that of a whole batch."""
+    data = definition.to_data()
+    found = why_not_storable(data)
+    if found:
+        raise CronConfigError(f"{where}: {found}. The log cannot store that; take it out.")
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    size = len(text.encode())
+    if size > DEFINITION_BYTES_MAX:
+        largest = max(data, key=lambda key: len(json.dumps(data[key])))
+        raise CronConfigError(
+            f"{where}: the definition has {size} bytes, most of them in {largest}; at most "
+            f"{DEFINITION_BYTES_MAX} are allowed. Keep large values elsewhere and name them in "
+            "meta or args."
+        )
+    return Definition.from_data(json.loads(text))
 
 
 def _short(value: Any) -> str:
@@ -304,6 +303,8 @@ def _is_json(value: Any, depth: int = 0) -> bool:
     match value:
         case None | bool() | int() | float() | str():
             return True
+        case list() | Mapping() if depth > NESTING_MAX:
+            return True  # said by _as_logged, with the bound
         case list():
             return all(_is_json(item, depth + 1) for item in value)
         case Mapping():

@@ -6,8 +6,10 @@ import importlib
 import importlib.util
 import logging
 import pkgutil
+import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar, overload
@@ -15,12 +17,22 @@ from typing import Any, ParamSpec, TypeVar, overload
 from django.apps import apps
 
 from .core.definition import Cadence, CatchUp, Definition, Overlap
+from .core.wording import shown
 from .cron_options import definition_of, with_defaults
 from .errors import CronConfigError
 
 __all__ = ["BrokenModule", "Registered", "Registry", "register_cron", "registry"]
 
 log = logging.getLogger(__name__)
+
+IMPORT_SLOW_SECONDS = 30.0
+"""A ``crons`` module that takes longer is named in the process's log."""
+IMPORT_SLOW_TEXT = (
+    "Module %s has been importing for %.0f s; this process does nothing else until it ends. Move "
+    "slow work from the module into its functions."
+)
+ERROR_CHARACTERS_MAX = 1000
+"""Of what users' exceptions say."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,23 +70,33 @@ class Registry:
     """Crons that were refused, with one sentence for each fault."""
     broken_modules: dict[str, BrokenModule] = field(default_factory=dict)
     discovered: bool = False
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+    """Whoever discovers while another thread does waits, and then finds all crons. The thread that
+    holds it passes: a ``crons`` module may ask for the registry."""
 
     def add(self, name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
         """Register, or note what is wrong. Never raises: one bad cron must not stop the others."""
-        options = with_defaults(options)
         try:
-            definition = definition_of(name, function, options)
+            self._add(name, function, with_defaults(options))
+        except KeyboardInterrupt:
+            raise
         except CronConfigError as error:
-            self.problems.setdefault(name, []).append(str(error))
-            return
+            self.problems.setdefault(name, []).append(error_text(error))
+        except BaseException as error:  # of the options' own methods, which are users' code
+            self.problems.setdefault(name, []).append(
+                f"Cron {name!r}: its options cannot be read: {type(error).__name__}: "
+                f"{error_text(error)}. Give plain values."
+            )
+
+    def _add(self, name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        definition = definition_of(name, function, options)
         existing = self.crons.get(name)
         if existing is not None and not _same_function(existing.function, function):
-            self.problems.setdefault(name, []).append(
+            raise CronConfigError(
                 f"Cron {name!r} is registered twice: by {existing.definition.function} and by "
                 f"{definition.function}. Give one of them another name=; until then the "
                 "first one is used."
             )
-            return
         self.crons[name] = Registered(
             definition=definition,
             function=function,
@@ -96,35 +118,73 @@ class Registry:
 
     def discover(self) -> None:
         """Import ``crons`` of every installed app, and each module of a ``crons`` package."""
-        if self.discovered:
-            return
-        self.discovered = True
-        for app in apps.get_app_configs():
-            name = f"{app.name}.crons"
+        with self._lock:
+            if self.discovered:
+                return
+            self.discovered = True
+            for app in apps.get_app_configs():
+                self._discover_in(f"{app.name}.crons")
+
+    def _discover_in(self, name: str) -> None:
+        with self._noting_failure(name):
             if importlib.util.find_spec(name) is None:
-                continue
+                return
             module = self._import(name)
-            if module is not None and hasattr(module, "__path__"):
-                for item in pkgutil.iter_modules(module.__path__, f"{name}."):
-                    self._import(item.name)
+            for item in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+                self._import(item.name)
 
     def _import(self, name: str) -> Any:
-        try:
+        with self._noting_failure(name), _saying_when_slow(name):
             return importlib.import_module(name)
-        except Exception as error:
+
+    @contextmanager
+    def _noting_failure(self, name: str) -> Iterator[None]:
+        """Whatever a module raises, ``sys.exit()`` included, is that module's alone."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             broken = BrokenModule(
                 module=name,
-                error=f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})",
+                error=f"{type(error).__name__}: {error_text(error)} "
+                f"({place.filename}:{place.lineno})",
             )
             self.broken_modules[name] = broken
             log.error(
                 "Crons of %s are not available: %s. Other crons are not affected.",
                 name,
-                broken.error,
+                shown(broken.error),
                 extra={"action": "crons_not_imported", "cron_module": name},
             )
-            return None
+
+
+@contextmanager
+def _saying_when_slow(name: str) -> Iterator[None]:
+    """Python cannot give up an import that hangs: it can only be named, for whoever looks."""
+    said = threading.Timer(
+        IMPORT_SLOW_SECONDS,
+        log.warning,
+        (IMPORT_SLOW_TEXT, name, IMPORT_SLOW_SECONDS),
+        {"extra": {"action": "crons_import_slow", "cron_module": name}},
+    )
+    said.daemon = True
+    said.start()
+    try:
+        yield
+    finally:
+        said.cancel()
+
+
+def error_text(error: BaseException) -> str:
+    """What an exception says, bounded: its ``__str__`` is users' code and may raise in turn."""
+    try:
+        return str(error)[:ERROR_CHARACTERS_MAX]
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return f"<{type(error).__name__} that cannot be shown>"
 
 
 registry = Registry()
@@ -194,20 +254,32 @@ def register_cron(function: Any = None, /, **options: Any) -> Any:
 
 
 def _register(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    name = options.get("name") or default_name(function)
-    registry.add(str(name), function, options)
+    try:
+        name = str(options.get("name") or default_name(function))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        name = default_name(function)
+        registry.problems.setdefault(name, []).append(
+            f"Cron {name!r}: its name= cannot be read: {type(error).__name__}: "
+            f"{error_text(error)}. Give a string."
+        )
+        return function
+    registry.add(name, function, options)
     return function
 
 
 def default_name(function: Callable[..., Any]) -> str:
     """The function's name; a function called ``do`` takes the last part of its module's."""
-    name: str = getattr(function, "__name__", type(function).__name__)
-    return function.__module__.rpartition(".")[2] if name == "do" else name
+    name = str(getattr(function, "__name__", None) or type(function).__name__)
+    module = getattr(function, "__module__", None)
+    return module.rpartition(".")[2] if name == "do" and isinstance(module, str) else name
 
 
 def _same_function(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
     """Reloading a module defines the same function again; that is not a duplicate."""
-    return (first.__module__, getattr(first, "__qualname__", "")) == (
-        second.__module__,
-        getattr(second, "__qualname__", ""),
-    )
+    return _place(first) == _place(second)
+
+
+def _place(function: Callable[..., Any]) -> tuple[str, str]:
+    return str(getattr(function, "__module__", "")), str(getattr(function, "__qualname__", ""))

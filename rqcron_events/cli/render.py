@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +19,8 @@ from ..core.wording import duration
 from ..ledger.follow import follow as follow_log
 from ..ledger.follow import head
 from ..models import CronEvent, CronEventQuerySet
-from .tables import print_rows
+from .tables import csv_line, print_rows
+from .terminal import json_text
 
 __all__ = ["Filter", "follow", "show_events", "tell"]
 
@@ -36,6 +35,8 @@ COLUMNS = (
     "reason",
     "actor",
 )
+TRACEBACK_LINES = 6
+"""Its end, which names the place; ``cron_events --run`` has all of it as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +113,8 @@ def tell(answer: Explanation, stdout: OutputWrapper) -> None:
         stdout.write("  chain\n")
     stdout.writelines(f"    {_step_line(step)}\n" for step in answer.steps)
     if answer.run and answer.run.error and answer.run.error.get("traceback"):
-        last_lines = answer.run.error["traceback"].rstrip().splitlines()[-6:]
-        stdout.write("".join(f"  | {line}\n" for line in last_lines))
+        last_lines = answer.run.error["traceback"].rstrip().split("\n")[-TRACEBACK_LINES:]
+        stdout.writelines(f"  | {line}\n" for line in last_lines)
     if answer.events:
         stdout.write("  evidence\n")
     stdout.writelines(f"    {_line(event)}\n" for event in answer.events)
@@ -196,10 +197,10 @@ def _print_all(events: list[Event], output_format: str, stdout: OutputWrapper) -
 
 def _print_one(event: Event, output_format: str, stdout: OutputWrapper) -> None:
     if output_format == "json":  # one object per line, for jq
-        stdout.write(json.dumps(_row(event), ensure_ascii=False) + "\n")
+        stdout.write(json_text(_row(event), indent=None))
     elif output_format == "csv":
         row = _row(event)
-        csv.writer(stdout).writerow([row[name] for name in COLUMNS])
+        stdout.write(csv_line([row[name] for name in COLUMNS]))
     else:
         stdout.write(_line(event) + "\n")
 

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import IO, Any
 
 from django.core.management.base import CommandParser
@@ -16,9 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.schedule import zone_or_utc
+from ..core.wording import shown
+from .terminal import json_text
 
-__all__ = ["add_format", "print_rows"]
+__all__ = ["add_format", "csv_line", "print_rows"]
 
+FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Of a cell, in ASCII and in their wide forms."""
 TABLE_COLUMNS_MAX = 100_000
 """Nothing is cut or folded: a long line that the terminal wraps is easier to read than twelve
 columns of four characters, and a pipe gets whole values."""
@@ -49,7 +54,7 @@ def print_rows(
     that of the table.
     """
     if output_format == "json":
-        stdout.write(json.dumps(rows, indent=2, ensure_ascii=False, default=_machine_text) + "\n")
+        stdout.write(json_text(rows, default=_machine_text))
     elif output_format == "csv":
         _print_csv(stdout, rows, fields or columns)
     elif rows:
@@ -59,17 +64,26 @@ def print_rows(
 
 
 def _print_csv(stdout: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    # Django's stdout ends every write with a newline unless it has one: the writer's is enough.
-    writer = csv.writer(stdout, lineterminator="\n")
-    writer.writerow(rows[0] if rows else columns)
+    stdout.write(csv_line(list(rows[0]) if rows else columns))
     for row in rows:
-        writer.writerow([_csv_value(value) for value in row.values()])
+        stdout.write(csv_line(list(row.values())))
+
+
+def csv_line(values: Sequence[Any]) -> str:
+    """One line, whatever is in the values. JSON has them unchanged."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([_csv_value(value) for value in values])
+    return line.getvalue()
 
 
 def _csv_value(value: Any) -> Any:
     if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False, default=_machine_text)
-    return _machine_text(value) if isinstance(value, datetime) else value
+        return shown(json.dumps(value, ensure_ascii=False, default=_machine_text))
+    if value is None or isinstance(value, (int, float, Decimal)):
+        return value
+    text = _machine_text(value)
+    # A spreadsheet would take it for a formula, and run it; a leading apostrophe says text.
+    return f"'{shown(text)}" if text.startswith(FORMULA_BEGINS) else shown(text)
 
 
 def _machine_text(value: Any) -> str:
@@ -101,4 +115,4 @@ def _table_text(value: Any, timezone: str) -> str:
         case float():
             return f"{value:.3f}"
         case _:
-            return " ".join(str(value).split())
+            return shown(value)

@@ -91,7 +91,7 @@ def _all_slots(
     state: CronState, after: datetime, until: datetime, limit: int
 ) -> Iterator[PastSlot]:
     first, last = state.phases[0], state.phases[-1]
-    if state.definition is not None:
+    if state.definition is not None and after < min(until, first.start):
         for slot in slots_between(state.definition.schedule, after, min(until, first.start), limit):
             yield PastSlot(
                 slot=slot, definition_version=last.definition_version, before_registration=True
@@ -99,7 +99,8 @@ def _all_slots(
     for phase, following in pairwise([*state.phases, None]):
         assert phase is not None
         ends = min(until, following.start) if following else until
-        if phase.definition is not None and phase.start < until:
+        # A definition that cannot be read any more must not matter to slots of others.
+        if phase.definition is not None and max(after, phase.start) < ends:
             schedule = phase.definition.schedule
             for slot in slots_between(schedule, max(after, phase.start), ends, limit):
                 yield PastSlot(slot=slot, definition_version=phase.definition_version)

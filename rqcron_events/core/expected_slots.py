@@ -21,6 +21,9 @@ class Promise(NamedTuple):
     definition_version: int
     schedule: Schedule | None
     """None while the cron is retired: no slot is promised."""
+    unreadable: str = ""
+    """Why the definition cannot be read today, as when its zone left the tz database. Then
+    ``schedule`` is None, and only the log knows which slots there were."""
 
     def covers(self, instant: datetime) -> bool:
         return self.start < instant and (self.end is None or instant <= self.end)
@@ -37,17 +40,28 @@ def promises(phases: Sequence[Phase]) -> list[Promise]:
     """The stretches of one definition each, in order. Pauses do not change what is promised."""
     found: list[Promise] = []
     for phase in phases:
-        schedule = phase.definition.schedule if phase.definition else None
+        schedule, unreadable = _schedule(phase)
+        new = Promise(phase.start, None, phase.definition_version, schedule, unreadable)
         if found:
             last = found[-1]
-            if (last.definition_version, last.schedule is None) == (
-                phase.definition_version,
-                schedule is None,
-            ):
+            if _which(last) == _which(new):
                 continue
             found[-1] = last._replace(end=phase.start)
-        found.append(Promise(phase.start, None, phase.definition_version, schedule))
+        found.append(new)
     return found
+
+
+def _schedule(phase: Phase) -> tuple[Schedule | None, str]:
+    if phase.definition is None:
+        return None, ""
+    try:
+        return phase.definition.schedule, ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _which(promise: Promise) -> tuple[int, bool, bool]:
+    return promise.definition_version, promise.schedule is None, bool(promise.unreadable)
 
 
 def promised(stretches: Sequence[Promise], after: datetime, until: datetime) -> Iterator[Slot]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -15,12 +16,16 @@ __all__ = [
     "clause",
     "did_you_mean",
     "duration",
+    "is_seen",
     "late",
     "shower",
+    "shown",
     "unknown_cron_text",
 ]
 
 NAMES_SUGGESTED_MAX = 3
+_JOINERS = "\u200c\u200d"
+"""They belong to the spelling of some languages, and to emoji; at an end they join nothing."""
 
 Show = Callable[[datetime | None], str]
 
@@ -60,13 +65,43 @@ def duration(seconds: float) -> str:
     return " ".join(f"{value} {unit}" for value, unit in parts if value)
 
 
+def shown(text: object) -> str:
+    """Text of others, safe to show: one line, in which nothing is hidden.
+
+    Each character that cannot be seen becomes an escape: line ends, controls of terminals (C0, C1),
+    controls of direction, lone surrogates, and format characters other than joiners inside of words.
+
+    >>> shown("failed\\n\\x1b[2Jcron_paused \\u202e")
+    'failed\\\\n\\\\x1b[2Jcron_paused \\\\u202e'
+    """
+    known = str(text)
+    if known.isprintable():
+        return known
+    return "".join(
+        character
+        if is_seen(character) or (character in _JOINERS and _joins(known, at))
+        else character.encode("unicode_escape").decode()
+        for at, character in enumerate(known)
+    )
+
+
+def is_seen(character: str) -> bool:
+    """Whether a character shows itself, or is a space of any width."""
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _joins(text: str, at: int) -> bool:
+    neighbours = text[max(at - 1, 0) : at] + text[at + 1 : at + 2]
+    return len(neighbours) == 2 and neighbours.isprintable() and " " not in neighbours
+
+
 def because(reason: str) -> str:
-    return f" ({reason})" if reason else ""
+    return f" ({shown(reason)})" if reason else ""
 
 
 def clause(text: object) -> str:
     """An error's text for the middle of a sentence: without the full stop that most have."""
-    return str(text).strip().rstrip(".")
+    return shown(str(text).strip().rstrip("."))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

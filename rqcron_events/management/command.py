@@ -7,9 +7,15 @@ import select
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    OutputWrapper,
+)
 from django.db import DatabaseError
 
+from ..cli.terminal import Terminal
 from ..conf import conf
 from ..core.codec import NewerEvent
 from ..core.wording import clause
@@ -26,6 +32,12 @@ class LedgerCommand(BaseCommand):
 
     requires_system_checks = ()
     """One broken cron must not stop an operator's question, nor the runner (I10)."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Django sets both streams, at first and again for ``call_command``: ours stand before them."""
+        if name in ("stdout", "stderr") and type(value) is OutputWrapper:
+            value = Terminal(value._out, value.ending)  # type: ignore[arg-type]
+        super().__setattr__(name, value)
 
     def run_from_argv(self, argv: list[str]) -> None:
         """End quietly when the reader of a pipe has seen enough, as ``head`` does.
@@ -49,6 +61,7 @@ class LedgerCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             conf()  # a wrong setting is said before anything is done
+            _check_text(options)
             return super().execute(*args, **options)
         except (CronError, NewerEvent) as error:
             raise CommandError(str(error)) from error
@@ -70,6 +83,24 @@ def _drop_unread_output() -> bool:
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
     return found
+
+
+def _check_text(options: dict[str, Any]) -> None:
+    """What a shell passes on may be no text at all; no database could look for it or keep it."""
+    for name, value in options.items():
+        for text in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(text, str) and ("\0" in text or not _is_utf8(text)):
+                raise CommandError(
+                    f"{name} {text!a} has bytes that are no UTF-8, or NUL. Give plain text."
+                )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def add_actor_options(parser: CommandParser, reason_help: str) -> None:

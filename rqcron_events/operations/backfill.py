@@ -20,12 +20,14 @@ from ..core.backfill import Attempt, BackfillSlot, PastSlot, SlotState, judge, p
 from ..core.cron_state import CronState
 from ..core.definition import Definition, Overlap
 from ..core.events import Event, EventType, cron_stream, keys, make
+from ..core.wording import clause
 from ..errors import CronConfigError, LedgerUnavailable
 from ..execution.enqueuer import RunRequest
 from ..ledger import store
+from ..ledger.actor import actor_name
 from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent, CronEventQuerySet
-from .controls import actor_name, bounded_reason, enqueue, known_state
+from .controls import bounded_reason, enqueue, known_state
 
 __all__ = ["SLOTS_MAX", "BackfillPlan", "BackfillRun", "backfill", "plan_backfill", "run_plan"]
 
@@ -79,7 +81,14 @@ def plan_backfill(
         raise CronConfigError(
             f"Cron {name!r} is retired: no code that is deployed has it. Deploy it again first."
         )
-    found = past_slots(state, start, until, SLOTS_MAX + 1)
+    try:
+        found = past_slots(state, start, until, SLOTS_MAX + 1)
+    except ValueError as error:
+        raise CronConfigError(
+            f"Cron {name!r}: the slots from {start.isoformat()} to {until.isoformat()} cannot be "
+            f"computed, because a definition that was in force then cannot be read today: "
+            f"{clause(error)}. Choose another range, or bring back what is missing."
+        ) from error
     if len(found) > SLOTS_MAX:
         raise CronConfigError(
             f"Cron {name!r} has more than {SLOTS_MAX:,} slots from {start.isoformat()} to "

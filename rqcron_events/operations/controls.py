@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -18,13 +17,13 @@ from ..core.events.make import InCron, Trigger
 from ..errors import CronConfigError, UnknownCron, UnknownRun
 from ..execution.enqueuer import Enqueuer, RunRequest
 from ..ledger import store
+from ..ledger.actor import actor_name
 from ..ledger.cron_states import state_of
 from ..ledger.lookup import find_run, unknown_cron_text
 from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent
 
 __all__ = [
-    "actor_name",
     "bounded_reason",
     "enqueue",
     "known_state",
@@ -217,14 +216,5 @@ def _lasts(until: datetime | None) -> bool:
 
 
 def bounded_reason(reason: str) -> str:
-    return reason.replace("\0", "")[:2000]
-
-
-def actor_name(by: str | None) -> str:
-    """Who: as given, or the OS user."""
-    if by:
-        return by[:200]
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no user entry, as in some containers
-        return "unknown"
+    """As given, as far as a database can store it: lone surrogates become question marks."""
+    return reason.replace("\0", "")[:2000].encode(errors="replace").decode()

@@ -6,6 +6,9 @@ import logging
 import os
 import threading
 import time
+from typing import Any
+
+from ..core.wording import shown
 
 __all__ = ["die_with_parent", "log_to_stderr"]
 
@@ -19,8 +22,19 @@ def log_to_stderr(level: int) -> None:
     if logger.hasHandlers():
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
+
+
+class OneLine(logging.Formatter):
+    """A record is one line, and a traceback below it is indented: text of others that is in them
+    cannot look like a record of its own. Projects that log elsewhere get the values as they are."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return shown(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(f"  | {shown(line)}" for line in super().formatException(ei).split("\n"))
 
 
 def die_with_parent(parent_pid: int) -> None:

@@ -23,7 +23,7 @@ from ..core.events import (
     keys,
     run_stream,
 )
-from ..core.explain.evidence import Evidence, Waited, is_promised, phase_at
+from ..core.explain.evidence import Evidence, Waited, is_promised, phase_at, why_unreadable
 from ..core.explain.explanation import Explanation
 from ..core.explain.requested import explain_requested
 from ..core.explain.slot import explain_slot, explain_unknown
@@ -76,7 +76,7 @@ def explain_run(run_id: UUID | str) -> Explanation:
 def _last_slot(state: CronState, now: datetime) -> datetime:
     """The newest slot that should be decided by now, or else the next one."""
     phase = phase_at(state, now)
-    if phase is not None and phase.definition is not None:
+    if phase is not None and phase.definition is not None and not why_unreadable(phase.definition):
         slot = phase.definition.schedule.prev_until(now - timedelta(seconds=LATE_SECONDS))
         if slot is not None and slot > state.phases[0].start:
             return slot
@@ -147,9 +147,11 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
     if event.type is EventType.SLOT_FIRED:
         return event if event.scheduled_for == instant else None
     first = event.parsed_time(keys.FIRST)
-    if first is None or first > instant or not is_promised(state, instant):
+    if first is None or first > instant:
         return None
-    return event
+    phase = phase_at(state, instant)
+    unreadable = phase is not None and why_unreadable(phase.definition)
+    return event if unreadable or is_promised(state, instant) else None
 
 
 def _definition_events(name: str) -> list[Event]:

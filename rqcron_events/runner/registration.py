@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from django.db import InterfaceError, OperationalError
+
 from .. import clock
 from ..core.cron_state import CronState
 from ..core.definition import Definition
 from ..core.events import Event, make
 from ..core.events.make import InCron
+from ..core.wording import clause
 from ..errors import VersionConflict
 from ..ledger import store
 from ..ledger.cron_states import States
@@ -27,12 +30,16 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
     whose new options are wrong, keeps the definition that it has: a typo must not retire it.
 
     Where another runner that starts at the same time is first, what is left of the difference is
-    found again. Raises VersionConflict after twenty tries.
+    found again. What the database refuses of one cron is left out, and tried again at the next
+    start. Raises VersionConflict after twenty tries.
     """
     appended: list[Event] = []
+    left_out: set[str] = set()
     for _ in range(store.TRIES_MAX):
-        difference = _difference(registry, states, actor)
-        result = store.append_batches([[event] for event in difference])
+        difference = [
+            event for event in _difference(registry, states, actor) if event.cron not in left_out
+        ]
+        result = _append(difference, left_out)
         for (event,) in result.accepted:
             states.apply([event])
             appended.append(event)
@@ -47,6 +54,40 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
         for (event,) in result.refused:
             states.reload(event.cron)
     raise VersionConflict(event.stream, event.version)
+
+
+def _append(events: list[Event], left_out: set[str]) -> store.Appended:
+    """All at once; one by one when that is refused, so that each event has only itself to blame."""
+    try:
+        return store.append_batches([[event] for event in events])
+    except (OperationalError, InterfaceError):
+        raise  # the database is away, or busy: nothing is wrong with the events
+    except Exception:
+        result = store.Appended()
+        for event in events:
+            try:
+                alone = store.append_batches([[event]])
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:
+                left_out.add(event.cron)
+                _say_left_out(event, error)
+            else:
+                result.accepted += alone.accepted
+                result.refused += alone.refused
+        return result
+
+
+def _say_left_out(event: Event, error: Exception) -> None:
+    log.error(
+        "Cron %s: the database refuses its %s (%s: %s). Its logged definition stays in effect; the "
+        "other crons are not affected. Change the definition in the code and start a runner again.",
+        event.cron,
+        event.type.value,
+        type(error).__name__,
+        clause(str(error).partition("\n")[0]),
+        extra={"action": "cron_not_registered", "cron": event.cron},
+    )
 
 
 def _difference(registry: Registry, states: States, actor: str) -> list[Event]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
+from functools import partial
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -372,3 +375,175 @@ def test_discovery_happens_once(discover, registry):
     registry.crons.clear()
     registry.discover()
     assert registry.crons == {}
+
+
+def test_discovery_by_two_threads_at_once_leaves_neither_with_half(discover, registry, monkeypatch):
+    """The second one waits until the first one has found all crons."""
+    importing, go_on = Event(), Event()
+    original = registry_module.importlib.import_module
+
+    def slow(name):
+        importing.set()
+        assert go_on.wait(10)
+        return original(name)
+
+    monkeypatch.setattr(registry_module.importlib, "import_module", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(discover, "plain")
+        assert importing.wait(10)
+        second = pool.submit(lambda: (registry.discover(), set(registry.crons))[1])
+        assert not wait([second], timeout=0.2).done
+        go_on.set()
+        first.result(10)
+        assert second.result(10) == {"plain"}
+
+
+def test_a_module_that_takes_long_is_named_while_it_does(discover, monkeypatch, caplog):
+    monkeypatch.setattr(registry_module, "IMPORT_SLOW_SECONDS", 0.01)
+    said = Event()
+    monkeypatch.setattr(registry_module.log, "warning", lambda *_, **__: said.set())
+    monkeypatch.setattr(registry_module.importlib, "import_module", lambda name: said.wait(10))
+    discover("plain")
+    assert said.is_set()
+
+
+# --- faults that concern one module or one cron
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("import sys; sys.exit('no settings')", "SystemExit: no settings"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise BaseException('odd')", "BaseException: odd"),
+        ("import asyncio; raise asyncio.CancelledError", "CancelledError"),
+        ("def f(): f()\nf()", "RecursionError"),
+        ("def broken(:", "SyntaxError"),
+        (
+            "class E(Exception):\n    def __str__(self): 1 / 0\nraise E",
+            "E: <E that cannot be shown>",
+        ),
+        ("raise ValueError('x' * 10**7)", "ValueError: xxx"),
+        ("print('noise'); raise ImportError('gone')", "ImportError: gone"),
+    ],
+)
+def test_whatever_a_module_raises_concerns_that_module_alone(
+    discover, registry, monkeypatch, tmp_path, fault, words
+):
+    package = tmp_path / "faulty_app"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "crons.py").write_text(fault)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("faulty_app", "faulty_app.crons"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    configs = [SimpleNamespace(name=name) for name in ("faulty_app", "tests.apps.plain")]
+    monkeypatch.delitem(sys.modules, "tests.apps.plain.crons", raising=False)
+    monkeypatch.setattr(registry_module, "apps", SimpleNamespace(get_app_configs=lambda: configs))
+    registry.discover()
+    assert list(registry.crons) == ["plain"]
+    [broken] = registry.broken_modules.values()
+    assert broken.module == "faulty_app.crons"
+    assert broken.error.startswith(words)
+    assert len(broken.error) < 1500
+
+
+def test_ctrl_c_during_discovery_ends_the_command(discover, monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry_module.importlib, "import_module", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        discover("plain")
+
+
+class Hostile:
+    """Whatever is asked of it raises."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+    def __eq__(self, other):
+        raise SystemExit
+
+    __hash__ = None
+
+    def __bool__(self):
+        raise GeneratorExit
+
+
+class HostileText(str):
+    """A str by its class only."""
+
+    def __eq__(self, other):
+        raise RuntimeError("not comparable")
+
+    def __hash__(self):
+        return 1
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {option: Hostile()}
+        for option in ("schedule", "every", "timezone", "queue", "overlap", "retry", "tries", "meta",
+                       "description", "idempotent", "args", "kwargs", "timeout", "jitter", "name")
+    ]
+    + [{"args": 5}, {"kwargs": 5}, {Hostile.__name__: Hostile()}],
+    ids=lambda options: next(iter(options)),
+)  # fmt: skip
+def test_an_argument_that_raises_whatever_is_asked_of_it_costs_that_cron_alone(registry, options):
+    register_cron(**options)(plain)
+    register_cron(name="right")(plain)
+    assert list(registry.crons) == ["right"]
+    [[text]] = registry.problems.values()
+    assert text.startswith("Cron 'plain': ")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"description": "a\0b"}, "description has NUL at position 1. The log cannot store that"),
+        ({"description": "\ud800"}, r"description has the lone surrogate '\ud800' at position 0"),
+        ({"meta": {"share": float("nan")}}, "options.meta.share is nan, which JSON does not have"),
+        ({"meta": {"share": float("inf")}}, "options.meta.share is inf"),
+        ({"meta": {"a\0": 1}}, "a key in options.meta has NUL at position 1"),
+        ({"name": "a\0b"}, "the name must be printable"),
+        ({"name": "a\udcffb"}, "the name must be printable"),
+        ({"name": "a\nb"}, "the name must be printable"),
+        ({"name": "a\u202eb"}, "the name must be printable"),
+        ({"description": "x" * 70_000}, "most of them in description; at most 65536 are allowed"),
+        ({"meta": {"x": "y" * 70_000}}, "most of them in options; at most 65536 are allowed"),
+    ],
+)
+def test_what_the_log_cannot_store_is_said_when_it_is_registered(problem, options, words):
+    assert words in problem(**options)
+
+
+def test_meta_that_is_nested_without_end_is_one_crons_mistake(problem):
+    meta: dict = {}
+    meta["again"] = meta
+    assert "nested deeper than 50 levels" in problem(meta=meta)
+
+
+def test_a_text_of_a_class_of_its_own_is_stored_as_plain_text(define):
+    definition = define(meta={"key": HostileText("value")})
+    assert definition.options["meta"] == {"key": "value"}
+    assert type(definition.options["meta"]["key"]) is str
+
+
+def test_a_function_without_a_module_or_a_name_is_registered_or_refused_by_itself(registry):
+    def nameless():
+        pass
+
+    nameless.__module__ = None
+    register_cron(name="nameless")(nameless)
+    register_cron(name="partial")(partial(plain))
+    register_cron(name="right")(plain)
+    assert {"partial", "right", "nameless"} == set(registry.crons)

@@ -167,10 +167,17 @@ class _Reader:
         begin, end = max(first, self.since), last
         if self.until is not None:
             end = min(last, self.until - _MICROSECOND)
-        groups = self._split(row.cron, begin, end)
         group = self._group(row.cron, last)
+        whole = [(group, int(event.data.get(COUNT, 1)))]
         if (begin, end) == (first, last) and self._group(row.cron, first) == group:
-            groups = iter([(group, int(event.data.get(COUNT, 1)))])
+            groups = whole
+        else:
+            try:
+                groups = list(self._split(row.cron, begin, end))
+            except (
+                ValueError
+            ):  # its definition cannot be read today; the decision counted its slots
+                groups = whole
         for group, count in groups:
             for tally in self.tallies.of(row.cron, group):
                 by_reason = tally.skipped if event.type is EventType.SLOT_SKIPPED else tally.missed

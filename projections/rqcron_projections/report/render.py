@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
+
+from rqcron_events.core.wording import shown
 
 from ..histogram import RELATIVE_ERROR
 from .figures import Figures
@@ -21,13 +23,13 @@ _NOTHING = "-"
 
 def print_report(stdout: Any, report: Report) -> None:
     """Write the rows, their totals, and the slowest, the flakiest and the errors if there are."""
-    stdout.write(_heading(report))
+    stdout.writelines(_heading(report))
     rows = [_cells(row, _group_text(row.group), report.by) for row in report.rows]
     rows.append(_cells(report.totals, "all", report.by))
     _print_table(stdout, rows)
     _print_reasons(stdout, report.totals)
     if report.slowest:
-        stdout.write("\nSlowest\n")
+        stdout.writelines(("\n", "Slowest\n"))
         for slow in report.slowest:
             stdout.write(
                 f"  {_cut(slow.cron):<{NAME_CHARACTERS_MAX}}  "
@@ -36,7 +38,7 @@ def print_report(stdout: Any, report: Report) -> None:
                 f"max {_duration(slow.duration_max_seconds)} in {_number(slow.runs, 'run')}\n"
             )
     if report.flakiest:
-        stdout.write("\nFlakiest\n")
+        stdout.writelines(("\n", "Flakiest\n"))
         for flaky in report.flakiest:
             stdout.write(
                 f"  {_cut(flaky.cron):<{NAME_CHARACTERS_MAX}}  "
@@ -45,27 +47,28 @@ def print_report(stdout: Any, report: Report) -> None:
                 f"{_percent(flaky.success_rate)} succeeded\n"
             )
     if report.errors:
-        stdout.write("\nErrors\n")
+        stdout.writelines(("\n", "Errors\n"))
         for error in report.errors:
             crons = ", ".join(_cut(name) for name in list(error.crons)[:2])
             more = len(error.crons) - 2
             what = ": ".join(filter(None, (error.type, error.message_shape)))
             stdout.write(
                 f"  {error.count:>6}  {_cut(what, SHAPE_CHARACTERS_MAX) or '(no message)'}\n"
+            )
+            stdout.write(
                 f"          {crons}{f' and {more} more' if more > 0 else ''}; "
                 f"the last: cron_explain --run {error.run_id}\n"
             )
 
 
-def _heading(report: Report) -> str:
+def _heading(report: Report) -> Iterable[str]:
     if report.exact:
         how = "from single runs, exact"
     else:
         how = f"from whole days, percentiles within {RELATIVE_ERROR:.1%}"
-    return (
-        f"{_instant_text(report.since)} to {_instant_text(report.until)}, {how}\n"
-        "late, wait: p95 of lateness and queue wait; run: p50 of the duration, then its p95 and max\n\n"
-    )
+    yield f"{_instant_text(report.since)} to {_instant_text(report.until)}, {how}\n"
+    yield "late, wait: p95 of lateness and queue wait; run: p50 of the duration, then its p95 and max\n"
+    yield "\n"
 
 
 def _print_table(stdout: Any, rows: list[dict[str, str]]) -> None:
@@ -128,7 +131,7 @@ def _print_reasons(stdout: Any, totals: Figures) -> None:
             f"{_duration(totals.recovery_max_seconds)} at most"
         )
     if parts:
-        stdout.write("\n" + "\n".join(parts) + "\n")
+        stdout.writelines(f"{line}\n" for line in ("", *parts))
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
@@ -147,6 +150,7 @@ def _instant_text(value: date | datetime) -> str:
 
 def _cut(text: str, limit: int = NAME_CHARACTERS_MAX) -> str:
     """JSON and CSV have whole values; a table that wraps can't be read."""
+    text = shown(text)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -7,7 +7,7 @@ counts and a bounded number of findings, whatever the length of the log.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
@@ -84,11 +84,17 @@ class CronAuditor:
         now: datetime,
         since: datetime | None = None,
         until: datetime | None = None,
+        other_rules: Callable[[datetime], str] | None = None,
     ) -> None:
-        """Slots with ``since <= slot < until`` are audited; None leaves that side open."""
+        """Slots with ``since <= slot < until`` are audited; None leaves that side open.
+
+        ``other_rules`` says by which rules the slots around an instant were found, if not by
+        today's: where the schedule gives other slots today, that is noted and not wrong.
+        """
         self._name = name
         self.stream = cron_stream(name)
         self._stretches = stretches
+        self._unreadable = [item for item in stretches if item.unreadable]
         self._now = now
         self._since = since or _BEGINNING
         self._until = until or _END
@@ -107,6 +113,9 @@ class CronAuditor:
         self._open_runs = 0
         self._findings: list[Finding] = []
         self._findings_more = 0
+        self._other_rules = other_rules or (lambda _: "")
+        self._by_other_rules: Counter[str] = Counter()
+        self._by_log: Counter[Promise] = Counter()
 
     def decided(self, decision: Decided) -> None:
         """The next decision, in the order of the cron's stream."""
@@ -122,6 +131,10 @@ class CronAuditor:
         if decision.last < self._since:
             return
         self._leave_out_before(decision.first)
+        unreadable = self._unreadable_at(decision.last)
+        if unreadable is not None:
+            self._count_as_recorded(decision, unreadable)
+            return
         tally = _Tally(decision.definition_version)
         twice = self._cover_again(decision, tally)
         while self._next is not None and self._next.at <= decision.last:
@@ -129,8 +142,13 @@ class CronAuditor:
             self._next = next(self._slots, None)
         if self._covered is None or decision.last > self._covered:
             self._covered = decision.last
-        self._counts[decision.type] += tally.count - twice
-        self._compare(decision, tally)
+        rules = self._rules_of(decision, tally)
+        if rules:
+            self._by_other_rules[rules] += decision.slots
+            self._counts[decision.type] += decision.slots - twice
+        else:
+            self._counts[decision.type] += tally.count - twice
+            self._compare(decision, tally)
 
     def run(self, run: RunFacts, definition: Definition | None) -> None:
         """A run that a slot or a person asked for; ``definition`` is the cron's last one."""
@@ -153,6 +171,42 @@ class CronAuditor:
             text = f"run {run.run_id} has no outcome, {what} {_text(since)}"
             kind = Wrong.NO_OUTCOME
         self.found(Finding(kind=kind, stream=stream, text=text, run_id=run.run_id))
+
+    def _rules_of(self, decision: Decided, tally: _Tally) -> str:
+        """The other rules by which the decision found its slots, if today's would be others."""
+        whole = self._since <= decision.first <= decision.last < self._until
+        found = (tally.first, tally.last, tally.count)
+        if not whole or tally.other or found == (decision.first, decision.last, decision.slots):
+            return ""
+        return self._other_rules(decision.last)
+
+    def _unreadable_at(self, instant: datetime) -> Promise | None:
+        if not self._unreadable:
+            return None
+        return next((item for item in self._unreadable if item.covers(instant)), None)
+
+    def _count_as_recorded(self, decision: Decided, stretch: Promise) -> None:
+        """Nothing tells today which slots there were, except for who decided them then."""
+        if self._covered is not None and decision.first <= self._covered:
+            which = _range_text(decision)
+            self._wrong(decision, Wrong.DECIDED_TWICE, f"decides {which} once more")
+            return
+        self._covered = decision.last
+        if self._since <= decision.last < self._until:
+            self._counts[decision.type] += decision.slots
+            self._by_log[stretch] += decision.slots
+
+    def _notes(self) -> list[str]:
+        notes = [
+            f"definition version {stretch.definition_version} cannot be read today "
+            f"({stretch.unreadable}): its {count} decided slots are counted as they are recorded"
+            for stretch, count in self._by_log.items()
+        ]
+        return notes + [
+            f"decided_under_other_rules: {count} decided slots are none, or are counted otherwise, by "
+            f"the rules of today; they were found with {rules}"
+            for rules, count in self._by_other_rules.items()
+        ]
 
     def found(self, finding: Finding) -> None:
         """Something that others saw."""
@@ -219,12 +273,15 @@ class CronAuditor:
             unaccounted=tuple(self._unaccounted),
             pending_since=self._pending_since,
             findings=tuple(self._findings),
+            notes=tuple(self._notes()),
         )
 
     def _leave_out_before(self, instant: datetime) -> None:
         """No decision came for the slots before this one."""
         while self._next is not None and self._next.at < instant:
-            if len(self._unaccounted) < SLOTS_KEPT_MAX:
+            if rules := self._other_rules(self._next.at):
+                self._by_other_rules[rules] += 0  # a slot of today's only: the note is enough
+            elif len(self._unaccounted) < SLOTS_KEPT_MAX:
                 self._unaccounted[self._next.at] = None
             else:
                 self._unaccounted_more += 1

@@ -106,6 +106,8 @@ class CronAudit:
     """The oldest slot that is due and undecided."""
     findings: tuple[Finding, ...] = ()
     """The first ones, at most FINDINGS_KEPT_MAX; ``totals.findings`` counts all."""
+    notes: tuple[str, ...] = ()
+    """What could not be compared, and why. Nothing is wrong with it as far as the log tells."""
 
     @property
     def ok(self) -> bool:
@@ -121,6 +123,7 @@ class CronAudit:
             "unaccounted_more": self.totals.unaccounted - len(self.unaccounted),
             "findings": [finding.to_data() for finding in self.findings],
             "findings_more": self.totals.findings - len(self.findings),
+            "notes": list(self.notes),
         }
 
 

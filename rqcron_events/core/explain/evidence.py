@@ -18,7 +18,7 @@ from ..wording import Show, shower
 from .clock_change import clock_change_text
 from .run import Request
 
-__all__ = ["Evidence", "Waited", "is_promised", "phase_at", "version_start"]
+__all__ = ["Evidence", "Waited", "is_promised", "phase_at", "version_start", "why_unreadable"]
 
 
 class Waited(NamedTuple):
@@ -132,8 +132,15 @@ class Evidence:
         return None
 
     @cached_property
+    def unreadable(self) -> str:
+        """Why the definition in force cannot be read today; empty when it can."""
+        return why_unreadable(self.phase.definition if self.phase else None)
+
+    @cached_property
     def clock_change(self) -> str:
         """What a change of the clocks did to the slot, in words."""
+        if why_unreadable(self.definition):
+            return ""
         fired = self.decision is not None and self.decision.type is EventType.SLOT_FIRED
         return clock_change_text(self.definition, self.at, ran=fired) if self.definition else ""
 
@@ -175,9 +182,18 @@ def phase_at(state: CronState, instant: datetime) -> Phase | None:
 def is_promised(state: CronState, instant: datetime) -> bool:
     """Whether the definition in force at an instant has a slot there."""
     phase = phase_at(state, instant)
-    if phase is None or phase.definition is None:
+    if phase is None or phase.definition is None or why_unreadable(phase.definition):
         return False
     return phase.definition.schedule.prev_until(instant) == instant
+
+
+def why_unreadable(definition: Definition | None) -> str:
+    """Why a logged definition cannot be read today, as when its zone left the tz database."""
+    try:
+        _ = definition.schedule if definition else None
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def version_start(state: CronState, phase: Phase | None) -> datetime | None:

@@ -14,7 +14,7 @@ from ..cron_state import Pause
 from ..downtime import Downtime, DowntimeCause
 from ..events import Event, EventType, Reason, keys
 from ..run_state import RunStatus
-from ..wording import Show, because, clause, duration, late
+from ..wording import Show, because, clause, duration, late, shown
 from .evidence import Evidence, Waited
 from .mismatch import Mismatch
 from .run import Request, RunSummary
@@ -32,6 +32,7 @@ __all__ = [
     "run_clause",
     "unaccounted",
     "undecided",
+    "unreadable",
     "waiting",
 ]
 
@@ -51,6 +52,7 @@ def fired(found: Evidence, run: RunSummary, lateness_seconds: float | None) -> s
             run_clause(run, found.show),
         ),
         refused_starts(found.run_events),
+        _why_unreadable(found),
         further_runs(found.further_runs, found.show),
     )
 
@@ -68,6 +70,7 @@ def passed_over(found: Evidence, decision: Event) -> str:
             _resumed(found.resumed, found.show),
             _downtime(found.downtime, found.show),
         ),
+        _why_unreadable(found),
         further_runs(found.further_runs, found.show),
     )
 
@@ -196,6 +199,25 @@ def undecided(found: Evidence) -> str:
     return _pending(found, told, remedy)
 
 
+def unreadable(found: Evidence, *, passed: bool) -> str:
+    """Of an instant that no decision covers, under a definition that cannot be read."""
+    at = found.show(found.at)
+    if passed:
+        told = f"{found.state.name} was not decided at {at}: no decision in the log covers it."
+    else:
+        told = f"Whether {found.state.name} is due at {at} cannot be told, and no runner can decide it."
+    return _paragraph(told, _why_unreadable(found), further_runs(found.further_runs, found.show))
+
+
+def _why_unreadable(found: Evidence) -> str:
+    if not found.unreadable or found.phase is None:
+        return ""
+    return (
+        f"Its definition (version {found.phase.definition_version}) cannot be read today "
+        f"({clause(found.unreadable)}), so this is what the log has."
+    )
+
+
 def _pending(found: Evidence, *sentences: str) -> str:
     clocks = _sentence(found.clock_change) if found.clock_change else ""
     return _paragraph(*sentences, clocks, further_runs(found.further_runs, found.show))
@@ -320,12 +342,12 @@ def further_runs(requests: Sequence[Request], show: Show) -> str:
 
 def _sentence(*clauses: str) -> str:
     """The clauses that are not empty as one sentence."""
-    return f"{'; '.join(filter(None, clauses))}."
+    return f"{'; '.join(map(shown, filter(None, clauses)))}."
 
 
 def _paragraph(*sentences: str) -> str:
     """The sentences that are not empty."""
-    return " ".join(filter(None, sentences))
+    return " ".join(map(shown, filter(None, sentences)))
 
 
 def _who(actor: str | None, nobody: str = "somebody") -> str:

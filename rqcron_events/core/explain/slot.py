@@ -25,6 +25,8 @@ def explain_slot(found: Evidence) -> Explanation:
         return _fired(found, decision) if fired else _passed_over(found, decision)
     if not found.is_registered:
         return _not_registered(found)
+    if found.unreadable:
+        return _unreadable(found)
     return _pending(found) if found.is_slot else _not_a_slot(found)
 
 
@@ -110,6 +112,19 @@ def _not_a_slot(found: Evidence) -> Explanation:
         summary=sentences.not_a_slot(found, wrong),
         events=[],
         mismatch=wrong,
+    )
+
+
+def _unreadable(found: Evidence) -> Explanation:
+    """Only the log can tell, and it has no decision that covers the instant."""
+    watermark = found.state.watermark
+    passed = watermark is not None and found.at <= watermark
+    return _answer(
+        found,
+        Verdict.NOT_A_SLOT if passed else Verdict.PENDING,
+        reason="unreadable",
+        summary=sentences.unreadable(found, passed=passed),
+        events=found.run_events,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from ...cli.tables import add_format, print_rows
+from ...cli.terminal import json_text
 from ...cli.times import parse_instant
 from ...core.audit.findings import Audit
 from ...queries.audit import audit
@@ -49,7 +49,7 @@ class Command(LedgerCommand):
         )
         found = audit(name, since=since, until=until)
         if options["format"] == "json":
-            self.stdout.write(json.dumps(found.to_data(), indent=2, ensure_ascii=False))
+            self.stdout.write(json_text(found.to_data()))
         else:
             rows = [{"cron": cron.cron, **cron.totals.to_data()} for cron in found.crons]
             if options["format"] == "table" and len(rows) > 1:
@@ -70,6 +70,7 @@ def _lines(found: Audit) -> list[str]:
         lines += _more(cron.totals.unaccounted, "slots unaccounted for")
         lines += [f"WRONG {cron.cron}: {item.text}" for item in cron.findings[:LINES_MAX]]
         lines += _more(cron.totals.findings, "findings")
+        lines += [f"NOTE {cron.cron}: {note}." for note in cron.notes]
         if cron.pending_since is not None:
             since = f"{cron.pending_since:%Y-%m-%d %H:%M:%S} UTC"
             lines.append(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from ...cli.render import tell
+from ...cli.terminal import json_text
 from ...cli.times import parse_instant
 from ...core.explain.explanation import Verdict
 from ...ledger.quarantine import problem_texts, quarantined
@@ -39,7 +39,7 @@ class Command(LedgerCommand):
         else:
             raise CommandError("Give the name of a cron, or --run ID.")
         if options["format"] == "json":
-            self.stdout.write(json.dumps(answer.to_data(), indent=2, ensure_ascii=False))
+            self.stdout.write(json_text(answer.to_data()))
         elif answer.verdict is Verdict.UNKNOWN_CRON:
             raise CommandError(answer.summary)
         else:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from ...cli.terminal import json_text
 from ...queries.health import MAX_LAG_SECONDS, Health, health
 from ..command import LedgerCommand
 
@@ -31,7 +31,7 @@ class Command(LedgerCommand):
             raise CommandError(f"--max-lag {options['max_lag']} is negative. Give seconds.")
         found = health(options["max_lag"])
         if options["format"] == "json":
-            self.stdout.write(json.dumps(found.to_data(), indent=2))
+            self.stdout.write(json_text(found.to_data()))
         else:
             self.stdout.write("healthy" if found.ok else "NOT HEALTHY")
             for problem in found.problems:

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from ...cli.tables import print_rows
 from ...core.wording import clause
 from ...execution.enqueuer import Enqueuer
+from ...ledger.actor import actor_name
 from ...ledger.cron_states import States
 from ...runner.reconciler import Reconciler
 from ..command import LedgerCommand
@@ -26,9 +27,10 @@ class Command(LedgerCommand):
         parser.add_argument("--by", default=None, help="Who repairs; default: cron_reconcile.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        by = actor_name(options["by"]) if options["by"] else "cron_reconcile"
         states = States.load()
         enqueuer = Enqueuer()
-        reconciler = Reconciler(enqueuer, options["by"] or "cron_reconcile")
+        reconciler = Reconciler(enqueuer, by)
         away: RedisError | None = None
         try:
             if not options["dry_run"]:

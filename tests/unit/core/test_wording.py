@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rqcron_events.core.wording import because, clause, duration, late, shower
+from rqcron_events.core.wording import because, clause, duration, late, shower, shown
 from tests.unit.history import at, definition
 
 
@@ -72,3 +72,22 @@ def test_a_reason_is_added_where_there_is_one(reason, text):
 )
 def test_an_error_in_a_sentence_has_no_full_stop_of_its_own(error, text):
     assert clause(error) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("plain caf\xe9 \u738b", "plain caf\xe9 \u738b"),
+        ("a\nb\tc\rd", r"a\nb\tc\rd"),
+        ("\x00\x1b\x7f\x85\x9b", r"\x00\x1b\x7f\x85\x9b"),
+        ("\u202e\u2066\u2028\u2029\ufeff\u200b", r"\u202e\u2066\u2028\u2029\ufeff\u200b"),
+        ("\ud800\U000e0001", r"\ud800\U000e0001"),
+        ("\U0001f469\u200d\U0001f467", "\U0001f469\u200d\U0001f467"),
+        ("\u0645\u06cc\u200c\u062e\u0648", "\u0645\u06cc\u200c\u062e\u0648"),
+        ("\u200dabc \u200c d\u200c", r"\u200dabc \u200c d\u200c"),
+        ("1\xa0000", "1\xa0000"),
+    ],
+)
+def test_text_of_others_is_shown_as_one_line_in_which_nothing_is_hidden(text, seen):
+    assert shown(text) == seen
+    assert shown(shown(text)) == seen

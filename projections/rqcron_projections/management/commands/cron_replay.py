@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
 from rqcron_events.errors import CronError
+from rqcron_events.ledger.actor import actor_name
 from rqcron_events.ledger.quarantine import problem_texts
 from rqcron_events.management.command import LedgerCommand
 
@@ -71,7 +71,7 @@ class Command(LedgerCommand):
         if options["check"]:
             self._check(options)
             return
-        done = rebuild(options["projection"], actor=options["by"] or getpass.getuser())
+        done = rebuild(options["projection"], actor=actor_name(options["by"]))
         self._print([asdict(item) for item in done], REBUILT_COLUMNS, options)
 
     def _check(self, options: dict[str, Any]) -> None:

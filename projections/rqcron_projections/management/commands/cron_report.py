@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import date, datetime
 from typing import Any, get_args
@@ -10,6 +9,7 @@ from typing import Any, get_args
 from django.core.management.base import CommandError, CommandParser
 
 from rqcron_events.cli.tables import add_format, print_rows
+from rqcron_events.cli.terminal import json_text
 from rqcron_events.cli.times import parse_instant
 from rqcron_events.core.wording import unknown_cron_text
 from rqcron_events.errors import UnknownCron
@@ -58,7 +58,7 @@ class Command(LedgerCommand):
     def _print(self, found: Report, output_format: str) -> None:
         data = found.to_data()
         if output_format == "json":
-            self.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+            self.stdout.write(json_text(data))
         elif output_format == "csv":
             columns = (found.by, *data["totals"])
             print_rows(self.stdout, data["rows"], columns, "csv")

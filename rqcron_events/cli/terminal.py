@@ -1,0 +1,65 @@
+"""What a command writes, safe to show: the one door to a terminal, a pipe or a file.
+
+A text that users, errors or Redis contributed to may hold anything. A newline in it would begin a
+line that looks like ours, an ESC would speak to the terminal, a bidi control would turn the line
+around. So one write is one line, and whatever cannot be seen in it becomes a visible escape.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+
+from ..core.wording import is_seen, shown
+
+__all__ = ["OwnLines", "Terminal", "json_text"]
+
+
+class OwnLines(str):
+    """Text whose newlines are the command's own."""
+
+    __slots__ = ()
+
+
+class Terminal(OutputWrapper):
+    """A command's stdout or stderr."""
+
+    def write(  # type: ignore[override]
+        self,
+        msg: str = "",
+        style_func: Callable[[str], str] | None = None,
+        ending: str | None = None,
+    ) -> None:
+        """One line, with or without its newline; :class:`OwnLines` may be several."""
+        if isinstance(msg, OwnLines):
+            super().write("\n".join(map(shown, msg.split("\n"))), style_func, ending)
+            return
+        ended = msg.endswith("\n")
+        super().write(shown(msg[:-1] if ended else msg) + "\n" * ended, style_func, ending)
+
+    def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
+        for line in lines:
+            self.write(line)
+
+
+def json_text(
+    data: Any, *, indent: int | None = 2, default: Callable[[Any], Any] | None = None
+) -> OwnLines:
+    """JSON with the true values: what cannot be seen is in it as ``\\uXXXX``.
+
+    >>> json_text("caf\\u00e9 \\u202e", indent=None)
+    '"café \\\\u202e"'
+    """
+    text = json.dumps(data, indent=indent, ensure_ascii=False, default=default)
+    if not all(map(str.isprintable, text.split("\n"))):
+        text = "".join(_json_character(character) for character in text)
+    return OwnLines(text + "\n")
+
+
+def _json_character(character: str) -> str:
+    if character == "\n" or is_seen(character):
+        return character
+    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
