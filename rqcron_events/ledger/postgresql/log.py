@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg.errors import DeadlockDetected, LockNotAvailable
+from psycopg import DataError, Error, IntegrityError
+from psycopg.errors import (
+    DeadlockDetected,
+    LockNotAvailable,
+    QueryCanceled,
+    SequenceGeneratorLimitExceeded,
+    UniqueViolation,
+)
 
 from ...clock import monotonic_seconds
 from ...core.clean_run import CleanRun
 from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...errors import LedgerUnavailable
+from ..problem import Problem
+from ..refusal import Refusal
 from ..table_backend import TableBackend
+from . import inspection
 from . import tables as tables_of_rows
+from .checks import install_checks as install_checks
+from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
 
@@ -32,7 +43,7 @@ COPY_EVENTS_MIN = 8
 """Below this, one INSERT takes fewer round trips than COPY."""
 FENCE_CLASS = 0x72716372
 """First half of the advisory lock's key ("rqcr"); the table's oid is the second half."""
-TRIGGERS = ("rqcron_event_fence", "rqcron_event_no_change", "rqcron_event_no_truncate")
+VERSION_CONSTRAINT = "rqcron_event_stream_version"
 
 _COLUMNS = (
     "stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
@@ -41,26 +52,47 @@ _COLUMNS = (
 _TYPES = "text, int, text, smallint, text, uuid, int, timestamptz, text, text, timestamptz, jsonb"
 
 
-def insert(db: BaseDatabaseWrapper, events: Iterable[Event]) -> None:
-    """Write all events; an IntegrityError means that a version is taken."""
-    events = iter(events)
-    few = list(islice(events, COPY_EVENTS_MIN))
-    if len(few) < COPY_EVENTS_MIN:
-        marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(few))
+def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> int:
+    """Write all events; returns how many rows the database says it stored."""
+    if len(events) < COPY_EVENTS_MIN:
+        marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(events))
         with db.cursor() as cursor:
+            # RETURNING, because the count alone would include rows that a rule took elsewhere.
             cursor.execute(
-                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks}",  # noqa: S608
-                [value for event in few for value in _row(event)],
+                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks} RETURNING id",  # noqa: S608
+                [value for event in events for value in _row(event)],
             )
-        return
+            return len(cursor.fetchall())
     # psycopg's copy() is not wrapped by Django, so its errors are translated here.
-    with (
-        db.cursor() as cursor,
-        db.wrap_database_errors,
-        cursor.copy(f"COPY rqcron_event ({_COLUMNS}) FROM STDIN") as copy,
-    ):
-        for row in map(_row, chain(few, events)):
-            copy.write_row(row)
+    with db.cursor() as cursor, db.wrap_database_errors:
+        with cursor.copy(f"COPY rqcron_event ({_COLUMNS}) FROM STDIN") as copy:
+            for row in map(_row, events):
+                copy.write_row(row)
+        return int(cursor.rowcount)
+
+
+IDS_BEHIND = (
+    "its sequence is behind, as after a failover by logical replication. Run: SELECT "
+    "setval(pg_get_serial_sequence('rqcron_event', 'id'), (SELECT max(id) FROM rqcron_event))"
+)
+
+
+def refusal(error: DatabaseError) -> Refusal | None:
+    """Why an insert failed, when that says something about the events or the ids."""
+    cause = error.__cause__
+    if not isinstance(cause, Error):
+        return None
+    if isinstance(cause, UniqueViolation) and cause.diag.table_name == "rqcron_event":
+        if cause.diag.constraint_name == VERSION_CONSTRAINT:
+            return Refusal.VERSION_TAKEN
+        if cause.diag.constraint_name == "rqcron_event_pkey":
+            return Refusal.ID_TAKEN
+    if isinstance(cause, SequenceGeneratorLimitExceeded):
+        return Refusal.ID_TAKEN
+    # Classes: a constraint, a value, or one that is too long or too deep for the server.
+    if isinstance(cause, IntegrityError | DataError) or (cause.sqlstate or "").startswith("54"):
+        return Refusal.EVENT
+    return None
 
 
 def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
@@ -202,6 +234,18 @@ def read_cron(
 GROUP_BY_RUN = "run_id"
 
 
+# One statement: its snapshot is older than the mark, so no id in it can be above a sound sequence.
+_MARK = """
+    SELECT seqrelid::regclass::text, seqcache, seqincrement,
+        has_sequence_privilege(seqrelid, 'USAGE, SELECT'), pg_is_in_recovery(),
+        CASE WHEN NOT pg_is_in_recovery() AND has_sequence_privilege(seqrelid, 'USAGE, SELECT')
+            THEN pg_sequence_last_value(seqrelid) END,
+        (SELECT COALESCE(max(id), 0) FROM rqcron_event)
+    FROM (SELECT pg_get_serial_sequence('rqcron_event', 'id')::regclass AS name) AS found
+        LEFT JOIN pg_sequence ON seqrelid = name
+"""
+
+
 def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
     """The highest id below which no event can still appear, or None when a writer stays too long.
 
@@ -218,10 +262,29 @@ def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
                 f"The log cannot be tailed inside a {isolation} transaction: its snapshot hides "
                 "events that are committed later with lower ids. Read outside of it."
             )
-        cursor.execute(
-            "SELECT pg_sequence_last_value(pg_get_serial_sequence('rqcron_event', 'id')::regclass)"
-        )
-        mark = cursor.fetchone()[0] or 0
+        cursor.execute(_MARK)
+        name, cache, increment, may_read, standby, mark, newest = cursor.fetchone()
+        if standby:
+            raise LedgerUnavailable(
+                f"Database {db.alias!r} is a hot standby: its sequence runs ahead of its rows, so a "
+                "reader would miss events. Point RQCRON_DATABASE to the primary."
+            )
+        if name is None or not may_read:
+            raise LedgerUnavailable(
+                f"The sequence of rqcron_event.id in database {db.alias!r} cannot be read by this "
+                "role. Run: GRANT USAGE, SELECT ON SEQUENCE rqcron_event_id_seq TO ..."
+            )
+        if cache != 1 or increment < 1:
+            raise LedgerUnavailable(
+                f"Sequence {name} has CACHE {cache} and INCREMENT {increment}: ids are not handed "
+                f"out in order, so a reader would miss events. Run: ALTER SEQUENCE {name} CACHE 1 "
+                "INCREMENT 1, and restart what writes events."
+            )
+        mark = mark or 0
+        if newest > mark:
+            raise LedgerUnavailable(
+                f"Sequence {name} stands at {mark}, but rqcron_event has id {newest}: {IDS_BEHIND}"
+            )
         deadline = monotonic_seconds() + wait_seconds
         waiting = _writers(cursor)
         pause = 0.001
@@ -254,7 +317,8 @@ def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
 
 
 def was_locked(error: DatabaseError) -> bool:
-    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected)
+    # QueryCanceled: a statement_timeout of the role's is shorter.
+    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected | QueryCanceled)
 
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:
@@ -292,36 +356,48 @@ def missing_triggers(db: BaseDatabaseWrapper) -> list[str]:
     return [trigger for trigger in TRIGGERS if trigger not in present]
 
 
-def _install_statements() -> Iterator[str]:
-    # A statement-level BEFORE trigger runs before the first nextval(), with COPY too.
-    yield f"""
-        CREATE OR REPLACE FUNCTION rqcron_event_fence() RETURNS trigger LANGUAGE plpgsql AS $$
+def problems(db: BaseDatabaseWrapper) -> list[Problem]:
+    """What is not as the migrations made it."""
+    triggers = {name: f"CREATE TRIGGER {name} {what}" for name, what in _TRIGGERS.items()}
+    return inspection.problems(db, triggers, _FUNCTIONS, VERSION_CONSTRAINT, IDS_BEHIND)
+
+
+# Triggers as PostgreSQL words them, because the check compares. A statement-level BEFORE trigger
+# runs before the first nextval(), with COPY too.
+_TRIGGERS = {
+    "rqcron_event_fence": "BEFORE INSERT ON rqcron_event "
+    "FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_fence()",
+    "rqcron_event_no_change": "BEFORE DELETE OR UPDATE ON rqcron_event "
+    "FOR EACH ROW EXECUTE FUNCTION rqcron_event_refuse()",
+    "rqcron_event_no_truncate": "BEFORE TRUNCATE ON rqcron_event "
+    "FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_refuse()",
+}
+TRIGGERS = tuple(_TRIGGERS)
+
+_FUNCTIONS = {
+    "rqcron_event_fence": f"""
         BEGIN
             PERFORM pg_advisory_xact_lock_shared({FENCE_CLASS}, TG_RELID::int);
             RETURN NULL;
-        END $$
-    """
-    yield """
-        CREATE OR REPLACE FUNCTION rqcron_event_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        END
+    """,
+    "rqcron_event_refuse": """
         BEGIN
             RAISE EXCEPTION 'rqcron_event is append-only: % refused', TG_OP
                 USING ERRCODE = 'restrict_violation',
                       HINT = 'Append an event that corrects it instead.';
-        END $$
-    """
-    for trigger in TRIGGERS:
+        END
+    """,
+}
+
+
+def _install_statements() -> Iterator[str]:
+    for function, body in _FUNCTIONS.items():
+        yield (
+            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$${body}$$"
+        )
+    for trigger, what in _TRIGGERS.items():
         yield f"DROP TRIGGER IF EXISTS {trigger} ON rqcron_event"
-    yield """
-        CREATE TRIGGER rqcron_event_fence BEFORE INSERT ON rqcron_event
-        FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_fence()
-    """
-    yield """
-        CREATE TRIGGER rqcron_event_no_change BEFORE UPDATE OR DELETE ON rqcron_event
-        FOR EACH ROW EXECUTE FUNCTION rqcron_event_refuse()
-    """
-    yield """
-        CREATE TRIGGER rqcron_event_no_truncate BEFORE TRUNCATE ON rqcron_event
-        FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_refuse()
-    """
-    for trigger in TRIGGERS:
+        yield f"CREATE TRIGGER {trigger} {what}"
         yield f"ALTER TABLE rqcron_event ENABLE ALWAYS TRIGGER {trigger}"
