@@ -43,7 +43,7 @@ class VersionConflict(CronError):
         self.version = version
 
 
-class EventRefused(CronError):
+class EventRefused(CronError, ValueError):
     """An event that the database never takes: a constraint or a value. Trying again does not help."""
 
     def __init__(self, stream: str, version: int, count: int, why: Exception) -> None:

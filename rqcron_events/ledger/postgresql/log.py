@@ -33,6 +33,8 @@ from .checks import install_checks as install_checks
 from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
+from .triggers import DEFINITIONS, FENCE_CLASS, FUNCTIONS, install_statements
+from .triggers import TRIGGERS as TRIGGERS
 
 tables: TableBackend = tables_of_rows
 
@@ -41,8 +43,6 @@ COMMITS_OUT_OF_ORDER = True
 
 COPY_EVENTS_MIN = 8
 """Below this, one INSERT takes fewer round trips than COPY."""
-FENCE_CLASS = 0x72716372
-"""First half of the advisory lock's key ("rqcr"); the table's oid is the second half."""
 VERSION_CONSTRAINT = "rqcron_event_stream_version"
 
 _COLUMNS = (
@@ -323,7 +323,7 @@ def was_locked(error: DatabaseError) -> bool:
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:
     with db.cursor() as cursor:
-        for statement in _install_statements():
+        for statement in install_statements():
             cursor.execute(statement)
 
 
@@ -358,46 +358,5 @@ def missing_triggers(db: BaseDatabaseWrapper) -> list[str]:
 
 def problems(db: BaseDatabaseWrapper) -> list[Problem]:
     """What is not as the migrations made it."""
-    triggers = {name: f"CREATE TRIGGER {name} {what}" for name, what in _TRIGGERS.items()}
-    return inspection.problems(db, triggers, _FUNCTIONS, VERSION_CONSTRAINT, IDS_BEHIND)
-
-
-# Triggers as PostgreSQL words them, because the check compares. A statement-level BEFORE trigger
-# runs before the first nextval(), with COPY too.
-_TRIGGERS = {
-    "rqcron_event_fence": "BEFORE INSERT ON rqcron_event "
-    "FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_fence()",
-    "rqcron_event_no_change": "BEFORE DELETE OR UPDATE ON rqcron_event "
-    "FOR EACH ROW EXECUTE FUNCTION rqcron_event_refuse()",
-    "rqcron_event_no_truncate": "BEFORE TRUNCATE ON rqcron_event "
-    "FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_refuse()",
-}
-TRIGGERS = tuple(_TRIGGERS)
-
-_FUNCTIONS = {
-    "rqcron_event_fence": f"""
-        BEGIN
-            PERFORM pg_advisory_xact_lock_shared({FENCE_CLASS}, TG_RELID::int);
-            RETURN NULL;
-        END
-    """,
-    "rqcron_event_refuse": """
-        BEGIN
-            RAISE EXCEPTION 'rqcron_event is append-only: % refused', TG_OP
-                USING ERRCODE = 'restrict_violation',
-                      HINT = 'Append an event that corrects it instead.';
-        END
-    """,
-}
-
-
-def _install_statements() -> Iterator[str]:
-    for function, body in _FUNCTIONS.items():
-        yield (
-            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$${body}$$"
-        )
-    for trigger, what in _TRIGGERS.items():
-        yield f"DROP TRIGGER IF EXISTS {trigger} ON rqcron_event"
-        yield f"CREATE TRIGGER {trigger} {what}"
-        yield f"ALTER TABLE rqcron_event ENABLE ALWAYS TRIGGER {trigger}"
+    triggers = {name: f"CREATE TRIGGER {name} {what}" for name, what in DEFINITIONS.items()}
+    return inspection.problems(db, triggers, FUNCTIONS, VERSION_CONSTRAINT, IDS_BEHIND)

@@ -23,7 +23,8 @@ from ..refusal import Refusal
 from ..table_backend import TableBackend
 from . import inspection
 from . import tables as tables_of_rows
-from .triggers import THIS_ID, THIS_VERSION, TRIGGERS, trigger_statements
+from .triggers import THIS_ID, THIS_VERSION, trigger_statements
+from .triggers import TRIGGERS as TRIGGERS
 
 tables: TableBackend = tables_of_rows
 
