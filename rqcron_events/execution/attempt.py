@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
@@ -22,7 +23,11 @@ from ..conf import conf
 from ..core.events import OUTCOMES, SUCCESSES, Event, Reason, make
 from ..core.events.make import InRun
 from ..core.run_state import RunState, Start, start_verdict
+from ..core.wording import clause
+from ..errors import LedgerUnavailable
 from ..ledger import store
+from ..ledger.backend import backend_of
+from ..ledger.home import Home, writing_to
 from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
@@ -60,15 +65,17 @@ class Attempt:
     actor: str
     closed: bool = False
     """The end is recorded already, or the start was refused."""
+    home: Home = field(default_factory=Home)
 
 
 def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     """Record the start, or that it is refused (then the attempt is closed)."""
     told = _told_by(job, name, asked_run_id)
     actor = _actor(job)
+    home = Home()
     reach("before_start")
     try:
-        with time_limit(conf().worker_wait_seconds):
+        with time_limit(conf().worker_wait_seconds), writing_to(home):
             _write_spooled(job, told.run_id)
             state, verdict = _append_start(job, name, asked_run_id, actor)
     except BaseTimeoutException:
@@ -79,7 +86,7 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=told.slot, attempt=state.attempt)
     closed = verdict.refusal is not None
-    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed)
+    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed, home)
 
 
 def elsewhere(job: Job) -> Attempt:
@@ -118,9 +125,8 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
     was_closed = _is_disconnected()
     reach("before_outcome")
     try:
-        with time_limit(conf().worker_wait_seconds):
-            known = attempt.state if attempt.state.version else read_run(run.run_id)
-            append_to_run(known, build)
+        with time_limit(conf().worker_wait_seconds), writing_to(attempt.home):
+            _append_end(attempt, build)
     except Exception as error:
         _disconnect()
         _spool(end_event(attempt.state), attempt.job, error)
@@ -130,6 +136,33 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
         if was_closed:
             _disconnect()
     reach("after_outcome")
+
+
+def _append_end(attempt: Attempt, build: Callable[[RunState], list[Event]]) -> None:
+    """In the function's session, if that still is as it was, and otherwise in a new one: it may be
+    left in another schema or role, read-only, or in a transaction that failed."""
+
+    def append() -> None:
+        known = attempt.state if attempt.state.version else read_run(attempt.run.run_id)
+        append_to_run(known, build)
+
+    db = store.connection()
+    not_started_here = attempt.began is not None and attempt.home.table is None
+    if not not_started_here or db.in_atomic_block:
+        try:
+            append()
+            return
+        except (DatabaseError, InterfaceError, LedgerUnavailable) as error:
+            if db.in_atomic_block:
+                raise
+            log.warning(
+                "The session that cron %s used cannot record its end (%s); trying a new one.",
+                attempt.run.cron,
+                clause(error),
+                extra={"action": "session_left", "cron": attempt.run.cron},
+            )
+    backend_of(db).new_session(db)
+    append()
 
 
 # The start: know the run, judge it, append what follows

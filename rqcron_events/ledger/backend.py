@@ -85,6 +85,10 @@ class Backend(Protocol):
     ) -> AbstractContextManager[BaseDatabaseWrapper | None]:
         """For reading in another thread; None where there is none to be had."""
 
+    def new_session(self, db: BaseDatabaseWrapper, /) -> None:
+        """Leave this thread's session, with all that was set in it, for a new one. Outside of a
+        transaction; ``db`` may not be the connection to use any more."""
+
     def interrupt(self, db: BaseDatabaseWrapper, /) -> None:
         """End the statement that another thread is running on this connection, with an error
         there. May raise anything when there is none."""

@@ -21,7 +21,10 @@ pytestmark = pytest.mark.django_db
 
 COLUMNS = "stream, version, type, schema_version, cron, reason, actor, occurred_at, data"
 SAME_VERSION = f"SELECT {COLUMNS} FROM rqcron_event WHERE version = 1"
-SAME_ID = f"SELECT id, 'x', {COLUMNS.removeprefix('stream, ')} FROM rqcron_event WHERE version = 1"
+SAME_ID = (
+    "SELECT id, 'cron/x', version, type, schema_version, 'x', reason, actor, occurred_at, data "
+    "FROM rqcron_event WHERE version = 1"
+)
 INSERT = f"rqcron_event ({COLUMNS}) {SAME_VERSION}"
 
 EVERYWHERE = {

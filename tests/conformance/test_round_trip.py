@@ -114,7 +114,9 @@ def test_read_stream_returns_what_came_after_a_version():
 
 
 def test_an_event_of_a_newer_release_is_not_guessed_at():
-    row = CronEvent(stream="cron/s", cron="s", version=1, type="slot_fired", schema_version=99, occurred_at=NOON)
+    row = CronEvent(
+        stream="cron/s", cron="s", version=1, type="slot_fired", schema_version=99, occurred_at=NOON
+    )
     row.save()
     with pytest.raises(ValueError, match=r"schema version 99.*Upgrade rqcron-events"):
         store.read_stream("cron/s")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, cast
 from uuid import UUID
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import DataError, Error, IntegrityError
 from psycopg.errors import (
@@ -24,6 +24,7 @@ from ...core.clean_run import CleanRun
 from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...errors import LedgerUnavailable
+from ..home import note
 from ..problem import Problem
 from ..refusal import Refusal
 from ..table_backend import TableBackend
@@ -59,10 +60,13 @@ def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> int:
         with db.cursor() as cursor:
             # RETURNING, because the count alone would include rows that a rule took elsewhere.
             cursor.execute(
-                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks} RETURNING id",  # noqa: S608
+                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks} RETURNING tableoid",  # noqa: S608
                 [value for event in events for value in _row(event)],
             )
-            return len(cursor.fetchall())
+            stored = cursor.fetchall()
+        for table in {row[0] for row in stored}:
+            note(table)
+        return len(stored)
     # psycopg's copy() is not wrapped by Django, so its errors are translated here.
     with db.cursor() as cursor, db.wrap_database_errors:
         with cursor.copy(f"COPY rqcron_event ({_COLUMNS}) FROM STDIN") as copy:
@@ -196,6 +200,17 @@ def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper |
         yield second
     finally:
         second.close()
+
+
+def new_session(db: BaseDatabaseWrapper) -> None:
+    """Leave this thread's session, with all that was set in it, for a new one."""
+    # Closed for good: a pool would keep it, and give it to the next.
+    with suppress(Exception):
+        cast(Any, db.connection).close()
+    with suppress(Exception):
+        db.close()
+    # A wrapper of its own, too: those of django-tenants remember the schema.
+    connections[db.alias] = type(db)(db.settings_dict, db.alias)
 
 
 def interrupt(db: BaseDatabaseWrapper) -> None:

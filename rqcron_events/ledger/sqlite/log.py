@@ -158,6 +158,11 @@ def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def new_session(db: BaseDatabaseWrapper) -> None:
+    """Leave this thread's session, with all that was set in it, for a new one."""
+    db.close()
+
+
 def interrupt(db: BaseDatabaseWrapper) -> None:
     """End the statement that another thread is running on this connection."""
     connection: Any = db.connection
