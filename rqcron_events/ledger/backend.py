@@ -85,6 +85,13 @@ class Backend(Protocol):
     ) -> AbstractContextManager[BaseDatabaseWrapper | None]:
         """For reading in another thread; None where there is none to be had."""
 
+    def leave_pool(self, db: BaseDatabaseWrapper, /) -> None:
+        """Give this thread, which works for long, a connection that is in no pool of Django's."""
+
+    def is_pooled(self, db: BaseDatabaseWrapper, /) -> bool:
+        """Whether a pooler such as PgBouncer stands before the database: then nothing may stay in
+        a session, such as a temporary table, but inside one transaction."""
+
     def new_session(self, db: BaseDatabaseWrapper, /) -> None:
         """Leave this thread's session, with all that was set in it, for a new one. Outside of a
         transaction; ``db`` may not be the connection to use any more."""

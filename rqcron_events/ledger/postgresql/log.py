@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ from .checks import install_checks as install_checks
 from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
+from .inspection import is_pooled as is_pooled
 from .triggers import DEFINITIONS, FENCE_CLASS, FUNCTIONS, install_statements
 from .triggers import TRIGGERS as TRIGGERS
 
@@ -189,7 +191,7 @@ def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper |
     if db.in_atomic_block:
         yield None
         return
-    second = db.copy()
+    second = _without_pool(db)
     second.inc_thread_sharing()
     try:
         second.ensure_connection()
@@ -200,6 +202,20 @@ def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper |
         yield second
     finally:
         second.close()
+
+
+def leave_pool(db: BaseDatabaseWrapper) -> None:
+    """Give this thread a connection of its own where it would take one out of Django's pool."""
+    if db.settings_dict["OPTIONS"].get("pool"):
+        db.close()
+        connections[db.alias] = _without_pool(db)
+
+
+def _without_pool(db: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """A thread that works for long gains nothing from a pool, and one of one has none to give."""
+    settings: Any = copy.copy(db.settings_dict)
+    settings["OPTIONS"] = {k: v for k, v in settings["OPTIONS"].items() if k != "pool"}
+    return type(db)(settings, db.alias)
 
 
 def new_session(db: BaseDatabaseWrapper) -> None:

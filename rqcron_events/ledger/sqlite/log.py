@@ -158,6 +158,14 @@ def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def leave_pool(_: BaseDatabaseWrapper) -> None:
+    """There is none."""
+
+
+def is_pooled(_: BaseDatabaseWrapper) -> bool:
+    return False
+
+
 def new_session(db: BaseDatabaseWrapper) -> None:
     """Leave this thread's session, with all that was set in it, for a new one."""
     db.close()
