@@ -55,8 +55,9 @@ def pgbouncer(postgresql, project: Project) -> Iterator[None]:
     )
     as_user = {}
     if os.geteuid() == 0:  # it refuses to run as root
-        user = pwd.getpwnam("nobody")
-        as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        socket = Path(str(database["HOST"]))  # where PostgreSQL is may be its user's alone
+        user = socket.stat().st_uid if socket.is_absolute() else pwd.getpwnam("nobody").pw_uid
+        as_user = {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
         directory.chmod(0o755)
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(

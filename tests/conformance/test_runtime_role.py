@@ -67,6 +67,9 @@ FORBIDDEN = {
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_the_role_may_not(what, runtime_role):
     store.append([event()])
-    with pytest.raises(DatabaseError, match=r"permission denied|must be owner"):
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(FORBIDDEN[what])
+    with (
+        pytest.raises(DatabaseError, match=r"permission denied|must be owner"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(FORBIDDEN[what])
