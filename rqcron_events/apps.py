@@ -6,6 +6,8 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate
 
 __all__ = ["RqcronEventsConfig"]
@@ -29,7 +31,8 @@ class RqcronEventsConfig(AppConfig):
 
 
 def reinstall_triggers(*, using: str, **_: Any) -> None:
-    """Put missing triggers back: Django alters a SQLite table by remaking it, which drops them."""
+    """Put back what is missing or changed: Django alters a SQLite table by remaking it, which drops
+    the triggers."""
     from .conf import conf
     from .ledger.backend import backend_of
 
@@ -37,5 +40,15 @@ def reinstall_triggers(*, using: str, **_: Any) -> None:
         return
     db = connections[using]
     part = backend_of(db)
-    if "rqcron_event" in db.introspection.table_names() and part.missing_triggers(db):
+    if "rqcron_event" not in db.introspection.table_names():
+        return
+    if any(problem.check == "E005" for problem in part.problems(db)):
         part.install_triggers(db)
+    if doors_migrated(db):
+        part.install_checks(db)
+
+
+def doors_migrated(db: BaseDatabaseWrapper) -> bool:
+    """Not when somebody migrates back to an older state."""
+    applied = MigrationRecorder(db).applied_migrations()
+    return ("rqcron_events", "0003_doors") in applied

@@ -1,12 +1,24 @@
 """System checks: what is wrong, the value, the remedy. The ids are stable.
 
+From E005 on, and all warnings: ``manage.py check --database``.
+
 ======================  =====================================================================
 ``rqcron_events.E001``  a cron is wrong: schedule, zone, policy, queue, option, or RQ refuses it
 ``rqcron_events.E002``  two crons have one name
 ``rqcron_events.E003``  a ``crons`` module does not import
 ``rqcron_events.E004``  a setting is wrong
-``rqcron_events.E005``  the append-only triggers or the fence are missing in the database
-``rqcron_events.W001``  events cannot be read, and readers of the log go on without them
+``rqcron_events.E005``  the append-only triggers or the fence are missing, or not ours
+``rqcron_events.E006``  a trigger or a rule can take events away
+``rqcron_events.E007``  ids: the sequence, a standby, ids that readers never see
+``rqcron_events.E008``  a constraint is missing: versions, ids, what a reader can read
+``rqcron_events.E009``  the table is no plain one, or hides rows from readers
+``rqcron_events.W001``  events in the log do not pass a CHECK that holds for new ones
+``rqcron_events.W002``  a trigger that is not ours can refuse events
+``rqcron_events.W003``  ids can be given by a statement, or come to an end
+``rqcron_events.W004``  the log's table exists in several schemas
+``rqcron_events.W005``  a timeout of the role is short for the commands that read the whole log
+``rqcron_events.W006``  a pooler stands before the database
+``rqcron_events.W007``  events cannot be read, and readers of the log go on without them
 ======================  =====================================================================
 """
 
@@ -19,13 +31,13 @@ from django.core import checks
 from django.db import connections
 from django.db.utils import DatabaseError
 
-__all__ = ["check_quarantine", "check_registry", "check_settings", "check_triggers", "register_all"]
+__all__ = ["check_quarantine", "check_registry", "check_settings", "check_tables", "register_all"]
 
 
 def register_all() -> None:
     checks.register(check_settings)
     checks.register(check_registry)
-    checks.register(check_triggers, checks.Tags.database)
+    checks.register(check_tables, checks.Tags.database)
     checks.register(check_quarantine, checks.Tags.database)
 
 
@@ -89,9 +101,7 @@ def _refused_by_rq() -> list[checks.CheckMessage]:
     return found
 
 
-def check_triggers(
-    *, databases: Sequence[str] | None = None, **_: Any
-) -> list[checks.CheckMessage]:
+def check_tables(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
     from .conf import conf, problems
     from .ledger.backend import backend_of
 
@@ -101,18 +111,16 @@ def check_triggers(
     try:
         if "rqcron_event" not in db.introspection.table_names():
             return []  # not migrated yet
-        missing = backend_of(db).missing_triggers(db)
+        found = backend_of(db).problems(db)
     except DatabaseError:
         return []  # Django's own checks report a database that does not answer
-    if not missing:
-        return []
     return [
-        checks.Error(
-            f"Triggers {', '.join(missing)} are missing on rqcron_event in database {db.alias!r}: "
-            "events could be changed, or missed by readers.",
-            hint="Run: manage.py migrate",
-            id="rqcron_events.E005",
+        (checks.Warning if problem.check.startswith("W") else checks.Error)(
+            f"Database {db.alias!r}: {problem.text}",
+            hint=problem.remedy,
+            id=f"rqcron_events.{problem.check}",
         )
+        for problem in found
     ]
 
 
@@ -134,7 +142,7 @@ def check_quarantine(
         checks.Warning(
             text,
             hint="How to resolve it: docs/quarantine.md",
-            id="rqcron_events.W001",
+            id="rqcron_events.W007",
         )
         for text in texts
     ]

@@ -6,6 +6,7 @@ __all__ = [
     "AppendOnlyError",
     "CronConfigError",
     "CronError",
+    "EventRefused",
     "LedgerUnavailable",
     "QueueUnusable",
     "SpoolFull",
@@ -54,12 +55,26 @@ class UnreadableEvent(CronError):
         )
 
 
+class EventRefused(CronError, ValueError):
+    """An event that the database never takes: a constraint or a value. Trying again does not help."""
+
+    def __init__(self, stream: str, version: int, count: int, why: Exception) -> None:
+        text = (str(why).strip().splitlines() or ["no message"])[0].rstrip(".")
+        others = f" (the first of {count} events)" if count > 1 else ""
+        super().__init__(
+            f"Stream {stream!r}, version {version}{others}, was refused: {type(why).__name__}: "
+            f"{text:.500}. Correct the value, or the constraint of rqcron_event that it names."
+        )
+        self.stream = stream
+        self.version = version
+
+
 class AppendOnlyError(CronError, TypeError):
     """Somebody tried to change or delete an event."""
 
 
 class LedgerUnavailable(CronError):
-    """The ledger cannot be read safely in this situation."""
+    """The ledger cannot be read, or written, safely in this situation."""
 
 
 class QueueUnusable(CronError):

@@ -40,7 +40,19 @@ def database(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": query.get("host", [parts.hostname or ""])[0],
         "PORT": str(parts.port or ""),
+        **behind(query),
     }
+
+
+def behind(query: dict[str, list[str]]) -> dict[str, object]:
+    """``?pool=1`` is Django's pool of that size, ``?pooler=1`` a PgBouncer that pools transactions."""
+    found: dict[str, object] = {}
+    if "pool" in query:
+        size = int(query["pool"][0])
+        found["OPTIONS"] = {"pool": {"min_size": size, "max_size": size, "timeout": 3}}
+    if "pooler" in query:
+        found["DISABLE_SERVER_SIDE_CURSORS"] = True
+    return found
 
 
 DATABASES = {"default": database(os.environ.get("DATABASE_URL", "sqlite:////tmp/rqcron-tests.db"))}

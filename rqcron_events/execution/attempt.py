@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from django.db import DatabaseError
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
@@ -28,6 +27,7 @@ from ..core.run_state import RunState, Start, start_verdict
 from ..core.wording import clause
 from ..errors import LedgerUnavailable, UnreadableEvent
 from ..ledger import store
+from ..ledger.home import Home, writing_to
 from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
@@ -70,15 +70,17 @@ class Attempt:
     """The end is recorded already, or the start was refused."""
     blocks: int | None = None
     """Of ``atomic`` around the attempt, on the ledger's connection; None in another process."""
+    home: Home = field(default_factory=Home)
 
 
 def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     """Record the start, or that it is refused (then the attempt is closed)."""
     told = _told_by(job, name, asked_run_id)
     actor = _actor(job)
+    home = Home()
     reach("before_start")
     try:
-        with time_limit(conf().worker_wait_seconds):
+        with time_limit(conf().worker_wait_seconds), writing_to(home):
             _write_spooled(job, told.run_id)
             state, verdict = _append_start(job, name, asked_run_id, actor)
     except BaseTimeoutException:
@@ -91,7 +93,7 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=told.slot, attempt=state.attempt)
     closed = verdict.refusal is not None
-    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed, _open_blocks())
+    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed, _open_blocks(), home)
 
 
 def elsewhere(job: Job) -> Attempt:
@@ -134,8 +136,13 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
     was_closed = _is_disconnected()
     reach("before_outcome")
     try:
-        with time_limit(conf().worker_wait_seconds):
-            _append_after(attempt.blocks, append)
+        with time_limit(conf().worker_wait_seconds), writing_to(attempt.home):
+            ledger_session.append_end(
+                append,
+                blocks=attempt.blocks,
+                home=attempt.home if attempt.began is not None else None,
+                cron=run.cron,
+            )
     except Exception as error:
         _disconnect()
         _spool(end_event(attempt.state), attempt.job, error)
@@ -145,20 +152,6 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
         if was_closed:
             _disconnect()
     reach("after_outcome")
-
-
-def _append_after(blocks: int | None, append: Callable[[], None]) -> None:
-    """Append on a connection that the function had: without the transaction that it left open, and
-    where its session does not let anything be written, on another one."""
-    if blocks is not None and ledger_session.has_open_transaction(blocks):
-        ledger_session.renew()
-    try:
-        append()
-    except DatabaseError:
-        if blocks != 0:
-            raise
-        ledger_session.renew()
-        append()
 
 
 # The start: know the run, judge it, append what follows

@@ -8,13 +8,18 @@ a read-only transaction, a ``statement_timeout`` of a millisecond.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
 
+from ..core.wording import clause
+from ..errors import LedgerUnavailable
 from ..ledger import store
+from ..ledger.backend import backend_of
+from ..ledger.home import Home
 
-__all__ = ["has_open_transaction", "open_blocks", "renew"]
+__all__ = ["append_end", "has_open_transaction", "open_blocks", "renew"]
 
 log = logging.getLogger(__name__)
 
@@ -40,3 +45,32 @@ def renew() -> None:
         with suppress(Exception):  # it may be broken
             db.connection.close()
     connections[db.alias] = connections.create_connection(db.alias)
+
+
+def append_end(
+    append: Callable[[], None], *, blocks: int | None, home: Home | None, cron: str
+) -> None:
+    """Append in the function's session, if that still is as it was, and otherwise in a new one: it
+    may be left in another schema or role, read-only, or in a transaction.
+
+    ``blocks`` and ``home`` are what the attempt began with; None when it began in another process.
+    """
+    if blocks is not None and has_open_transaction(blocks):
+        renew()
+    db = store.connection()
+    home_is_unknown = home is not None and home.table is None
+    if db.in_atomic_block or not home_is_unknown:
+        try:
+            append()
+            return
+        except (DatabaseError, InterfaceError, LedgerUnavailable) as error:
+            if db.in_atomic_block:
+                raise
+            log.warning(
+                "The session that cron %s used cannot record its end (%s); trying a new one.",
+                cron,
+                clause(error),
+                extra={"action": "session_left", "cron": cron},
+            )
+    backend_of(db).new_session(db)
+    append()

@@ -6,7 +6,7 @@ Nobody outside of this package asks which database it is. Another database is on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
@@ -19,6 +19,8 @@ from ..core.codec import CronRow, Row
 from ..core.events import Event
 from ..errors import CronConfigError
 from .postgresql import log as postgresql
+from .problem import Problem
+from .refusal import Refusal
 from .sqlite import log as sqlite
 from .table_backend import TableBackend
 
@@ -44,8 +46,15 @@ class Backend(Protocol):
     def TRIGGERS(self) -> Sequence[str]:  # noqa: N802 - a constant of the module
         """Names of the triggers that keep the log append-only, and of the fence where there is one."""
 
-    def insert(self, db: BaseDatabaseWrapper, events: Iterable[Event], /) -> None:
-        """Write all events; an IntegrityError means that a version is taken."""
+    @property
+    def IDS_BEHIND(self) -> str:  # noqa: N802 - a constant of the module
+        """The remedy for ids that are handed out twice."""
+
+    def insert(self, db: BaseDatabaseWrapper, events: Sequence[Event], /) -> int:
+        """Write all events; returns how many rows the database says it stored."""
+
+    def refusal(self, error: DatabaseError, /) -> Refusal | None:
+        """Why an insert failed, when that says something about the events or the ids."""
 
     def insert_free(self, db: BaseDatabaseWrapper, events: Sequence[Event], /) -> set[str]:
         """Write the events whose version is free, one per stream; return the streams written."""
@@ -84,6 +93,17 @@ class Backend(Protocol):
     ) -> AbstractContextManager[BaseDatabaseWrapper | None]:
         """For reading in another thread; None where there is none to be had."""
 
+    def leave_pool(self, db: BaseDatabaseWrapper, /) -> None:
+        """Give this thread, which works for long, a connection that is in no pool of Django's."""
+
+    def is_pooled(self, db: BaseDatabaseWrapper, /) -> bool:
+        """Whether a pooler such as PgBouncer stands before the database: then nothing may stay in
+        a session, such as a temporary table, but inside one transaction."""
+
+    def new_session(self, db: BaseDatabaseWrapper, /) -> None:
+        """Leave this thread's session, with all that was set in it, for a new one. Outside of a
+        transaction; ``db`` may not be the connection to use any more."""
+
     def interrupt(self, db: BaseDatabaseWrapper, /) -> None:
         """End the statement that another thread is running on this connection, with an error
         there. May raise anything when there is none."""
@@ -110,6 +130,14 @@ class Backend(Protocol):
 
     def missing_triggers(self, db: BaseDatabaseWrapper, /) -> list[str]:
         """Those of ``TRIGGERS`` that are absent or do not always fire."""
+
+    def install_checks(self, db: BaseDatabaseWrapper, /) -> None:
+        """Have the table refuse what no release writes (``door``); adds what is missing."""
+
+    def remove_checks(self, db: BaseDatabaseWrapper, /) -> None: ...
+
+    def problems(self, db: BaseDatabaseWrapper, /) -> list[Problem]:
+        """What is not as the migrations made it."""
 
     def set_append_only(self, db: BaseDatabaseWrapper, enabled: bool, /) -> None:
         """Only for tests: let Django's flush through, or stop it again."""

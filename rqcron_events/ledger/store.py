@@ -13,7 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import IntegrityError, connections, transaction
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max, Model
 
@@ -22,17 +22,19 @@ from ..core.clean_run.columns import CleanColumn
 from ..core.clean_run.run import CleanRun, can_be_clean
 from ..core.codec import Row, Unreadable
 from ..core.events import Event
-from ..errors import VersionConflict
+from ..errors import EventRefused, VersionConflict
 from ..models import CronEvent
 from ..signals import event_appended
 from .backend import backend_of
 from .clean_runs import PAGE_ENDS
+from .insert import insert, insert_free
 from .reading import Readable, readable
 
 __all__ = [
     "Appended",
     "RunPage",
     "Tail",
+    "Unfit",
     "append",
     "append_batches",
     "append_next",
@@ -62,6 +64,13 @@ OTHERS_WANTED = 10_000
 take some kilobytes each."""
 
 
+class Unfit(NamedTuple):
+    """A batch that the database never takes; the others are none the worse for it."""
+
+    batch: list[Event]
+    why: EventRefused
+
+
 @dataclass(slots=True)
 class Appended:
     """What became of batches that were appended independently."""
@@ -69,6 +78,8 @@ class Appended:
     accepted: list[list[Event]] = field(default_factory=list)
     refused: list[list[Event]] = field(default_factory=list)
     """Another writer was first: read the stream again and decide again."""
+    unfit: list[Unfit] = field(default_factory=list)
+    """Never to be written: deciding again at once gives the same."""
 
 
 class RunPage(NamedTuple):
@@ -102,17 +113,15 @@ def connection() -> BaseDatabaseWrapper:
 def append(events: Sequence[Event]) -> None:
     """Append all of the events or none.
 
-    Raises VersionConflict when a stream already has one of the versions, and lets Django's
+    Raises VersionConflict when a stream already has one of the versions, EventRefused for an event
+    that can never be written, LedgerUnavailable when the table takes rows away, and lets Django's
     database errors through. Inside ``transaction.atomic`` the events become visible with it.
     """
     if not events:
         return
     db = connection()
-    try:
-        with transaction.atomic(using=db.alias):
-            backend_of(db).insert(db, events)
-    except IntegrityError as error:
-        raise VersionConflict(events[0].stream, events[0].version) from error
+    with transaction.atomic(using=db.alias):
+        insert(db, events)
     _announce(events)
 
 
@@ -121,7 +130,8 @@ def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> A
 
     Each batch goes in whole or not at all. With ``durable`` they are committed when this returns:
     it refuses to run inside a transaction, because the runner acts on what was accepted. The
-    common case is one COPY. Only when another writer took a version are they tried apart.
+    common case is one COPY. Only when another writer took a version, or one of them can never be
+    written, are they tried apart.
     """
     # So that two runners with the same streams wait for each other instead of deadlocking.
     ordered = sorted((batch for batch in batches if batch), key=lambda batch: batch[0].stream)
@@ -131,9 +141,9 @@ def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> A
     db = connection()
     try:
         with transaction.atomic(using=db.alias, durable=durable):
-            backend_of(db).insert(db, chain.from_iterable(ordered))
+            insert(db, list(chain.from_iterable(ordered)))
         result.accepted = ordered
-    except IntegrityError:
+    except (VersionConflict, EventRefused):
         _append_apart(db, ordered, result, durable)
     for batch in result.accepted:
         _announce(batch)
@@ -143,36 +153,58 @@ def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> A
 def _append_apart(
     db: BaseDatabaseWrapper, batches: list[list[Event]], result: Appended, durable: bool
 ) -> None:
-    singles = [batch for batch in batches if len(batch) == 1]
-    with transaction.atomic(using=db.alias, durable=durable):
-        taken = backend_of(db).insert_free(db, [batch[0] for batch in singles])
-    for batch in singles:
-        (result.accepted if batch[0].stream in taken else result.refused).append(batch)
+    _append_singles(db, [batch for batch in batches if len(batch) == 1], result, durable)
     # ON CONFLICT works row by row and could let half of a longer batch in.
     for batch in batches:
         if len(batch) == 1:
             continue
         try:
             with transaction.atomic(using=db.alias, durable=durable):
-                backend_of(db).insert(db, batch)
+                insert(db, batch)
             result.accepted.append(batch)
-        except IntegrityError:
+        except VersionConflict:
             result.refused.append(batch)
+        except EventRefused as why:
+            result.unfit.append(Unfit(batch, why))
+
+
+def _append_singles(
+    db: BaseDatabaseWrapper, singles: list[list[Event]], result: Appended, durable: bool
+) -> None:
+    """By halves, so that one unfit event among thousands costs a few transactions."""
+    try:
+        with transaction.atomic(using=db.alias, durable=durable):
+            written = insert_free(db, [batch[0] for batch in singles])
+    except EventRefused as why:
+        if len(singles) == 1:
+            result.unfit.append(Unfit(singles[0], why))
+            return
+        half = len(singles) // 2
+        _append_singles(db, singles[:half], result, durable)
+        _append_singles(db, singles[half:], result, durable)
+        return
+    for batch in singles:
+        (result.accepted if batch[0].stream in written else result.refused).append(batch)
 
 
 def append_next(events: Sequence[Event]) -> None:
     """Append each event as the next of its stream, whatever version it carries.
 
     For facts that do not rest on a decision, such as a run's outcome. Raises VersionConflict
-    when other writers are faster twenty times over.
+    when other writers are faster twenty times over, and EventRefused for the first event that can
+    never be written, once the streams of all others have theirs.
     """
     waiting = list(events)
+    unfit: list[Unfit] = []
     for attempt in range(TRIES_MAX):
         if attempt or any(event.version < 1 for event in waiting):
             waiting = _with_next_versions(waiting)
         result = append_batches(_by_stream(waiting), durable=False)
+        unfit += result.unfit
         waiting = [event for batch in result.refused for event in batch]
         if not waiting:
+            if unfit:
+                raise unfit[0].why
             return
     raise VersionConflict(waiting[0].stream, waiting[0].version)
 

@@ -7,6 +7,7 @@ import threading
 
 from ..followers import followers
 from ..ledger import store
+from ..ledger.backend import backend_of
 
 __all__ = ["FollowerThread", "follow_once"]
 
@@ -26,6 +27,8 @@ class FollowerThread(threading.Thread):
 
     def run(self) -> None:
         try:
+            db = store.connection()
+            backend_of(db).leave_pool(db)  # the deciding thread may hold all of a small one
             while not self._stopping.wait(PAUSE_SECONDS):
                 if self.active:
                     follow_once()

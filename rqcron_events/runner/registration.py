@@ -49,6 +49,13 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
                 event.cron,
                 extra={"action": event.type.value, "cron": event.cron},
             )
+        for unfit in result.unfit:
+            log.error(
+                "Cron %s cannot be registered as the code has it; the others can. %s",
+                unfit.batch[0].cron,
+                unfit.why,
+                extra={"action": "event_refused", "cron": unfit.batch[0].cron},
+            )
         if not result.refused:
             return appended
         for (event,) in result.refused:

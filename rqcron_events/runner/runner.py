@@ -99,6 +99,15 @@ class Runner:
         for batch in result.refused:  # another writer was first: decide again on what it wrote
             self.states.reload(batch[0].cron)
             self._look_again([batch[0].cron])
+        for unfit in result.unfit:  # deciding again would give the same
+            name = unfit.batch[0].cron
+            log.error(
+                "The decision of cron %s cannot be written; the others go on. %s",
+                name,
+                unfit.why,
+                extra={"action": "event_refused", "cron": name},
+            )
+            self._agenda.set(name, now + SET_ASIDE)
         requests: list[RunRequest] = []
         for batch in result.accepted:
             self.states.apply(batch)

@@ -6,9 +6,9 @@ import threading
 from dataclasses import replace
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 
-from rqcron_events.errors import VersionConflict
+from rqcron_events.errors import EventRefused, VersionConflict
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.signals import event_appended
@@ -130,24 +130,24 @@ def test_batches_are_refused_inside_a_transaction_because_they_would_not_be_dura
 
 
 def test_append_next_finds_the_next_version_of_each_stream():
-    store.append(events("run/1", 2))
-    store.append_next([event("run/1", 0), event("run/2", 0), event("run/1", 0)])
-    assert versions("run/1") == [1, 2, 3, 4]
-    assert versions("run/2") == [1]
+    store.append(events("cron/one", 2))
+    store.append_next([event("cron/one", 0), event("cron/two", 0), event("cron/one", 0)])
+    assert versions("cron/one") == [1, 2, 3, 4]
+    assert versions("cron/two") == [1]
 
 
 def test_append_next_goes_behind_a_version_that_was_taken_meanwhile():
-    store.append(events("run/1", 3))
-    store.append_next([event("run/1", 2, reason="late")])
-    assert versions("run/1") == [1, 2, 3, 4]
-    assert store.read_stream("run/1")[3].reason == "late"
+    store.append(events("cron/one", 3))
+    store.append_next([event("cron/one", 2, reason="late")])
+    assert versions("cron/one") == [1, 2, 3, 4]
+    assert store.read_stream("cron/one")[3].reason == "late"
 
 
 def test_append_next_gives_up_after_twenty_tries(monkeypatch):
-    store.append([event("run/1")])
+    store.append([event("cron/one")])
     monkeypatch.setattr(store, "_with_next_versions", lambda waiting: waiting)
     with pytest.raises(VersionConflict):
-        store.append_next([event("run/1", 1)])
+        store.append_next([event("cron/one", 1)])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -176,23 +176,22 @@ def test_of_eight_writers_with_one_version_exactly_one_is_accepted():
 def test_eight_writers_that_append_to_one_stream_all_get_in_without_gaps():
     def add() -> None:
         for _ in range(5):
-            append_next([event("run/1", 0)])
+            append_next([event("cron/one", 0)])
 
     writers = [Writer(add) for _ in range(8)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.finish()
-    assert versions("run/1") == list(range(1, 41))
+    assert versions("cron/one") == list(range(1, 41))
 
 
 def test_another_database_error_is_not_taken_for_a_conflict():
-    with pytest.raises((DatabaseError, TypeError, ValueError)):
+    with pytest.raises(EventRefused, match="not JSON serializable"):
         store.append([event(data={"no json": object()})])
     if connection.vendor == "postgresql":  # SQLite has no length limit
-        with pytest.raises(DatabaseError) as caught, transaction.atomic():
-            store.append([event(stream="x" * 301)])
-        assert not isinstance(caught.value, IntegrityError)
+        with pytest.raises(EventRefused, match="too long"):
+            store.append([event(stream="cron/" + "x" * 301)])
 
 
 def test_what_was_accepted_is_announced_and_what_was_refused_is_not(caplog):

@@ -13,7 +13,7 @@ from .writing import event
 
 pytestmark = pytest.mark.django_db
 
-STREAM = "run/1"
+STREAM = "cron/one"
 
 
 def head() -> int:

@@ -152,7 +152,8 @@ def long_log(postgresql, transactional_db) -> None:
             INSERT INTO rqcron_event
                 (stream, version, type, schema_version, cron, run_id, scheduled_for, reason, actor,
                  occurred_at, data)
-            SELECT 'run/' || i, k, (array['slot_fired', 'run_enqueued', 'run_started', 'run_succeeded'])[k],
+            SELECT CASE k WHEN 1 THEN 'cron/c' || (i %% 50) ELSE 'run/' || md5(i::text)::uuid END,
+                CASE k WHEN 1 THEN i ELSE k END, (array['slot_fired', 'run_enqueued', 'run_started', 'run_succeeded'])[k],
                 1, 'c' || (i %% 50), md5(i::text)::uuid, %s + i * interval '1 minute', '', '',
                 %s + i * interval '1 minute', '{}'
             FROM generate_series(1, 5000) i, generate_series(1, 4) k
@@ -177,7 +178,7 @@ def test_the_reruns_of_a_slot_are_found_by_the_index_of_decisions(long_log):
             INSERT INTO rqcron_event
                 (stream, version, type, schema_version, cron, run_id, scheduled_for, reason, actor,
                  occurred_at, data)
-            SELECT 'cron/c7', i, 'run_requested', 1, 'c7', md5('again' || i)::uuid,
+            SELECT 'cron/c7', 10000 + i, 'run_requested', 1, 'c7', md5('again' || i)::uuid,
                 %s + i * interval '1 minute', '', 'ann', %s, '{}'
             FROM generate_series(1, 5000) i
             """,

@@ -35,8 +35,13 @@ def load(rows: Iterable[dict[str, Any]]) -> None:
 
     from rqcron_events.models import CronEvent
 
-    CronEvent.objects.bulk_create(CronEvent(**parsed_times(row)) for row in rows)
     with connection.cursor() as cursor:
+        brought = "ALTER TABLE rqcron_event ALTER COLUMN id SET GENERATED {}"
+        if connection.vendor == "postgresql":  # a dump's restore would use COPY, which may
+            cursor.execute(brought.format("BY DEFAULT"))
+        CronEvent.objects.bulk_create(CronEvent(**parsed_times(row)) for row in rows)
+        if connection.vendor == "postgresql":
+            cursor.execute(brought.format("ALWAYS"))
         for statement in connection.ops.sequence_reset_sql(no_style(), [CronEvent]):
             cursor.execute(statement)
 

@@ -189,9 +189,9 @@ def test_defaults_of_a_project_that_are_wrong_are_told_for_each_cron(registry, s
 
 
 def test_e005_says_nothing_about_another_database_or_wrong_settings(settings):
-    assert checks.check_triggers(databases=["replica"]) == []
+    assert checks.check_tables(databases=["replica"]) == []
     settings.RQCRON_TICK_SECONDS = -1
-    assert checks.check_triggers(databases=["default"]) == []
+    assert checks.check_tables(databases=["default"]) == []
 
 
 def test_e005_leaves_a_database_that_does_not_answer_to_django(monkeypatch):
@@ -199,17 +199,17 @@ def test_e005_leaves_a_database_that_does_not_answer_to_django(monkeypatch):
         raise DatabaseError("the server is gone")
 
     monkeypatch.setattr(connection.introspection, "table_names", no_answer)
-    assert checks.check_triggers(databases=["default"]) == []
+    assert checks.check_tables(databases=["default"]) == []
 
 
 def test_e005_says_nothing_before_the_first_migrate(monkeypatch):
     monkeypatch.setattr(connection.introspection, "table_names", lambda: ["auth_user"])
-    assert checks.check_triggers(databases=["default"]) == []
+    assert checks.check_tables(databases=["default"]) == []
 
 
 def test_the_checks_are_registered_with_django():
     registered = django_checks.registry.registry
     assert checks.check_settings in registered.get_checks()
     assert checks.check_registry in registered.get_checks()
-    assert checks.check_triggers in registered.get_checks(include_deployment_checks=True)
-    assert django_checks.Tags.database in checks.check_triggers.tags
+    assert checks.check_tables in registered.get_checks(include_deployment_checks=True)
+    assert django_checks.Tags.database in checks.check_tables.tags

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,6 +21,7 @@ from rqcron_events import clock
 from rqcron_events.core.events import make
 from rqcron_events.errors import LedgerUnavailable
 from rqcron_events.ledger import store
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.quarantine import set_aside
 from rqcron_events.ledger.reading import not_accepted
 from rqcron_events.models import CronEvent
@@ -112,6 +113,7 @@ def _rebuild(projections: list[Projection], actor: str, left_out: LeftOut) -> li
         _record(result, actor)
 
     with ExitStack() as stack:
+        stack.enter_context(_in_one_session())
         for projection in projections:
             if built_by_database(projection):
                 session = stack.enter_context(open_session(beside=len(projections) > 1))
@@ -135,6 +137,14 @@ def _rebuild(projections: list[Projection], actor: str, left_out: LeftOut) -> li
             failures[0].add_note(f"Another projection failed too: {type(other).__name__}: {other}")
         raise failures[0]
     return [done[projection.name] for projection in projections]
+
+
+def _in_one_session() -> AbstractContextManager[object]:
+    """Shadows are temporary tables: behind a pooler only a transaction keeps hold of them."""
+    db = store.connection()
+    if backend_of(db).is_pooled(db):
+        return transaction.atomic(using=db.alias)
+    return nullcontext()
 
 
 def _build(
@@ -172,7 +182,7 @@ def check(names: Iterable[str] | None = None) -> list[Difference]:
 def _check(projections: list[Projection], left_out: LeftOut) -> list[Difference]:
     found: list[Difference] = []
     for projection in projections:
-        with open_shadow(projection, left_out) as shadow:
+        with _in_one_session(), open_shadow(projection, left_out) as shadow:
             found += _differences(shadow)
     return found
 

@@ -62,6 +62,8 @@ class _Beside:
         return started
 
     def connect(self) -> None:
+        db = store.connection()
+        backend_of(db).leave_pool(db)
         self._db = store.connection()
         self._db.ensure_connection()
 

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import chain, islice
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, cast
 from uuid import UUID
 
-from django.db import DatabaseError, DataError, transaction
+from django.db import DatabaseError, connections, transaction
+from django.db import DataError as DjangoDataError
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg.errors import DeadlockDetected, LockNotAvailable
+from psycopg import DataError, Error, IntegrityError
+from psycopg.errors import (
+    DeadlockDetected,
+    LockNotAvailable,
+    QueryCanceled,
+    SequenceGeneratorLimitExceeded,
+    UniqueViolation,
+)
 
 from ...clock import monotonic_seconds
 from ...core.clean_run.run import CleanRun
 from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...errors import LedgerUnavailable
+from ..home import note
+from ..problem import Problem
+from ..refusal import Refusal
 from ..table_backend import TableBackend
+from . import inspection
 from . import tables as tables_of_rows
+from .checks import install_checks as install_checks
+from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
+from .inspection import is_pooled as is_pooled
+from .triggers import DEFINITIONS, FENCE_CLASS, FUNCTIONS, install_statements
+from .triggers import TRIGGERS as TRIGGERS
 
 tables: TableBackend = tables_of_rows
 
@@ -30,9 +47,7 @@ COMMITS_OUT_OF_ORDER = True
 
 COPY_EVENTS_MIN = 8
 """Below this, one INSERT takes fewer round trips than COPY."""
-FENCE_CLASS = 0x72716372
-"""First half of the advisory lock's key ("rqcr"); the table's oid is the second half."""
-TRIGGERS = ("rqcron_event_fence", "rqcron_event_no_change", "rqcron_event_no_truncate")
+VERSION_CONSTRAINT = "rqcron_event_stream_version"
 
 _COLUMNS = (
     "stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
@@ -41,26 +56,50 @@ _COLUMNS = (
 _TYPES = "text, int, text, smallint, text, uuid, int, timestamptz, text, text, timestamptz, jsonb"
 
 
-def insert(db: BaseDatabaseWrapper, events: Iterable[Event]) -> None:
-    """Write all events; an IntegrityError means that a version is taken."""
-    events = iter(events)
-    few = list(islice(events, COPY_EVENTS_MIN))
-    if len(few) < COPY_EVENTS_MIN:
-        marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(few))
+def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> int:
+    """Write all events; returns how many rows the database says it stored."""
+    if len(events) < COPY_EVENTS_MIN:
+        marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(events))
         with db.cursor() as cursor:
+            # RETURNING, because the count alone would include rows that a rule took elsewhere.
             cursor.execute(
-                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks}",  # noqa: S608
-                [value for event in few for value in _row(event)],
+                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks} RETURNING tableoid",  # noqa: S608
+                [value for event in events for value in _row(event)],
             )
-        return
+            stored = cursor.fetchall()
+        for table in {row[0] for row in stored}:
+            note(table)
+        return len(stored)
     # psycopg's copy() is not wrapped by Django, so its errors are translated here.
-    with (
-        db.cursor() as cursor,
-        db.wrap_database_errors,
-        cursor.copy(f"COPY rqcron_event ({_COLUMNS}) FROM STDIN") as copy,
-    ):
-        for row in map(_row, chain(few, events)):
-            copy.write_row(row)
+    with db.cursor() as cursor, db.wrap_database_errors:
+        with cursor.copy(f"COPY rqcron_event ({_COLUMNS}) FROM STDIN") as copy:
+            for row in map(_row, events):
+                copy.write_row(row)
+        return int(cursor.rowcount)
+
+
+IDS_BEHIND = (
+    "its sequence is behind, as after a failover by logical replication. Run: SELECT "
+    "setval(pg_get_serial_sequence('rqcron_event', 'id'), (SELECT max(id) FROM rqcron_event))"
+)
+
+
+def refusal(error: DatabaseError) -> Refusal | None:
+    """Why an insert failed, when that says something about the events or the ids."""
+    cause = error.__cause__
+    if not isinstance(cause, Error):
+        return None
+    if isinstance(cause, UniqueViolation) and cause.diag.table_name == "rqcron_event":
+        if cause.diag.constraint_name == VERSION_CONSTRAINT:
+            return Refusal.VERSION_TAKEN
+        if cause.diag.constraint_name == "rqcron_event_pkey":
+            return Refusal.ID_TAKEN
+    if isinstance(cause, SequenceGeneratorLimitExceeded):
+        return Refusal.ID_TAKEN
+    # Classes: a constraint, a value, or one that is too long or too deep for the server.
+    if isinstance(cause, IntegrityError | DataError) or (cause.sqlstate or "").startswith("54"):
+        return Refusal.EVENT
+    return None
 
 
 def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
@@ -144,7 +183,7 @@ def _fetch(db: BaseDatabaseWrapper, statement: str, values: list[Any]) -> list[R
         with psycopg_cursor(db) as cursor:
             cursor.execute(statement, values, binary=True)
             rows = cursor.fetchall()
-    except DataError:
+    except DjangoDataError:
         with psycopg_cursor(db) as cursor:
             in_range = statement.replace(_READ_COLUMNS, _COLUMNS_IN_RANGE)
             cursor.execute(in_range, values, binary=True)
@@ -187,7 +226,7 @@ def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper |
     if db.in_atomic_block:
         yield None
         return
-    second = db.copy()
+    second = _without_pool(db)
     second.inc_thread_sharing()
     try:
         second.ensure_connection()
@@ -198,6 +237,31 @@ def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper |
         yield second
     finally:
         second.close()
+
+
+def leave_pool(db: BaseDatabaseWrapper) -> None:
+    """Give this thread a connection of its own where it would take one out of Django's pool."""
+    if db.settings_dict["OPTIONS"].get("pool"):
+        db.close()
+        connections[db.alias] = _without_pool(db)
+
+
+def _without_pool(db: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """A thread that works for long gains nothing from a pool, and one of one has none to give."""
+    settings: Any = copy.copy(db.settings_dict)
+    settings["OPTIONS"] = {k: v for k, v in settings["OPTIONS"].items() if k != "pool"}
+    return type(db)(settings, db.alias)
+
+
+def new_session(db: BaseDatabaseWrapper) -> None:
+    """Leave this thread's session, with all that was set in it, for a new one."""
+    # Closed for good: a pool would keep it, and give it to the next.
+    with suppress(Exception):
+        cast(Any, db.connection).close()
+    with suppress(Exception):
+        db.close()
+    # A wrapper of its own, too: those of django-tenants remember the schema.
+    connections[db.alias] = type(db)(db.settings_dict, db.alias)
 
 
 def interrupt(db: BaseDatabaseWrapper) -> None:
@@ -236,6 +300,18 @@ def read_cron(
 GROUP_BY_RUN = "run_id"
 
 
+# One statement: its snapshot is older than the mark, so no id in it can be above a sound sequence.
+_MARK = """
+    SELECT seqrelid::regclass::text, seqcache, seqincrement,
+        has_sequence_privilege(seqrelid, 'USAGE, SELECT'), pg_is_in_recovery(),
+        CASE WHEN NOT pg_is_in_recovery() AND has_sequence_privilege(seqrelid, 'USAGE, SELECT')
+            THEN pg_sequence_last_value(seqrelid) END,
+        (SELECT COALESCE(max(id), 0) FROM rqcron_event)
+    FROM (SELECT pg_get_serial_sequence('rqcron_event', 'id')::regclass AS name) AS found
+        LEFT JOIN pg_sequence ON seqrelid = name
+"""
+
+
 def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
     """The highest id below which no event can still appear, or None when a writer stays too long.
 
@@ -252,10 +328,29 @@ def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
                 f"The log cannot be tailed inside a {isolation} transaction: its snapshot hides "
                 "events that are committed later with lower ids. Read outside of it."
             )
-        cursor.execute(
-            "SELECT pg_sequence_last_value(pg_get_serial_sequence('rqcron_event', 'id')::regclass)"
-        )
-        mark = cursor.fetchone()[0] or 0
+        cursor.execute(_MARK)
+        name, cache, increment, may_read, standby, mark, newest = cursor.fetchone()
+        if standby:
+            raise LedgerUnavailable(
+                f"Database {db.alias!r} is a hot standby: its sequence runs ahead of its rows, so a "
+                "reader would miss events. Point RQCRON_DATABASE to the primary."
+            )
+        if name is None or not may_read:
+            raise LedgerUnavailable(
+                f"The sequence of rqcron_event.id in database {db.alias!r} cannot be read by this "
+                "role. Run: GRANT USAGE, SELECT ON SEQUENCE rqcron_event_id_seq TO ..."
+            )
+        if cache != 1 or increment < 1:
+            raise LedgerUnavailable(
+                f"Sequence {name} has CACHE {cache} and INCREMENT {increment}: ids are not handed "
+                f"out in order, so a reader would miss events. Run: ALTER SEQUENCE {name} CACHE 1 "
+                "INCREMENT 1, and restart what writes events."
+            )
+        mark = mark or 0
+        if newest > mark:
+            raise LedgerUnavailable(
+                f"Sequence {name} stands at {mark}, but rqcron_event has id {newest}: {IDS_BEHIND}"
+            )
         deadline = monotonic_seconds() + wait_seconds
         waiting = _writers(cursor)
         pause = 0.001
@@ -288,12 +383,13 @@ def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
 
 
 def was_locked(error: DatabaseError) -> bool:
-    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected)
+    # QueryCanceled: a statement_timeout of the role's is shorter.
+    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected | QueryCanceled)
 
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:
     with db.cursor() as cursor:
-        for statement in _install_statements():
+        for statement in install_statements():
             cursor.execute(statement)
 
 
@@ -326,36 +422,7 @@ def missing_triggers(db: BaseDatabaseWrapper) -> list[str]:
     return [trigger for trigger in TRIGGERS if trigger not in present]
 
 
-def _install_statements() -> Iterator[str]:
-    # A statement-level BEFORE trigger runs before the first nextval(), with COPY too.
-    yield f"""
-        CREATE OR REPLACE FUNCTION rqcron_event_fence() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            PERFORM pg_advisory_xact_lock_shared({FENCE_CLASS}, TG_RELID::int);
-            RETURN NULL;
-        END $$
-    """
-    yield """
-        CREATE OR REPLACE FUNCTION rqcron_event_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            RAISE EXCEPTION 'rqcron_event is append-only: % refused', TG_OP
-                USING ERRCODE = 'restrict_violation',
-                      HINT = 'Append an event that corrects it instead.';
-        END $$
-    """
-    for trigger in TRIGGERS:
-        yield f"DROP TRIGGER IF EXISTS {trigger} ON rqcron_event"
-    yield """
-        CREATE TRIGGER rqcron_event_fence BEFORE INSERT ON rqcron_event
-        FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_fence()
-    """
-    yield """
-        CREATE TRIGGER rqcron_event_no_change BEFORE UPDATE OR DELETE ON rqcron_event
-        FOR EACH ROW EXECUTE FUNCTION rqcron_event_refuse()
-    """
-    yield """
-        CREATE TRIGGER rqcron_event_no_truncate BEFORE TRUNCATE ON rqcron_event
-        FOR EACH STATEMENT EXECUTE FUNCTION rqcron_event_refuse()
-    """
-    for trigger in TRIGGERS:
-        yield f"ALTER TABLE rqcron_event ENABLE ALWAYS TRIGGER {trigger}"
+def problems(db: BaseDatabaseWrapper) -> list[Problem]:
+    """What is not as the migrations made it."""
+    triggers = {name: f"CREATE TRIGGER {name} {what}" for name, what in DEFINITIONS.items()}
+    return inspection.problems(db, triggers, FUNCTIONS, VERSION_CONSTRAINT, IDS_BEHIND)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import DatabaseError, DataError, IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...core.clean_run.run import CleanRun
@@ -18,15 +18,19 @@ from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
 from ..clean_runs import clean_runs_statement
+from ..problem import Problem
+from ..refusal import Refusal
 from ..table_backend import TableBackend
+from . import inspection
 from . import tables as tables_of_rows
+from .triggers import THIS_ID, THIS_VERSION, trigger_statements
+from .triggers import TRIGGERS as TRIGGERS
 
 tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = False
 """The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
 
-TRIGGERS = ("rqcron_event_no_update", "rqcron_event_no_delete", "rqcron_event_no_replace")
 
 _COLUMNS = (
     "stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
@@ -49,10 +53,27 @@ _ONLY_FREE = """
 """
 
 
-def insert(db: BaseDatabaseWrapper, events: Iterable[Event]) -> None:
-    """Write all events; an IntegrityError means that a version is taken."""
+def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> int:
+    """Write all events; returns how many rows the database says it stored."""
     with db.cursor() as cursor:
         cursor.execute(_INSERT, [_rows(events)])
+        return int(cursor.rowcount)
+
+
+IDS_BEHIND = (
+    "rows of sqlite_sequence were changed. Run: UPDATE sqlite_sequence SET seq = "
+    "(SELECT max(id) FROM rqcron_event) WHERE name = 'rqcron_event'"
+)
+
+
+def refusal(error: DatabaseError) -> Refusal | None:
+    """Why an insert failed, when that says something about the events or the ids."""
+    text = str(error)
+    if THIS_VERSION in text or "rqcron_event.stream, rqcron_event.version" in text:
+        return Refusal.VERSION_TAKEN
+    if THIS_ID in text or "rqcron_event.id" in text:
+        return Refusal.ID_TAKEN
+    return Refusal.EVENT if isinstance(error, IntegrityError | DataError) else None
 
 
 def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
@@ -160,6 +181,19 @@ def _number(value: float | None) -> float | None:
 def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     """None: a connection belongs to its thread, and a database in memory to its connection."""
     return nullcontext()
+
+
+def leave_pool(_: BaseDatabaseWrapper) -> None:
+    """There is none."""
+
+
+def is_pooled(_: BaseDatabaseWrapper) -> bool:
+    return False
+
+
+def new_session(db: BaseDatabaseWrapper) -> None:
+    """Leave this thread's session, with all that was set in it, for a new one."""
+    db.close()
 
 
 def interrupt(db: BaseDatabaseWrapper) -> None:
@@ -312,19 +346,22 @@ def missing_triggers(db: BaseDatabaseWrapper) -> list[str]:
     return [trigger for trigger in TRIGGERS if trigger not in present]
 
 
+def install_checks(db: BaseDatabaseWrapper) -> None:
+    """They are triggers here: adding a CHECK would remake the table, and fail on one old row."""
+    if missing_triggers(db):
+        install_triggers(db)
+
+
+def remove_checks(db: BaseDatabaseWrapper) -> None:
+    with db.cursor() as cursor:
+        for trigger in TRIGGERS[3:]:
+            cursor.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+
+
+def problems(db: BaseDatabaseWrapper) -> list[Problem]:
+    return inspection.problems(db, trigger_statements())
+
+
 def _install_statements() -> Iterator[str]:
     yield from (f"DROP TRIGGER IF EXISTS {trigger}" for trigger in TRIGGERS)
-    for trigger, operation in zip(TRIGGERS, ("UPDATE", "DELETE"), strict=False):
-        yield f"""
-            CREATE TRIGGER {trigger} BEFORE {operation} ON rqcron_event
-            BEGIN SELECT RAISE(ABORT, 'rqcron_event is append-only: {operation} refused'); END
-        """
-    # INSERT OR REPLACE deletes without firing DELETE triggers (unless recursive_triggers is on).
-    yield """
-        CREATE TRIGGER rqcron_event_no_replace BEFORE INSERT ON rqcron_event
-        WHEN EXISTS (
-            SELECT 1 FROM rqcron_event
-            WHERE id = NEW.id OR (stream = NEW.stream AND version = NEW.version)
-        )
-        BEGIN SELECT RAISE(ABORT, 'rqcron_event is append-only: this version exists'); END
-    """
+    yield from trigger_statements().values()

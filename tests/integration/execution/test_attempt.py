@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from rq.job import Job
 
 from rqcron_events import clock
@@ -17,7 +18,7 @@ from rqcron_events.core.events import make
 from rqcron_events.core.events.make import InRun
 from rqcron_events.errors import LedgerUnavailable
 from rqcron_events.execution import spool
-from rqcron_events.execution.attempt import begin
+from rqcron_events.execution.attempt import begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.spool import INDEX_KEY
 from rqcron_events.ledger import store
@@ -164,3 +165,49 @@ def test_spooled_events_wait_until_their_run_can_be_read(fetch, redis_connection
     assert spool.spooled_types(redis_connection, RUN) == ["run_succeeded"]
     assert begin(fetch(), NAME, RUN).closed
     assert spool.spooled_types(redis_connection, RUN) == ["run_succeeded"]
+
+
+LEFT = {
+    "another schema": "SET search_path TO tenant, public",
+    "a schema without the tables": "SET search_path TO nowhere",
+    "another role": "SET ROLE nobody_in_particular",
+    "read-only": "SET default_transaction_read_only = on",
+    "a timeout": "SET statement_timeout = 1; SET lock_timeout = 1",
+}
+
+
+@pytest.fixture
+def postgresql() -> None:
+    """Not collected on SQLite, which has neither schemas nor roles."""
+
+
+@pytest.fixture
+def tenant(postgresql, transactional_db) -> Iterator[None]:
+    """A schema that has the log's table as well, as with rqcron_events in TENANT_APPS."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA tenant")
+        cursor.execute("CREATE TABLE tenant.rqcron_event (LIKE rqcron_event INCLUDING ALL)")
+        cursor.execute("CREATE ROLE nobody_in_particular")
+    yield
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA tenant CASCADE")
+        cursor.execute("DROP ROLE nobody_in_particular")
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_whatever_a_function_leaves_in_its_session_its_end_reaches_the_log(
+    left, tenant, fetch, redis_connection
+):
+    attempt = begin(fetch(), NAME, RUN)
+    with connection.cursor() as cursor:
+        cursor.execute(LEFT[left])
+    close(attempt, make.run_succeeded)
+    assert not redis_connection.exists(INDEX_KEY), "it went through the spool"
+    connection.close()  # where its timeout was long enough, the session is still the function's
+    assert types(RUN) == ["run_started", "run_succeeded"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM tenant.rqcron_event")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("SELECT count(*) FROM public.rqcron_event WHERE run_id = %s", [RUN])
+        assert cursor.fetchone() == (2,)

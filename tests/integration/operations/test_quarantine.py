@@ -44,7 +44,7 @@ def listed() -> list[dict[str, object]]:
 
 def warnings() -> list[checks.CheckMessage]:
     found = checks.run_checks(databases=["default"], include_deployment_checks=False)
-    return [item for item in found if item.id == "rqcron_events.W001"]
+    return [item for item in found if item.id == "rqcron_events.W007"]
 
 
 def test_it_is_listed_and_every_place_that_people_look_at_names_it(event_id, capsys):

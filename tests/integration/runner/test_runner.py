@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pytest
+from django.db import connection
 from rq import Queue
 from rq.job import Job
 
@@ -67,6 +69,48 @@ def test_a_job_is_never_in_redis_before_its_decision_is_committed(
     clock.advance(MINUTE)
     runner.tick()
     assert seen == [True]
+
+
+def test_a_decision_that_the_database_refuses_stops_no_other_cron(
+    deploy, add, clock, caplog, foreign_constraint
+):
+    """I10."""
+    for name in ("bad", "good"):
+        add(name, schedule="* * * * *")
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    assert types("good") == ["cron_registered", "slot_fired", "run_enqueued"]
+    assert types("bad") == ["cron_registered"]
+    [record] = [item for item in caplog.records if getattr(item, "action", "") == "event_refused"]
+    assert record.cron == "bad"
+    assert "no_bad" in record.message
+    caplog.clear()
+    runner.tick()
+    assert caplog.records == []
+
+
+@pytest.fixture
+def foreign_constraint(transactional_db) -> Iterator[None]:
+    """Somebody's own, by which one cron cannot fire."""
+    add, drop = {
+        "postgresql": (
+            "ALTER TABLE rqcron_event ADD CONSTRAINT no_bad "
+            "CHECK (NOT (type = 'slot_fired' AND cron = 'bad'))",
+            "ALTER TABLE rqcron_event DROP CONSTRAINT no_bad",
+        ),
+        "sqlite": (
+            "CREATE TRIGGER no_bad BEFORE INSERT ON rqcron_event "
+            "WHEN NEW.type = 'slot_fired' AND NEW.cron = 'bad' "
+            "BEGIN SELECT RAISE(ABORT, 'no_bad'); END",
+            "DROP TRIGGER no_bad",
+        ),
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(add)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute(drop)
 
 
 def test_nothing_is_due_at_registration_and_nothing_is_decided_twice(deploy, add, clock):
