@@ -13,19 +13,25 @@ SECONDS ?=
 MINUTES ?= 15
 SEED ?=
 
+# Not empty: count which lines and branches run, in the processes that tests start too.
+COVERAGE ?=
+
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PYTEST := $(BIN)/$(if $(COVERAGE),coverage run -m )pytest
 
-.PHONY: help demo test test-postgresql test-sqlite test-schedules test-failpoints chaos lint bench bench-questions clean
+.PHONY: help demo test test-postgresql test-sqlite test-schedules test-failpoints chaos coverage \
+	coverage-report lint check-migrations bench bench-questions clean
 
 help:
 	@echo 'make demo [SECONDS=30]   the example project, with all that it needs'
 	@echo 'make test [ARGS=...]     all tests, on PostgreSQL and on SQLite'
+	@echo 'make coverage            all tests, and which lines and branches none of them ran'
 	@echo 'make test-schedules      20,000 schedules against the oracle'
 	@echo 'make test-failpoints     kill a process at every step (about ten minutes)'
 	@echo 'make chaos [MINUTES=15] [SEED=...]   random faults; prints a seed that repeats them'
-	@echo 'make lint                style, types, direction of imports'
+	@echo 'make lint                style, types, direction of imports, migrations'
 	@echo 'make bench [ARGS=...]    how fast slots become jobs'
 	@echo 'make bench-questions [ARGS=--quick]   how quick answers are in a log of 1 and 10 million'
 	@echo 'make clean               remove everything that was built'
@@ -45,11 +51,21 @@ demo: $(INSTALLED)
 test: test-postgresql test-sqlite
 
 test-postgresql: $(INSTALLED)
-	$(BIN)/pytest --ledger-db=postgresql $(ARGS)
+	$(PYTEST) --ledger-db=postgresql $(ARGS)
 
 # The unit tests have no database: once is enough. 5: ARGS chose unit tests only.
 test-sqlite: $(INSTALLED)
-	$(BIN)/pytest --ledger-db=sqlite --ignore=tests/unit $(ARGS) || test $$? -eq 5
+	$(PYTEST) --ledger-db=sqlite --ignore=tests/unit $(ARGS) || test $$? -eq 5
+
+coverage: $(INSTALLED)
+	rm -rf .coverage
+	$(MAKE) test COVERAGE=1
+	$(MAKE) coverage-report
+
+# Of everything that ran with COVERAGE=1 since .coverage was removed.
+coverage-report: $(INSTALLED)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 test-schedules: $(INSTALLED)
 	RQCRON_SCHEDULE_CASES=20000 $(BIN)/pytest --ledger-db=sqlite tests/unit/core/schedule/test_cron_oracle.py $(ARGS)
@@ -66,6 +82,12 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) check-migrations
+
+# Whether the migrations make the tables that the models describe, by this release of Django.
+check-migrations: $(INSTALLED)
+	DATABASE_URL=sqlite://$(abspath $(VENV))/migrations.sqlite3 $(BIN)/python manage.py \
+		makemigrations --check --dry-run rqcron_events rqcron_projections
 
 bench: $(INSTALLED)
 	@$(BIN)/python benchmarks/dispatch.py $(ARGS)
@@ -75,6 +97,6 @@ bench-questions: $(INSTALLED)
 	@$(BIN)/python benchmarks/questions.py $(ARGS)
 
 clean:
-	rm -rf .venv* build dist example/var .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf .venv* build dist example/var .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,11 @@
 
 The names here are the public surface; they load on first use, because Django imports this package
 before its apps are ready.
+
+Beside the packages, each with a docstring of its own: ``registry`` (``@register_cron``) and
+``cron_options`` (which options are right), ``models``, ``conf`` (every setting), ``checks``, ``worker`` (the
+RQ job and its callbacks), ``views`` and ``urls`` (the health page), ``testing``, and leaves that
+everything may import: ``errors``, ``clock``, ``signals``, ``followers``.
 """
 
 from __future__ import annotations

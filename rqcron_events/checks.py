@@ -1,7 +1,7 @@
 """System checks: what is wrong, the value, the remedy. The ids are stable.
 
 ======================  =====================================================================
-``rqcron_events.E001``  a cron is wrong: schedule, zone, policy, queue, option
+``rqcron_events.E001``  a cron is wrong: schedule, zone, policy, queue, option, or RQ refuses it
 ``rqcron_events.E002``  two crons have one name
 ``rqcron_events.E003``  a ``crons`` module does not import
 ``rqcron_events.E004``  a setting is wrong
@@ -49,6 +49,7 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
         for text in texts:
             twice = "registered twice" in text
             found.append(checks.Error(text, id=f"rqcron_events.E00{2 if twice else 1}"))
+    found += _refused_by_rq()
     for broken in registry.broken_modules.values():
         found.append(
             checks.Error(
@@ -57,6 +58,31 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
                 id="rqcron_events.E003",
             )
         )
+    return found
+
+
+def _refused_by_rq() -> list[checks.CheckMessage]:
+    """Each cron is tried dry: its job is built as the runner builds it, without asking Redis."""
+    from uuid import UUID
+
+    from .execution.enqueuer import Enqueuer, RunRequest
+    from .execution.refusal import cause_of
+    from .registry import registry
+
+    enqueuer = Enqueuer()
+    found: list[checks.CheckMessage] = []
+    for cron in registry.crons.values():
+        request = RunRequest(run_id=UUID(int=0), definition=cron.definition, slot=None)
+        error = enqueuer.why_not(request)
+        if error is not None:
+            kind, text = cause_of(error)
+            found.append(
+                checks.Error(
+                    f"Cron {cron.name!r}: RQ would take no job for it: {kind}: {text}.",
+                    hint=f"Correct its options, or the settings of queue {cron.definition.queue!r}.",
+                    id="rqcron_events.E001",
+                )
+            )
     return found
 
 

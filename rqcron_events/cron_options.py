@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
+import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -16,6 +18,14 @@ from .errors import CronConfigError
 __all__ = ["KNOWN_OPTIONS", "RQ_OPTIONS", "definition_of", "with_defaults"]
 
 NAME_LENGTH_MAX = 200
+DEFINITION_BYTES_MAX = 65_536
+"""Of a definition as JSON: it is in the log with each change, and its meta in each job."""
+DURATION_SECONDS_MAX = 36_525 * 86_400
+"""A century; what is longer is a mistake, and Redis and timedelta have their limits, too."""
+TIMEOUT_SECONDS_MAX = 2_000_000_000
+"""RQ sets an alarm with a minute more, and the system counts its seconds in 32 bits."""
+RETRIES_MAX = 10_000
+JSON_DEPTH_MAX = 50
 RQ_OPTIONS = ("timeout", "ttl", "result_ttl", "failure_ttl", "at_front", "meta")
 """RQ's job options that pass through as they are; durations in seconds."""
 KNOWN_OPTIONS = {
@@ -90,7 +100,40 @@ def definition_of(
         _ = definition.schedule
     except ValueError as error:
         raise CronConfigError(f"{where}: {error}.") from error
+    _check_loggable(where, definition)
     return definition
+
+
+def _check_loggable(where: str, definition: Definition) -> None:
+    """The log keeps a definition as JSON in UTF-8, and one that it does not take would hold up the
+    registration of all."""
+    for key, value in definition.to_data().items():
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            size = len(text.encode())
+        except (TypeError, ValueError, RecursionError) as error:
+            raise CronConfigError(
+                f"{where}: {key}={_short(value)} cannot be written to the log: {error}. Use text in "
+                "UTF-8 and finite numbers."
+            ) from error
+        if "\\u0000" in text:
+            raise CronConfigError(
+                f"{where}: {key}={_short(value)} has a NUL character, which PostgreSQL cannot store; "
+                "take it out."
+            )
+        if size > DEFINITION_BYTES_MAX:
+            raise CronConfigError(
+                f"{where}: {key} has {size:,} bytes as JSON; give at most {DEFINITION_BYTES_MAX:,}."
+            )
+
+
+def _short(value: Any) -> str:
+    """For a message, which is read in a terminal and may itself go into a log."""
+    try:
+        text = ascii(value)
+    except Exception:  # of the value's own class, or nested too deeply
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _schedule(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,6 +204,8 @@ def _seconds(where: str, options: Mapping[str, Any], key: str) -> float | None:
         raise CronConfigError(f"{where}: {key}={value!r} is invalid: give a datetime.timedelta.")
     if value < timedelta(0):
         raise CronConfigError(f"{where}: {key}={value} is negative; give zero or more.")
+    if value.total_seconds() > DURATION_SECONDS_MAX:
+        raise CronConfigError(f"{where}: {key}={value} is more than a century; give less.")
     return value.total_seconds()
 
 
@@ -169,22 +214,44 @@ def _retries(where: str, options: Mapping[str, Any]) -> Retries | None:
     if retry is not None and tries is not None:
         raise CronConfigError(f"{where}: retry and tries exclude each other; give one.")
     if tries is not None:
-        if not isinstance(tries, int) or tries < 1:
+        if not isinstance(tries, int) or isinstance(tries, bool) or tries < 1:
             raise CronConfigError(f"{where}: tries={tries!r} is invalid: give 1 or more.")
         retry = tries - 1
     if retry is None or retry == 0:
         return None
-    if isinstance(retry, int) and not isinstance(retry, bool) and retry > 0:
+    if isinstance(retry, int) and not isinstance(retry, bool) and 0 < retry <= RETRIES_MAX:
         return Retries(max=retry)
     if not hasattr(retry, "max") or not hasattr(retry, "intervals"):
         raise CronConfigError(
-            f"{where}: retry={retry!r} is invalid: give a number of retries or rq.Retry(max=...)."
+            f"{where}: retry={retry!r} is invalid: give a number of retries up to {RETRIES_MAX:,}, or "
+            "rq.Retry(max=...)."
+        )
+    return _rq_retry(where, retry)
+
+
+def _rq_retry(where: str, retry: Any) -> Retries:
+    """RQ's Retry checks little, and its fields may be changed after that."""
+    most, intervals = retry.max, retry.intervals
+    if not isinstance(most, int) or isinstance(most, bool) or not 0 < most <= RETRIES_MAX:
+        raise CronConfigError(
+            f"{where}: retry has max={_short(most)}; give a number from 1 to {RETRIES_MAX:,}."
+        )
+    if not isinstance(intervals, list | tuple) or not all(map(_is_interval, intervals)):
+        raise CronConfigError(
+            f"{where}: retry has intervals={_short(intervals)}; give seconds, each from 0 to "
+            f"{DURATION_SECONDS_MAX:,}."
         )
     return Retries(
-        max=retry.max,
-        intervals=tuple(retry.intervals) or (0,),
+        max=most,
+        intervals=tuple(intervals) or (0,),
         enqueue_at_front=bool(getattr(retry, "enqueue_at_front", False)),
     )
+
+
+def _is_interval(value: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) and 0 <= value <= DURATION_SECONDS_MAX
 
 
 def _rq_options(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,27 +264,51 @@ def _rq_options(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
             value = int(value.total_seconds())
         if key == "meta":
             if not isinstance(value, Mapping) or not _is_json(value):
-                raise CronConfigError(f"{where}: meta={value!r} is invalid: give a dict of JSON.")
+                raise CronConfigError(
+                    f"{where}: meta={_short(value)} is invalid: give a dict of JSON, not deeply nested."
+                )
             value = dict(value)
         elif key == "at_front":
             value = bool(value)
-        elif not isinstance(value, int) or isinstance(value, bool) or value < -1:
-            raise CronConfigError(
-                f"{where}: {key}={value!r} is invalid: give whole seconds (-1: no limit)."
-            )
-        elif value == 0 and key in ("timeout", "ttl"):
-            raise CronConfigError(f"{where}: {key}=0 is invalid: give at least one second.")
+        else:
+            _check_rq_seconds(where, key, value)
         found[key] = value
     return found
 
 
-def _is_json(value: Any) -> bool:
+def _check_rq_seconds(where: str, key: str, value: Any) -> None:
+    if key == "ttl" and value == -1:
+        raise CronConfigError(
+            f"{where}: ttl=-1 is invalid: RQ takes no such ttl. Leave ttl out, and a job waits for a "
+            "worker without a limit."
+        )
+    if not isinstance(value, int) or isinstance(value, bool) or value < -1:
+        no_limit = "" if key == "ttl" else " (-1: no limit)"
+        raise CronConfigError(
+            f"{where}: {key}={_short(value)} is invalid: give whole seconds{no_limit}."
+        )
+    if value == 0 and key in ("timeout", "ttl"):
+        raise CronConfigError(f"{where}: {key}=0 is invalid: give at least one second.")
+    most = TIMEOUT_SECONDS_MAX if key == "timeout" else DURATION_SECONDS_MAX
+    if value > most:
+        no_limit = "leave it out" if key == "ttl" else "give -1"
+        raise CronConfigError(
+            f"{where}: {key}={_short(value)} is invalid: give at most {most:,} seconds, or {no_limit} "
+            "for no limit."
+        )
+
+
+def _is_json(value: Any, depth: int = 0) -> bool:
+    if depth > JSON_DEPTH_MAX:
+        return False
     match value:
         case None | bool() | int() | float() | str():
             return True
         case list():
-            return all(_is_json(item) for item in value)
+            return all(_is_json(item, depth + 1) for item in value)
         case Mapping():
-            return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+            return all(
+                isinstance(key, str) and _is_json(item, depth + 1) for key, item in value.items()
+            )
         case _:
             return False

@@ -7,6 +7,7 @@ __all__ = [
     "CronConfigError",
     "CronError",
     "LedgerUnavailable",
+    "QueueUnusable",
     "SpoolFull",
     "UnknownCron",
     "UnknownRun",
@@ -48,6 +49,10 @@ class AppendOnlyError(CronError, TypeError):
 
 class LedgerUnavailable(CronError):
     """The ledger cannot be read safely in this situation."""
+
+
+class QueueUnusable(CronError):
+    """A queue is not in RQ_QUEUES, or its settings are broken; that concerns the runs in it only."""
 
 
 class SpoolFull(CronError):

@@ -84,10 +84,15 @@ class Registry:
 
     def knows_module_of(self, definition: Definition) -> bool:
         """False when the cron's code is in a module that failed to import just now."""
-        module = definition.function.partition(":")[0]
-        return not any(
-            module == broken or module.startswith(f"{broken}.") for broken in self.broken_modules
-        )
+        return self.broken_module_of(definition.function) is None
+
+    def broken_module_of(self, function: str) -> BrokenModule | None:
+        """The module that failed to import and has the function (``module:qualname``), or None."""
+        module = function.partition(":")[0]
+        for name, broken in self.broken_modules.items():
+            if module == name or module.startswith(f"{name}."):
+                return broken
+        return None
 
     def discover(self) -> None:
         """Import ``crons`` of every installed app, and each module of a ``crons`` package."""

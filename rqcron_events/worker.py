@@ -12,20 +12,24 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import os
-import time
+from contextlib import suppress
 from contextvars import ContextVar
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any
 from uuid import UUID
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Retry, get_current_job
 from rq.exceptions import AbandonedJobError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
 
+from . import clock
 from .conf import conf
 from .core.events import Reason, make
 from .core.wording import clause
@@ -33,14 +37,18 @@ from .errors import CronError
 from .execution.attempt import Attempt, CurrentRun, begin, close, elsewhere
 from .execution.enqueuer import META_KEY
 from .execution.told import CannotBeShown, failure_of, presentable, result_of, text_of
-from .registry import Registered, registry
+from .registry import BrokenModule, Registered, registry
 
 __all__ = ["CronNotRegistered", "CurrentRun", "DeclineRun", "current_run", "run_cron"]
 
 log = logging.getLogger(__name__)
 
-GIVE_BACK_PAUSE_SECONDS = 1.0
-"""Between taking a job that this code does not know and putting it back."""
+GIVEN_BACK_SINCE = "given_back_since"
+"""In a job's meta."""
+GIVE_BACK_SECONDS_MIN = 5
+GIVE_BACK_SECONDS_MAX = 60
+"""How long a job that this code does not know stays away before a worker takes it again: as long as
+it has been given back already, within these. Each time costs a work-horse, so few are worth it."""
 
 
 class DeclineRun(Exception):
@@ -76,8 +84,13 @@ def run_cron(name: str, run_id: str) -> Any:
             f"manage.py cron_trigger {name}; to test its function, call it directly."
         )
     registry.discover()
-    if name not in registry.crons and (back := _give_back(job, name)) is not None:
-        return back
+    if name not in registry.crons:
+        back = _give_back(job, name)
+        if back is not None:
+            return back
+    elif job.meta.get(META_KEY, {}).pop(GIVEN_BACK_SINCE, None):
+        with suppress(RedisError):  # then a later give-back may end early
+            job.save_meta()  # type: ignore[no-untyped-call]
     attempt = begin(job, name, UUID(run_id))
     _attempts[job.id] = attempt
     if attempt.closed:
@@ -104,7 +117,7 @@ def _call(attempt: Attempt, job: Job, name: str) -> Any:
     process = os.getpid()
     token = _current.set(attempt.run)
     try:
-        cron = _registered(name)
+        cron = _registered(job, name)
         result = cron.function(*cron.args, **cron.kwargs)
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
@@ -119,32 +132,60 @@ def _call(attempt: Attempt, job: Job, name: str) -> Any:
 
 
 def _give_back(job: Job, name: str) -> Retry | None:
-    """Put the job of a cron that this code does not know back into the queue.
+    """Give the job of a cron that this code does not know back, to be taken again after some time.
 
     During a rolling deploy old workers meet new crons. RQ has no "not mine"; returning its Retry
     comes closest, and the retries that it counts for that are taken off again at the real start.
-    None when that has gone on for RQCRON_GIVE_BACK_SECONDS.
+    Until then the job is scheduled, so it keeps no worker and no queue busy. None when that has gone
+    on for RQCRON_GIVE_BACK_SECONDS, or when this worker's own code is what is broken.
     """
-    meta = job.meta.setdefault(META_KEY, {})
-    given_back = int(meta.get("given_back", 0))
-    if given_back * GIVE_BACK_PAUSE_SECONDS >= conf().give_back_seconds:
+    if _broken_module(job) is not None:
         return None
-    if given_back == 0:
+    meta = job.meta.setdefault(META_KEY, {})
+    now = clock.now()
+    since = _given_back_since(meta, now)
+    passed = (now - since).total_seconds()
+    left = conf().give_back_seconds - passed
+    if left <= 0:
+        return None
+    if not meta.get("given_back"):
         log.warning(
             "Cron %s is not registered in this worker's code; its job goes back to the queue.",
             name,
             extra={"action": "given_back", "cron": name},
         )
-    meta["given_back"] = given_back + 1
+    meta["given_back"] = int(meta.get("given_back") or 0) + 1
+    meta[GIVEN_BACK_SINCE] = since.isoformat()
     job.save_meta()  # type: ignore[no-untyped-call]
-    time.sleep(GIVE_BACK_PAUSE_SECONDS)
-    return Retry(max=(job.number_of_retries or 0) + 1)
+    pause = min(max(passed, GIVE_BACK_SECONDS_MIN), left, GIVE_BACK_SECONDS_MAX)
+    return Retry(max=(job.number_of_retries or 0) + 1, interval=max(math.ceil(pause), 1))
 
 
-def _registered(name: str) -> Registered:
+def _given_back_since(meta: dict[str, Any], now: datetime) -> datetime:
+    """The first time; now when this is it, or when the note of it is no time that has been."""
+    try:
+        since = datetime.fromisoformat(meta[GIVEN_BACK_SINCE])
+        return min(since, now)
+    except (KeyError, TypeError, ValueError):
+        return now
+
+
+def _broken_module(job: Job) -> BrokenModule | None:
+    """The module of this worker that does not import and has, by the log, the job's cron."""
+    told = job.meta.get(META_KEY, {}).get("function")
+    return registry.broken_module_of(told) if isinstance(told, str) else None
+
+
+def _registered(job: Job, name: str) -> Registered:
     cron = registry.crons.get(name)
     if cron is not None:
         return cron
+    mine = _broken_module(job)
+    if mine is not None:
+        raise CronNotRegistered(
+            f"Cron {name!r} is in {mine.module}, which does not import in this worker: "
+            f"{clause(mine.error)}. Fix the import, or deploy the code that the worker lacks."
+        )
     broken = "; ".join(f"{item.module}: {item.error}" for item in registry.broken_modules.values())
     problems = "; ".join(registry.problems.get(name, ()))
     why = problems or (f"modules that do not import: {broken}" if broken else "")

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.processes import ROOT, Project, database_url
 
 if TYPE_CHECKING:
     from redis import Redis
+
+# Other sets of tests run beside these in CI, and coverage counts: a slow example is no failure.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 ONLY_ON = {"postgresql": "postgresql", "sqlite": "sqlite"}
 """Fixture -> kind of database that the tests which use it are about."""

@@ -45,7 +45,10 @@ def database(url: str) -> dict[str, object]:
 
 DATABASES = {"default": database(os.environ.get("DATABASE_URL", "sqlite:////tmp/rqcron-tests.db"))}
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
-RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 60} for name in ("default", "high", "low")}
+RQ_QUEUES = {
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 60}
+    for name in os.environ.get("TEST_QUEUES", "default,high,low").split(",")
+}
 RQCRON_TICK_SECONDS = 0.2
 RQCRON_LEASE_SECONDS = float(os.environ.get("RQCRON_TEST_LEASE_SECONDS", "6"))
 LOGGING = {"version": 1, "disable_existing_loggers": False}

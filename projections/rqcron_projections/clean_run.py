@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from rqcron_events.core.clean_run import CLEAN_TYPES, CleanRun
+from rqcron_events.core.clean_run.run import CLEAN_TYPES, CleanRun
 from rqcron_events.core.codec import decode_rows
 from rqcron_events.core.events import Event
 from rqcron_events.ledger.store import RunPage

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rqcron_events.core.clean_columns import CleanColumn
-from rqcron_events.core.clean_run import CleanRun
+from rqcron_events.core.clean_run.columns import CleanColumn
+from rqcron_events.core.clean_run.run import CleanRun
 from rqcron_events.core.events import Event
 
 __all__ = ["CleanFold", "CleanRow", "CleanUnused", "ReplayHints"]

@@ -1,3 +1,6 @@
-"""What commands read and print: ``times`` as people write them, ``tables``, and events and
-explanations for a terminal (``render``). Imports ``ledger`` and ``core``; the only part with rich.
+"""What commands read and print.
+
+``times`` reads the instants of options in the right zone (``core.parse_time`` has the grammar),
+``tables`` prints rows as table, JSON or CSV, ``render`` shows events and explanations on a terminal.
+Imports ``ledger`` and ``core``; the only part with rich.
 """

@@ -12,21 +12,24 @@ from typing import Any, Self
 from uuid import UUID
 
 from .definition import Definition
-from .events import DECISIONS, OUTCOMES, Event, EventType, cron_stream
+from .events import DECISIONS, OUTCOMES, Event, EventType, Reason, cron_stream
 from .events.keys import (
     DEFINITION,
     DEFINITION_VERSION,
     EFFECTIVE_FROM,
+    ERROR,
+    ERROR_TYPE,
     PAUSE_ACTOR,
     PAUSE_REASON,
     PAUSE_SINCE,
     PAUSE_UNTIL,
+    QUEUE,
     TRIGGER,
     UNTIL,
 )
 from .run_state import attempt_number
 
-__all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase"]
+__all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase", "refusal_cause"]
 
 PAUSES_KEPT_MAX = 1000
 """How many pauses of everything are remembered; they are people's actions, so this is years."""
@@ -86,6 +89,8 @@ class OpenRun:
     """slot, manual, rerun, backfill or requeue."""
     enqueued_at: datetime | None = None
     enqueue_failed: bool = False
+    refused: str = ""
+    """Why RQ takes no job for it (``refusal_cause``); empty when it does, and in an outage."""
     started_at: datetime | None = None
     worker: str = ""
     attempt: int = 0
@@ -206,8 +211,12 @@ class CronState:
         match event.type:
             case EventType.RUN_ENQUEUED:
                 run.enqueued_at = event.occurred_at
+                run.refused = ""
             case EventType.ENQUEUE_FAILED:
                 run.enqueue_failed = True
+                if event.reason == Reason.REFUSED:
+                    kind = (event.data.get(ERROR) or {}).get(ERROR_TYPE, "")
+                    run.refused = refusal_cause(event.data.get(QUEUE, ""), kind)
             case EventType.RUN_STARTED:
                 run.started_at = event.occurred_at
                 run.worker = event.actor
@@ -242,6 +251,7 @@ class CronState:
                     "trigger": run.trigger,
                     "enqueued_at": _iso(run.enqueued_at),
                     "enqueue_failed": run.enqueue_failed,
+                    "refused": run.refused,
                     "started_at": _iso(run.started_at),
                     "worker": run.worker,
                     "attempt": run.attempt,
@@ -274,6 +284,7 @@ class CronState:
                 trigger=run["trigger"],
                 enqueued_at=_time(run["enqueued_at"]),
                 enqueue_failed=run["enqueue_failed"],
+                refused=run.get("refused", ""),  # snapshots of older releases have none
                 started_at=_time(run["started_at"]),
                 worker=run["worker"],
                 attempt=run["attempt"],
@@ -329,6 +340,11 @@ class GlobalPauses:
             if pause.covers(instant):
                 return pause
         return None
+
+
+def refusal_cause(queue: str, error_type: str) -> str:
+    """Equal for two refusals of which the second says nothing new."""
+    return f"{error_type} in {queue}"
 
 
 def _effective_from(event: Event) -> datetime:

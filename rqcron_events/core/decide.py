@@ -14,6 +14,7 @@ from .definition import CatchUp, Definition, Overlap, run_id_for_slot
 from .events import Event, EventType, Reason, keys, make
 from .events.make import InCron, PassedOver
 from .schedule import slots_between
+from .stretches import late_bound, stretches
 
 __all__ = ["Decisions", "HeldUp", "Limits", "decide", "next_due"]
 
@@ -91,11 +92,42 @@ def decide(
     due, more = _due_slots(state, now, limits)
     if not due:
         return Decisions()
-    judged = _judge(state, due, now, more, all_paused, limits)
     builder = _EventBuilder(state, now, actor, held_up)
+    if more:
+        _pass_over_stretches(builder, state, now, all_paused, limits)
+        if builder.events:
+            return Decisions(events=builder.events, more=True)
+    judged = _judge(state, due, now, more, all_paused, limits)
     for verdict, group in groupby(judged.decided, key=lambda pair: pair[0]):
-        builder.add(verdict, [item for _, item in group])
+        slots = [item for _, item in group]
+        if verdict.type is EventType.SLOT_FIRED:
+            builder.fired(verdict, slots[0])
+        else:
+            builder.passed_over(verdict, slots[0].slot, slots[-1].slot, len(slots))
     return Decisions(events=builder.events, more=more, waits_for=judged.waits_for)
+
+
+def _pass_over_stretches(
+    builder: _EventBuilder,
+    state: CronState,
+    now: datetime,
+    all_paused: GlobalPauses,
+    limits: Limits,
+) -> None:
+    """Of very many slots all but the newest, by their number: the rules that hold for the first of
+    a stretch hold for all of it, and none of them fires."""
+    policy = state.last_definition
+    assert policy is not None
+    for stretch in stretches(
+        state,
+        now,
+        all_paused=all_paused,
+        late_after=late_bound(policy, limits.grace),
+        keep=limits.slots_per_call + limits.catch_up_slots_max,
+    ):
+        first = _Due(stretch.first, stretch.phase, stretch.definition)
+        ((verdict, _),) = _judge(state, [first], now, True, all_paused, limits).decided
+        builder.passed_over(verdict, stretch.first, stretch.last, stretch.slots)
 
 
 def next_due(state: CronState) -> datetime | None:
@@ -230,11 +262,8 @@ def _may_fire(policy: Definition, candidates: list[int], limits: Limits) -> set[
 
 
 def _too_late(policy: Definition, item: _Due, now: datetime, limits: Limits) -> bool:
-    lateness = now - item.slot - item.definition.delay(item.slot)
-    if policy.catch_up is CatchUp.NONE and lateness > limits.grace:
-        return True
-    bound = policy.max_lateness_seconds
-    return bound is not None and lateness.total_seconds() > bound
+    bound = late_bound(policy, limits.grace)
+    return bound is not None and now - item.slot - item.definition.delay(item.slot) > bound
 
 
 def _bound(policy: Definition, limits: Limits) -> dict[str, Any]:
@@ -278,22 +307,26 @@ class _EventBuilder:
         self._actor = actor
         self._held_up = held_up
 
-    def add(self, verdict: _Verdict, slots: list[_Due]) -> None:
+    def passed_over(self, verdict: _Verdict, first: datetime, last: datetime, count: int) -> None:
         """One event for slots of one verdict."""
-        if verdict.type is EventType.SLOT_FIRED:
-            (item,) = slots
-            event = self._fired(verdict, item)
-        elif verdict.type is EventType.SLOT_SKIPPED:
-            event = make.slot_skipped(**self._passed_over(verdict, slots))
+        what = PassedOver(
+            reason=verdict.reason or "",
+            first=first,
+            last=last,
+            count=count,
+            definition_version=verdict.definition_version,
+            evidence=verdict.evidence,
+            **self._place(),
+        )
+        if verdict.type is EventType.SLOT_SKIPPED:
+            self.events.append(make.slot_skipped(**what))
         else:
-            held_up = self._held_up_at(slots[-1].slot)
-            event = make.slot_missed(held_up=held_up, **self._passed_over(verdict, slots))
-        self.events.append(event)
+            self.events.append(make.slot_missed(held_up=self._held_up_at(last), **what))
 
-    def _fired(self, verdict: _Verdict, item: _Due) -> Event:
+    def fired(self, verdict: _Verdict, item: _Due) -> None:
         delay = min(item.definition.delay(item.slot), self._now - item.slot)
         lateness = self._now - item.slot - delay
-        return make.slot_fired(
+        event = make.slot_fired(
             slot=item.slot,
             run_id=run_id_for_slot(self._state.name, item.slot),
             lateness_seconds=round(lateness.total_seconds(), 6),
@@ -302,17 +335,7 @@ class _EventBuilder:
             held_up=self._held_up_at(item.slot),
             **self._place(),
         )
-
-    def _passed_over(self, verdict: _Verdict, slots: list[_Due]) -> PassedOver:
-        return PassedOver(
-            reason=verdict.reason or "",
-            first=slots[0].slot,
-            last=slots[-1].slot,
-            count=len(slots),
-            definition_version=verdict.definition_version,
-            evidence=verdict.evidence,
-            **self._place(),
-        )
+        self.events.append(event)
 
     def _place(self) -> InCron:
         return InCron(

@@ -4,191 +4,319 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import django_rq
 from django.conf import settings
 from django_rq.queues import get_result_ttl
 from redis import Redis
-from redis.exceptions import RedisError
-from rq import Callback, Queue, Retry
+from rq import Queue
 
 from .. import clock
 from ..core.definition import Definition
-from ..core.events import Event, make
-from ..core.events.make import InRun
+from ..errors import QueueUnusable
+from .job_data import META_KEY, job_data, try_dry
+from .refusal import cause_of, is_outage, refused_commands, take_back
+from .run_request import Enqueued, RunRequest, job_id
 
-__all__ = ["Enqueued", "Enqueuer", "RunRequest", "job_id"]
+__all__ = ["META_KEY", "Enqueued", "Enqueuer", "RunRequest", "job_id"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 JOBS_PER_PIPELINE_MAX = 1000
 """One MULTI/EXEC blocks the server while it runs and is held in memory on both sides."""
-CALLBACK_SECONDS_MAX = 30
-META_KEY = "rqcron"
-"""Where a job's meta holds the slot, so that a worker knows it even without the database."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """A run whose decision is committed and that RQ shall execute."""
+@dataclass(frozen=True, slots=True)
+class _Guilty:
+    """A definition of which RQ took no job the last time, and why."""
 
-    run_id: UUID
     definition: Definition
-    slot: datetime | None
-    trigger: str = "slot"
-
-    @property
-    def cron(self) -> str:
-        return self.definition.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enqueued:
-    """What became of a request."""
-
-    request: RunRequest
-    at: datetime
-    error: str = ""
-    """Empty when the job is in Redis."""
-    error_type: str = ""
-
-    def event(self, actor: str, *, found: str = "") -> Event:
-        """The fact for the log. Its version is a guess: most runs have no event before it."""
-        request = self.request
-        queue = request.definition.queue
-        place = InRun(
-            cron=request.cron,
-            run_id=request.run_id,
-            version=1,
-            slot=request.slot,
-            actor=actor,
-            at=self.at,
-        )
-        if self.error:
-            return make.enqueue_failed(
-                queue=queue, error_type=self.error_type, error_message=self.error, **place
-            )
-        return make.run_enqueued(queue=queue, job_id=job_id(request.run_id), found=found, **place)
-
-
-def job_id(run_id: UUID) -> str:
-    """RQ takes letters, digits, ``_`` and ``-`` only."""
-    return f"cron-{run_id}"
+    error: Exception
 
 
 class Enqueuer:
     """Keeps the queues, and so the connections, between calls. One per thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds_max: float | None = None) -> None:
+        """``seconds_max``: how long one answer of Redis may take, where the project's settings give
+        no bound (``SOCKET_TIMEOUT`` in RQ_QUEUES); None: as long as it takes."""
+        self._seconds_max = seconds_max
         self._queues: dict[str, Queue] = {}
         self._ttls: dict[str, int | None] = {}
+        self._guilty: dict[str, _Guilty] = {}
+        """By cron. The next run of one is tried apart from the others."""
+        self._refused: dict[str, Enqueued] = {}
+        """By cron, what was said, until a run of it is taken again."""
 
     def enqueue(self, requests: Sequence[RunRequest]) -> Iterator[list[Enqueued]]:
-        """Enqueue in pipelines, one result list for each. Redis errors become results.
+        """Enqueue in pipelines. Errors become results (I10); each list is of one kind: all in Redis,
+        all refused, or all of a Redis that is away.
 
-        Each pipeline is a transaction, so a job is in Redis whole or not at all.
+        Each pipeline is a transaction, so a job is in Redis whole or not at all. What RQ or Redis
+        refuses is taken apart until the guilty stand alone.
         """
-        for group in self._by_redis(requests):
+        groups, results = self._usable(requests)
+        yield from self._by_kind(results)
+        for group in groups:
+            away: Enqueued | None = None
             for chunk in _chunks(group, JOBS_PER_PIPELINE_MAX):
-                yield self._enqueue_chunk(chunk)
+                if away is not None:
+                    yield [replace(away, request=request) for request in chunk]
+                    continue
+                results = self._enqueue_chunk(chunk)
+                away = next((result for result in results if result.is_outage), None)
+                yield from self._by_kind(results)
 
     def connections(self) -> list[Redis]:
-        """One connection for each Redis in RQ_QUEUES."""
+        """One connection for each Redis of the queues in RQ_QUEUES that can be used."""
         found: dict[str, Redis] = {}
         for name in settings.RQ_QUEUES:
-            connection = self.queue(name).connection
-            found.setdefault(_redis_key(connection), connection)
+            try:
+                connection = self.queue(name).connection
+            except QueueUnusable:  # health names it
+                continue
+            found.setdefault(redis_key(connection), connection)
         return list(found.values())
+
+    def unusable_queues(self) -> list[str]:
+        """One sentence for each queue in RQ_QUEUES that cannot be used."""
+        found = []
+        for name in settings.RQ_QUEUES:
+            try:
+                self.queue(name)
+            except QueueUnusable as error:
+                found.append(str(error))
+        return found
 
     def by_connection(
         self, requests: Sequence[RunRequest], size: int
     ) -> Iterator[tuple[Redis, list[RunRequest]]]:
-        """The requests in chunks, each with the connection of its Redis."""
-        for group in self._by_redis(requests):
+        """The requests in chunks, each with the connection of its Redis; those whose queue cannot
+        be used are left out."""
+        for group in self.by_redis(requests).values():
             for chunk in _chunks(group, size):
                 yield self.queue(chunk[0].definition.queue).connection, chunk
 
-    def _enqueue_chunk(self, requests: list[RunRequest]) -> list[Enqueued]:
-        by_queue: dict[str, list[RunRequest]] = {}
-        for request in requests:
-            by_queue.setdefault(request.definition.queue, []).append(request)
-        try:
-            pipeline = None
-            for name, group in by_queue.items():
-                queue = self.queue(name)
-                data = [self._job_data(request) for request in group]
-                if not queue.is_async:  # runs the jobs here and now, as RQ does in tests
-                    queue.enqueue_many(data)
-                    continue
-                pipeline = pipeline or queue.connection.pipeline()
-                queue.enqueue_many(data, pipeline=pipeline)
-            if pipeline is not None:
-                pipeline.execute()
-        except RedisError as error:
-            now = clock.now()
-            kind, text = type(error).__name__, str(error).rstrip(".") or "no answer"
-            return [
-                Enqueued(request=request, at=now, error=text, error_type=kind)
-                for request in requests
-            ]
-        now = clock.now()
-        return [Enqueued(request=request, at=now) for request in requests]
-
-    def _job_data(self, request: RunRequest) -> Any:
-        definition = request.definition
-        options = definition.options
-        slot = request.slot.isoformat() if request.slot else None
-        retry = None
-        if definition.retries is not None:
-            retry = Retry(
-                max=definition.retries.max,
-                interval=list(definition.retries.intervals),
-                enqueue_at_front=definition.retries.enqueue_at_front,
-            )
-        return Queue.prepare_data(
-            "rqcron_events.worker.run_cron",
-            args=(definition.name, str(request.run_id)),
-            job_id=job_id(request.run_id),
-            description=f"{definition.name} for {slot or request.trigger}",
-            timeout=options.get("timeout"),
-            ttl=options.get("ttl"),
-            result_ttl=options.get("result_ttl", self._ttls.get(definition.queue)),
-            failure_ttl=options.get("failure_ttl"),
-            at_front=bool(options.get("at_front")),
-            meta={**options.get("meta", {}), META_KEY: {"slot": slot, "trigger": request.trigger}},
-            retry=retry,
-            on_success=_ON_SUCCESS,
-            on_failure=_ON_FAILURE,
-            on_stopped=_ON_STOPPED,
-        )
-
-    def queue(self, name: str) -> Queue:
-        """django-rq's queue of that name."""
-        if name not in self._queues:
-            # "auto": enqueue now. The runner commits its decision first, so it has no
-            # transaction to wait for; enqueue_many would not wait for one anyway.
-            self._queues[name] = django_rq.get_queue(name, commit_mode="auto")
-            self._ttls[name] = get_result_ttl(name)
-        return self._queues[name]
-
-    def _by_redis(self, requests: Iterable[RunRequest]) -> list[list[RunRequest]]:
-        groups: dict[str, list[RunRequest]] = {}
+    def by_redis(self, requests: Iterable[RunRequest]) -> dict[str, list[RunRequest]]:
+        """The requests of each Redis, by what tells it from others; the same are left out."""
+        found: dict[str, list[RunRequest]] = {}
         keys: dict[str, str] = {}
         for request in requests:
             name = request.definition.queue
             if name not in keys:
-                keys[name] = _redis_key(self.queue(name).connection)
-            groups.setdefault(keys[name], []).append(request)
-        return list(groups.values())
+                keys[name] = self.redis_of(name)
+            if keys[name]:
+                found.setdefault(keys[name], []).append(request)
+        return found
+
+    def redis_of(self, queue: str) -> str:
+        """What tells the queue's Redis from others; empty when the queue cannot be used."""
+        try:
+            return redis_key(self.queue(queue).connection)
+        except QueueUnusable:
+            return ""
+
+    def why_not(self, request: RunRequest) -> Exception | None:
+        """What RQ would raise for a job of the request, found without asking Redis."""
+        queue = request.definition.queue
+        try:
+            try_dry(self._opened(queue), request, self._ttls.get(queue))
+        except Exception as error:  # of RQ, or of the project's classes and serializer
+            return error
+        return None
+
+    def queue(self, name: str) -> Queue:
+        """django-rq's queue of that name. Raises QueueUnusable."""
+        if name not in self._queues:
+            self._opened(name)
+        return self._queues[name]
+
+    # Usable or not
+
+    def _opened(self, name: str) -> Queue:
+        if name not in settings.RQ_QUEUES:
+            known = ", ".join(sorted(settings.RQ_QUEUES)) or "(none are defined)"
+            raise QueueUnusable(
+                f"Queue {name!r} is not in RQ_QUEUES. Add it there, or give the cron one of: {known}."
+            )
+        try:
+            # "auto": enqueue now. The runner commits its decision first, so it has no
+            # transaction to wait for; enqueue_many would not wait for one anyway.
+            queue = django_rq.get_queue(name, commit_mode="auto")
+            redis_key(queue.connection)
+            if self._seconds_max is not None:
+                _bound_answers(queue.connection, self._seconds_max)
+            self._ttls[name] = get_result_ttl(name)
+        except Exception as error:  # of the settings, or of the project's queue class
+            kind, text = cause_of(error)
+            raise QueueUnusable(
+                f"Queue {name!r} of RQ_QUEUES cannot be used: {kind}: {text}. Correct its settings."
+            ) from error
+        self._queues[name] = queue
+        return queue
+
+    def _usable(
+        self, requests: Sequence[RunRequest]
+    ) -> tuple[list[list[RunRequest]], list[Enqueued]]:
+        """The requests of each Redis, and the results of those whose queue cannot be used."""
+        groups = self.by_redis(requests)
+        if sum(map(len, groups.values())) == len(requests):
+            return list(groups.values()), []
+        refused = []
+        for request in requests:
+            try:
+                self.queue(request.definition.queue)
+            except QueueUnusable as error:
+                refused.append(self._failed(request, error))
+        return list(groups.values()), refused
+
+    # Handing over
+
+    def _enqueue_chunk(self, requests: list[RunRequest]) -> list[Enqueued]:
+        """Of one Redis. Who was guilty the last time is tried alone: the others go in one trip."""
+        parts: list[list[RunRequest]] = []
+        later: list[RunRequest] = []
+        suspects: dict[str, list[RunRequest]] = {}
+        for request in requests:
+            if not self.queue(request.definition.queue).is_async:
+                self._guilty.pop(request.cron, None)
+                parts.append([request])  # RQ runs it here and now, so it is not tried twice
+            elif self._is_guilty(request):
+                suspects.setdefault(request.cron, []).append(request)
+            else:
+                later.append(request)
+        parts.append(later)
+        for cron, (first, *others) in suspects.items():
+            del self._guilty[cron]
+            parts += [[first], others]
+        return self._in_turn(parts)
+
+    def _in_turn(self, parts: Iterable[list[RunRequest]]) -> list[Enqueued]:
+        results: list[Enqueued] = []
+        away: Enqueued | None = None
+        for part in parts:
+            if away is not None:  # asking again would wait once more
+                results += [replace(away, request=request) for request in part]
+                continue
+            found = self._hand_over(part)
+            away = next((result for result in found if result.is_outage), None)
+            results += found
+        return results
+
+    def _hand_over(self, requests: list[RunRequest]) -> list[Enqueued]:
+        """In one transaction, or, when that is refused, in halves: few of many are guilty."""
+        known = [request for request in requests if self._is_guilty(request)]
+        results = [self._failed(request, self._guilty[request.cron].error) for request in known]
+        if known:
+            requests = [request for request in requests if not self._is_guilty(request)]
+        if not requests:
+            return results
+        try:
+            refused = self._execute(requests)
+        except Exception as error:  # of Redis, of RQ, or of the project's classes
+            if not is_outage(error) and len(requests) > 1:
+                ordered = sorted(requests, key=lambda r: (r.definition.queue, r.cron))
+                middle = len(ordered) // 2
+                return results + self._in_turn([ordered[:middle], ordered[middle:]])
+            if not is_outage(error):
+                (request,) = requests
+                self._guilty[request.cron] = _Guilty(request.definition, error)
+            return results + [self._failed(request, error) for request in requests]
+        now = clock.now()
+        for request in requests:
+            if request.run_id in refused:
+                results.append(self._failed(request, refused[request.run_id]))
+            else:
+                redis = self.redis_of(request.definition.queue)
+                results.append(Enqueued(request=request, at=now, redis=redis))
+        return results
+
+    def _execute(self, requests: list[RunRequest]) -> dict[UUID, Exception]:
+        """All in one transaction, or nothing when this raises; returns single refusals of Redis."""
+        by_queue: dict[str, list[RunRequest]] = {}
+        for request in requests:
+            by_queue.setdefault(request.definition.queue, []).append(request)
+        pipeline = None
+        for name, group in by_queue.items():
+            queue = self.queue(name)
+            data = [job_data(request, self._ttls.get(name)) for request in group]
+            if not queue.is_async:
+                queue.enqueue_many(data)
+                continue
+            pipeline = pipeline or queue.connection.pipeline()
+            queue.enqueue_many(data, pipeline=pipeline)
+        if pipeline is None:
+            return {}
+        commands = list(pipeline.command_stack)
+        refused = refused_commands(requests, commands, pipeline.execute(raise_on_error=False))
+        for name, group in by_queue.items() if refused else ():
+            half = {r.run_id: refused[r.run_id] for r in group if r.run_id in refused}
+            for run_id in take_back(self.queue(name), half):
+                del refused[run_id]
+        return {run_id: commands[0][-1] for run_id, commands in refused.items()}
+
+    def _is_guilty(self, request: RunRequest) -> bool:
+        guilty = self._guilty.get(request.cron) if self._guilty else None
+        return guilty is not None and guilty.definition == request.definition
+
+    def _failed(self, request: RunRequest, error: Exception) -> Enqueued:
+        kind, text = cause_of(error)
+        return Enqueued(
+            request=request,
+            at=clock.now(),
+            error=text,
+            error_type=kind,
+            is_outage=is_outage(error),
+            redis=self.redis_of(request.definition.queue),
+        )
+
+    def _by_kind(self, results: list[Enqueued]) -> Iterator[list[Enqueued]]:
+        done = [result for result in results if not result.error]
+        refused = [result for result in results if result.is_refused]
+        away = [result for result in results if result.is_outage]
+        self._say(done, refused)
+        yield from filter(None, (done, refused, away))
+
+    def _say(self, done: list[Enqueued], refused: list[Enqueued]) -> None:
+        """Of each cron once, until a run of it is taken again or the cause is another."""
+        for result in done if self._refused else ():
+            self._refused.pop(result.request.cron, None)
+        for result in refused:
+            before = self._refused.get(result.request.cron)
+            if before is None or before.cause != result.cause:
+                self._refused[result.request.cron] = result
+                log.error(
+                    "%s Its runs stay open, and are enqueued when the cause is gone; other crons go "
+                    "on.",
+                    _refused_text(result),
+                    extra={"action": "run_refused", "cron": result.request.cron},
+                )
+
+    @property
+    def refused(self) -> list[str]:
+        """One sentence for each cron whose last run was refused."""
+        return [_refused_text(self._refused[name]) for name in sorted(self._refused)]
 
 
-def _redis_key(connection: Redis) -> str:
+def _refused_text(result: Enqueued) -> str:
+    return f"RQ takes no job for cron {result.request.cron!r}: {result.error_type}: {result.error}."
+
+
+def _bound_answers(connection: Redis, seconds_max: float) -> None:
+    """For connections that are made from now on. A Redis that is frozen neither answers nor
+    refuses, and a client without a bound waits for it for ever."""
+    given = connection.connection_pool.connection_kwargs
+    for key in ("socket_timeout", "socket_connect_timeout"):
+        if given.get(key) is None:
+            given[key] = seconds_max
+
+
+def redis_key(connection: Redis) -> str:
     """Equal for two connections to one Redis database."""
     pool = connection.connection_pool
     service = getattr(pool, "service_name", "")
@@ -200,8 +328,3 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-_ON_SUCCESS = Callback("rqcron_events.worker.on_success", timeout=CALLBACK_SECONDS_MAX)
-_ON_FAILURE = Callback("rqcron_events.worker.on_failure", timeout=CALLBACK_SECONDS_MAX)
-_ON_STOPPED = Callback("rqcron_events.worker.on_stopped", timeout=CALLBACK_SECONDS_MAX)

@@ -20,17 +20,26 @@ from rq.exceptions import NoSuchJobError
 from rq.executions import ExecutionRegistry
 from rq.job import Job
 from rq.queue import Queue
-from rq.registry import StartedJobRegistry
+from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
+from rq.scheduler import RQScheduler
 from rq.timeouts import BaseTimeoutException
-from rq.utils import str_to_date
+from rq.utils import str_to_date, utcformat
 
 from .. import clock
 from ..core.bounded import bounded
 from ..core.repair import JobFacts
 from .enqueuer import Enqueuer, RunRequest, job_id
+from .run_request import JOB_ID_PREFIX
 
-__all__ = ["JOBS_PER_ROUND_TRIP", "clean_up_abandoned", "look_up", "put_back", "stranded"]
+__all__ = [
+    "JOBS_PER_ROUND_TRIP",
+    "bring_back_due",
+    "clean_up_abandoned",
+    "look_up",
+    "put_back",
+    "stranded",
+]
 
 log = logging.getLogger(__name__)
 
@@ -223,6 +232,46 @@ def put_back(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> None:
             pipeline.lrem(queue.intermediate_queue_key, 1, job_id(request.run_id))
             queue.push_job_id(job_id(request.run_id), pipeline=pipeline)
         pipeline.execute()
+
+
+def bring_back_due(queues: Iterable[Queue]) -> int:
+    """Jobs of crons that were to wait until now go back into their queues, where RQ's scheduler, which
+    would do that, does not run; returns how many. Raises redis-py's errors.
+
+    What workers gave back waits like that, and so does a retry after an interval. A part of it: the
+    next pass goes on.
+    """
+    count = 0
+    for queue in queues:
+        if queue.connection.exists(RQScheduler.get_locking_key(queue.name)):
+            continue  # it expires a minute after the scheduler's last sign of life
+        key = ScheduledJobRegistry(queue=queue).key  # type: ignore[no-untyped-call]
+        now = clock.now()
+        due: list[Any] = queue.connection.zrangebyscore(
+            key, "-inf", now.timestamp(), start=0, num=JOBS_PER_ROUND_TRIP
+        )
+        names = [_name(member) for member in due]
+        ours = [name for name in names if name.startswith(JOB_ID_PREFIX)]
+        pipeline = queue.connection.pipeline(transaction=False)
+        for name in ours:
+            keys = (key, Job.key_for(name), queue.key)
+            pipeline.eval(_BRING_BACK, len(keys), *keys, name, utcformat(now))
+        count += sum(answer == 1 for answer in pipeline.execute(raise_on_error=False))
+    return count
+
+
+_BRING_BACK = """
+if redis.call("ZREM", KEYS[1], ARGV[1]) == 0 then return 0 end
+if redis.call("EXISTS", KEYS[2]) == 0 then return 0 end
+redis.call("HSET", KEYS[2], "status", "queued", "enqueued_at", ARGV[2])
+redis.call("RPUSH", KEYS[3], ARGV[1])
+return 1
+"""
+"""In one step, so that of two who find the same job one brings it back."""
+
+
+def _name(member: Any) -> str:
+    return member.decode(errors="replace") if isinstance(member, bytes) else str(member)
 
 
 def _facts_or_why_not(request: RunRequest, answer: list[Any]) -> JobFacts:

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..core.clean_run import CleanRun
+from ..core.clean_run.run import CleanRun
 from ..core.codec import CronRow, Row
 from ..core.events import Event
 from ..errors import CronConfigError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Self
 
 from django.db import transaction
@@ -11,14 +12,7 @@ from django.db.models.functions import Concat
 
 from ..conf import conf
 from ..core.cron_state import CronState, GlobalPauses
-from ..core.events import (
-    DECISIONS,
-    DEFINITION_TYPES,
-    LEDGER_STREAM,
-    Event,
-    EventType,
-    cron_stream,
-)
+from ..core.events import DECISIONS, DEFINITION_TYPES, LEDGER_STREAM, Event, EventType, cron_stream
 from ..core.wording import clause
 from ..models import CronEvent, CronSnapshot
 from . import store
@@ -47,8 +41,9 @@ class States:
         states.follow()
         return states
 
-    def follow(self) -> set[str]:
-        """Fold what was appended since, and return the names of the crons it concerns.
+    def follow(self, progress: Callable[[], None] | None = None) -> set[str]:
+        """Fold what was appended since, and return the names of the crons it concerns; ``progress``
+        is told of each page.
 
         The empty string is among them when everything was paused or resumed.
         """
@@ -57,6 +52,8 @@ class States:
             page = store.tail(self.position)
             for event in page.events:
                 touched |= self._fold(event)
+            if progress is not None:
+                progress()
             moved = page.position > self.position
             self.position = page.position
             if not moved or len(page.events) < store.TAIL_EVENTS_MAX:
@@ -78,6 +75,16 @@ class States:
             self.all_paused.apply(event)
         self._changed.add(name)
         return state
+
+    def with_open_runs(self) -> States:
+        """A copy for another thread: the crons that have open runs, and nothing of the others."""
+        copy = States()
+        for name, state in self.crons.items():
+            if state.open_runs:
+                runs = {run_id: replace(run) for run_id, run in state.open_runs.items()}
+                copy.crons[name] = replace(state, phases=list(state.phases), open_runs=runs)
+        copy.position = self.position
+        return copy
 
     def _fold(self, event: Event) -> set[str]:
         if event.stream == LEDGER_STREAM:

@@ -18,8 +18,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max, Model
 
 from ..conf import conf
-from ..core.clean_columns import CleanColumn
-from ..core.clean_run import CleanRun, can_be_clean
+from ..core.clean_run.columns import CleanColumn
+from ..core.clean_run.run import CleanRun, can_be_clean
 from ..core.codec import Row, decode_rows
 from ..core.events import Event
 from ..errors import VersionConflict

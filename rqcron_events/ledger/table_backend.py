@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-from ..core.clean_columns import CleanColumn
+from ..core.clean_run.columns import CleanColumn
 
 __all__ = ["StoreCleanRuns", "TableBackend"]
 

@@ -136,7 +136,8 @@ def run_plan(
 ) -> list[BackfillRun]:
     """What ``backfill`` does, for a plan that somebody has looked at.
 
-    ``say`` is told once, in words, what it waits for, when nothing has happened for 30 seconds.
+    ``say`` is told once, in words, what it waits for, when nothing has happened for 30 seconds,
+    and of runs that RQ does not take.
     """
     _check_parallel(plan, max_parallel)
     _check_quiet(quiet_seconds_max)
@@ -149,7 +150,9 @@ def run_plan(
     while waiting or active:
         batch = [waiting.pop() for _ in range(min(len(waiting), max_parallel - len(active)))]
         if batch:
-            _request(plan, batch, reason, by)
+            refused = _request(plan, batch, reason, by)
+            if refused and say is not None:
+                say(" ".join(refused))
             active |= {item.run_id: item for item in batch if item.run_id is not None}
         over = _outcomes(active)
         for run_id, outcome in over.items():
@@ -246,8 +249,11 @@ class _Unrequested(NamedTuple):
 
 def _request(
     plan: BackfillPlan, batch: Sequence[BackfillSlot], reason: str, by: str | None
-) -> None:
-    """Append the requests, then hand them to RQ. Killed in between, the reconciler does that."""
+) -> list[str]:
+    """Append the requests, then hand them to RQ. Killed in between, the reconciler does that.
+
+    Returns what to say of those that RQ does not take.
+    """
     actor, why = actor_name(by), bounded_reason(reason)
     unrequested, _ = append_optimistically(
         lambda: _unrequested(plan, batch),
@@ -256,7 +262,7 @@ def _request(
             for version, item in enumerate(known.slots, start=known.head + 1)
         ],
     )
-    enqueue([_run_request(plan, item) for item in unrequested.slots], actor)
+    return enqueue([_run_request(plan, item) for item in unrequested.slots], actor)
 
 
 def _unrequested(plan: BackfillPlan, batch: Sequence[BackfillSlot]) -> _Unrequested:

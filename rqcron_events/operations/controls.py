@@ -168,12 +168,16 @@ def _request(
     return run_id
 
 
-def enqueue(requests: Sequence[RunRequest], actor: str) -> None:
-    """Hand requests that are committed to RQ; when Redis is away they stay open."""
-    for results in Enqueuer().enqueue(requests):
+def enqueue(requests: Sequence[RunRequest], actor: str) -> list[str]:
+    """Hand requests that are committed to RQ; those that it does not take stay open.
+
+    Returns one sentence for each cron of which RQ takes no job; that is logged, too.
+    """
+    enqueuer = Enqueuer()
+    for results in enqueuer.enqueue(requests):
         store.append_next([result.event(actor) for result in results])
         for result in results:
-            if result.error:
+            if result.is_outage:
                 log.warning(
                     "Redis does not take run %s of %s (%s). It stays open; the leading runner "
                     "enqueues it when Redis is back.",
@@ -182,6 +186,7 @@ def enqueue(requests: Sequence[RunRequest], actor: str) -> None:
                     result.error,
                     extra={"action": "redis_away", "run_id": str(result.request.run_id)},
                 )
+    return enqueuer.refused
 
 
 def _append_to_cron(name: str, by: str | None, event: Callable[[InCron, datetime], Event]) -> None:

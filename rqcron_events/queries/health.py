@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.db import DatabaseError
 from redis.exceptions import RedisError
@@ -16,7 +17,8 @@ from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.decide import next_due
 from ..core.definition import Overlap
-from ..core.events import EventType, cron_stream
+from ..core.events import OUTCOMES, EventType, Reason, cron_stream
+from ..core.events.keys import ERROR, ERROR_MESSAGE
 from ..core.wording import clause
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
@@ -26,10 +28,13 @@ from ..ledger import store
 from ..ledger.cron_states import states_without_runs
 from ..models import CronEvent, CronEventQuerySet
 
-__all__ = ["MAX_LAG_SECONDS", "Health", "health"]
+__all__ = ["MAX_LAG_SECONDS", "Health", "health", "refused_runs"]
 
 MAX_LAG_SECONDS = 30.0
 CLOCK_BEHIND_SECONDS_MAX = 30.0
+REDIS_SECONDS_MAX = 3.0
+"""How long one answer of Redis may take: a probe must not hang with it."""
+REFUSED_LOOKED_AT_MAX = 200
 OPEN_RUNS_LOOKED_AT_MAX = 50
 """The newest runs of a cron, of which one may be what a queued slot waits for."""
 
@@ -81,6 +86,7 @@ def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
         "The leader": _look_at_leader,
         "The clock": _look_at_clock,
         "The slots": partial(_look_at_slots, max_lag_seconds=max_lag_seconds),
+        "The runs that RQ refuses": _look_at_refused_runs,
         "The spool": _look_at_spool,
         "The followers": _look_at_followers,
     }
@@ -166,13 +172,43 @@ def _waits_for_a_run(state: CronState) -> bool:
     return bool(wanted - set(ended))
 
 
+def _look_at_refused_runs(found: Health) -> None:
+    refused = refused_runs()
+    if not refused:
+        return
+    newest = refused[0]
+    error = newest.data.get(ERROR) or {}
+    many = f"{len(refused)} or more" if len(refused) == REFUSED_LOOKED_AT_MAX else len(refused)
+    found.problems.append(
+        f"RQ takes no job for {many} run{'s' * (len(refused) != 1)}, such as {newest.run_id} of cron "
+        f"{newest.cron!r}: {clause(error.get(ERROR_MESSAGE, ''))}. They are enqueued when the cause "
+        "is gone."
+    )
+
+
+def refused_runs() -> list[CronEvent]:
+    """The newest refusals of runs that are still not in RQ, newest first, one for each run."""
+    newest = _rows().of_type(EventType.ENQUEUE_FAILED).filter(reason=Reason.REFUSED)
+    refused: dict[UUID | None, CronEvent] = {}
+    for row in newest.order_by("-occurred_at")[:REFUSED_LOOKED_AT_MAX]:
+        refused.setdefault(row.run_id, row)
+    later = _rows().filter(run_id__in=list(refused), type__in=_TAKEN).order_by()
+    taken = set(later.values_list("run_id", flat=True))
+    return [row for run_id, row in refused.items() if run_id not in taken]
+
+
+_TAKEN = (EventType.RUN_ENQUEUED, EventType.RUN_STARTED, *sorted(OUTCOMES))
+
+
 def _rows() -> CronEventQuerySet:
     return CronEvent.objects.using(conf().database)
 
 
 def _look_at_spool(found: Health) -> None:
     try:
-        connections = Enqueuer().connections()
+        enqueuer = Enqueuer(REDIS_SECONDS_MAX)
+        found.problems += enqueuer.unusable_queues()
+        connections = enqueuer.connections()
         found.spool_length = spool_length(connections)
         refused = spool_refused(connections)
     except RedisError as error:

@@ -45,6 +45,7 @@ class Loop:
                 self._stopping.wait(self._turn())
         finally:
             self._followers.join_quietly()
+            self.runner.watch.stop()
             if self._started:
                 self._stop_runner()
 
@@ -75,9 +76,12 @@ class Loop:
             self.runner.hold_up(self._away_since, DowntimeCause.DATABASE_AWAY)
         if not self._started:
             self.runner.start()
+            self.runner.work_with_rq_beside()
             self._started = True
             self._followers.start()
-        seconds = self.runner.tick()
+            self.runner.watch.start()
+        with self.runner.watch.watching():
+            seconds = self.runner.tick()
         self._followers.active = self.runner.leading
         return seconds
 

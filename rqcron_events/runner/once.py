@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .follower_thread import follow_once
 from .runner import Runner
@@ -18,6 +18,8 @@ class Once:
     """Runs of slots that fired."""
     waiting: int = 0
     """Runs that are not in Redis, because it did not answer; enqueued the next time."""
+    refused: list[str] = field(default_factory=list)
+    """One sentence for each cron of which RQ takes no job now; tried again the next time."""
 
 
 def once() -> Once:
@@ -31,10 +33,12 @@ def once() -> Once:
         done.decided += len(requests)
         runner.enqueue(requests)
     runner.reconcile_all()
+    runner.save_snapshot_if_free()
     follow_once()
     done.waiting = sum(
-        run.enqueued_at is None
+        run.enqueued_at is None and not run.refused
         for state in runner.states.crons.values()
         for run in state.open_runs.values()
     )
+    done.refused = runner.rq.enqueuer.refused
     return done

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID, uuid4
+
+from redis.exceptions import RedisError
 
 from .. import clock
 from ..conf import conf
@@ -23,7 +27,14 @@ from ..core.repair import JobFacts, Patience, Repair, judge
 from ..core.run_state import RunState
 from ..errors import VersionConflict
 from ..execution.enqueuer import Enqueued, Enqueuer, RunRequest
-from ..execution.rq_jobs import JOBS_PER_ROUND_TRIP, clean_up_abandoned, look_up, put_back, stranded
+from ..execution.rq_jobs import (
+    JOBS_PER_ROUND_TRIP,
+    bring_back_due,
+    clean_up_abandoned,
+    look_up,
+    put_back,
+    stranded,
+)
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
@@ -60,11 +71,18 @@ class Reconciler:
         self._waiting: list[tuple[str, OpenRun]] = []
         self._stranded: set[UUID] = set()
         """Runs whose jobs were in no list at the last clean-up."""
+        self._away: dict[str, RedisError] = {}
+        """Redis servers that did not answer in this pass; they are not asked again in it."""
+        self.findings: list[Finding] = []
+        """Of this pass: what was repaired, or would be."""
 
-    def begin(self, states: States) -> None:
+    def begin(self, states: States, *, dry_run: bool = False) -> None:
         """Start a new pass, unless the last one is not through yet."""
         if self._waiting:
             return
+        self._away, self.findings = {}, []
+        if not dry_run:
+            self._bring_back_due(states)
         self._waiting = [
             (name, run) for name, state in states.crons.items() for run in state.open_runs.values()
         ]
@@ -72,13 +90,17 @@ class Reconciler:
     def give_up(self) -> None:
         """Drop the rest of the pass; the next one looks at everything again."""
         self._waiting.clear()
+        self._away.clear()
 
     @property
     def done(self) -> bool:
         return not self._waiting
 
     def step(self, states: States, *, dry_run: bool = False) -> list[Finding]:
-        """Look at the next runs and repair what needs it. Raises redis-py's errors."""
+        """Look at the next runs and repair what needs it.
+
+        A Redis that is away concerns the runs in it only; its error is raised at the end of the pass.
+        """
         chunk = self._waiting[:RUNS_PER_STEP_MAX]
         looked_at: list[tuple[OpenRun, Definition]] = []
         for name, run in chunk:
@@ -87,31 +109,70 @@ class Reconciler:
             # It may have ended since the pass began.
             if state is not None and definition is not None and run.run_id in state.open_runs:
                 looked_at.append((run, definition))
-        requests = [_request(run, definition) for run, definition in looked_at]
-        jobs = look_up(self._enqueuer, requests) if requests else {}
+        jobs = self._look_up(looked_at)
         now = clock.now()
         findings = [
             Finding(run, definition, jobs[run.run_id], repair)
             for run, definition in looked_at
-            if (repair := judge(run, definition, jobs[run.run_id], now, self._patience))
+            if run.run_id in jobs
+            and (repair := judge(run, definition, jobs[run.run_id], now, self._patience))
             is not Repair.NONE
         ]
         if findings and not dry_run:
             reach("before_repair")
-            self._repair_all(findings, states)
+            findings = self._repair_all(findings, states)
             reach("after_repair")
+        self.findings += findings
         del self._waiting[: len(chunk)]
+        if not self._waiting and self._away:
+            raise next(iter(self._away.values()))
         return findings
 
-    def clean_up(self, states: States) -> None:
-        """Let RQ give up jobs whose worker is gone, on the queues that open runs are in."""
-        names = {
-            state.last_definition.queue
-            for state in states.crons.values()
-            if state.open_runs and state.last_definition is not None
+    def _look_up(self, runs: list[tuple[OpenRun, Definition]]) -> dict[UUID, JobFacts]:
+        """Of the runs in queues that can be used, on Redis servers that answer.
+
+        A run that was never in RQ has no job in a queue that cannot be used, either.
+        """
+        found: dict[UUID, JobFacts] = {
+            run.run_id: JobFacts()
+            for run, definition in runs
+            if run.enqueued_at is None
+            and run.attempt == 0
+            and not self._enqueuer.redis_of(definition.queue)
         }
-        clean_up_abandoned(self._enqueuer.queue(name) for name in sorted(names))
+        for group in self._answering([_request(run, definition) for run, definition in runs]):
+            with self._noting_away(group):
+                found |= look_up(self._enqueuer, group)
+        return found
+
+    def _answering(self, requests: list[RunRequest]) -> Iterator[list[RunRequest]]:
+        """The requests of each Redis that has not failed to answer in this pass."""
+        for redis, group in self._enqueuer.by_redis(requests).items():
+            if redis not in self._away:
+                yield group
+
+    @contextmanager
+    def _noting_away(self, group: list[RunRequest]) -> Iterator[None]:
+        """What one Redis does not do must not stop what others do."""
+        try:
+            yield
+        except RedisError as error:
+            self._away[self._enqueuer.redis_of(group[0].definition.queue)] = error
+
+    def clean_up(self, states: States) -> None:
+        """Let RQ give up jobs whose worker is gone, on the queues that open runs are in, and put
+        back what workers took and did not begin."""
+        for group in self._answering(_one_in_each_queue(states)):
+            with self._noting_away(group):
+                clean_up_abandoned(self._enqueuer.queue(r.definition.queue) for r in group)
         self._put_back_stranded(states)
+
+    def _bring_back_due(self, states: States) -> None:
+        """Jobs that waited long enough go back into their queues, also where RQ's scheduler, whose
+        work it is, does not run."""
+        for group in self._answering(_one_in_each_queue(states)):
+            with self._noting_away(group):
+                bring_back_due(self._enqueuer.queue(r.definition.queue) for r in group)
 
     def _put_back_stranded(self, states: States) -> None:
         """Jobs that a worker took and did not begin go back into their queues.
@@ -126,12 +187,18 @@ class Reconciler:
             for run in state.open_runs.values()
             if run.enqueued_at and not run.started_at and (run.last_event_at or since) <= since
         ]
-        found = stranded(self._enqueuer, quiet)
-        again = [request for request in found if request.run_id in self._stranded]
+        found: list[RunRequest] = []
+        again: list[RunRequest] = []
+        for group in self._answering(quiet):
+            with self._noting_away(group):
+                here = stranded(self._enqueuer, group)
+                seen_twice = [request for request in here if request.run_id in self._stranded]
+                put_back(self._enqueuer, seen_twice)
+                found += here
+                again += seen_twice
         self._stranded = {request.run_id for request in found} - {r.run_id for r in again}
         if not again:
             return
-        put_back(self._enqueuer, again)
         now = clock.now()
         results = [Enqueued(request=request, at=now) for request in again]
         self._append_enqueued(results, states, "taken by a worker, not begun")
@@ -142,12 +209,18 @@ class Reconciler:
             extra={"action": "jobs_put_back", "runs": len(again)},
         )
 
-    def _repair_all(self, findings: list[Finding], states: States) -> None:
-        again = [_request(f.run, f.definition) for f in findings if f.repair is Repair.ENQUEUE]
+    def _repair_all(self, findings: list[Finding], states: States) -> list[Finding]:
+        """Returns those that were repaired."""
+        again = _never_started([f for f in findings if f.repair is Repair.ENQUEUE])
+        open_still: set[UUID] = set()
         for results in self._enqueuer.enqueue(again):
-            if results and results[0].error:
-                return  # Redis went away: the next pass finds these runs again
-            self._append_enqueued(results, states, "no job, never started")
+            if results[0].error:
+                open_still |= {result.request.run_id for result in results}
+            if results[0].is_refused:
+                self._append_refused(results, states)
+            elif not results[0].error:  # otherwise the next pass finds these runs again
+                self._append_enqueued(results, states, "no job, never started")
+        findings = [finding for finding in findings if finding.run.run_id not in open_still]
         now = clock.now()
         there = [
             Enqueued(request=_request(f.run, f.definition), at=now)
@@ -165,6 +238,14 @@ class Reconciler:
                 repair.replace("_", " "),
                 extra={"action": "reconciled", "repair": repair, "runs": count},
             )
+        return findings
+
+    def _append_refused(self, results: list[Enqueued], states: States) -> None:
+        """Once per run and cause: it is tried again in each pass, and that is no news."""
+        news = [result for result in results if result.cause != _known_cause(result, states)]
+        events = [result.event(self._actor) for result in news]
+        store.append_next(events)
+        states.apply(events)
 
     def _append_enqueued(self, results: list[Enqueued], states: States, found: str) -> None:
         events = [result.event(self._actor, found=found) for result in results]
@@ -209,6 +290,16 @@ class Reconciler:
             states.reload(name)  # the next pass tries again
         else:
             states.apply([lost, again])
+
+
+def _never_started(findings: list[Finding]) -> list[RunRequest]:
+    """Those of which the log knows no start by now: the pass may have begun before it."""
+    known = read_runs([finding.run.run_id for finding in findings]) if findings else {}
+    return [
+        _request(finding.run, finding.definition)
+        for finding in findings
+        if not known[finding.run.run_id].attempt and known[finding.run.run_id].outcome is None
+    ]
 
 
 def _end_event(finding: Finding, state: RunState, actor: str) -> Event:
@@ -282,6 +373,21 @@ def _error(text: str) -> dict[str, str]:
         ERROR_MESSAGE: bounded(message, conf().message_bytes_max),
         ERROR_TRACEBACK: bounded(text, conf().traceback_bytes_max, keep_end=True),
     }
+
+
+def _one_in_each_queue(states: States) -> list[RunRequest]:
+    """Of the queues that open runs are in."""
+    found: dict[str, RunRequest] = {}
+    for state in states.crons.values():
+        definition = state.last_definition
+        if definition is not None and definition.queue not in found and state.open_runs:
+            found[definition.queue] = _request(next(iter(state.open_runs.values())), definition)
+    return [found[name] for name in sorted(found)]
+
+
+def _known_cause(result: Enqueued, states: States) -> str:
+    run = states.crons[result.request.cron].open_runs.get(result.request.run_id)
+    return run.refused if run else ""
 
 
 def _request(run: OpenRun, definition: Definition) -> RunRequest:

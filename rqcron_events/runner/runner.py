@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from redis.exceptions import RedisError
+from django.db import OperationalError
 
 from .. import clock
 from ..conf import conf
@@ -14,19 +14,20 @@ from ..core.cron_state import CronState
 from ..core.decide import HeldUp, Limits, decide, next_due
 from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import Event
-from ..execution import spool
-from ..execution.enqueuer import Enqueuer, RunRequest
+from ..core.wording import clause
+from ..execution.enqueuer import RunRequest
 from ..leadership.code_version import fingerprint, newer_code_is_alive
 from ..leadership.heartbeat import Presence
 from ..ledger import store
+from ..ledger.backend import backend_of
 from ..ledger.cron_states import States
 from ..process.failpoints import reach
 from ..process.gc_pause import collection_paused
 from ..registry import registry
 from .due_queue import Agenda
-from .reconciler import Reconciler
-from .redis_outage import RedisOutage
 from .registration import sync
+from .rq_side import RqSide, RqThread
+from .statement_watch import StatementWatch
 
 __all__ = ["Runner"]
 
@@ -37,8 +38,6 @@ ROUNDS_PER_TICK_MAX = 10
 STANDBY_SECONDS = 1.0
 RECONCILE_SECONDS = 5.0
 """How often open runs are compared with RQ."""
-CLEAN_UP_SECONDS = 30.0
-"""How often RQ is asked to give up the jobs of dead workers."""
 SET_ASIDE = timedelta(seconds=60)
 """A cron that cannot be decided is tried again after this; the others go on."""
 
@@ -55,17 +54,16 @@ class Runner:
         self.actor = self.presence.actor
         self.lease = self.presence.lease
         self.states = States()
-        self.enqueuer = Enqueuer()
-        self.reconciler = Reconciler(self.enqueuer, self.actor)
+        self.rq = RqSide(self.actor)
+        self.watch = StatementWatch()
         self.leading = False
         self._agenda = Agenda()
         self._synced = True
-        self._redis = RedisOutage()
+        self._rq_thread: RqThread | None = None
+        """None: what concerns RQ is done in this thread."""
         self._reconciled_at = 0.0
-        self._draining = False
         self._held_up: HeldUp | None = None
         """What kept this runner from deciding until now; forgotten after one tick."""
-        self._cleaned_at = clock.monotonic_seconds()
         self._saved_at = 0.0
 
     # The flow
@@ -74,8 +72,9 @@ class Runner:
         """One look at the clock: decide, record, enqueue. Returns the seconds until the next."""
         if not self._lead():
             return STANDBY_SECONDS
-        self._look_again(self.states.follow())
+        self._look_again(self.states.follow(self.watch.progress))
         for _ in range(ROUNDS_PER_TICK_MAX):
+            self.watch.progress()
             now = clock.now()
             names = self._agenda.take(now)
             if not names:
@@ -85,7 +84,7 @@ class Runner:
         self._held_up = None
         self._reconcile()
         self._save_snapshot()
-        if self._draining or not self.reconciler.done:
+        if self._rq_thread is None and self.rq.busy:
             return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
@@ -134,19 +133,11 @@ class Runner:
         return decisions.events
 
     def enqueue(self, requests: list[RunRequest]) -> None:
-        """Hand runs to RQ whose decision is committed, and record that."""
-        for results in self.enqueuer.enqueue(requests):
-            events = [result.event(self.actor) for result in results]
-            if results[0].error:
-                # Recorded once per outage. The runs stay open, and are enqueued when Redis is back.
-                if self._redis.begins(results[0].error):
-                    store.append_next(events)
-                continue
-            self._redis.ends()
-            reach("after_enqueue")
-            store.append_next(events)
-            reach("after_enqueued")
-            self.states.apply(events)
+        """Hand runs to RQ whose decision is committed."""
+        if self._rq_thread is not None:
+            self._rq_thread.enqueue(requests)
+        else:
+            self.states.apply(self.rq.enqueue(requests))
 
     def decide_due(self) -> Iterator[list[RunRequest]]:
         """Register and decide what is due now, without the lease; yields what may be enqueued."""
@@ -160,50 +151,27 @@ class Runner:
 
     def reconcile_all(self) -> None:
         """The whole of it at once, after RQ gave up the jobs of dead workers."""
-        self._cleaned_at = float("-inf")
+        self.rq.clean_up_next()
+        self._reconciled_at = float("-inf")
         self._reconcile()
-        while self._draining or not self.reconciler.done:
+        while self.rq.busy:
             self._reconcile()
 
     def _reconcile(self) -> None:
         """Compare open runs with RQ: a pass every few seconds, in steps that delay no slot."""
-        now = clock.monotonic_seconds()
-        if self.reconciler.done and not self._draining:
-            if now - self._reconciled_at < RECONCILE_SECONDS:
-                return
+        now, beside = clock.monotonic_seconds(), self._rq_thread
+        is_due = now - self._reconciled_at >= RECONCILE_SECONDS
+        if is_due and (beside is not None or not self.rq.busy):
             self._reconciled_at = now
             self.presence.record_lost_runners()
             if not self._synced:
                 self._sync()
-        try:
-            if self.reconciler.done:
-                self._draining = self._drain_spools()
-                if not self._draining:  # otherwise more of it, before any repair
-                    self.reconciler.begin(self.states)
-            if now - self._cleaned_at >= CLEAN_UP_SECONDS:
-                self._cleaned_at = now
-                self.reconciler.clean_up(self.states)
-            findings = self.reconciler.step(self.states)
-        except RedisError as error:
-            self.reconciler.give_up()
-            self._draining = False
-            self._redis.begins(str(error))
-            return
-        self._redis.ends()
-        self._look_again({finding.definition.name for finding in findings})
-
-    def _drain_spools(self) -> bool:
-        """Write what workers could not write, before the reconciler asks RQ instead.
-
-        A part of it, so that no slot is late; True when more waits.
-        """
-        more = False
-        for connection in self.enqueuer.connections():
-            written, more_here = spool.drain(connection)
-            more |= more_here
-            self.states.apply(written)
-            self._look_again({event.cron for event in written})
-        return more
+            if beside is not None and beside.takes_a_pass:
+                beside.reconcile(self.states.with_open_runs())
+        if beside is not None:
+            beside.say_if_silent()
+        elif is_due or self.rq.busy:
+            self._look_again(self.rq.reconcile(self.states))
 
     # Leading
 
@@ -241,8 +209,31 @@ class Runner:
         self._saved_at = clock.monotonic_seconds()
         if self.leading:
             reach("before_snapshot")
-            self.states.save_snapshot(self.lease.confirm)
+            self.save_snapshot()
             reach("after_snapshot")
+
+    def save_snapshot(self) -> None:
+        """Save what is folded, unless somebody holds the rows locked: it is a cache."""
+        try:
+            self.states.save_snapshot(self.lease.confirm)
+        except OperationalError as error:
+            if not backend_of(store.connection()).was_locked(error):
+                raise
+            log.warning(
+                "The snapshot is locked by somebody else's transaction (%s); it is saved later.",
+                clause(error),
+                extra={"action": "snapshot_locked", "runner": self.id},
+            )
+
+    def save_snapshot_if_free(self) -> None:
+        """The same for one that does not lead, when nobody does: whoever comes next, as the next
+        ``cron_run --once``, need not fold the whole log."""
+        if self.lease.hold():
+            try:
+                self.states.follow()
+                self.save_snapshot()
+            finally:
+                self.lease.step_down()
 
     # When to look at which cron
 
@@ -266,6 +257,11 @@ class Runner:
 
     # Beginning and end
 
+    def work_with_rq_beside(self) -> None:
+        """From now on, in a thread of its own: a Redis that hangs holds up no decision."""
+        self._rq_thread = RqThread(self.rq)
+        self._rq_thread.start()
+
     def start(self) -> None:
         """Load what is known, say hello, and bring the code's crons into the log."""
         self.states = States.load()
@@ -282,8 +278,10 @@ class Runner:
 
     def stop(self) -> None:
         """Save what is known, and say goodbye. Raises Django's database errors."""
+        if self._rq_thread is not None:
+            self._rq_thread.stop()
         if self.leading:
-            self.states.save_snapshot(self.lease.confirm)
+            self.save_snapshot()
         self.presence.stopped()
 
     def fall_back(self) -> None:

@@ -20,6 +20,8 @@ from rqcron_events.models import CronEvent
 from tests.chaos.stage import RedisServer
 from tests.processes import Project
 
+FROZEN_SLOTS = 8
+"""Seconds for which Redis is frozen, by the slots of a one-second cron."""
 TAKER = "takes every connection"
 
 
@@ -108,6 +110,29 @@ def test_a_redis_that_is_loading_its_data_is_waited_out(
     enqueued = events.of_type("run_enqueued")
     project.wait_until(lambda: enqueued.filter(run_id__in=fired).count() == len(fired))
     assert runner.poll() is None
+
+
+def test_a_redis_that_is_frozen_holds_up_no_decision(project: Project, tmp_path: Path):
+    """Stopped with its connections open, as behind a network that drops packets."""
+    server = RedisServer(tmp_path, appendonly="no")
+    try:
+        project.environment["REDIS_URL"] = server.url
+        runner = project.start("cron_run", TEST_APPS="tests.many_app")
+        events = CronEvent.objects
+        fired, enqueued = events.of_type("slot_fired"), events.of_type("run_enqueued")
+        project.wait_until(enqueued.exists)
+        server.freeze()
+        known = set(fired.values_list("run_id", flat=True))
+        project.wait_until(lambda: fired.count() >= len(known) + 10 * FROZEN_SLOTS)
+        server.thaw()
+        late = [event.data["lateness_seconds"] for event in fired.exclude(run_id__in=known)]
+        assert not events.of_type("slot_missed").exists(), "no slot gave way to a later one"
+        assert sum(seconds > 1 for seconds in late) == 0
+        wanted = set(fired.values_list("run_id", flat=True))
+        project.wait_until(lambda: enqueued.filter(run_id__in=wanted).count() == len(wanted))
+        assert runner.poll() is None
+    finally:
+        server.stop()
 
 
 def _is_loading(client: Redis) -> bool:

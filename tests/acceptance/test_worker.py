@@ -233,27 +233,6 @@ def test_a_run_whose_success_waits_in_the_spool_is_not_started_again(
     assert not redis_connection.exists(run_key(run_id), INDEX_KEY)
 
 
-def test_a_job_that_this_deploy_does_not_know_goes_back_to_the_queue(
-    project, worked, redis_connection: Redis
-):
-    """A rolling deploy: the old worker takes it first, the new one runs it, in one attempt."""
-    run_id = controls.trigger("returns_retry")
-    old = project.start(
-        "rqworker", "default", TEST_APPS="tests.many_app", RQCRON_TEST_GIVE_BACK_SECONDS="60"
-    )
-    job = Job.fetch(job_id(run_id), connection=redis_connection)
-    project.wait_until(lambda: job.get_meta().get("rqcron", {}).get("given_back", 0) >= 2)
-    old.stop()
-    events = worked.finish(run_id)
-    assert [(event.type, event.attempt) for event in events] == [
-        ("run_enqueued", None),
-        ("run_started", 1),
-        ("attempt_failed", 1),
-        ("run_started", 2),
-        ("run_succeeded", 2),
-    ]
-
-
 def test_a_failed_run_that_a_late_runner_enqueues_again_is_refused(worked):
     """I4: nobody asked for it. A person's requeue keeps the job; this one was created anew."""
     *_, failed = worked("raises")

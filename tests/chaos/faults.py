@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psutil
+import psycopg
 
 from .stage import Service, Stage
 
@@ -128,6 +129,38 @@ class Faults:
         connection.close()
         return "redis", 0, ()
 
+    def freeze_redis(self) -> Struck | None:
+        """It keeps its connections, and neither answers nor refuses."""
+        if self._redis_away:
+            return None
+        seconds = self.rng.uniform(2, 15)
+        self._redis_away = True
+        self.stage.redis.freeze()
+
+        def thaw() -> None:
+            self.stage.redis.thaw()
+            self._redis_away = False
+
+        self._undo.append((time.time() + seconds, thaw))
+        return "redis", seconds, ()
+
+    def lock_row(self) -> Struck | None:
+        """A transaction that somebody left open, or a maintenance command that takes its time."""
+        if self._database_away:
+            return None
+        statement = self.rng.choice(LOCKS)
+        seconds = self.rng.uniform(2, 15)
+        connection = self.stage.database.connect()
+        connection.execute("BEGIN")
+        connection.execute("SET LOCAL lock_timeout = '2s'")
+        try:
+            connection.execute(statement)
+        except psycopg.Error:
+            connection.close()
+            return None
+        self._undo.append((time.time() + seconds, connection.close))
+        return statement, seconds, ()
+
     # How
 
     def _services(self) -> list[Service]:
@@ -188,6 +221,13 @@ class Faults:
         return "redis", seconds, ()
 
 
+LOCKS = (
+    "SELECT 1 FROM rqcron_lease WHERE name = 'leader' FOR UPDATE",
+    "LOCK TABLE rqcron_lease IN ACCESS EXCLUSIVE MODE",
+    "LOCK TABLE rqcron_snapshot IN ACCESS EXCLUSIVE MODE",
+    "SELECT 1 FROM rqcron_snapshot FOR UPDATE",
+)
+
 Struck = tuple[str, float, "tuple[int, ...] | list[int]"]
 """Target, how many seconds it lasts, and the processes."""
 
@@ -204,6 +244,8 @@ FAULTS: dict[str, Callable[[Faults], Struck | None]] = {
     "restart_redis": Faults.restart_redis,
     "stop_redis": Faults.stop_redis,
     "empty_redis": Faults.empty_redis,
+    "freeze_redis": Faults.freeze_redis,
+    "lock_row": Faults.lock_row,
 }
 
 

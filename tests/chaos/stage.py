@@ -114,8 +114,17 @@ class RedisServer:
             self._process.wait(START_SECONDS_MAX)
             self._process = None
 
+    def freeze(self) -> None:
+        """Its connections stay open, and nothing is answered."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def connect(self) -> Redis:
-        return Redis.from_url(self.url)
+        return Redis.from_url(self.url, socket_timeout=2)
 
 
 class Service:

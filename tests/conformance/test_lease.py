@@ -12,7 +12,8 @@ from django.db.models.functions import Now
 
 from rqcron_events.leadership.downtime import downtime_at
 from rqcron_events.leadership.lease import LEADER, Lease, beats
-from rqcron_events.models import CronLease
+from rqcron_events.models import CronLease, CronSnapshot
+from rqcron_events.runner.runner import Runner
 
 ROW = "SELECT 1 FROM rqcron_lease WHERE name = 'leader' FOR UPDATE"
 TABLE = "LOCK TABLE rqcron_lease IN ACCESS EXCLUSIVE MODE"
@@ -107,3 +108,20 @@ def test_a_heartbeat_of_the_future_is_no_sign_of_life(age: Callable[[str, float]
     assert [runner.id for runner in Lease("one").lost_runners()] == ["lost"]
     assert not CronLease.objects.filter(beats(60), name="lost").exists()
     assert downtime_at(CronLease.objects.get(name="lost").renewed_at)[0] is not None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["LOCK TABLE rqcron_snapshot IN ACCESS EXCLUSIVE MODE", ROW],
+    ids=["the table", "the lease"],
+)
+def test_a_snapshot_that_is_locked_is_saved_later(
+    postgresql: None, transactional_db: None, statement: str
+) -> None:
+    runner = Runner()
+    assert runner.lease.hold()
+    with locked(statement):
+        runner.save_snapshot()
+    assert not CronSnapshot.objects.exists()
+    runner.save_snapshot()
+    assert CronSnapshot.objects.exists()

@@ -13,7 +13,7 @@ from django.db import DatabaseError, IntegrityError, connection, connections, mo
 from django.db.models import Model
 from rqcron_projections.models import CronDay, CronDayState, CronRun
 
-from rqcron_events.core.clean_columns import Elapsed, OfRun, row_maker
+from rqcron_events.core.clean_run.columns import Elapsed, OfRun, row_maker
 from rqcron_events.core.events import EventType, cron_stream, run_stream
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from django.core import checks as django_checks
 from django.db import DatabaseError, connection
+from rq import Queue
 
 from rqcron_events import checks
 from rqcron_events import conf as conf_module
@@ -52,6 +53,54 @@ def test_e001_is_given_once_for_each_wrong_cron(registry):
     for number in range(3):
         register_cron(every=timedelta(0), name=f"cron {number}")(job)
     assert [message.id for message in checks.check_registry()] == ["rqcron_events.E001"] * 3
+
+
+class Picky(Queue):
+    """A project's queue class, and its serializer."""
+
+    def create_job(self, *args, **kwargs):
+        if "customer" not in kwargs["meta"]:
+            raise ValueError("each job needs a customer in its meta")
+        return super().create_job(*args, **kwargs)
+
+    @staticmethod
+    def loads(data):
+        raise AssertionError("nothing is read")
+
+    @staticmethod
+    def dumps(value):
+        raise TypeError("only customers can be serialised")
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({"QUEUE_CLASS": f"{__name__}.Picky"}, "ValueError: each job needs a customer in its meta"),
+        ({"SERIALIZER": f"{__name__}.Picky"}, "TypeError: only customers can be serialised"),
+        (
+            {"QUEUE_CLASS": "nowhere.Queue"},
+            "Queue 'high' of RQ_QUEUES cannot be used: ValueError: ",
+        ),
+        ({"URL": "nonsense://"}, "Queue 'high' of RQ_QUEUES cannot be used: ValueError: Redis URL"),
+    ],
+    ids=str,
+)
+def test_e001_a_cron_of_which_rq_would_take_no_job(registry, settings, monkeypatch, broken, words):
+    register_cron(name="refused", queue="high")(job)
+    register_cron(name="sound")(job)
+    monkeypatch.setitem(settings.RQ_QUEUES, "high", {**settings.RQ_QUEUES["high"], **broken})
+    [message] = checks.check_registry()
+    assert message.id == "rqcron_events.E001"
+    assert message.msg.startswith("Cron 'refused': RQ would take no job for it: ")
+    assert words in message.msg
+    assert message.hint == "Correct its options, or the settings of queue 'high'."
+
+
+def test_e001_is_found_without_redis(registry, settings, monkeypatch):
+    nowhere = {"URL": "redis://127.0.0.1:1/0", "ASYNC": False}
+    monkeypatch.setitem(settings.RQ_QUEUES, "high", nowhere)
+    register_cron(queue="high")(job)
+    assert checks.check_registry() == []
 
 
 def test_e002_two_crons_of_one_name(registry):

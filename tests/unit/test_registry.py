@@ -181,6 +181,20 @@ def test_the_projects_zone_is_the_default(define, settings):
     assert define().timezone == "Europe/Berlin"
 
 
+def changed_retry(**fields) -> Retry:
+    """RQ checks a Retry when it is made, not when its fields are changed."""
+    retry = Retry(max=1)
+    vars(retry).update(fields)
+    return retry
+
+
+def nested(depth: int) -> list:
+    found: list = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -215,13 +229,37 @@ def test_the_projects_zone_is_the_default(define, settings):
         ({"jitter": "5s"}, "jitter='5s' is invalid"),
         ({"retry": 1, "tries": 1}, "retry and tries exclude each other"),
         ({"tries": 0}, "tries=0 is invalid: give 1 or more."),
-        ({"retry": -1}, "retry=-1 is invalid: give a number of retries or rq.Retry(max=...)."),
+        ({"retry": -1}, "retry=-1 is invalid: give a number of retries up to 10,000, or rq."),
         ({"retry": "many"}, "retry='many' is invalid"),
         ({"timeout": "1h"}, "timeout='1h' is invalid: give whole seconds"),
         ({"timeout": 0}, "timeout=0 is invalid: give at least one second."),
-        ({"result_ttl": -2}, "result_ttl=-2 is invalid"),
-        ({"meta": [1]}, "meta=[1] is invalid: give a dict of JSON."),
-        ({"meta": {"a": object}}, "is invalid: give a dict of JSON."),
+        ({"result_ttl": -2}, "result_ttl=-2 is invalid: give whole seconds (-1: no limit)."),
+        ({"ttl": -1}, "ttl=-1 is invalid: RQ takes no such ttl. Leave ttl out"),
+        ({"ttl": timedelta(seconds=-1)}, "ttl=-1 is invalid"),
+        ({"ttl": -2}, "ttl=-2 is invalid: give whole seconds."),
+        ({"ttl": 10**18}, "ttl=1000000000000000000 is invalid: give at most 3,155,760,000 seconds"),
+        ({"timeout": 2**31}, "is invalid: give at most 2,000,000,000 seconds, or give -1 for no"),
+        ({"every": timedelta(days=40_000)}, "is more than a century; give less."),
+        ({"jitter": timedelta.max}, "is more than a century; give less."),
+        ({"retry": 10**9}, "give a number of retries up to 10,000"),
+        ({"retry": changed_retry(max=0)}, "retry has max=0; give a number from 1 to 10,000."),
+        ({"retry": changed_retry(intervals="soon")}, "retry has intervals='soon'; give seconds"),
+        ({"retry": changed_retry(intervals=[-1])}, "retry has intervals=[-1]; give seconds"),
+        ({"retry": changed_retry(intervals=["x"])}, "retry has intervals=['x']; give seconds"),
+        ({"retry": changed_retry(intervals=[1e300])}, "retry has intervals=[1e+300]; give"),
+        ({"retry": changed_retry(intervals=[float("nan")])}, "retry has intervals=[nan]; give"),
+        (
+            {"meta": {"a": float("nan")}},
+            "options={'meta': {'a': nan}} cannot be written to the log",
+        ),
+        ({"meta": {"a": "\ud800"}}, "'\\ud800'}} cannot be written to the log"),
+        ({"meta": {"a\0": 1}}, "has a NUL character, which PostgreSQL cannot store"),
+        ({"meta": {"a": "x" * 70_000}}, "options has 70,"),
+        ({"meta": {"a": nested(60)}}, "is invalid: give a dict of JSON, not deeply nested."),
+        ({"description": "a\0b"}, "description='a\\x00b' has a NUL character"),
+        ({"description": "\udcff"}, "description='\\udcff' cannot be written to the log"),
+        ({"meta": [1]}, "meta=[1] is invalid: give a dict of JSON,"),
+        ({"meta": {"a": object}}, "is invalid: give a dict of JSON,"),
         ({"name": "x" * 201}, "the name must be printable and have at most 200 characters."),
         ({"name": "a\nb"}, "the name must be printable"),
     ],
@@ -231,6 +269,14 @@ def test_a_mistake_is_told_with_its_value_and_the_remedy(problem, options, words
     text = problem(**options)
     assert text.startswith("Cron ")
     assert words in text
+
+
+@pytest.mark.parametrize("kind", ["endless", "deep"])
+def test_a_meta_that_is_nested_for_ever_is_a_mistake_like_any_other(problem, kind):
+    endless: list = []
+    endless.append(endless)
+    text = problem(meta={"a": endless if kind == "endless" else nested(100_000)})
+    assert "is invalid: give a dict of JSON, not deeply nested." in text
 
 
 def test_an_empty_name_is_no_name(define):

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from rqcron_events.core.clean_run import CleanRun
+from rqcron_events.core.clean_run.run import CleanRun
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.events.keys import (

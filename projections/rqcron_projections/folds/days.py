@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from rqcron_events.core.clean_run import CleanRun
+from rqcron_events.core.clean_run.run import CleanRun
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.events.keys import (
     COUNT,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from rqcron_events.core.clean_columns import Elapsed, OfRun
+from rqcron_events.core.clean_run.columns import Elapsed, OfRun
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.events.keys import (
     DURATION_SECONDS,

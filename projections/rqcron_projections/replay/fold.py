@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from rqcron_events.core.clean_columns import row_maker
+from rqcron_events.core.clean_run.columns import row_maker
 from rqcron_events.core.events import Event
 
 from ..clean_run import CleanEnd, Item, Page

@@ -99,6 +99,9 @@ class Reason(StrEnum):
     NOT_REGISTERED = "not_registered"
     """The worker's code has no such cron, or its module does not import."""
 
+    REFUSED = "refused"
+    """RQ takes no job for this run, though Redis answers."""
+
     ALREADY_RUNNING = "already_running"
     ALREADY_SUCCEEDED = "already_succeeded"
     ALREADY_ENDED = "already_ended"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-from ..events import OUTCOMES, Event, EventType, keys
+from ..events import OUTCOMES, Event, EventType, Reason, keys
 from ..run_state import STATUS_OF_OUTCOME, RunStatus, attempt_number
 from ..wording import because
 
@@ -76,7 +76,9 @@ class RunSummary:
     duration_seconds: float | None
     reason: str
     error: dict[str, Any] | None
-    """type, message and traceback of the last failure."""
+    """type, message and traceback of the last failure, or of RQ's refusal."""
+    refused_at: datetime | None = None
+    """Since when RQ takes no job for it, for the present cause; None when it does."""
 
     def to_data(self) -> dict[str, Any]:
         return {
@@ -99,6 +101,7 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
     """Fold a run's events (its decision or request among them) into what people ask for."""
     status, trigger, queue, worker, reason = RunStatus.REQUESTED, "slot", "", "", ""
     enqueued_at = started_at = finished_at = None
+    refused_at = None
     attempts, duration, error = 0, None, None
     for event in events:
         match event.type:
@@ -107,9 +110,11 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
             case EventType.RUN_ENQUEUED:
                 queue, enqueued_at = event.data.get(keys.QUEUE, ""), event.occurred_at
                 if status is RunStatus.REQUESTED:
-                    status = RunStatus.ENQUEUED
+                    status, error, refused_at = RunStatus.ENQUEUED, None, None
             case EventType.ENQUEUE_FAILED:
                 queue = event.data.get(keys.QUEUE, "")
+                if event.reason == Reason.REFUSED and status is RunStatus.REQUESTED:
+                    error, refused_at = event.data.get(keys.ERROR), event.occurred_at
             case EventType.RUN_STARTED:
                 status, worker = RunStatus.RUNNING, event.actor
                 started_at = started_at or event.occurred_at
@@ -138,6 +143,7 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
         duration_seconds=duration,
         reason=reason,
         error=error,
+        refused_at=refused_at,
     )
 
 

@@ -48,7 +48,7 @@ def fired(found: Evidence, run: RunSummary, lateness_seconds: float | None) -> s
         _sentence(
             f"{found.state.name} fired for {slot}, {punctual}",
             _waited(found.waited, found.show),
-            run_clause(run),
+            run_clause(run, found.show),
         ),
         refused_starts(found.run_events),
         further_runs(found.further_runs, found.show),
@@ -252,17 +252,21 @@ def asked_for(request: Event, run: RunSummary, run_events: Sequence[Event], show
         _sentence(
             f"{request.cron} was asked for by {_who(request.actor)}{because(request.reason)}, "
             f"trigger {run.trigger}{of_run}{slot}",
-            run_clause(run),
+            run_clause(run, show),
         ),
         refused_starts(run_events),
     )
 
 
-def run_clause(run: RunSummary) -> str:
+def run_clause(run: RunSummary, show: Show) -> str:
     """How a run stands."""
     took = f" in {duration(run.duration_seconds)}" if run.duration_seconds is not None else ""
     tries = f" after {run.attempts} attempts" if run.attempts > 1 else ""
     match run.status:
+        case RunStatus.REQUESTED if run.refused_at is not None:
+            return (
+                f"its run waits: RQ takes no job for it since {show(run.refused_at)}{_error(run)}"
+            )
         case RunStatus.REQUESTED:
             return "its run is decided but not yet in Redis"
         case RunStatus.ENQUEUED:

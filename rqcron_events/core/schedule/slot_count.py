@@ -10,7 +10,7 @@ from .cron import CronSchedule
 from .every import EverySchedule
 from .schedule import EPOCH, Schedule
 
-__all__ = ["slots_by_day"]
+__all__ = ["count_slots", "slots_by_day"]
 
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -18,6 +18,15 @@ MARGIN = timedelta(hours=3)
 """A change of the zone this near to a day may move its slots or its midnight."""
 DAYS_MAX = 40_000
 """A century; no range of slots that one decision covers is longer."""
+
+
+def count_slots(schedule: Schedule, after: datetime, until: datetime) -> int:
+    """The number of slots with ``after < slot <= until``: a step for each day at most."""
+    if isinstance(schedule, EverySchedule):
+        begin = EPOCH + schedule.offset
+        return max((until - begin) // schedule.period - (after - begin) // schedule.period, 0)
+    zone = schedule.zone if isinstance(schedule, CronSchedule) else UTC
+    return sum(slots_by_day(schedule, zone, after + MICROSECOND, until).values())
 
 
 def slots_by_day(

@@ -1,1 +1,1 @@
-"""The ledger on PostgreSQL: start with ``log``. ``tables`` holds rows of projections, in bulk."""
+"""The ledger on PostgreSQL: ``log`` has its statements, triggers and fence, ``tables`` rows in bulk."""

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from ...clock import monotonic_seconds
-from ...core.clean_run import CleanRun
+from ...core.clean_run.run import CleanRun
 from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...errors import LedgerUnavailable

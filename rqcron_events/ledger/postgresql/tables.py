@@ -14,8 +14,8 @@ from psycopg.errors import LockNotAvailable
 from psycopg.sql import Literal
 from psycopg.types.json import Jsonb
 
-from ...core.clean_columns import CleanColumn, Elapsed, OfRun
-from ...core.clean_run import CleanRun
+from ...core.clean_run.columns import CleanColumn, Elapsed, OfRun
+from ...core.clean_run.run import CleanRun
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
 

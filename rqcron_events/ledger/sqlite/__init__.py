@@ -1,1 +1,1 @@
-"""The ledger on SQLite: start with ``log``. ``tables`` holds rows of projections, in bulk."""
+"""The ledger on SQLite: ``log`` has its statements and triggers, ``tables`` rows in bulk."""

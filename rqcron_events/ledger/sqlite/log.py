@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...core.clean_run import CleanRun
+from ...core.clean_run.run import CleanRun
 from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE

@@ -11,7 +11,7 @@ from ...cli.tables import print_rows
 from ...core.wording import clause
 from ...execution.enqueuer import Enqueuer
 from ...ledger.cron_states import States
-from ...runner.reconciler import Finding, Reconciler
+from ...runner.reconciler import Reconciler
 from ..command import LedgerCommand
 
 COLUMNS = ("cron", "run_id", "slot", "found", "repair")
@@ -27,19 +27,18 @@ class Command(LedgerCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         states = States.load()
-        reconciler = Reconciler(Enqueuer(), options["by"] or "cron_reconcile")
-        findings: list[Finding] = []
+        enqueuer = Enqueuer()
+        reconciler = Reconciler(enqueuer, options["by"] or "cron_reconcile")
+        away: RedisError | None = None
         try:
             if not options["dry_run"]:
                 reconciler.clean_up(states)
                 states.follow()
-            reconciler.begin(states)
+            reconciler.begin(states, dry_run=options["dry_run"])
             while not reconciler.done:
-                findings += reconciler.step(states, dry_run=options["dry_run"])
-        except RedisError as error:
-            raise CommandError(
-                f"Redis does not answer: {clause(error)}. Check RQ_QUEUES."
-            ) from error
+                reconciler.step(states, dry_run=options["dry_run"])
+        except RedisError as error:  # what could be done is done
+            away = error
         rows = [
             {
                 "cron": finding.definition.name,
@@ -48,8 +47,12 @@ class Command(LedgerCommand):
                 "found": finding.found,
                 "repair": finding.repair.value,
             }
-            for finding in findings
+            for finding in reconciler.findings
         ]
         print_rows(
             self.stdout, rows, COLUMNS, options["format"], empty="Every open run is on its way."
         )
+        if away is not None:
+            raise CommandError(f"Redis does not answer: {clause(away)}. Check RQ_QUEUES.") from away
+        if enqueuer.refused:
+            raise CommandError(" ".join(enqueuer.refused))

@@ -33,10 +33,12 @@ class Command(LedgerCommand):
             done = once()
             plural = "s" * (done.decided != 1)
             self.stdout.write(f"{done.decided} run{plural} decided.")
+            texts = list(done.refused)
             if done.waiting:
+                texts.append(f"{done.waiting} not in Redis yet, because it does not answer.")
+            if texts:
                 raise CommandError(
-                    f"{done.waiting} not in Redis yet, because it does not answer. They are "
-                    "enqueued the next time that a runner runs."
+                    f"{' '.join(texts)} They are enqueued the next time that a runner runs."
                 )
             return
         if options["die_with_parent"]:

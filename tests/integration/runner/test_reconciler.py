@@ -45,9 +45,9 @@ def lost(deploy, add, clock, redis_connection):
 
 
 def reconcile(runner):
-    runner.reconciler.begin(runner.states)
-    while not runner.reconciler.done:
-        runner.reconciler.step(runner.states)
+    runner.rq.reconciler.begin(runner.states)
+    while not runner.rq.reconciler.done:
+        runner.rq.reconciler.step(runner.states)
 
 
 def test_a_lost_run_of_an_idempotent_cron_runs_again_as_a_run_of_its_own(lost, clock):

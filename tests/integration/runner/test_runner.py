@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pytest
 from rq import Queue
@@ -16,6 +17,7 @@ from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronLease, CronSnapshot
 from rqcron_events.operations import controls
 from rqcron_events.runner.runner import Runner
+from rqcron_events.signals import event_appended
 from rqcron_events.testing import assert_fired, assert_not_fired
 
 MINUTE = timedelta(minutes=1)
@@ -52,7 +54,7 @@ def test_a_job_is_never_in_redis_before_its_decision_is_committed(
     add("report", schedule="* * * * *")
     runner = deploy()
     seen: list[bool] = []
-    original = runner.enqueuer.enqueue
+    original = runner.rq.enqueuer.enqueue
 
     def watched(requests):
         seen.extend(
@@ -61,7 +63,7 @@ def test_a_job_is_never_in_redis_before_its_decision_is_committed(
         )
         return original(requests)
 
-    monkeypatch.setattr(runner.enqueuer, "enqueue", watched)
+    monkeypatch.setattr(runner.rq.enqueuer, "enqueue", watched)
     clock.advance(MINUTE)
     runner.tick()
     assert seen == [True]
@@ -117,130 +119,6 @@ def test_a_long_downtime_is_decided_in_bounded_events(deploy, add, clock):
     assert sum(event.data["count"] for event in missed) == 2 * 3600 - 1
     assert missed.count() < 20
     assert_fired("report", clock.now)
-
-
-def test_a_definition_has_a_history_that_the_log_tells(deploy, add, crons, clock):
-    """Change the schedule, pause, deploy without the cron, bring it back."""
-    from rqcron_events import explain
-
-    add("report", schedule="0 * * * *")
-    runner = deploy()
-    clock.set(slot("10:00:05"))
-    runner.tick()
-    clock.set(slot("10:20"))
-    add("report", schedule="*/30 * * * *")
-    runner = deploy()
-    clock.set(slot("10:30:05"))
-    runner.tick()
-    clock.set(slot("10:40"))
-    controls.pause("report", reason="database move", by="ann")
-    clock.set(slot("11:10"))
-    runner.tick()
-    controls.resume("report", by="bob")
-    clock.set(slot("11:40"))
-    runner.tick()
-    crons.crons.clear()
-    runner = deploy()
-    clock.set(slot("12:40"))
-    runner.tick()
-    add("report", schedule="0 * * * *")
-    runner = deploy()
-    clock.set(slot("13:00:05"))
-    runner.tick()
-
-    own = [name for name in types("report") if not name.startswith("run_")]
-    assert own == [
-        "cron_registered",
-        "slot_fired",
-        "cron_changed",
-        "slot_fired",
-        "cron_paused",
-        "slot_skipped",
-        "cron_resumed",
-        "slot_fired",
-        "cron_retired",
-        "cron_registered",
-        "slot_fired",
-    ]
-    answers = {
-        text: explain("report", slot(text))
-        for text in (
-            "09:00",
-            "10:00",
-            "10:30",
-            "11:00",
-            "11:30",
-            "12:00",
-            "13:00",
-            "09:30",
-            "14:00",
-        )
-    }
-    verdicts = {text: answer.verdict.value for text, answer in answers.items()}
-    assert verdicts == {
-        "09:00": "not_registered",
-        "09:30": "not_a_slot",
-        "10:00": "fired",
-        "10:30": "fired",
-        "11:00": "skipped",
-        "11:30": "fired",
-        "12:00": "not_registered",
-        "13:00": "fired",
-        "14:00": "pending",
-    }
-    in_force = {text: answer.definition_version for text, answer in answers.items()}
-    assert in_force["10:00"] == 1
-    assert in_force["10:30"] == in_force["11:00"] == in_force["11:30"] == 2
-    assert in_force["13:00"] == 3
-    assert answers["09:30"].definition.schedule_text == "0 * * * *"
-    assert answers["10:30"].definition.schedule_text == "*/30 * * * *"
-    assert answers["11:00"].reason == "paused"
-    assert "ann" in answers["11:00"].summary
-    assert "database move" in answers["11:00"].summary
-    changed = CronEvent.objects.get(type="cron_changed")
-    assert changed.data["changes"] == {"expression": ["0 * * * *", "*/30 * * * *"]}
-
-
-def test_a_pause_reaches_a_runner_that_has_not_heard_of_it(deploy, add, clock):
-    """The pause raises the stream's version, so the runner's stale decision is refused."""
-    add("report", schedule="* * * * *")
-    runner = deploy()
-    controls.pause("report", reason="stop", by="ann")
-    clock.advance(MINUTE)
-    runner.enqueue(runner._decide(["report"], clock.now))  # without following the log first
-    runner.tick()
-    assert_not_fired("report", slot("09:01"), reason="paused")
-
-
-def test_everything_can_be_paused_until_a_time(deploy, add, clock):
-    add("report", schedule="* * * * *")
-    runner = deploy()
-    controls.pause_all(reason="move", until=slot("09:02:30"), by="ann")
-    for _ in range(3):
-        clock.advance(MINUTE)
-        runner.tick()
-    assert_not_fired("report", slot("09:01"), reason="all_paused")
-    assert_not_fired("report", slot("09:02"), reason="all_paused")
-    assert_fired("report", slot("09:03"))
-
-
-def test_a_cron_whose_module_does_not_import_is_not_retired(deploy, add, crons, clock):
-    """I10."""
-    from rqcron_events.registry import BrokenModule
-
-    add("report", schedule="* * * * *")
-    add("other", schedule="* * * * *")
-    deploy()
-    module = crons.crons.pop("report").definition.function.partition(":")[0]
-    crons.broken_modules[module] = BrokenModule(module=module, error="ImportError: no")
-    crons.crons.pop("other")
-    crons.add("other", len, {"schedule": "* * * * *"})
-    runner = deploy()
-    clock.advance(MINUTE)
-    runner.tick()
-    assert "cron_retired" not in types("report")
-    assert_fired("report", slot("09:01"))
-    assert_fired("other", slot("09:01"))
 
 
 def test_one_undecidable_cron_does_not_stop_the_others(deploy, add, clock, caplog):
@@ -331,7 +209,7 @@ def test_redis_away_is_recorded_once_and_the_jobs_follow(
 
     add("report", schedule="* * * * *")
     runner = deploy()
-    queue = runner.enqueuer.queue("default")
+    queue = runner.rq.enqueuer.queue("default")
 
     def refuse(*args, **kwargs):
         raise RedisConnectionError("refused")
@@ -381,46 +259,6 @@ def test_the_process_that_lost_the_lease_does_not_save_its_snapshot(deploy, add,
     assert not CronSnapshot.objects.exists()
 
 
-def test_triggering_inside_a_transaction_enqueues_at_commit(
-    deploy, add, clock, redis_connection, django_capture_on_commit_callbacks
-):
-    add("report", schedule="0 0 1 1 *")
-    deploy()
-    with django_capture_on_commit_callbacks(execute=True):
-        run_id = controls.trigger("report", reason="now", by="ann")
-        assert Queue("default", connection=redis_connection).count == 0
-    assert Queue("default", connection=redis_connection).job_ids == [job_id(run_id)]
-    requested = CronEvent.objects.get(type="run_requested")
-    assert (requested.actor, requested.reason, requested.data["trigger"]) == (
-        "ann",
-        "now",
-        "manual",
-    )
-
-
-def test_an_old_process_that_starts_again_does_not_flip_the_definitions(deploy, add, crons, clock):
-    """A rolling deploy: new code is alive, old code is started again; then a real roll-back."""
-    from rqcron_events.runner.runner import Runner
-
-    add("report", schedule="0 * * * *")
-    deploy()
-    add("report", schedule="*/30 * * * *")
-    add("added", schedule="0 * * * *")
-    new = deploy()
-    add("report", schedule="0 * * * *")
-    crons.crons.pop("added")
-    old = Runner()
-    old.start()
-    assert types("report") == ["cron_registered", "cron_changed"]
-    assert types("added") == ["cron_registered"]
-
-    new.lease.release()  # the last process with the new code ends: now it is a roll-back
-    old._reconciled_at = float("-inf")
-    old.tick()
-    assert types("report") == ["cron_registered", "cron_changed", "cron_changed"]
-    assert types("added") == ["cron_registered", "cron_retired"]
-
-
 def test_a_leader_that_fell_silent_is_named_by_what_came_late(deploy, add, clock):
     from rqcron_events import explain
 
@@ -441,3 +279,23 @@ def test_a_leader_that_fell_silent_is_named_by_what_came_late(deploy, add, clock
     clock.set(slot("09:02:01"))
     standby.tick()
     assert "held_up" not in assert_fired("report", slot("09:02")).data
+
+
+def test_a_refused_decision_is_made_again_at_once_on_what_the_other_writer_wrote(add, db, clock):
+    """Without the lease and without another tick, as in ``cron_run --once``."""
+    add("report", schedule="* * * * *")
+    list(Runner().decide_due())
+    clock.advance(MINUTE)
+    add("new", schedule="0 0 * * *")
+
+    def overtake(event, **_):  # the states are loaded by now
+        if event.type is EventType.CRON_REGISTERED:
+            controls.pause("report", until=clock.now + MINUTE, by="ann")
+
+    event_appended.connect(overtake)
+    try:
+        rounds = list(islice(Runner().decide_due(), 5))
+    finally:
+        event_appended.disconnect(overtake)
+    assert [len(requests) for requests in rounds] == [0, 1]
+    assert types("report") == ["cron_registered", "cron_paused", "slot_fired"]

@@ -171,7 +171,7 @@ def test_overlap_queue_lets_the_newest_wait_and_skips_the_older():
 def test_overlap_queue_comes_to_an_end_in_bounded_steps_too():
     history = begun("09:00", overlap="queue", limits={"slots_per_call": 1, "catch_up_slots_max": 1})
     history.decide(at("09:10"))
-    assert history.decide(at("09:55")) == [f"overlap 09:{tens}0" for tens in (2, 3, 4)]
+    assert history.decide(at("09:55")) == ["overlap 09:20-09:30 x2", "overlap 09:40"]
     assert history.step(at("09:55")).waits_for == history.run_of(at("09:10"))
 
 
@@ -180,92 +180,6 @@ def test_a_waiting_slot_can_become_too_late():
     history.decide(at("09:10"))
     history.step(at("09:20"))
     assert history.decide(at("09:22")) == ["too_late 09:20"]
-
-
-# --- pauses
-
-
-def test_slots_of_a_pause_are_skipped_and_say_who_and_why():
-    history = begun("09:00")
-    history.pause(at("09:05"), reason="deploy")
-    assert history.decide(at("09:35")) == ["paused 09:10-09:30 x3"]
-    assert history.decisions()[0].data["evidence"] == {
-        "since": at("09:05").isoformat(),
-        "until": None,
-        "reason": "deploy",
-        "actor": "ada",
-    }
-    history.resume(at("09:36"))
-    assert history.decide(at("09:45")) == ["fired 09:40"]
-
-
-def test_a_pause_ends_by_itself_at_its_until():
-    history = begun("09:00")
-    history.pause(at("09:05"), until=at("09:20"))
-    assert history.decide(at("09:30")) == ["paused 09:10-09:20 x2", "fired 09:30"]
-
-
-def test_slots_of_a_pause_stay_skipped_when_it_is_over_before_they_are_decided():
-    history = begun("09:00")
-    history.pause(at("09:15"))
-    history.resume(at("09:35"))
-    assert history.decide(at("09:55")) == [
-        "superseded 09:10",
-        "paused 09:20-09:30 x2",
-        "superseded 09:40",
-        "fired 09:50",
-    ]
-
-
-def test_a_slot_from_before_the_pause_does_not_fire_late_during_it():
-    history = begun("09:00")
-    history.pause(at("09:15"))
-    assert history.decide(at("09:16")) == ["paused 09:10"]
-
-
-def test_the_instant_of_a_pause_belongs_to_the_time_before_it():
-    history = begun("09:00")
-    history.pause(at("09:10"), until=at("09:10:30"))
-    assert history.decide(at("09:20")) == ["superseded 09:10", "fired 09:20"]
-
-
-def test_a_second_pause_takes_the_place_of_the_first():
-    history = begun("09:00")
-    history.pause(at("09:01"), reason="first")
-    history.pause(at("09:15"), until=at("09:25"), reason="second")
-    assert history.decide(at("09:30")) == ["paused 09:10", "paused 09:20", "fired 09:30"]
-    reasons = [event.data["evidence"]["reason"] for event in history.decisions()[:2]]
-    assert reasons == ["first", "second"]
-
-
-def test_pausing_all_skips_and_resuming_all_fires_again():
-    history = begun("09:00")
-    history.pause_all(at("09:05"), reason="incident")
-    assert history.decide(at("09:25")) == ["all_paused 09:10-09:20 x2"]
-    assert history.decisions()[0].data["evidence"]["reason"] == "incident"
-    history.resume_all(at("09:26"))
-    assert history.decide(at("09:30")) == ["fired 09:30"]
-
-
-def test_pausing_all_can_end_by_itself():
-    history = begun("09:00")
-    history.pause_all(at("09:05"), until=at("09:15"))
-    assert history.decide(at("09:25")) == ["all_paused 09:10", "fired 09:20"]
-
-
-def test_resuming_all_does_not_resume_a_cron_that_is_paused_itself():
-    history = begun("09:00")
-    history.pause(at("09:01"))
-    history.pause_all(at("09:02"))
-    history.resume_all(at("09:03"))
-    assert history.decide(at("09:10")) == ["paused 09:10"]
-
-
-def test_a_definition_that_changes_during_a_pause_stays_paused():
-    history = begun("09:00")
-    history.pause(at("09:05"))
-    history.register(at("09:12"), schedule="*/5 * * * *")
-    assert history.decide(at("09:20")) == ["paused 09:10", "paused 09:15-09:20 x2"]
 
 
 # --- edits and retirement
@@ -385,17 +299,34 @@ def test_a_delay_ends_where_the_slots_of_a_newer_definition_begin():
 # --- bounds
 
 
-def test_a_month_of_pause_is_one_event_per_thousand_slots():
+def test_a_month_of_pause_is_one_event_for_nearly_all_of_its_slots():
     history = begun("03-02 09:00", schedule="* * * * *")
     history.pause(at("03-02 09:00"), reason="holiday")
     first = history.step(at("04-01 09:00"))
     assert first.more
-    assert [event.data["count"] for event in first.events] == [1000]
+    (event,) = first.events
+    assert event.data["count"] > 30 * 24 * 60 - 2 * 1100
     history.decide(at("04-01 09:00"))
     counts = [event.data["count"] for event in history.decisions()]
     assert sum(counts) == 30 * 24 * 60
-    assert len(counts) <= 44
+    assert len(counts) <= 4
     assert history.state.watermark == at("04-01 09:00")
+
+
+@pytest.mark.parametrize("catch_up", ["latest", "all", "none"])
+def test_months_of_a_one_second_cron_are_decided_in_a_few_calls(catch_up):
+    """Walked over slot by slot, they would keep a runner busy for minutes."""
+    history = begun("03-02 09:00", schedule="* * * * * *", catch_up=catch_up)
+    history.pause(at("03-20 09:00"), until=at("03-21 09:00"))
+    now = at("06-01 09:00")
+    calls = 1
+    while history.step(now).more:
+        calls += 1
+    assert calls <= 6
+    counts = [event.data.get("count", 1) for event in history.decisions()]
+    assert sum(counts) == (now - at("03-02 09:00")).total_seconds()
+    skipped = [event for event in history.decisions() if event.type is EventType.SLOT_SKIPPED]
+    assert sum(event.data["count"] for event in skipped) == 24 * 60 * 60
 
 
 @pytest.mark.parametrize("catch_up", ["latest", "all"])
@@ -410,13 +341,13 @@ def test_a_month_of_downtime_is_decided_in_bounded_steps(catch_up):
     calls = 0
     while history.step(now).more:
         calls += 1
-    assert calls == (30 * 24 * 60 - 5) // 500
+    assert calls <= 4
     fired = [event for event in history.decisions() if event.type is EventType.SLOT_FIRED]
     assert [event.scheduled_for for event in fired] == [
         now - minutes(back) for back in reversed(range(5 if catch_up == "all" else 1))
     ]
     assert history.covered() == history.promised()
-    assert len(history.decisions()) < 200
+    assert len(history.decisions()) < 20
 
 
 def test_decisions_are_the_same_whenever_they_are_made_from_the_same_state():

@@ -46,11 +46,18 @@ def run_enqueued(*, queue: str, job_id: str, found: str = "", **place: Unpack[In
 
 
 def enqueue_failed(
-    *, queue: str, error_type: str, error_message: str, **place: Unpack[InRun]
+    *,
+    queue: str,
+    error_type: str,
+    error_message: str,
+    reason: str = "",
+    **place: Unpack[InRun],
 ) -> Event:
-    """Redis did not take the job; the run stays open."""
+    """Redis did not take the job; the run stays open. ``reason``: ``refused`` when the error is
+    about this run alone, and empty in an outage."""
     error = {keys.ERROR_TYPE: error_type, keys.ERROR_MESSAGE: error_message}
-    return _in_run(EventType.ENQUEUE_FAILED, {keys.QUEUE: queue, keys.ERROR: error}, **place)
+    data = {keys.QUEUE: queue, keys.ERROR: error}
+    return _in_run(EventType.ENQUEUE_FAILED, data, reason=reason, **place)
 
 
 def run_started(

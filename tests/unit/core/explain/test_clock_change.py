@@ -43,6 +43,10 @@ def test_it_is_told_of_the_days_on_which_the_clocks_mattered_and_of_no_other(cro
     assert days_told(cron) == days
 
 
+def test_an_instant_of_a_repeated_hour_that_is_no_slot_is_not_told():
+    assert clock_change_text(nightly("America/New_York", "30 1 * * *"), at("11-01 05:15")) == ""
+
+
 def test_a_slot_that_fired_is_told_in_the_past_tense():
     moved = at("03-08 07:00")
     future = clock_change_text(nightly("America/New_York"), moved)

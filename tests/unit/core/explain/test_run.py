@@ -11,6 +11,7 @@ import pytest
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.explain.run import RunSummary, run_summary, steps
 from rqcron_events.core.explain.sentences import run_clause
+from rqcron_events.core.wording import shower
 from tests.unit.history import at
 
 RUN = UUID(int=7)
@@ -19,6 +20,15 @@ ENQUEUED = ("run_enqueued", {"data": {"queue": "high"}})
 STARTED = ("run_started", {"attempt": 1, "actor": "worker/a"})
 FAILED = ("attempt_failed", {"attempt": 1, "reason": "exception", "data": {"error": ERROR}})
 AGAIN = ("run_started", {"attempt": 2, "actor": "worker/b"})
+
+
+REFUSED = (
+    "enqueue_failed",
+    {
+        "reason": "refused",
+        "data": {"queue": "low", "error": {"type": "KeyError", "message": "no such queue"}},
+    },
+)
 
 
 def events(*happened: tuple[str, dict]) -> list[Event]:
@@ -77,6 +87,8 @@ def test_a_success_forgets_the_error_of_an_attempt_before_it():
     ("happened", "facts"),
     [
         ([ENQUEUED], ["'high'"]),
+        ([REFUSED], ["waits", "since 2026-03-02 09:00:00 UTC", "KeyError: no such queue"]),
+        ([REFUSED, ENQUEUED], ["waits in queue 'high'"]),
         ([ENQUEUED, STARTED], ["attempt 1", "worker/a"]),
         ([ENQUEUED, STARTED, FAILED], ["attempt 1", "ValueError: no"]),
         ([STARTED, FAILED, AGAIN, ("run_succeeded", {})], ["succeeded", "2 attempts"]),
@@ -88,7 +100,7 @@ def test_a_success_forgets_the_error_of_an_attempt_before_it():
     ],
 )
 def test_how_a_run_stands_is_told_with_what_matters(happened, facts):
-    text = run_clause(summary(*happened))
+    text = run_clause(summary(*happened), shower(None))
     assert [fact for fact in facts if fact not in text] == []
 
 

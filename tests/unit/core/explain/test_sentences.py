@@ -54,5 +54,5 @@ def test_an_error_with_a_full_stop_does_not_make_two_of_them(message: str, text:
         occurred_at=at("09:00"),
         data={"error": {"type": "ImportError", "message": message}},
     )
-    assert run_clause(run_summary(run_id, [failed])) == text
+    assert run_clause(run_summary(run_id, [failed]), shower(None)) == text
     assert clause(ValueError(" The log cannot be read.\n")) == "The log cannot be read"

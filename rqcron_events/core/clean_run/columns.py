@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from .clean_run import CleanRun
+from .run import CleanRun
 
 __all__ = ["CleanColumn", "Elapsed", "OfRun", "row_maker"]
 

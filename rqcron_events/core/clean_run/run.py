@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from .codec import schema_version
-from .events import Event, EventType, cron_stream, run_stream
-from .events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
+from ..codec import schema_version
+from ..events import Event, EventType, cron_stream, run_stream
+from ..events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
 
 __all__ = ["CLEAN_TYPES", "CleanRun", "can_be_clean"]
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from rqcron_events.core import codec
-from rqcron_events.core.clean_run import CLEAN_TYPES, CleanRun, can_be_clean
+from rqcron_events.core.clean_run.run import CLEAN_TYPES, CleanRun, can_be_clean
 from rqcron_events.core.events import EventType
 from rqcron_events.core.run_state import RunState
 from tests.unit.history import at
@@ -34,7 +34,7 @@ def test_its_events_are_one_of_each_type_in_the_order_of_their_times():
     events = [RUN.decided(), *RUN.rest()]
     assert tuple(event.type for event in events) == CLEAN_TYPES
     times = [event.occurred_at for event in events]
-    assert times == sorted(times)
+    assert times == [at(f"09:00:0{second}") for second in (1, 2, 3, 8)]
     assert {(event.cron, event.run_id) for event in events} == {("alpha", UUID(int=7))}
     assert [event.id for event in events] == [11, None, None, 19]
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from rqcron_events.core.clean_columns import Elapsed, OfRun, row_maker
-from rqcron_events.core.clean_run import CleanRun
+from rqcron_events.core.clean_run.columns import Elapsed, OfRun, row_maker
+from rqcron_events.core.clean_run.run import CleanRun
 from tests.unit.history import at
 
 

@@ -1,0 +1,64 @@
+"""The job that RQ gets for a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rq import Callback, Queue, Retry
+
+from .run_request import RunRequest, job_id
+
+__all__ = ["META_KEY", "job_data", "try_dry"]
+
+CALLBACK_SECONDS_MAX = 30
+META_KEY = "rqcron"
+"""Where a job's meta holds slot and function, so that a worker knows them even without the
+database."""
+
+
+def job_data(request: RunRequest, result_ttl: int | None) -> Any:
+    """For ``Queue.enqueue_many``; ``result_ttl`` is the queue's, in seconds. Raises what RQ raises
+    for options that it does not take."""
+    definition = request.definition
+    options = definition.options
+    slot = request.slot.isoformat() if request.slot else None
+    told = {"slot": slot, "trigger": request.trigger, "function": definition.function}
+    retry = None
+    if definition.retries is not None:
+        retry = Retry(
+            max=definition.retries.max,
+            interval=list(definition.retries.intervals),
+            enqueue_at_front=definition.retries.enqueue_at_front,
+        )
+    return Queue.prepare_data(
+        "rqcron_events.worker.run_cron",
+        args=(definition.name, str(request.run_id)),
+        job_id=job_id(request.run_id),
+        description=f"{definition.name} for {slot or request.trigger}",
+        timeout=options.get("timeout"),
+        ttl=options.get("ttl"),
+        result_ttl=options.get("result_ttl", result_ttl),
+        failure_ttl=options.get("failure_ttl"),
+        at_front=bool(options.get("at_front")),
+        meta={**options.get("meta", {}), META_KEY: told},
+        retry=retry,
+        on_success=_ON_SUCCESS,
+        on_failure=_ON_FAILURE,
+        on_stopped=_ON_STOPPED,
+    )
+
+
+def try_dry(queue: Queue, request: RunRequest, result_ttl: int | None) -> None:
+    """Build the job and what would be stored of it, without Redis. Raises what RQ, the project's
+    classes and its serializer raise."""
+    options = job_data(request, result_ttl)._asdict()
+    del options["at_front"]
+    job = queue.create_job(**options)
+    encoder = queue.connection.get_encoder()
+    for value in job.to_dict().values():
+        encoder.encode(value)  # type: ignore[no-untyped-call]
+
+
+_ON_SUCCESS = Callback("rqcron_events.worker.on_success", timeout=CALLBACK_SECONDS_MAX)
+_ON_FAILURE = Callback("rqcron_events.worker.on_failure", timeout=CALLBACK_SECONDS_MAX)
+_ON_STOPPED = Callback("rqcron_events.worker.on_stopped", timeout=CALLBACK_SECONDS_MAX)

@@ -1,0 +1,131 @@
+"""A Redis that hangs, or a database that does, holds up RQ's side and no decision."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+from rqcron_events.core.events import EventType
+from rqcron_events.models import CronEvent
+from rqcron_events.runner import rq_side
+from rqcron_events.runner.rq_side import RqThread
+
+WAIT_SECONDS_MAX = 30.0
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + WAIT_SECONDS_MAX
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+class Frozen:
+    """An enqueuer whose Redis neither answers nor refuses until it is let go."""
+
+    def __init__(self, enqueuer) -> None:
+        self.goes_on = threading.Event()
+        self.reached = threading.Event()
+        self._enqueue = enqueuer.enqueue
+        enqueuer.enqueue = self._wait
+
+    def _wait(self, requests):
+        self.reached.set()
+        assert self.goes_on.wait(WAIT_SECONDS_MAX)
+        yield from self._enqueue(requests)
+
+
+@pytest.fixture
+def beside(transactional_db, deploy, add):
+    """A runner whose RQ side is a thread of its own."""
+    add("report", every=timedelta(seconds=1))
+    runner = deploy()
+    frozen = Frozen(runner.rq.enqueuer)
+    runner.work_with_rq_beside()
+    yield runner, frozen
+    frozen.goes_on.set()
+    runner._rq_thread.stop()
+    assert not runner._rq_thread.is_alive()
+
+
+def test_decisions_go_on_while_redis_is_frozen_and_each_job_follows(beside, clock):
+    runner, frozen = beside
+    for _ in range(5):
+        clock.advance(timedelta(seconds=1))
+        runner.tick()
+    assert frozen.reached.wait(WAIT_SECONDS_MAX)
+    fired = CronEvent.objects.of_type(EventType.SLOT_FIRED)
+    enqueued = CronEvent.objects.of_type(EventType.RUN_ENQUEUED)
+    assert (fired.count(), enqueued.count()) == (5, 0)
+    frozen.goes_on.set()
+    wait_until(lambda: enqueued.count() == 5)
+    assert set(fired.values_list("run_id", flat=True)) == set(
+        enqueued.values_list("run_id", flat=True)
+    )
+
+
+def test_the_deciding_thread_knows_from_the_log_what_the_other_one_did(beside, clock):
+    runner, frozen = beside
+    frozen.goes_on.set()
+    clock.advance(timedelta(seconds=1))
+    runner.tick()
+    wait_until(CronEvent.objects.of_type(EventType.RUN_ENQUEUED).exists)
+    runner.tick()
+    (run,) = runner.states.crons["report"].open_runs.values()
+    assert run.enqueued_at is not None
+
+
+def test_a_redis_that_is_silent_is_said_once(beside, clock, caplog, monkeypatch):
+    runner, frozen = beside
+    monkeypatch.setattr(rq_side, "SILENT_SECONDS_MAX", 0.0)
+    clock.advance(timedelta(seconds=1))
+    runner.tick()
+    assert frozen.reached.wait(WAIT_SECONDS_MAX)
+    for _ in range(3):
+        runner.tick()
+    said = [record for record in caplog.records if record.action == "redis_silent"]
+    assert len(said) == 1
+
+
+def test_a_runner_that_stops_does_not_wait_for_a_frozen_redis(beside, clock, monkeypatch):
+    runner, frozen = beside
+    monkeypatch.setattr(rq_side, "JOIN_SECONDS_MAX", 0.05)
+    clock.advance(timedelta(seconds=1))
+    runner.tick()
+    assert frozen.reached.wait(WAIT_SECONDS_MAX)
+    runner.stop()
+    assert CronEvent.objects.of_type(EventType.RUNNER_STOPPED).exists()
+
+
+def test_what_waits_is_bounded(deploy, add, monkeypatch):
+    monkeypatch.setattr(rq_side, "REQUESTS_WAITING_MAX", 2)
+    thread = RqThread(deploy().rq)
+    thread.enqueue([object(), object(), object()])
+    assert len(thread._requests) == 2, "the reconciler finds the rest"
+
+
+def test_a_step_that_fails_is_tried_again_by_the_next_pass(beside, clock, caplog):
+    runner, frozen = beside
+    enqueue = runner.rq.enqueue
+    failing = [ValueError("no")]
+
+    def fail_once(requests):
+        if failing:
+            raise failing.pop()
+        return enqueue(requests)
+
+    runner.rq.enqueue = fail_once
+    frozen.goes_on.set()
+    clock.advance(timedelta(seconds=1))
+    runner.tick()
+    wait_until(lambda: not failing)
+    clock.advance(timedelta(minutes=1))
+    wait_until(lambda: runner._rq_thread.takes_a_pass)
+    runner._reconciled_at = float("-inf")
+    runner.tick()
+    first = CronEvent.objects.of_type(EventType.SLOT_FIRED).first()
+    wait_until(CronEvent.objects.for_run(first.run_id).of_type(EventType.RUN_ENQUEUED).exists)
+    assert "rq_failed" in [record.action for record in caplog.records]

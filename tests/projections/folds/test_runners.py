@@ -1,0 +1,48 @@
+"""What the row of a runner's session says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from rqcron_projections.folds import runners
+from rqcron_projections.models import RunnerSession
+
+from rqcron_events.core.events import Event, EventType, runner_stream
+from tests.projections.histories import START
+
+
+def test_a_runner_that_comes_back_begins_a_new_session() -> None:
+    rows: dict[str, RunnerSession] = {}
+
+    def write(kind: EventType, seconds: int, **data: object) -> None:
+        event = Event(
+            stream=runner_stream("web-1"),
+            version=1,
+            type=kind,
+            actor="runner/web-2",
+            occurred_at=START + timedelta(seconds=seconds),
+            data=data,
+        )
+        for row in runners.apply(rows.get("web-1"), event):
+            rows[row.session] = row
+
+    write(EventType.RUNNER_STARTED, 0, host="web", pid=7, registry="abc", crons=3)
+    heartbeat = (START + timedelta(seconds=50)).isoformat()
+    write(EventType.RUNNER_LOST, 60, last_heartbeat=heartbeat)
+    write(EventType.RUNNER_STARTED, 90, host="web", pid=7, registry="abc", crons=3)
+    write(EventType.RUNNER_STOPPED, 100)
+    write(EventType.RUNNER_LOST, 110)
+
+    lost, last = rows["web-1#1"], rows["web-1"]
+    assert (lost.ended, lost.ended_at, lost.noticed_by) == (
+        "lost",
+        START + timedelta(seconds=50),
+        "runner/web-2",
+    )
+    assert (lost.host, lost.pid, lost.code, lost.crons) == ("web", 7, "abc", 3)
+    assert (last.number, last.started_at, last.ended_at, last.ended) == (
+        2,
+        START + timedelta(seconds=90),
+        START + timedelta(seconds=100),
+        "stopped",
+    )
