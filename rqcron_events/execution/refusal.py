@@ -12,7 +12,7 @@ from rq import Queue
 from rq.job import Job
 
 from ..conf import conf
-from ..core.bounded import bounded
+from ..core.bounded import TYPE_BYTES_MAX, bounded
 from ..core.wording import clause
 from .run_request import RunRequest, job_id
 
@@ -50,7 +50,8 @@ def cause_of(error: BaseException) -> tuple[str, str]:
         text = clause(error)
     except Exception:  # an exception of the project's own classes
         text = ""
-    return type(error).__name__, bounded(text, conf().message_bytes_max) or "no answer"
+    kind = bounded(type(error).__name__, TYPE_BYTES_MAX)
+    return kind, bounded(text, conf().message_bytes_max) or "no answer"
 
 
 def refused_commands(

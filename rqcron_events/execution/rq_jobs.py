@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import DatabaseError
 from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq.exceptions import NoSuchJobError
 from rq.executions import ExecutionRegistry
@@ -150,7 +150,9 @@ def _take_off_unreadable(registry: StartedJobRegistry) -> None:
             continue
         except _NOT_OF_ONE_JOB:
             raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, RedisError) and "WRONGTYPE" not in str(error):
+                raise
             connection.zrem(registry.key, member)
 
 
