@@ -86,7 +86,8 @@ def enqueue_many(count: int) -> dict[str, Any]:
     from rq import Queue
 
     from rqcron_events.core.definition import run_id_for_slot
-    from rqcron_events.execution.enqueuer import Enqueuer, RunRequest
+    from rqcron_events.execution.job_data import job_data
+    from rqcron_events.execution.run_request import RunRequest
     from rqcron_events.registry import registry
 
     requests = [
@@ -97,7 +98,7 @@ def enqueue_many(count: int) -> dict[str, Any]:
         )
         for index in range(count)
     ]
-    values = [Enqueuer()._job_data(request)._asdict() for request in requests]
+    values = [job_data(request, None)._asdict() for request in requests]
     queue = django_rq.get_queue("default")
     queue.get_redis_server_version()
     started = time.perf_counter()

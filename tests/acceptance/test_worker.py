@@ -144,7 +144,8 @@ def test_a_requeued_failure_is_a_new_run_that_points_back(worked, redis_connecti
     assert CronEvent.objects.for_run(again.run_id).outcomes().get().type == "run_failed"
 
 
-def test_a_cron_that_the_workers_code_does_not_have_fails_with_a_remedy(worked):
+def test_a_cron_that_the_workers_code_does_not_have_fails_with_a_remedy(project, worked):
+    project.environment["RQCRON_TEST_GIVE_BACK_SECONDS"] = "0"
     run_id = UUID(int=7)
     definition = Definition(name="gone", function="nowhere:gone", expression="* * * * *")
     (results,) = Enqueuer().enqueue([RunRequest(run_id=run_id, definition=definition, slot=None)])

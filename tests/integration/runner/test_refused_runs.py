@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from rq import Queue
 
 from rqcron_events.core.definition import Definition, Retries
-from rqcron_events.execution.enqueuer import job_id
+from rqcron_events.execution.enqueuer import RunRequest, job_id
 from rqcron_events.models import CronEvent
+from rqcron_events.operations import controls
+from rqcron_events.queries.explain import explain_run
+from rqcron_events.queries.health import health
 from rqcron_events.registry import Registered
 
 MINUTE = timedelta(minutes=1)
@@ -236,3 +240,58 @@ def test_once_does_the_rest_and_says_what_is_refused(deploy, add, add_raw, clock
         "RQ takes no job for cron 'guilty': QueueUnusable: Queue 'gone' is not in RQ_QUEUES. Add it "
         "there, or give the cron one of: default, high, low."
     ]
+
+
+def test_health_and_explain_name_the_run_and_the_cause_until_it_is_gone(
+    deploy, add_raw, clock, reconcile
+):
+    add_raw("guilty", queue="gone")
+    runner = deploy()
+    for _ in range(2):
+        clock.advance(MINUTE)
+        runner.tick()
+    (older, newer) = runner.states.crons["guilty"].open_runs
+    (told,) = [text for text in health().problems if "RQ takes no job" in text]
+    assert told == (
+        f"RQ takes no job for 2 runs, such as {newer} of cron 'guilty': Queue 'gone' is not in "
+        "RQ_QUEUES. Add it there, or give the cron one of: default, high, low. They are enqueued "
+        "when the cause is gone."
+    )
+    assert (
+        "its run waits: RQ takes no job for it since 2026-03-02 09:01:30 UTC: QueueUnusable: Queue "
+        "'gone' is not in RQ_QUEUES"
+    ) in explain_run(older).summary
+    add_raw("guilty")
+    reconcile(deploy())
+    assert not [text for text in health().problems if "RQ takes no job" in text]
+    assert "its run waits in queue 'default'" in explain_run(older).summary
+
+
+def test_a_run_is_refused_in_words_when_a_person_asks_for_it(deploy, add_raw, clock, caplog):
+    add_raw("guilty", queue="gone", expression="0 0 1 1 *")
+    deploy()
+    definition = controls.known_state("guilty").definition
+    assert definition is not None
+    request = RunRequest(run_id=uuid4(), definition=definition, slot=None)
+    (text,) = controls.enqueue([request], "ann")
+    assert text.startswith(
+        "RQ takes no job for cron 'guilty': QueueUnusable: Queue 'gone' is not in"
+    )
+    assert text in caplog.text
+    assert CronEvent.objects.for_run(request.run_id).of_type("enqueue_failed").count() == 1
+
+
+def test_what_rq_takes_goes_in_one_trip(deploy, add, add_raw, clock, redis_connection):
+    """Also while another cron is refused in each batch: it is remembered, and tried alone."""
+    for number in range(20):
+        add(f"good-{number}", schedule="* * * * *")
+    add_raw("guilty", options={"ttl": -1})
+    runner = deploy()
+    for _ in range(2):
+        clock.advance(MINUTE)
+        runner.tick()
+    before = redis_connection.info("commandstats")["cmdstat_exec"]["calls"]
+    clock.advance(MINUTE)
+    runner._reconciled_at = float("inf")
+    runner.tick()
+    assert redis_connection.info("commandstats")["cmdstat_exec"]["calls"] - before == 1
