@@ -6,6 +6,7 @@
 ``rqcron_events.E003``  a ``crons`` module does not import
 ``rqcron_events.E004``  a setting is wrong
 ``rqcron_events.E005``  the append-only triggers or the fence are missing in the database
+``rqcron_events.W001``  events cannot be read, and readers of the log go on without them
 ======================  =====================================================================
 """
 
@@ -18,13 +19,14 @@ from django.core import checks
 from django.db import connections
 from django.db.utils import DatabaseError
 
-__all__ = ["check_registry", "check_settings", "check_triggers", "register_all"]
+__all__ = ["check_quarantine", "check_registry", "check_settings", "check_triggers", "register_all"]
 
 
 def register_all() -> None:
     checks.register(check_settings)
     checks.register(check_registry)
     checks.register(check_triggers, checks.Tags.database)
+    checks.register(check_quarantine, checks.Tags.database)
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
@@ -85,4 +87,28 @@ def check_triggers(
             hint="Run: manage.py migrate",
             id="rqcron_events.E005",
         )
+    ]
+
+
+def check_quarantine(
+    *, databases: Sequence[str] | None = None, **_: Any
+) -> list[checks.CheckMessage]:
+    from .conf import conf, problems
+    from .ledger.quarantine import problem_texts
+
+    if problems() or not databases or conf().database not in databases:
+        return []
+    try:
+        if "rqcron_quarantine" not in connections[conf().database].introspection.table_names():
+            return []  # not migrated yet
+        texts = problem_texts()
+    except DatabaseError:
+        return []
+    return [
+        checks.Warning(
+            text,
+            hint="How to resolve it: docs/quarantine.md",
+            id="rqcron_events.W001",
+        )
+        for text in texts
     ]

@@ -104,7 +104,9 @@ class Unreadable:
         )
 
     def __str__(self) -> str:
-        return f"event {self.id} ({self.type}, version {self.version} of {self.stream}): {self.error}"
+        return (
+            f"event {self.id} ({self.type}, version {self.version} of {self.stream}): {self.error}"
+        )
 
 
 def event_type(name: str) -> EventType:

@@ -167,9 +167,13 @@ class CronState:
             case _:
                 pass
         if event.type in DECISIONS and event.scheduled_for is not None:
-            self.watermark = event.scheduled_for
-            while len(self.phases) > 1 and self.phases[1].start <= self.watermark:
-                del self.phases[0]
+            self.advance(event.scheduled_for)
+
+    def advance(self, watermark: datetime) -> None:
+        """Every slot up to there is decided: what was in force before is of no use any more."""
+        self.watermark = watermark
+        while len(self.phases) > 1 and self.phases[1].start <= watermark:
+            del self.phases[0]
 
     def _begin(self, event: Event, definition: Definition | None) -> None:
         start = _effective_from(event)

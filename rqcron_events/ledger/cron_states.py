@@ -28,7 +28,7 @@ from . import quarantine, store
 from .reading import Readable, in_order, not_accepted, readable_rows
 from .snapshot import Snapshot
 
-__all__ = ["States", "state_of", "states_without_runs"]
+__all__ = ["States", "can_be_folded", "state_of", "states_without_runs"]
 
 _CRON_PREFIX = cron_stream("")
 RETRIED_MAX = 1_000
@@ -158,7 +158,7 @@ class States:
 
     def _load_snapshot(self) -> None:
         marks = quarantine.quarantined(quarantine.RUNNER)
-        again = [row.event_id for row in marks if _can_be_folded(row.event_id)][:RETRIED_MAX]
+        again = [row.event_id for row in marks if can_be_folded(row.event_id)][:RETRIED_MAX]
         if again:  # this release can: fold the log anew, with them
             quarantine.release(again, quarantine.RUNNER)
         found = self._snapshot.load(len(marks) - len(again))
@@ -254,7 +254,8 @@ def _fold_into(state: CronState, found: Readable) -> list[Unreadable]:
     return [*found.unreadable, *not_accepted(store.connection(), failed)]
 
 
-def _can_be_folded(event_id: int) -> bool:
+def can_be_folded(event_id: int) -> bool:
+    """Whether something can be made of an event by itself."""
     rows = CronEvent.objects.using(conf().database).filter(id=event_id)
     found = _read(rows)
     if found.unreadable:

@@ -92,5 +92,7 @@ def problem_texts(rows: Sequence[QuarantinedEvent] | None = None) -> list[str]:
         for event_id, found in list(by_event.items())[:LINES_MAX]
     ]
     if len(by_event) > LINES_MAX:
-        texts.append(f"{len(by_event) - LINES_MAX} more events cannot be read. See cron_quarantine.")
+        texts.append(
+            f"{len(by_event) - LINES_MAX} more events cannot be read. See cron_quarantine."
+        )
     return texts

@@ -49,11 +49,9 @@ def readable_rows(rows: CronEventQuerySet, db: BaseDatabaseWrapper) -> Readable:
     """The same for a question in Django's terms."""
     try:
         return Readable([row.to_event() for row in rows], [])
-    except DatabaseError as error:
-        if not isinstance(error, DataError):
+    except Exception as error:  # a driver raises anything for what it cannot convert
+        if isinstance(error, DatabaseError) and not isinstance(error, DataError):
             raise
-    except Exception:  # a driver raises anything for what it cannot convert
-        pass
     ids = list(rows.values_list("id", flat=True))
     stored = {row[0]: row for row in backend_of(db).read_ids(db, ids)}
     return readable(db, [stored[id_] for id_ in ids])

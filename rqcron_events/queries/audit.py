@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import DataError
 from django.db.models import Count, F, Max, Q, QuerySet
 
 from .. import clock
 from ..conf import conf
 from ..core.audit.auditor import CronAuditor, Decided, RunFacts
-from ..core.audit.findings import Audit, CronAudit, Finding, Wrong, missing_versions, version_gap
+from ..core.audit.findings import (
+    Audit,
+    CronAudit,
+    Finding,
+    Wrong,
+    missing_versions,
+    version_gap,
+)
 from ..core.codec import CronRow, decode_data
 from ..core.cron_state import CronState
 from ..core.events import (
@@ -26,16 +33,17 @@ from ..core.events import (
     cron_stream,
     runner_stream,
 )
-from ..core.events.keys import COUNT, CRONITER, DEFINITION_VERSION, FIRST, TZDATA
-from ..core.expected_slots import Promise, promises
-from ..core.schedule import CronSchedule
+from ..core.events.keys import COUNT, DEFINITION_VERSION, FIRST
+from ..core.expected_slots import promises
 from ..errors import CronConfigError, UnknownCron
-from ..leadership.slot_rules import croniter_version, tz_data_version
+from ..leadership.slot_rules import other_rules
 from ..ledger import store
 from ..ledger.backend import backend_of
 from ..ledger.lookup import unknown_cron_text
 from ..ledger.run_streams import read_runs
 from ..models import CronEvent, CronEventQuerySet
+from .snapshot_check import snapshot_differences
+from .unreadable import fold_definitions, set_aside
 
 __all__ = ["audit"]
 
@@ -43,8 +51,6 @@ EVENTS_PER_PAGE = 5000
 """Read by one query."""
 RUNS_KEPT_MAX = 50_000
 """When more runs than this are not well, they are looked at page by page."""
-RUNNER_STARTS_MAX = 10_000
-"""The newest ones, in search of the rules by which slots were found."""
 RUNS_PER_QUERY = 500
 """Where each run has to be named: SQLite may take no more than 999 parameters."""
 # In the order of the index's condition: SQLite uses a partial index for the same text only.
@@ -109,14 +115,12 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
     stream = _Stream(name, since, until)
     state = CronState(name)
     definitions = _rows().filter(cron=name, type__in=DEFINITION_TYPES).order_by("id")
-    for event in definitions.events():
-        if event.version <= stream.head:
-            state.apply(event)
+    unreadable = list(fold_definitions(state, definitions, stream.head))
     # After the head was read: what is decided meanwhile lies behind it, and only looks pending.
     now = clock.now()
     stretches = promises(state.phases)
     auditor = CronAuditor(
-        name, stretches, now=now, since=since, until=until, other_rules=_other_rules(stretches)
+        name, stretches, now=now, since=since, until=until, other_rules=other_rules(stretches)
     )
     if stretches and stretches[-1].unreadable:
         auditor.found(_unreadable(name, stretches[-1].unreadable))
@@ -124,7 +128,7 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
     runs = _runs_not_well(name) if whole else None
     for run in _told_runs(runs or ()):
         auditor.run(run, state.last_definition)
-    for page in stream.pages():
+    for page in stream.pages(auditor):
         for row in page:
             version = row[0]
             if version != stream.expected:
@@ -132,14 +136,29 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
                 auditor.found(gap)
             stream.expected = version + 1
             if row[1] in _DECISIONS_BY_VALUE:
-                auditor.decided(_decision(row))
+                _audit_decision(auditor, row)
         if runs is None:
             for run in _runs_of(name, page[0][0], page[-1][0], since, until):
                 auditor.run(run, state.last_definition)
+    for finding in (*unreadable, *set_aside(name, unreadable)):
+        auditor.found(finding)
     undecided = auditor.end()
+    if whole:
+        auditor.overdue(state.last_definition)
+        for text in snapshot_differences(name) if not unreadable else ():
+            auditor.found(_snapshot_differs(name, text))
     for run_id in _undecided_runs(undecided):
         auditor.undecided_run(run_id, undecided[run_id])
     return auditor.result()
+
+
+def _snapshot_differs(name: str, text: str) -> Finding:
+    return Finding(
+        kind=Wrong.SNAPSHOT_DIFFERS,
+        stream=cron_stream(name),
+        text=f"the snapshot of {name} is not what the log says: {text}. It is a cache: delete all "
+        "rows of rqcron_snapshot and restart the runners",
+    )
 
 
 class _Stream:
@@ -165,17 +184,36 @@ class _Stream:
             last = after.values_list("version", flat=True).first()
             self._last = min(last or self.head, self.head)
 
-    def pages(self) -> Iterator[list[CronRow]]:
-        """Key by key, not by a cursor: those behind PgBouncer may not have one on the server."""
+    def pages(self, auditor: CronAuditor) -> Iterator[list[CronRow]]:
+        """Key by key, not by a cursor: those behind PgBouncer may not have one on the server. Where
+        the driver cannot convert a value, that is a finding, and the rest is not read."""
         position = self.expected - 1
         db = store.connection()
         read = backend_of(db).read_cron
         while position < self._last:
-            page = read(db, self._name, position, self._last, EVENTS_PER_PAGE)
+            try:
+                page = read(db, self._name, position, self._last, EVENTS_PER_PAGE)
+            except (DataError, ValueError, OverflowError) as error:
+                auditor.found(_cannot_be_read(self._name, position + 1, error))
+                return
             if not page:
                 return
             yield page
             position = page[-1][0]
+
+
+def _audit_decision(auditor: CronAuditor, row: CronRow) -> None:
+    try:
+        auditor.decided(_decision(row))
+    except Exception as error:  # what one event holds must not hide the others
+        auditor.found(_cannot_be_read(auditor.stream, row[0], error))
+
+
+def _cannot_be_read(stream: str, version: int, error: Exception) -> Finding:
+    text = (
+        f"{stream} cannot be read at version {version} or later ({type(error).__name__}: {error})"
+    )
+    return Finding(kind=Wrong.UNREADABLE, stream=stream, text=text, version=version)
 
 
 def _decision(row: CronRow) -> Decided:
@@ -335,38 +373,6 @@ def _unreadable(name: str, why: str) -> Finding:
         text=f"{name} cannot be audited beyond its last decision, because the definition in force "
         f"cannot be read: {why}",
     )
-
-
-def _other_rules(stretches: Sequence[Promise]) -> Callable[[datetime], str] | None:
-    """By which versions of time zone data and parser the runner found slots that was the newest at
-    an instant; empty for those of this process, or where they cannot matter."""
-    if not any(isinstance(item.schedule, CronSchedule) for item in stretches):
-        return None
-    zoned = any(
-        isinstance(item.schedule, CronSchedule) and item.schedule.zone.key != "UTC"
-        for item in stretches
-    )
-    today = _rules(tz_data_version() if zoned else "", croniter_version())
-    starts = _rows().of_type(EventType.RUNNER_STARTED).order_by("-occurred_at")
-    rules = [
-        (at, _rules(data.get(TZDATA, "") if zoned else "", data.get(CRONITER, "")))
-        for at, data in starts.values_list("occurred_at", "data")[:RUNNER_STARTS_MAX]
-        if data.get(CRONITER)
-    ][::-1]
-    begins = [at for at, _ in rules]
-    if all(text == today for _, text in rules):
-        return None
-
-    def at(instant: datetime) -> str:
-        index = bisect_right(begins, instant) - 1
-        text = rules[index][1] if index >= 0 else today
-        return "" if text == today else f"{text}; today {today}"
-
-    return at
-
-
-def _rules(tzdata: str, croniter: str) -> str:
-    return f"tzdata {tzdata}, croniter {croniter}" if tzdata else f"croniter {croniter}"
 
 
 def _rows() -> CronEventQuerySet:

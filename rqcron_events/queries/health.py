@@ -129,7 +129,9 @@ def _look_at_clock(found: Health) -> None:
 
 
 def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
+    found.slots_known = False  # until they are read
     states, unreadable = states_without_runs()
+    found.slots_known = True
     for name, why in unreadable.items():
         found.slots_known = False
         found.problems.append(f"Cron {name!r} cannot be decided: {why}.")

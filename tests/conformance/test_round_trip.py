@@ -11,8 +11,8 @@ from django.db import connection
 from django.utils import timezone as django_timezone
 
 from rqcron_events.core.events import EventType
-from rqcron_events.ledger import store
 from rqcron_events.errors import UnreadableEvent
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from .writing import MANY, NOON, WRITE_PATHS, event, events

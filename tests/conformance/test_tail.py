@@ -109,7 +109,7 @@ def test_a_reader_that_may_not_wait_returns_what_is_safe(write, position, postgr
         assert [item.stream for item in page.events] == ["cron/early"] * 2
         assert page.position == page.events[-1].id
         again = store.tail(page.position)
-        assert again == ([], page.position)
+        assert again[:2] == ([], page.position)
     page = store.tail(page.position)
     assert [item.stream for item in page.events] == ["cron/slow"] * MANY + ["cron/quick"]
 

@@ -22,6 +22,7 @@ from rqcron_events.core.events import make
 from rqcron_events.errors import LedgerUnavailable
 from rqcron_events.ledger import store
 from rqcron_events.ledger.quarantine import set_aside
+from rqcron_events.ledger.reading import not_accepted
 from rqcron_events.models import CronEvent
 
 from ..fold_failed import FoldFailed, reader_of
@@ -32,7 +33,7 @@ from ..projection import Projection
 from ..projector import checkpoints, projections_named
 from ..tables import row_values
 from .session import open_session
-from .shadow import Shadow, built_by_database, open_shadow, replay_together
+from .shadow import LeftOut, Shadow, built_by_database, open_shadow, replay_together
 
 __all__ = ["Difference", "Rebuilt", "check", "rebuild", "state_at"]
 
@@ -82,20 +83,23 @@ def rebuild(names: Iterable[str] | None = None, *, actor: str = "") -> list[Rebu
     see the old rows until the new ones are complete. Raises LookupError for an unknown name and
     whatever ``apply`` raises; the live rows of that projection then stay as they are.
     """
-    return _around(lambda: _rebuild(projections_named(names), actor))
+    return _around(partial(_rebuild, projections_named(names), actor))
 
 
-def _around(work: Callable[[], T]) -> T:
+def _around(work: Callable[[LeftOut], T]) -> T:
     """Do it again without an event that cannot be folded: half of it may be in the rows."""
+    left_out: set[tuple[str, int]] = set()
     for _ in range(LEFT_OUT_MAX):
         try:
-            return work()
+            return work(left_out)
         except FoldFailed as failed:
-            set_aside(reader_of(failed.projection), [failed.unreadable])
-    return work()
+            left_out.add((failed.projection, failed.event_id))
+            new = not_accepted(store.connection(), [failed.unreadable])
+            set_aside(reader_of(failed.projection), new)
+    return work(left_out)
 
 
-def _rebuild(projections: list[Projection], actor: str) -> list[Rebuilt]:
+def _rebuild(projections: list[Projection], actor: str, left_out: LeftOut) -> list[Rebuilt]:
     until = store.fence() or 0
     finish = partial(_finish, started=clock.monotonic_seconds())
     together: list[Shadow] = []
@@ -111,10 +115,10 @@ def _rebuild(projections: list[Projection], actor: str) -> list[Rebuilt]:
         for projection in projections:
             if built_by_database(projection):
                 session = stack.enter_context(open_session(beside=len(projections) > 1))
-                build = partial(_build, projection, until, finish, session.stopped)
+                build = partial(_build, projection, left_out, until, finish, session.stopped)
                 beside.append(session.start(build))
             else:
-                together.append(stack.enter_context(open_shadow(projection)))
+                together.append(stack.enter_context(open_shadow(projection, left_out)))
         try:
             replay_together(together, until)
             for shadow in together:
@@ -134,9 +138,13 @@ def _rebuild(projections: list[Projection], actor: str) -> list[Rebuilt]:
 
 
 def _build(
-    projection: Projection, until: int, finish: Callable[[Shadow], Rebuilt], stopped: Signal
+    projection: Projection,
+    left_out: LeftOut,
+    until: int,
+    finish: Callable[[Shadow], Rebuilt],
+    stopped: Signal,
 ) -> Rebuilt:
-    with open_shadow(projection, stopped) as shadow:
+    with open_shadow(projection, left_out, stopped) as shadow:
         shadow.replay(until)
         return finish(shadow)
 
@@ -158,13 +166,13 @@ def check(names: Iterable[str] | None = None) -> list[Difference]:
 
     It compares as of each projection's checkpoint, so a projection that lags is not wrong.
     """
-    return _around(lambda: _check(projections_named(names)))
+    return _around(partial(_check, projections_named(names)))
 
 
-def _check(projections: list[Projection]) -> list[Difference]:
+def _check(projections: list[Projection], left_out: LeftOut) -> list[Difference]:
     found: list[Difference] = []
     for projection in projections:
-        with open_shadow(projection) as shadow:
+        with open_shadow(projection, left_out) as shadow:
             found += _differences(shadow)
     return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -28,7 +29,14 @@ from ..replay_hints import CleanRow
 from ..tables import Tables
 from .fold import Replay
 
-__all__ = ["RebuildStopped", "Shadow", "built_by_database", "open_shadow", "replay_together"]
+__all__ = [
+    "LeftOut",
+    "RebuildStopped",
+    "Shadow",
+    "built_by_database",
+    "open_shadow",
+    "replay_together",
+]
 
 PAGE_EVENTS_MAX = 50_000
 """Events of a page. Two pages are in memory: the one that is folded, and the one that is read."""
@@ -38,6 +46,10 @@ COLLECT_PAGES = 10
 """Our pages leave no cycles; should something else, this bounds them."""
 
 
+LeftOut = AbstractSet[tuple[str, int]]
+"""Projections, and ids of events that each cannot fold."""
+
+
 class RebuildStopped(Exception):
     """Its caller has given up."""
 
@@ -45,8 +57,14 @@ class RebuildStopped(Exception):
 class Shadow:
     """The rows of one projection, replayed from the first event up to ``position``."""
 
-    def __init__(self, projection: Projection, stopped: threading.Event | None = None) -> None:
-        """``stopped`` is looked at between two steps; see ``session.Session``."""
+    def __init__(
+        self,
+        projection: Projection,
+        left_out: LeftOut = frozenset(),
+        stopped: threading.Event | None = None,
+    ) -> None:
+        """``left_out`` are events that the projection cannot fold, besides those that are set aside.
+        ``stopped`` is looked at between two steps; see ``session.Session``."""
         self.projection = projection
         self._stopped = stopped or threading.Event()
         self.position = 0
@@ -57,7 +75,8 @@ class Shadow:
         )
         self._replay = Replay(self.tables)
         self._without = {row.event_id for row in quarantined(reader_of(projection.name))}
-        """Events that the live rows lack."""
+        """Events that the live rows lack, too."""
+        self._without |= {event_id for name, event_id in left_out if name == projection.name}
 
     def replay(self, until: int | None = None) -> None:
         """Go on to the end of the log, or to exactly the event ``until``, which is in rows that
@@ -208,9 +227,13 @@ def _tail(position: int) -> Iterator[Page]:
 
 
 @contextmanager
-def open_shadow(projection: Projection, stopped: threading.Event | None = None) -> Iterator[Shadow]:
+def open_shadow(
+    projection: Projection,
+    left_out: LeftOut = frozenset(),
+    stopped: threading.Event | None = None,
+) -> Iterator[Shadow]:
     """An empty shadow that is gone afterwards."""
-    shadow = Shadow(projection, stopped)
+    shadow = Shadow(projection, left_out, stopped)
     shadow.create()
     try:
         yield shadow

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
-from ..definition import Definition, run_id_for_slot
+from ..definition import Definition, Overlap, run_id_for_slot
 from ..events import EventType, cron_stream, run_stream
 from ..expected_slots import Promise, Slot, promised
 from .findings import (
@@ -36,6 +36,8 @@ STARTED_MARGIN = timedelta(minutes=10)
 """Beyond its timeout, for a started run: RQ notices a dead worker after some minutes at most."""
 TIMEOUT_UNKNOWN = timedelta(hours=1)
 """For crons that name no timeout: their queue's is not in the log (RQ's own is three minutes)."""
+PENDING_MAX = timedelta(minutes=10)
+"""A slot may be due and undecided for this long, beyond its jitter."""
 WAITING_MAX = timedelta(days=1)
 """A run may wait for a worker, beyond the pause before its next attempt, for this long."""
 
@@ -90,7 +92,7 @@ class CronAuditor:
         today's: where the schedule gives other slots today, that is noted and not wrong.
         """
         self._name = name
-        self._stream = cron_stream(name)
+        self.stream = cron_stream(name)
         self._stretches = stretches
         self._unreadable = [item for item in stretches if item.unreadable]
         self._now = now
@@ -227,6 +229,19 @@ class CronAuditor:
         slots = [*islice(self._unaccounted, UNDECIDED_KEPT_MAX), *self._undecided]
         return {run_id_for_slot(self._name, slot): slot for slot in slots}
 
+    def overdue(self, definition: Definition | None) -> None:
+        """After the end: whether what is pending has been so for too long. With ``queue`` a slot
+        waits for a run that is open, and that is no delay."""
+        since = self._pending_since
+        if since is None or definition is None:
+            return
+        if definition.overlap is Overlap.QUEUE and self._open_runs:
+            return
+        if self._now - since <= PENDING_MAX + definition.jitter:
+            return
+        text = f"{_text(since)} has been due since then, and nobody has decided it"
+        self.found(Finding(kind=Wrong.OVERDUE, stream=self.stream, text=text, slot=since))
+
     def undecided_run(self, run_id: UUID, slot: datetime) -> None:
         """A run of a slot that nobody decided."""
         text = f"run {run_id} of {_text(slot)} has events, and no decision asked for it"
@@ -344,8 +359,8 @@ class CronAuditor:
         self.found(
             Finding(
                 kind=kind,
-                stream=self._stream,
-                text=f"event {decision.version} of {self._stream} ({decision.type}) {text}",
+                stream=self.stream,
+                text=f"event {decision.version} of {self.stream} ({decision.type}) {text}",
                 version=decision.version,
                 slot=slot or decision.last,
             )

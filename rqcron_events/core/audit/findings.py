@@ -35,6 +35,10 @@ class Wrong(StrEnum):
     VERSION_GAP = "version_gap"
     """Events of a stream are not there any more."""
     UNREADABLE = "unreadable"
+    OVERDUE = "overdue"
+    """A slot has been pending for longer than any runner, jitter or run explains."""
+    SNAPSHOT_DIFFERS = "snapshot_differs"
+    """The cached state is not what the log says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

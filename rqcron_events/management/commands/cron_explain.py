@@ -10,6 +10,7 @@ from ...cli.render import tell
 from ...cli.terminal import json_text
 from ...cli.times import parse_instant
 from ...core.explain.explanation import Verdict
+from ...ledger.quarantine import problem_texts, quarantined
 from ...queries.explain import explain, explain_run
 from ..command import LedgerCommand
 
@@ -43,3 +44,5 @@ class Command(LedgerCommand):
             raise CommandError(answer.summary)
         else:
             tell(answer, self.stdout)
+        for text in problem_texts(quarantined(cron=answer.cron)):
+            self.stderr.write(text)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
+from django.db import OperationalError
 from rq.job import Job
 
 from rqcron_events import clock
+from rqcron_events.core.codec import NewerEvent
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import make
+from rqcron_events.core.events.make import InRun
+from rqcron_events.errors import LedgerUnavailable
+from rqcron_events.execution import spool
 from rqcron_events.execution.attempt import begin
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.spool import INDEX_KEY
@@ -91,3 +97,70 @@ def test_a_run_that_ends_while_its_next_attempt_is_judged_begins_as_a_new_run(fe
     assert (requested.run_id, requested.data["of"]) == (attempt.run.run_id, str(RUN))
     assert types(attempt.run.run_id) == ["run_requested", "run_started"]
     assert attempt.run.attempt == 1
+
+
+def write_by_hand(**columns: Any) -> None:
+    columns = {
+        "stream": f"run/{RUN}",
+        "cron": NAME,
+        "run_id": RUN,
+        "occurred_at": clock.now(),
+        "data": {},
+        **columns,
+    }
+    CronEvent(**columns).save()
+
+
+UNREADABLE = {
+    "a type that nobody knows": {"type": "run_applauded"},
+    "a schema version that nobody knows": {"type": "run_succeeded", "schema_version": 9},
+    "data that is a list": {"type": "run_succeeded", "data": []},
+    "retries that are text": {"type": "run_started", "data": {"retries_left": "many"}},
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", UNREADABLE)
+@pytest.mark.parametrize("newer_release", [False, True])
+def test_a_run_that_cannot_be_read_is_not_started(fetch, what, newer_release):
+    """I4: what cannot be read may be its success."""
+    if newer_release:
+        write_by_hand(stream="runner/new", version=1, type="runner_started", data={"format": 2})
+    write_by_hand(version=2, **UNREADABLE[what])
+    attempt = begin(fetch(), NAME, RUN)
+    assert attempt.closed
+    assert types(RUN)[-1] == "start_refused"
+    assert CronEvent.objects.order_by("id").last().reason == "unreadable"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_fails_when_not_even_the_refusal_can_be_recorded(fetch, monkeypatch):
+    write_by_hand(version=1, type="run_applauded")
+
+    def refuse(events: object) -> None:
+        raise OperationalError("the disk is full")
+
+    monkeypatch.setattr(store, "append_next", refuse)
+    with pytest.raises(LedgerUnavailable, match="may have succeeded"):
+        begin(fetch(), NAME, RUN)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("newer_release", [False, True])
+def test_spooled_events_wait_until_their_run_can_be_read(fetch, redis_connection, newer_release):
+    place = InRun(cron=NAME, run_id=RUN, version=0, slot=None, actor="worker/1", at=clock.now())
+    other = uuid4()
+    if newer_release:
+        write_by_hand(stream="runner/new", version=1, type="runner_started", data={"format": 2})
+    write_by_hand(version=2, type="run_applauded")
+    spool.push(redis_connection, make.run_succeeded(attempt=1, **place))
+    spool.push(redis_connection, make.run_succeeded(attempt=1, **{**place, "run_id": other}))
+    if newer_release:
+        with pytest.raises(NewerEvent):
+            spool.drain(redis_connection)
+    else:
+        written, more = spool.drain(redis_connection)
+        assert ([event.run_id for event in written], more) == ([other], False)
+    assert spool.spooled_types(redis_connection, RUN) == ["run_succeeded"]
+    assert begin(fetch(), NAME, RUN).closed
+    assert spool.spooled_types(redis_connection, RUN) == ["run_succeeded"]

@@ -66,7 +66,7 @@ def test_a_slot_decided_under_a_wrong_definition_is_found(decided):
 
 def test_a_run_without_an_outcome_is_found_after_a_day(decided, clock):
     clock.advance(timedelta(hours=25))
-    assert kinds() == ["no_outcome"] * 4
+    assert kinds() == ["no_outcome"] * 4 + ["overdue"]
 
 
 def minute(number: int):
@@ -122,7 +122,7 @@ def test_runs_are_judged_alike_when_too_many_are_not_well(decided, clock, monkey
     before = audit("report")
     monkeypatch.setattr(audit_module, "RUNS_KEPT_MAX", 3)
     assert audit("report").crons == before.crons
-    assert before.totals.findings == 4
+    assert before.totals.findings == 5
 
 
 def test_an_event_that_is_gone_from_a_run_that_ended_is_found(decided):

@@ -215,7 +215,7 @@ def test_a_time_that_python_does_not_have_stops_nobody(two, clock, column, value
     with connection.cursor() as cursor:
         marks = ", ".join(["%s"] * len(columns))
         cursor.execute(
-            f"INSERT INTO rqcron_event ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
+            f"INSERT INTO rqcron_event ({', '.join(columns)}) VALUES ({marks})",
             list(columns.values()),
         )
     clock.advance(MINUTE)

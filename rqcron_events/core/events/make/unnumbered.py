@@ -12,7 +12,6 @@ from .. import keys
 from ..event import LEDGER_STREAM, Event, runner_stream
 from ..types import EventType
 
-
 LOG_FORMAT = 1
 """Raise it with a new event type or schema version: an event that this release does not know is one
 of a newer release only if some runner announced a higher number."""

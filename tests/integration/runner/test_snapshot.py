@@ -1,0 +1,87 @@
+"""The snapshot is a cache: damage is noticed, said once, and the log is folded instead."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rqcron_events.core.audit.findings import Wrong
+from rqcron_events.ledger import snapshot
+from rqcron_events.ledger.cron_states import States
+from rqcron_events.models import CronSnapshot
+from rqcron_events.queries.audit import audit
+from rqcron_events.queries.health import health
+
+MINUTE = timedelta(minutes=1)
+FUTURE = "2036-01-01T00:00:00+00:00"
+
+
+def rewrite(name: str = "report", **changes: Any) -> None:
+    row = CronSnapshot.objects.get(name=name)
+    row.state = {**row.state, **changes}
+    row.save()
+
+
+DAMAGE: dict[str, Any] = {
+    "a watermark in the future": lambda: rewrite(watermark=FUTURE),
+    "no phases": lambda: rewrite(phases=[]),
+    "a list": lambda: CronSnapshot.objects.filter(name="report").update(state=[1]),
+    "another position of a row": lambda: CronSnapshot.objects.filter(name="report").update(
+        position=7
+    ),
+    "another position of the head": lambda: CronSnapshot.objects.filter(name="").update(position=7),
+    "a head that is a list": lambda: CronSnapshot.objects.filter(name="").update(state=[]),
+    "a row too many": lambda: CronSnapshot.objects.create(name="other", position=1, state={}),
+    "a row too few": lambda: CronSnapshot.objects.filter(name="report").delete(),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_snapshot_is_not_used_and_that_is_said(deploy, add, clock, caplog, what):
+    add(
+        "report",
+        schedule="* * * * *",
+        jitter=timedelta(seconds=0.25),
+        meta={"rate": 1e16, "none": -0.0},
+    )
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    runner.stop()
+    intact = States.load().crons["report"]
+    assert not caplog.records
+    DAMAGE[what]()
+    with caplog.at_level(logging.WARNING):
+        assert States.load().crons["report"] == intact
+    assert [record.action for record in caplog.records] == ["snapshot_refused"]
+    clock.advance(MINUTE)
+    again = deploy()
+    again.stop()
+    caplog.clear()
+    States.load()
+    assert not caplog.records
+
+
+def test_a_snapshot_that_lies_with_the_right_checksum_is_found_by_the_audit(deploy, add, clock):
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    runner.stop()
+    assert audit().ok
+    rewrite(watermark=FUTURE)
+    rows = CronSnapshot.objects.exclude(name="")
+    head = CronSnapshot.objects.get(name="")
+    digests = {row.name: snapshot._digest(row.name, row.position, row.state) for row in rows}
+    head.state = snapshot._head(digests, head.position, 0)
+    head.save()
+    lying = deploy()
+    clock.advance(timedelta(minutes=30))
+    lying.tick()
+    found = audit("report")
+    kinds = {finding.kind for finding in found.crons[0].findings}
+    assert kinds == {Wrong.SNAPSHOT_DIFFERS, Wrong.OVERDUE}
+    assert any("'report' has been due for" in problem for problem in health().problems)
