@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -34,11 +33,10 @@ from ..core.events import (
     cron_stream,
     runner_stream,
 )
-from ..core.events.keys import COUNT, CRONITER, DEFINITION_VERSION, FIRST, TZDATA
-from ..core.expected_slots import Promise, promises
-from ..core.schedule import CronSchedule
+from ..core.events.keys import COUNT, DEFINITION_VERSION, FIRST
+from ..core.expected_slots import promises
 from ..errors import CronConfigError, UnknownCron
-from ..leadership.slot_rules import croniter_version, tz_data_version
+from ..leadership.slot_rules import other_rules
 from ..ledger import store
 from ..ledger.backend import backend_of
 from ..ledger.lookup import unknown_cron_text
@@ -53,8 +51,6 @@ EVENTS_PER_PAGE = 5000
 """Read by one query."""
 RUNS_KEPT_MAX = 50_000
 """When more runs than this are not well, they are looked at page by page."""
-RUNNER_STARTS_MAX = 10_000
-"""The newest ones, in search of the rules by which slots were found."""
 RUNS_PER_QUERY = 500
 """Where each run has to be named: SQLite may take no more than 999 parameters."""
 # In the order of the index's condition: SQLite uses a partial index for the same text only.
@@ -124,7 +120,7 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
     now = clock.now()
     stretches = promises(state.phases)
     auditor = CronAuditor(
-        name, stretches, now=now, since=since, until=until, other_rules=_other_rules(stretches)
+        name, stretches, now=now, since=since, until=until, other_rules=other_rules(stretches)
     )
     if stretches and stretches[-1].unreadable:
         auditor.found(_unreadable(name, stretches[-1].unreadable))
@@ -377,38 +373,6 @@ def _unreadable(name: str, why: str) -> Finding:
         text=f"{name} cannot be audited beyond its last decision, because the definition in force "
         f"cannot be read: {why}",
     )
-
-
-def _other_rules(stretches: Sequence[Promise]) -> Callable[[datetime], str] | None:
-    """By which versions of time zone data and parser the runner found slots that was the newest at
-    an instant; empty for those of this process, or where they cannot matter."""
-    if not any(isinstance(item.schedule, CronSchedule) for item in stretches):
-        return None
-    zoned = any(
-        isinstance(item.schedule, CronSchedule) and item.schedule.zone.key != "UTC"
-        for item in stretches
-    )
-    today = _rules(tz_data_version() if zoned else "", croniter_version())
-    starts = _rows().of_type(EventType.RUNNER_STARTED).order_by("-occurred_at")
-    rules = [
-        (at, _rules(data.get(TZDATA, "") if zoned else "", data.get(CRONITER, "")))
-        for at, data in starts.values_list("occurred_at", "data")[:RUNNER_STARTS_MAX]
-        if data.get(CRONITER)
-    ][::-1]
-    begins = [at for at, _ in rules]
-    if all(text == today for _, text in rules):
-        return None
-
-    def at(instant: datetime) -> str:
-        index = bisect_right(begins, instant) - 1
-        text = rules[index][1] if index >= 0 else today
-        return "" if text == today else f"{text}; today {today}"
-
-    return at
-
-
-def _rules(tzdata: str, croniter: str) -> str:
-    return f"tzdata {tzdata}, croniter {croniter}" if tzdata else f"croniter {croniter}"
 
 
 def _rows() -> CronEventQuerySet:

@@ -23,6 +23,7 @@ from .findings import (
     Finding,
     Totals,
     Wrong,
+    notes_text,
     version_gap,
 )
 
@@ -196,18 +197,6 @@ class CronAuditor:
             self._counts[decision.type] += decision.slots
             self._by_log[stretch] += decision.slots
 
-    def _notes(self) -> list[str]:
-        notes = [
-            f"definition version {stretch.definition_version} cannot be read today "
-            f"({stretch.unreadable}): its {count} decided slots are counted as they are recorded"
-            for stretch, count in self._by_log.items()
-        ]
-        return notes + [
-            f"decided_under_other_rules: {count} decided slots are none, or are counted otherwise, by "
-            f"the rules of today; they were found with {rules}"
-            for rules, count in self._by_other_rules.items()
-        ]
-
     def found(self, finding: Finding) -> None:
         """Something that others saw."""
         if len(self._findings) < FINDINGS_KEPT_MAX:
@@ -273,7 +262,7 @@ class CronAuditor:
             unaccounted=tuple(self._unaccounted),
             pending_since=self._pending_since,
             findings=tuple(self._findings),
-            notes=tuple(self._notes()),
+            notes=notes_text(self._by_log, self._by_other_rules),
         )
 
     def _leave_out_before(self, instant: datetime) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-__all__ = ["Audit", "CronAudit", "Finding", "Totals", "Wrong", "missing_versions", "version_gap"]
+from ..expected_slots import Promise
+
+__all__ = [
+    "Audit",
+    "CronAudit",
+    "Finding",
+    "Totals",
+    "Wrong",
+    "missing_versions",
+    "notes_text",
+    "version_gap",
+]
 
 SLOTS_KEPT_MAX = 1000
 """Unaccounted slots that are listed per cron; the rest is counted."""
@@ -184,3 +196,18 @@ def version_gap(
         f"{version}, and it has {events}",
         run_id=run_id,
     )
+
+
+def notes_text(by_log: Mapping[Promise, int], by_rules: Mapping[str, int]) -> tuple[str, ...]:
+    """A sentence for each stretch that cannot be read today, and for each of other rules."""
+    unreadable = [
+        f"definition version {stretch.definition_version} cannot be read today "
+        f"({stretch.unreadable}): its {count} decided slots are counted as they are recorded"
+        for stretch, count in by_log.items()
+    ]
+    others = [
+        f"decided_under_other_rules: {count} decided slots are none, or are counted otherwise, by "
+        f"the rules of today; they were found with {rules}"
+        for rules, count in by_rules.items()
+    ]
+    return (*unreadable, *others)
