@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from threading import current_thread, main_thread
 from typing import Any
@@ -216,6 +217,13 @@ def test_what_follows_a_clean_run_that_reached_into_the_page_is_not_left_out() -
 @pytest.mark.django_db
 def test_an_event_of_a_newer_release_is_refused_and_not_guessed_at() -> None:
     one_run(schema_version=2)
+    CronEvent(
+        stream="runner/newer",
+        version=1,
+        type="runner_started",
+        data={"format": 2},
+        occurred_at=datetime(2026, 3, 2, tzinfo=UTC),
+    ).save()
     with pytest.raises(NewerEvent, match="schema version 2"):
         rebuild.rebuild()
 
