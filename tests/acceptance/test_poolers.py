@@ -87,8 +87,9 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.05)
 
 
-def runs_and_is_shown(project: Project, *more: tuple[str, ...]) -> None:
-    """The whole flow: decided, run, followed by the projections, listed, replayed, checked."""
+def runs_and_is_shown(project: Project) -> None:
+    """The whole flow: decided, run, followed by the projections, listed, replayed, audited,
+    checked."""
     worker = project.start("cron_worker", "default", "low", "high")
     succeeded = CronEvent.objects.of_type("run_succeeded").for_cron("quick")
     project.wait_until(lambda: succeeded.count() >= 3)
@@ -106,7 +107,7 @@ def runs_and_is_shown(project: Project, *more: tuple[str, ...]) -> None:
         ("cron_replay",),
         ("cron_replay", "--check"),
         ("cron_history", "quick"),
-        *more,
+        ("cron_audit",),
         ("check", "--database", "default"),
     ):
         told = project.run(*command)
@@ -118,7 +119,7 @@ def runs_and_is_shown(project: Project, *more: tuple[str, ...]) -> None:
 
 
 def test_a_pool_of_one_connection_is_enough(pool_of_one, project: Project):
-    runs_and_is_shown(project, ("cron_audit",))
+    runs_and_is_shown(project)
 
 
 def test_pgbouncer_may_pool_transactions(pgbouncer, project: Project):
