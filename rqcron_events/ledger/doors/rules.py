@@ -21,7 +21,7 @@ TYPES_OF_STREAMS = {
         "run_failed", "run_stopped", "run_cancelled", "run_declined", "run_lost", "start_refused",
     ),
     "runner": ("runner_started", "runner_stopped", "runner_lost"),
-    "ledger": ("all_paused", "all_resumed", "projection_rebuilt"),
+    "ledger": ("all_paused", "all_resumed", "projection_rebuilt", "event_accepted"),
 }  # fmt: skip
 
 
