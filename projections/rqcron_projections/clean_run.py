@@ -16,7 +16,7 @@ from rqcron_events.core.clean_run.run import CLEAN_TYPES, CleanRun
 from rqcron_events.core.events import Event
 from rqcron_events.ledger import store
 from rqcron_events.ledger.reading import readable
-from rqcron_events.ledger.store import RunPage
+from rqcron_events.ledger.run_pages import RunPage
 
 __all__ = [
     "CleanEnd",

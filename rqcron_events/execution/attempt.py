@@ -27,7 +27,7 @@ from ..core.run_state import RunState, Start, start_verdict
 from ..core.wording import clause
 from ..errors import LedgerUnavailable, UnreadableEvent
 from ..ledger import store
-from ..ledger.home import Home, writing_to
+from ..ledger.doors.home import Home, writing_to
 from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
@@ -93,7 +93,16 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=told.slot, attempt=state.attempt)
     closed = verdict.refusal is not None
-    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed, _open_blocks(), home)
+    return Attempt(
+        run,
+        job,
+        state,
+        clock.monotonic_seconds(),
+        actor,
+        closed,
+        ledger_session.open_blocks(),
+        home,
+    )
 
 
 def elsewhere(job: Job) -> Attempt:
@@ -133,7 +142,7 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
         known = attempt.state if attempt.state.version else read_run(run.run_id)
         append_to_run(known, build)
 
-    was_closed = _is_disconnected()
+    was_closed = ledger_session.is_disconnected()
     reach("before_outcome")
     try:
         with time_limit(conf().worker_wait_seconds), writing_to(attempt.home):
@@ -144,13 +153,13 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
                 cron=run.cron,
             )
     except Exception as error:
-        _disconnect()
+        ledger_session.disconnect()
         _spool(end_event(attempt.state), attempt.job, error)
     finally:
         # RQ runs some callbacks in the worker's parent process. A connection left open there
         # would be shared by every work-horse that it forks.
         if was_closed:
-            _disconnect()
+            ledger_session.disconnect()
     reach("after_outcome")
 
 
@@ -299,7 +308,7 @@ class SuccessWaits(Exception):
 
 def _spool_start(job: Job, told: RunState, actor: str, why: Exception) -> _Judged:
     """The start without the log: RQ tells which attempt it is, the spool whether it succeeded."""
-    _disconnect()
+    ledger_session.disconnect()
     told.attempt = _attempt_by_rq(job, told.cron)
     if _has_succeeded(job, told.run_id):
         _spool(_refused_event(told, actor, Reason.ALREADY_SUCCEEDED), job, why)
@@ -356,30 +365,6 @@ def _spool(event: Event, job: Job, why: Exception) -> None:
             bounded(str(error), conf().message_bytes_max),
             extra={"action": "event_lost", "cron": event.cron, "run_id": str(event.run_id)},
         )
-
-
-def _open_blocks() -> int:
-    try:
-        return ledger_session.open_blocks()
-    except Exception:  # a wrong setting is reported when the event is written
-        return 0
-
-
-def _is_disconnected() -> bool:
-    try:
-        return store.connection().connection is None
-    except Exception:  # a wrong setting is reported when the event is written
-        return False
-
-
-def _disconnect() -> None:
-    """Close the ledger's connection, unless the caller has a transaction on it."""
-    try:
-        db = store.connection()
-        if not db.in_atomic_block:
-            db.close()
-    except Exception as error:
-        log.debug("Closing the ledger's connection failed: %s", error)
 
 
 def _actor(job: Job) -> str:

@@ -17,16 +17,43 @@ from ..core.wording import clause
 from ..errors import LedgerUnavailable
 from ..ledger import store
 from ..ledger.backend import backend_of
-from ..ledger.home import Home
+from ..ledger.doors.home import Home
 
-__all__ = ["append_end", "has_open_transaction", "open_blocks", "renew"]
+__all__ = [
+    "append_end",
+    "disconnect",
+    "has_open_transaction",
+    "is_disconnected",
+    "open_blocks",
+    "renew",
+]
 
 log = logging.getLogger(__name__)
 
 
 def open_blocks() -> int:
     """How many ``atomic`` blocks this thread is in: one or more in tests, and in eager queues."""
-    return len(store.connection().atomic_blocks)
+    try:
+        return len(store.connection().atomic_blocks)
+    except Exception:  # a wrong setting is reported when the event is written
+        return 0
+
+
+def is_disconnected() -> bool:
+    try:
+        return store.connection().connection is None
+    except Exception:  # a wrong setting is reported when the event is written
+        return False
+
+
+def disconnect() -> None:
+    """Close the ledger's connection, unless the caller has a transaction on it."""
+    try:
+        db = store.connection()
+        if not db.in_atomic_block:
+            db.close()
+    except Exception as error:
+        log.debug("Closing the ledger's connection failed: %s", error)
 
 
 def has_open_transaction(blocks_before: int) -> bool:

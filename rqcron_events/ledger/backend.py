@@ -18,9 +18,9 @@ from ..core.clean_run.run import CleanRun
 from ..core.codec import CronRow, Row
 from ..core.events import Event
 from ..errors import CronConfigError
+from .doors.problem import Problem
+from .doors.refusal import Refusal
 from .postgresql import log as postgresql
-from .problem import Problem
-from .refusal import Refusal
 from .sqlite import log as sqlite
 from .table_backend import TableBackend
 

@@ -17,7 +17,7 @@ from ..core.wording import clause
 from ..errors import EventRefused, LedgerUnavailable, VersionConflict
 from ..models import CronEvent
 from .backend import backend_of
-from .refusal import Refusal
+from .doors.refusal import Refusal
 
 __all__ = ["insert", "insert_free"]
 

@@ -6,33 +6,27 @@ What differs between databases is in ``backend``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple
-from uuid import UUID
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Max, Model
+from django.db.models import Max
 
 from ..conf import conf
-from ..core.clean_run.columns import CleanColumn
-from ..core.clean_run.run import CleanRun, can_be_clean
 from ..core.codec import Row, Unreadable
 from ..core.events import Event
 from ..errors import EventRefused, VersionConflict
 from ..models import CronEvent
 from ..signals import event_appended
 from .backend import backend_of
-from .clean_runs import PAGE_ENDS
 from .insert import insert, insert_free
 from .reading import Readable, readable
 
 __all__ = [
     "Appended",
-    "RunPage",
     "Tail",
     "Unfit",
     "append",
@@ -43,9 +37,6 @@ __all__ = [
     "read",
     "read_stream",
     "readable_stream",
-    "run_pages",
-    "stored_run_pages",
-    "stores_runs",
     "tail",
 ]
 
@@ -57,11 +48,6 @@ TAIL_EVENTS_MAX = 5_000
 """How many events one call of ``tail`` returns at most."""
 
 STREAM_EVENTS_PER_QUERY = 5_000
-
-FIRST_PAGE_EVENTS_MAX = 5_000
-OTHERS_WANTED = 10_000
-"""Pages of runs hold the more events the fewer of them have to be read one by one, because those
-take some kilobytes each."""
 
 
 class Unfit(NamedTuple):
@@ -80,19 +66,6 @@ class Appended:
     """Another writer was first: read the stream again and decide again."""
     unfit: list[Unfit] = field(default_factory=list)
     """Never to be written: deciding again at once gives the same."""
-
-
-class RunPage(NamedTuple):
-    """A page of the log, with what it tells of runs without incident in one piece each."""
-
-    clean: list[CleanRun]
-    """Runs whose first event is in this page."""
-    others: list[Row]
-    """The events that belong to no clean run, in their order."""
-    runs: int
-    """How many clean runs there are, those in ``clean`` or those that were stored elsewhere."""
-    position: int
-    """There is no event between the last one of the page and this id."""
 
 
 class Tail(NamedTuple):
@@ -289,91 +262,6 @@ def read(after: int, until: int, limit: int) -> Tail:
 def _page(db: BaseDatabaseWrapper, rows: Sequence[Row], position: int) -> Tail:
     events, unreadable = readable(db, rows)
     return Tail(events, position, unreadable)
-
-
-def run_pages(after: int, until: int, events: int, ahead: int) -> Generator[RunPage, None, None]:
-    """All events with ``after < id <= until`` in pages of at most ``events``, those of runs without
-    incident as one :class:`CleanRun` each, if they are over ``ahead`` events further. The others
-    come without tracebacks.
-
-    Where it can, the database looks for the next page while the caller works on this one.
-    """
-    db = connection()
-    with backend_of(db).second_connection(db) as second:
-        if second is None:
-            yield from _run_pages(db, after, until, events, ahead, _read_clean)
-            return
-        found = _run_pages(second, after, until, events, ahead, _read_clean)
-        with ThreadPoolExecutor(1, thread_name_prefix="rqcron-read") as reader:
-            coming = reader.submit(next, found, None)
-            while (page := coming.result()) is not None:
-                coming = reader.submit(next, found, None)
-                yield page
-
-
-def stored_run_pages(
-    table: type[Model],
-    columns: Sequence[CleanColumn],
-    after: int,
-    until: int,
-    events: int,
-    ahead: int,
-) -> Iterator[RunPage]:
-    """The same, but runs without incident are only counted: the database puts each into ``table`` as
-    a row of these ``columns``. Ask :func:`stores_runs` first whether it can."""
-    db = connection()
-    store_clean = backend_of(db).tables.store_clean_runs
-    assert store_clean is not None, "this database does not store runs by itself"
-
-    def stored(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[CleanRun], dict[UUID, int]]:
-        return [], store_clean(db, table, columns, *bounds)
-
-    yield from _run_pages(db, after, until, events, ahead, stored)
-
-
-def stores_runs() -> bool:
-    """Whether the database can put runs without incident into a table by itself."""
-    return backend_of(connection()).tables.store_clean_runs is not None
-
-
-def _read_clean(db: BaseDatabaseWrapper, *bounds: int) -> tuple[list[CleanRun], dict[UUID, int]]:
-    found = backend_of(db).read_clean_runs(db, *bounds)
-    return found, {run.run_id: run.last_id for run in found}
-
-
-def _run_pages(
-    db: BaseDatabaseWrapper,
-    after: int,
-    until: int,
-    events: int,
-    ahead: int,
-    take_clean: Callable[..., tuple[list[CleanRun], dict[UUID, int]]],
-) -> Iterator[RunPage]:
-    over: dict[UUID, int] = {}
-    """Plain runs that were told already but end behind their page, and where."""
-    size = min(events, FIRST_PAGE_EVENTS_MAX)
-    while after < until:
-        page_end, window_end = _page_ends(db, after, until, size, ahead)
-        clean, ends = take_clean(db, after, page_end, window_end) if can_be_clean() else ([], {})
-        over |= ends
-        others = backend_of(db).read_others(db, after, page_end, over)
-        yield RunPage(clean, others, len(ends), page_end)
-        over = {run: last for run, last in over.items() if last > page_end}
-        after = page_end
-        if len(others) > OTHERS_WANTED:
-            size = max(size // 2, min(events, FIRST_PAGE_EVENTS_MAX))
-        elif len(others) * 2 <= OTHERS_WANTED:
-            size = min(size * 2, events)
-
-
-def _page_ends(
-    db: BaseDatabaseWrapper, after: int, until: int, events: int, ahead: int
-) -> tuple[int, int]:
-    with db.cursor() as cursor:
-        bounds = {"after": after, "until": until}
-        cursor.execute(PAGE_ENDS, {**bounds, "events": events - 1, "ahead": events + ahead - 1})
-        page_end, window_end = cursor.fetchone()
-    return page_end or until, window_end or until
 
 
 def fence() -> int | None:

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rqcron_events", "0002_append_only")]
+    dependencies = [("rqcron_events", "0003_doors")]
     operations = [
         migrations.CreateModel(
             name="QuarantinedEvent",

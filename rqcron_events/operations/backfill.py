@@ -24,9 +24,9 @@ from ..core.wording import clause
 from ..errors import CronConfigError, LedgerUnavailable
 from ..execution.enqueuer import RunRequest
 from ..ledger import store
-from ..ledger.actor import actor_name
 from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent, CronEventQuerySet
+from ..process.actor import actor_name
 from .controls import bounded_reason, enqueue, known_state
 
 __all__ = ["SLOTS_MAX", "BackfillPlan", "BackfillRun", "backfill", "plan_backfill", "run_plan"]

@@ -17,11 +17,11 @@ from ..core.events.make import InCron, Trigger
 from ..errors import CronConfigError, UnknownCron, UnknownRun
 from ..execution.enqueuer import Enqueuer, RunRequest
 from ..ledger import store
-from ..ledger.actor import actor_name
 from ..ledger.cron_states import state_of
 from ..ledger.lookup import find_run, unknown_cron_text
 from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent
+from ..process.actor import actor_name
 
 __all__ = [
     "bounded_reason",

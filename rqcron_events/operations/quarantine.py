@@ -9,9 +9,9 @@ from ..conf import conf
 from ..core.events import make
 from ..errors import CronConfigError
 from ..ledger import quarantine, store
-from ..ledger.actor import actor_name
 from ..ledger.cron_states import can_be_folded
 from ..models import CronEvent
+from ..process.actor import actor_name
 from .controls import bounded_reason
 
 __all__ = ["Retried", "accept", "retry"]

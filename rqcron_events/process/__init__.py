@@ -1,3 +1,3 @@
-"""Of one operating-system process: dying with its parent (``parent_watch``), when Python collects
-garbage (``gc_pause``), and the places where tests kill it (``failpoints``). Imports nothing of ours.
+"""Of one operating-system process: who runs it (``actor``), dying with its parent (``parent_watch``),
+when Python collects garbage (``gc_pause``), and where tests kill it (``failpoints``). Imports leaves.
 """

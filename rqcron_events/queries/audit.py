@@ -14,14 +14,7 @@ from django.db.models import Count, F, Max, Q, QuerySet
 from .. import clock
 from ..conf import conf
 from ..core.audit.auditor import CronAuditor, Decided, RunFacts
-from ..core.audit.findings import (
-    Audit,
-    CronAudit,
-    Finding,
-    Wrong,
-    missing_versions,
-    version_gap,
-)
+from ..core.audit.findings import Audit, CronAudit, Finding, Wrong, missing_versions, version_gap
 from ..core.codec import CronRow, decode_data
 from ..core.cron_state import CronState
 from ..core.events import (

@@ -10,21 +10,15 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
 
 from .. import clock
-from ..conf import conf
-from ..core.bounded import TYPE_BYTES_MAX, bounded
 from ..core.cron_state import OpenRun
 from ..core.definition import Definition
-from ..core.events import OUTCOMES, Event, Reason, make
-from ..core.events.keys import ERROR_MESSAGE, ERROR_TRACEBACK, ERROR_TYPE
-from ..core.events.make import FoundEnd
+from ..core.events import OUTCOMES, Event, make
 from ..core.repair import JobFacts, Patience, Repair, judge
-from ..core.run_state import RunState
 from ..errors import VersionConflict
 from ..execution.enqueuer import Enqueued, Enqueuer, RunRequest
 from ..execution.rq_jobs import (
@@ -39,26 +33,14 @@ from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
 from ..process.failpoints import reach
+from .found import Finding, end_event
 
-__all__ = ["Finding", "Reconciler"]
+__all__ = ["Reconciler"]
 
 log = logging.getLogger(__name__)
 
 RUNS_PER_STEP_MAX = JOBS_PER_ROUND_TRIP
 """One step of a pass looks at this many runs, so that it delays no slot."""
-
-
-class Finding(NamedTuple):
-    """One open run that needs a repair."""
-
-    run: OpenRun
-    definition: Definition
-    job: JobFacts
-    repair: Repair
-
-    @property
-    def found(self) -> str:
-        return f"RQ says {self.job.status}" if self.job.status else "RQ has no such job"
 
 
 class Reconciler:
@@ -264,7 +246,7 @@ class Reconciler:
             state = known.get(finding.run.run_id)
             if state is None:
                 continue  # an event of it cannot be read
-            event = _end_event(finding, state, self._actor)
+            event = end_event(finding, state, self._actor)
             if state.outcome is not None or (event.type not in OUTCOMES and not state.running):
                 continue
             if state.attempt != finding.run.attempt:
@@ -308,79 +290,6 @@ def _never_started(findings: list[Finding]) -> list[RunRequest]:
         and not state.attempt
         and state.outcome is None
     ]
-
-
-def _end_event(finding: Finding, state: RunState, actor: str) -> Event:
-    job, found = finding.job, finding.found
-    end = FoundEnd(
-        cron=finding.definition.name,
-        run_id=finding.run.run_id,
-        version=state.version + 1,
-        slot=finding.run.slot,
-        attempt=finding.run.attempt or None,
-        reason=_reason(finding),
-        duration_seconds=_duration_seconds(job),
-        worker=job.worker,
-        actor=actor,
-        at=job.ended_at or clock.now(),
-    )
-    match finding.repair:
-        case Repair.RECORD_SUCCESS:
-            return make.run_succeeded(found=found, **end)
-        case Repair.RECORD_FAILURE:
-            error = _error(job.error) if job.error else None
-            return make.run_failed(found=found, error=error, **end)
-        case Repair.RECORD_DEAD_ATTEMPT:
-            return make.attempt_failed(found=found, retries_left=job.retries_left + 1, **end)
-        case Repair.RECORD_STOPPED:
-            return make.run_stopped(found=found, **end)
-        case Repair.RECORD_CANCELLED | Repair.EXPIRE:
-            return make.run_cancelled(found=found, **end)
-        case Repair.LOSE:
-            return make.run_lost(found=found, **end)
-        case Repair.NONE | Repair.ENQUEUE | Repair.RECORD_ENQUEUED:
-            raise AssertionError(f"{finding.repair!r} ends no attempt")
-
-
-def _duration_seconds(job: JobFacts) -> float | None:
-    if job.started_at is None or job.ended_at is None:
-        return None
-    return round((job.ended_at - job.started_at).total_seconds(), 6)
-
-
-def _reason(finding: Finding) -> str:
-    match finding.repair:
-        case Repair.RECORD_DEAD_ATTEMPT:
-            return Reason.WORKER_KILLED
-        case Repair.RECORD_FAILURE:
-            killed = "Work-horse terminated" in finding.job.error
-            abandoned = "AbandonedJobError" in finding.job.error
-            if killed or abandoned:
-                return Reason.WORKER_KILLED
-            if finding.job.result_type == "MAX_RETRIES_EXCEEDED":
-                return Reason.RETRY_RETURNED
-            return (
-                Reason.TIMEOUT if "JobTimeoutException" in finding.job.error else Reason.EXCEPTION
-            )
-        case Repair.EXPIRE:
-            return "its ttl passed before a worker took it"
-        case Repair.LOSE:
-            return "it started, and no trace of it is left in RQ"
-        case _:
-            return ""
-
-
-def _error(text: str) -> dict[str, str]:
-    """RQ keeps the formatted traceback; its last line names type and message."""
-    last = text.strip().rpartition("\n")[2]
-    name, separator, message = last.partition(": ")
-    if not separator or " " in name:
-        name, message = "", last
-    return {
-        ERROR_TYPE: bounded(name, TYPE_BYTES_MAX),
-        ERROR_MESSAGE: bounded(message, conf().message_bytes_max),
-        ERROR_TRACEBACK: bounded(text, conf().traceback_bytes_max, keep_end=True),
-    }
 
 
 def _one_in_each_queue(states: States) -> list[RunRequest]:

@@ -20,7 +20,8 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
-from rqcron_events.runner.reconciler import Finding, Reconciler
+from rqcron_events.runner.found import Finding
+from rqcron_events.runner.reconciler import Reconciler
 from tests.chaos.app import outside
 from tests.chaos.stage import RedisServer
 from tests.processes import Project

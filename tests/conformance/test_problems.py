@@ -13,7 +13,7 @@ from rqcron_events.core.events import EventType
 from rqcron_events.errors import EventRefused
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
-from rqcron_events.ledger.door import DATA_BYTES_MAX, TYPES_OF_STREAMS
+from rqcron_events.ledger.doors.rules import DATA_BYTES_MAX, TYPES_OF_STREAMS
 
 from .writing import event, row
 

@@ -13,7 +13,7 @@ from django.utils import timezone as django_timezone
 from rqcron_events.core.events import EventType
 from rqcron_events.errors import UnreadableEvent
 from rqcron_events.ledger import store
-from rqcron_events.ledger.door import TYPES_OF_STREAMS
+from rqcron_events.ledger.doors.rules import TYPES_OF_STREAMS
 from rqcron_events.models import CronEvent
 
 from .writing import MANY, NOON, WRITE_PATHS, event, events

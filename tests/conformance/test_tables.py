@@ -17,6 +17,7 @@ from rqcron_events.core.clean_run.columns import Elapsed, OfRun, row_maker
 from rqcron_events.core.events import EventType, cron_stream, run_stream
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
+from rqcron_events.ledger.run_pages import stores_runs
 
 from .writing import NOON, event
 
@@ -228,7 +229,7 @@ def test_runs_that_the_database_stores_are_as_python_makes_them() -> None:
     runs = backend.read_clean_runs(connection, *bounds)
     rows = list(map(row_maker(list(COLUMNS.values())), runs))
     assert len({row[13] for row in rows}) == 3
-    assert store.stores_runs() == (backend.tables.store_clean_runs is not None)
+    assert stores_runs() == (backend.tables.store_clean_runs is not None)
     if backend.tables.store_clean_runs is None:
         backend.tables.insert(connection, CronRun, rows)
     else:

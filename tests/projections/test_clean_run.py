@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from threading import current_thread, main_thread
 from typing import Any
@@ -19,6 +20,7 @@ from rqcron_events.core.codec import SCHEMA_VERSIONS, UPCASTERS, NewerEvent
 from rqcron_events.core.events import Event, EventType, run_stream
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
+from rqcron_events.ledger.run_pages import run_pages
 from rqcron_events.models import CronEvent
 
 from .histories import History, history
@@ -30,7 +32,7 @@ def appended(seed: int, steps: int) -> list[Event]:
 
 
 def pages_of(events: list[Event], page_events: int, ahead: int) -> list[Page]:
-    return list(pages_of_runs(store.run_pages(0, events[-1].id or 0, page_events, ahead)))
+    return list(pages_of_runs(run_pages(0, events[-1].id or 0, page_events, ahead)))
 
 
 def told(event: Event) -> tuple[Any, ...]:
@@ -194,7 +196,7 @@ def one_run(**last: Any) -> None:
 )
 def test_a_run_that_is_odd_in_itself_is_not_plain(last: dict[str, Any], clean: int) -> None:
     one_run(**last)
-    (page,) = store.run_pages(0, store.fence() or 0, 100, 0)
+    (page,) = run_pages(0, store.fence() or 0, 100, 0)
     assert len(page.clean) == clean
 
 
@@ -204,7 +206,7 @@ def test_what_follows_a_clean_run_that_reached_into_the_page_is_not_left_out() -
     ended = CronEvent.objects.get(type="run_succeeded")
     refused = {"type": "start_refused", "stream": ended.stream, "version": 4, "cron": ended.cron}
     CronEvent(**refused, run_id=ended.run_id, occurred_at=ended.occurred_at).save()
-    pages = list(store.run_pages(0, store.fence() or 0, 3, 2))
+    pages = list(run_pages(0, store.fence() or 0, 3, 2))
     assert [len(page.clean) for page in pages] == [1, 0]
     assert [[row[3] for row in page.others] for page in pages] == [
         ["cron_registered"],
@@ -215,6 +217,13 @@ def test_what_follows_a_clean_run_that_reached_into_the_page_is_not_left_out() -
 @pytest.mark.django_db
 def test_an_event_of_a_newer_release_is_refused_and_not_guessed_at() -> None:
     one_run(schema_version=2)
+    CronEvent(
+        stream="runner/newer",
+        version=1,
+        type="runner_started",
+        data={"format": 2},
+        occurred_at=datetime(2026, 3, 2, tzinfo=UTC),
+    ).save()
     with pytest.raises(NewerEvent, match="schema version 2"):
         rebuild.rebuild()
 
@@ -253,7 +262,7 @@ def test_pages_are_larger_where_less_is_read_one_by_one(
         kind = EventType.RUN_SUCCEEDED if smooth else EventType.RUN_FAILED
         told.write(run_stream(run), kind, **common)
     store.append(told.events)
-    positions = [0, *(page.position for page in store.run_pages(0, store.fence() or 0, 60, 8))]
+    positions = [0, *(page.position for page in run_pages(0, store.fence() or 0, 60, 8))]
     found = [
         CronEvent.objects.filter(id__gt=after, id__lte=end).count()
         for after, end in pairwise(positions)
@@ -270,10 +279,10 @@ def test_a_wide_gap_in_the_ids_is_stepped_over() -> None:
         id=10**12, stream="ledger", version=1, type="all_paused", occurred_at=events[-1].occurred_at
     )
     last.save(force_insert=True)
-    pages = list(store.run_pages(0, last.id, 60, 10))
+    pages = list(run_pages(0, last.id, 60, 10))
     assert [page.position for page in pages] == [events[59].id, events[119].id, last.id]
     assert pages[-1].others[-1][0] == last.id
-    assert [page.position for page in store.run_pages(last.id, 10**15, 60, 10)] == [10**15]
+    assert [page.position for page in run_pages(last.id, 10**15, 60, 10)] == [10**15]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -298,7 +307,7 @@ def test_pages_are_read_ahead_where_it_can_be(
     if refused:
         monkeypatch.setattr(type(store.connection()), "connect", refuse)
     monkeypatch.setattr(shadow, "PAGE_EVENTS_MAX", 50)
-    pages = list(store.run_pages(0, events[-1].id or 0, 50, 0))
+    pages = list(run_pages(0, events[-1].id or 0, 50, 0))
 
     assert sum(len(page.others) + 4 * len(page.clean) for page in pages) == len(events)
     ahead = backend.COMMITS_OUT_OF_ORDER and not refused

@@ -20,6 +20,7 @@ from django.db.models import Model
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.quarantine import quarantined
+from rqcron_events.ledger.run_pages import run_pages, stored_run_pages, stores_runs
 from rqcron_events.process.gc_pause import collection_paused
 
 from ..clean_run import Page, page_of_events, page_without, pages_of_others, pages_of_runs
@@ -99,11 +100,11 @@ class Shadow:
         if clean is None:
             return _events(self.position, until)
         bounds = (self.position, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
-        if not (isinstance(clean, CleanRow) and store.stores_runs()):
-            return pages_of_runs(store.run_pages(*bounds))
+        if not (isinstance(clean, CleanRow) and stores_runs()):
+            return pages_of_runs(run_pages(*bounds))
         rows = self.tables.rows_of(self.projection.row_model)
         columns = rows.in_order(clean.columns)
-        return pages_of_others(store.stored_run_pages(rows.stored, columns, *bounds))
+        return pages_of_others(stored_run_pages(rows.stored, columns, *bounds))
 
     def fold(self, page: Page) -> None:
         """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
@@ -186,7 +187,7 @@ class Shadow:
 
 def built_by_database(projection: Projection) -> bool:
     """Whether most of its rows get in by SQL, without a way through Python."""
-    return isinstance(projection.replay.clean, CleanRow) and store.stores_runs()
+    return isinstance(projection.replay.clean, CleanRow) and stores_runs()
 
 
 def replay_together(shadows: Sequence[Shadow], until: int) -> None:
@@ -194,7 +195,7 @@ def replay_together(shadows: Sequence[Shadow], until: int) -> None:
     those that want the events of clean runs one by one in another."""
     in_one_piece = [shadow for shadow in shadows if shadow.projection.replay.clean is not None]
     if in_one_piece:
-        pages = store.run_pages(0, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
+        pages = run_pages(0, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
         with closing(pages):
             _fold_together(in_one_piece, pages_of_runs(pages))
     one_by_one = [shadow for shadow in shadows if shadow.projection.replay.clean is None]

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from ..door import DATA_BYTES_MAX, sql_list
+from ..doors.rules import DATA_BYTES_MAX, sql_list
 
 __all__ = ["CHECKS", "install_checks", "remove_checks"]
 

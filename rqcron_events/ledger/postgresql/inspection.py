@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..problem import Problem
+from ..doors.problem import Problem
 from .checks import CHECKS
 
 __all__ = ["is_pooled", "problems"]

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError
 from django.db import DataError as DjangoDataError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import DataError, Error, IntegrityError
 from psycopg.errors import (
-    DeadlockDetected,
-    LockNotAvailable,
-    QueryCanceled,
     SequenceGeneratorLimitExceeded,
     UniqueViolation,
 )
@@ -26,9 +21,9 @@ from ...core.clean_run.run import CleanRun
 from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...errors import LedgerUnavailable
-from ..home import note
-from ..problem import Problem
-from ..refusal import Refusal
+from ..doors.home import note
+from ..doors.problem import Problem
+from ..doors.refusal import Refusal
 from ..table_backend import TableBackend
 from . import inspection
 from . import tables as tables_of_rows
@@ -37,6 +32,13 @@ from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
 from .inspection import is_pooled as is_pooled
+from .sessions import interrupt as interrupt
+from .sessions import leave_pool as leave_pool
+from .sessions import new_session as new_session
+from .sessions import not_waiting as not_waiting
+from .sessions import place as place
+from .sessions import second_connection as second_connection
+from .sessions import was_locked as was_locked
 from .triggers import DEFINITIONS, FENCE_CLASS, FUNCTIONS, install_statements
 from .triggers import TRIGGERS as TRIGGERS
 
@@ -219,64 +221,6 @@ def read_others(
     return _fetch(db, _READ_OTHERS, [f"{{{runs}}}", f"{{{last}}}", after, until])
 
 
-@contextmanager
-def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper | None]:
-    """For reading in another thread; None when it would not see what this one sees, or when the
-    server or a pool has none to give."""
-    if db.in_atomic_block:
-        yield None
-        return
-    second = _without_pool(db)
-    second.inc_thread_sharing()
-    try:
-        second.ensure_connection()
-    except DatabaseError:
-        yield None
-        return
-    try:
-        yield second
-    finally:
-        second.close()
-
-
-def leave_pool(db: BaseDatabaseWrapper) -> None:
-    """Give this thread a connection of its own where it would take one out of Django's pool."""
-    if db.settings_dict["OPTIONS"].get("pool"):
-        db.close()
-        connections[db.alias] = _without_pool(db)
-
-
-def _without_pool(db: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    """A thread that works for long gains nothing from a pool, and one of one has none to give."""
-    settings: Any = copy.copy(db.settings_dict)
-    settings["OPTIONS"] = {k: v for k, v in settings["OPTIONS"].items() if k != "pool"}
-    return type(db)(settings, db.alias)
-
-
-def new_session(db: BaseDatabaseWrapper) -> None:
-    """Leave this thread's session, with all that was set in it, for a new one."""
-    # Closed for good: a pool would keep it, and give it to the next.
-    with suppress(Exception):
-        cast(Any, db.connection).close()
-    with suppress(Exception):
-        db.close()
-    # A wrapper of its own, too: those of django-tenants remember the schema.
-    connections[db.alias] = type(db)(db.settings_dict, db.alias)
-
-
-def interrupt(db: BaseDatabaseWrapper) -> None:
-    """End the statement that another thread is running on this connection."""
-    connection: Any = db.connection
-    connection.cancel()
-
-
-def place(db: BaseDatabaseWrapper) -> str:
-    """Where the database is, for people; without user or password."""
-    given = db.settings_dict
-    where = ":".join(str(given[key]) for key in ("HOST", "PORT") if given.get(key))
-    return f"{db.display_name} {given['NAME']} at {where or 'the local socket'}"
-
-
 _READ_CRON = """
     SELECT version, type, schema_version, scheduled_for, data->>'definition_version',
         CASE WHEN type IN ('slot_skipped', 'slot_missed')
@@ -372,19 +316,6 @@ def _writers(cursor: Any) -> set[tuple[int, str]]:
         [FENCE_CLASS],
     )
     return set(cursor.fetchall())
-
-
-@contextmanager
-def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
-    with transaction.atomic(using=db.alias), db.cursor() as cursor:
-        # For this transaction only: behind a pooler the session is not ours.
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds * 1000:.0f}ms"])
-        yield
-
-
-def was_locked(error: DatabaseError) -> bool:
-    # QueryCanceled: a statement_timeout of the role's is shorter.
-    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected | QueryCanceled)
 
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:

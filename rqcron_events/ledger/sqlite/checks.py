@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..door import DATA_BYTES_MAX, sql_list
+from ..doors.rules import DATA_BYTES_MAX, sql_list
 
 __all__ = ["CHECKS"]
 

@@ -18,8 +18,8 @@ from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
 from ..clean_runs import clean_runs_statement
-from ..problem import Problem
-from ..refusal import Refusal
+from ..doors.problem import Problem
+from ..doors.refusal import Refusal
 from ..table_backend import TableBackend
 from . import inspection
 from . import tables as tables_of_rows

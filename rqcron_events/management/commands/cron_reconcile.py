@@ -10,8 +10,8 @@ from redis.exceptions import RedisError
 from ...cli.tables import print_rows
 from ...core.wording import clause
 from ...execution.enqueuer import Enqueuer
-from ...ledger.actor import actor_name
 from ...ledger.cron_states import States
+from ...process.actor import actor_name
 from ...runner.reconciler import Reconciler
 from ..command import LedgerCommand
 

@@ -12,9 +12,9 @@ from django.core.management.base import CommandError, CommandParser
 from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
 from rqcron_events.errors import CronError
-from rqcron_events.ledger.actor import actor_name
 from rqcron_events.ledger.quarantine import problem_texts
 from rqcron_events.management.command import LedgerCommand
+from rqcron_events.process.actor import actor_name
 
 from ...projector import PROJECTIONS
 from ...replay.rebuild import Difference, check, rebuild, state_at

@@ -7,7 +7,7 @@ import getpass
 import pytest
 
 from rqcron_events.errors import CronConfigError
-from rqcron_events.ledger.actor import actor_name
+from rqcron_events.process.actor import actor_name
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from ..errors import LedgerUnavailable
+from ...errors import LedgerUnavailable
 
 __all__ = ["Home", "note", "writing_to"]
 

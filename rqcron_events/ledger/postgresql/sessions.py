@@ -1,0 +1,93 @@
+"""Sessions of PostgreSQL: further ones, those that hang, and what they may wait for."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+
+from django.db import DatabaseError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
+
+__all__ = [
+    "interrupt",
+    "leave_pool",
+    "new_session",
+    "not_waiting",
+    "place",
+    "second_connection",
+    "was_locked",
+]
+
+
+@contextmanager
+def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper | None]:
+    """For reading in another thread; None when it would not see what this one sees, or when the
+    server or a pool has none to give."""
+    if db.in_atomic_block:
+        yield None
+        return
+    second = _without_pool(db)
+    second.inc_thread_sharing()
+    try:
+        second.ensure_connection()
+    except DatabaseError:
+        yield None
+        return
+    try:
+        yield second
+    finally:
+        second.close()
+
+
+def leave_pool(db: BaseDatabaseWrapper) -> None:
+    """Give this thread a connection of its own where it would take one out of Django's pool."""
+    if db.settings_dict["OPTIONS"].get("pool"):
+        db.close()
+        connections[db.alias] = _without_pool(db)
+
+
+def _without_pool(db: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """A thread that works for long gains nothing from a pool, and one of one has none to give."""
+    settings: Any = copy.copy(db.settings_dict)
+    settings["OPTIONS"] = {k: v for k, v in settings["OPTIONS"].items() if k != "pool"}
+    return type(db)(settings, db.alias)
+
+
+def new_session(db: BaseDatabaseWrapper) -> None:
+    """Leave this thread's session, with all that was set in it, for a new one."""
+    # Closed for good: a pool would keep it, and give it to the next.
+    with suppress(Exception):
+        cast(Any, db.connection).close()
+    with suppress(Exception):
+        db.close()
+    # A wrapper of its own, too: those of django-tenants remember the schema.
+    connections[db.alias] = type(db)(db.settings_dict, db.alias)
+
+
+def interrupt(db: BaseDatabaseWrapper) -> None:
+    """End the statement that another thread is running on this connection."""
+    connection: Any = db.connection
+    connection.cancel()
+
+
+def place(db: BaseDatabaseWrapper) -> str:
+    """Where the database is, for people; without user or password."""
+    given = db.settings_dict
+    where = ":".join(str(given[key]) for key in ("HOST", "PORT") if given.get(key))
+    return f"{db.display_name} {given['NAME']} at {where or 'the local socket'}"
+
+
+@contextmanager
+def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
+    with transaction.atomic(using=db.alias), db.cursor() as cursor:
+        # For this transaction only: behind a pooler the session is not ours.
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds * 1000:.0f}ms"])
+        yield
+
+
+def was_locked(error: DatabaseError) -> bool:
+    # QueryCanceled: a statement_timeout of the role's is shorter.
+    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected | QueryCanceled)

@@ -1,0 +1,104 @@
+"""What a look at an open run finds, and the event that closes it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .. import clock
+from ..conf import conf
+from ..core.bounded import TYPE_BYTES_MAX, bounded
+from ..core.cron_state import OpenRun
+from ..core.definition import Definition
+from ..core.events import Event, Reason, make
+from ..core.events.keys import ERROR_MESSAGE, ERROR_TRACEBACK, ERROR_TYPE
+from ..core.events.make import FoundEnd
+from ..core.repair import JobFacts, Repair
+from ..core.run_state import RunState
+
+__all__ = ["Finding", "end_event"]
+
+
+class Finding(NamedTuple):
+    """One open run that needs a repair."""
+
+    run: OpenRun
+    definition: Definition
+    job: JobFacts
+    repair: Repair
+
+    @property
+    def found(self) -> str:
+        return f"RQ says {self.job.status}" if self.job.status else "RQ has no such job"
+
+
+def end_event(finding: Finding, state: RunState, actor: str) -> Event:
+    job, found = finding.job, finding.found
+    end = FoundEnd(
+        cron=finding.definition.name,
+        run_id=finding.run.run_id,
+        version=state.version + 1,
+        slot=finding.run.slot,
+        attempt=finding.run.attempt or None,
+        reason=_reason(finding),
+        duration_seconds=_duration_seconds(job),
+        worker=job.worker,
+        actor=actor,
+        at=job.ended_at or clock.now(),
+    )
+    match finding.repair:
+        case Repair.RECORD_SUCCESS:
+            return make.run_succeeded(found=found, **end)
+        case Repair.RECORD_FAILURE:
+            error = _error(job.error) if job.error else None
+            return make.run_failed(found=found, error=error, **end)
+        case Repair.RECORD_DEAD_ATTEMPT:
+            return make.attempt_failed(found=found, retries_left=job.retries_left + 1, **end)
+        case Repair.RECORD_STOPPED:
+            return make.run_stopped(found=found, **end)
+        case Repair.RECORD_CANCELLED | Repair.EXPIRE:
+            return make.run_cancelled(found=found, **end)
+        case Repair.LOSE:
+            return make.run_lost(found=found, **end)
+        case Repair.NONE | Repair.ENQUEUE | Repair.RECORD_ENQUEUED:
+            raise AssertionError(f"{finding.repair!r} ends no attempt")
+
+
+def _duration_seconds(job: JobFacts) -> float | None:
+    if job.started_at is None or job.ended_at is None:
+        return None
+    return round((job.ended_at - job.started_at).total_seconds(), 6)
+
+
+def _reason(finding: Finding) -> str:
+    match finding.repair:
+        case Repair.RECORD_DEAD_ATTEMPT:
+            return Reason.WORKER_KILLED
+        case Repair.RECORD_FAILURE:
+            killed = "Work-horse terminated" in finding.job.error
+            abandoned = "AbandonedJobError" in finding.job.error
+            if killed or abandoned:
+                return Reason.WORKER_KILLED
+            if finding.job.result_type == "MAX_RETRIES_EXCEEDED":
+                return Reason.RETRY_RETURNED
+            return (
+                Reason.TIMEOUT if "JobTimeoutException" in finding.job.error else Reason.EXCEPTION
+            )
+        case Repair.EXPIRE:
+            return "its ttl passed before a worker took it"
+        case Repair.LOSE:
+            return "it started, and no trace of it is left in RQ"
+        case _:
+            return ""
+
+
+def _error(text: str) -> dict[str, str]:
+    """RQ keeps the formatted traceback; its last line names type and message."""
+    last = text.strip().rpartition("\n")[2]
+    name, separator, message = last.partition(": ")
+    if not separator or " " in name:
+        name, message = "", last
+    return {
+        ERROR_TYPE: bounded(name, TYPE_BYTES_MAX),
+        ERROR_MESSAGE: bounded(message, conf().message_bytes_max),
+        ERROR_TRACEBACK: bounded(text, conf().traceback_bytes_max, keep_end=True),
+    }
