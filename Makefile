@@ -21,7 +21,7 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST := $(BIN)/$(if $(COVERAGE),coverage run -m )pytest
 
-.PHONY: help demo test test-postgresql test-sqlite test-schedules test-failpoints chaos coverage \
+.PHONY: help demo test test-postgresql test-sqlite test-schedules test-failpoints chaos poison coverage \
 	coverage-report lint check-migrations bench bench-questions clean
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo 'make test-schedules      20,000 schedules against the oracle'
 	@echo 'make test-failpoints     kill a process at every step (about ten minutes)'
 	@echo 'make chaos [MINUTES=15] [SEED=...]   random faults; prints a seed that repeats them'
+	@echo 'make poison              what is wrong with one cron reaches no other (five minutes)'
 	@echo 'make lint                style, types, direction of imports, migrations'
 	@echo 'make bench [ARGS=...]    how fast slots become jobs'
 	@echo 'make bench-questions [ARGS=--quick]   how quick answers are in a log of 1 and 10 million'
@@ -76,6 +77,10 @@ test-failpoints: $(INSTALLED)
 
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# A hundred one-second crons beside each kind of poison: about five minutes.
+poison: $(INSTALLED)
+	$(BIN)/python -m tests.chaos.poison $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -27,7 +27,6 @@ DURATION_SECONDS_MAX = 36_525 * 86_400
 TIMEOUT_SECONDS_MAX = 2_000_000_000
 """RQ sets an alarm with a minute more, and the system counts its seconds in 32 bits."""
 RETRIES_MAX = 10_000
-JSON_DEPTH_MAX = 50
 RQ_OPTIONS = ("timeout", "ttl", "result_ttl", "failure_ttl", "at_front", "meta")
 """RQ's job options that pass through as they are; durations in seconds."""
 KNOWN_OPTIONS = {
@@ -264,7 +263,7 @@ def _rq_options(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if key == "meta":
             if not isinstance(value, Mapping) or not _is_json(value):
                 raise CronConfigError(
-                    f"{where}: meta={_short(value)} is invalid: give a dict of JSON, not deeply nested."
+                    f"{where}: meta={_short(value)} is invalid: give a dict of JSON."
                 )
             value = dict(value)
         elif key == "at_front":
@@ -298,13 +297,11 @@ def _check_rq_seconds(where: str, key: str, value: Any) -> None:
 
 
 def _is_json(value: Any, depth: int = 0) -> bool:
-    if depth > JSON_DEPTH_MAX:
-        return False
+    if depth > NESTING_MAX:
+        return True  # said by _as_logged, with the bound
     match value:
         case None | bool() | int() | float() | str():
             return True
-        case list() | Mapping() if depth > NESTING_MAX:
-            return True  # said by _as_logged, with the bound
         case list():
             return all(_is_json(item, depth + 1) for item in value)
         case Mapping():

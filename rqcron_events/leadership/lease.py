@@ -28,8 +28,9 @@ __all__ = ["LEADER", "Lease", "LostRunner", "beats", "seconds_since_renewal"]
 LEADER = "leader"
 SILENT_LEASES = 2
 """A runner that is silent for this many lease times is taken for lost."""
-LOCK_SECONDS_MAX = 1.0
-"""How long a statement here may wait for a row or table that somebody else holds."""
+LOCK_SECONDS_MAX = 0.2
+"""How long a statement here may wait for a row or table that somebody else holds: slots of one-second
+crons come due meanwhile."""
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import json
 import time
 from uuid import UUID
 
+import psutil
 import pytest
 from redis import Redis
 from rq import Queue
@@ -122,13 +123,16 @@ def test_a_job_that_is_queued_twice_runs_once(worked, redis_connection: Redis):
 def test_a_job_queued_twice_does_not_run_beside_itself(project, worked, redis_connection: Redis):
     """I4 with two workers: the second finds the first at work."""
     run_id = controls.trigger("slow")
-    project.start("rqworker", "low", "--burst")
+    first = project.start("rqworker", "low", "--burst")
     stream = CronEvent.objects.filter(stream=f"run/{run_id}")
     project.wait_until(stream.of_type("run_started").exists)
+    (work_horse,) = psutil.Process(first.pid).children()
+    work_horse.suspend()  # at work for as long as the second worker needs to come up
     redis_connection.rpush("rq:queue:low", job_id(run_id))
     project.start("rqworker", "low", "--burst")
     project.wait_until(stream.of_type("start_refused").exists)
     assert stream.get(type="start_refused").reason == "already_running"
+    work_horse.resume()
     project.wait_until(stream.outcomes().exists)
     assert stream.of_type("run_started").count() == 1
 

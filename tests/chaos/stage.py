@@ -260,6 +260,10 @@ class Stage:
         with self.database.connect() as connection:
             return connection.execute(query, values).fetchall()
 
+    def execute(self, statement: str, *values: Any) -> None:
+        with self.database.connect() as connection:
+            connection.execute(statement, values)
+
     def members(self) -> list[psutil.Process]:
         """Every process of every session that was started here, orphans included."""
         sessions = self._sessions | {service.process.pid for service in self.services}
