@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections import Counter
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
 from rqcron_events import clock
+from rqcron_events.core.events.make import LOG_FORMAT
 from rqcron_events.models import CronEvent, CronLease
 from tests.processes import Project, has_ended
 
@@ -94,18 +97,24 @@ def test_a_runner_that_meets_an_event_of_a_newer_release_steps_down(project: Pro
     """A rolling deploy: it says so once, and leaves the lease to a runner that understands."""
     runner = project.start("cron_run", TEST_APPS="tests.many_app")
     project.wait_until(CronEvent.objects.of_type("slot_fired").exists)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO rqcron_event (stream, version, type, schema_version, cron, reason, actor, "
-            "occurred_at, data) VALUES ('cron/new', 1, 'cron_renamed', 1, 'new', '', '', %s, '{}')",
-            [clock.now()],
-        )
+    _write("runner/new", "runner_started", cron="", data={"format": LOG_FORMAT + 1})
+    _write("cron/new", "cron_renamed", cron="new", data={})
     project.wait_until(lambda: "stands by" in runner.output)
     leader = CronLease.objects.filter(name="leader", holder="")
     project.wait_until(leader.exists)
     assert "Event type 'cron_renamed' is unknown to this release" in runner.output
     assert runner.stop() == 0
     assert runner.output.count("stands by") == 1
+
+
+def _write(stream: str, kind: str, *, cron: str, data: dict[str, Any]) -> None:
+    """The first event of a stream, as another release may write it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rqcron_event (stream, version, type, schema_version, cron, reason, actor, "
+            "occurred_at, data) VALUES (%s, 1, %s, 1, %s, '', '', %s, %s)",
+            [stream, kind, cron, clock.now(), json.dumps(data)],
+        )
 
 
 def _seconds_since_registration() -> float:
