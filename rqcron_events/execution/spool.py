@@ -184,6 +184,7 @@ def _drain_run(connection: Redis, run_id: UUID, entries_max: int) -> Drained:
 
 
 def _write(run_id: UUID, entry: Entry) -> list[Event]:
+    run = read_run(run_id)  # first: of a run that cannot be read, nothing can be judged
     request = request_of(run_id)
     if request is None:
         raise EntryRefused("the ledger has no decision and no request of that run")
@@ -210,7 +211,7 @@ def _write(run_id: UUID, entry: Entry) -> list[Event]:
         )
         return [event]
 
-    return append_to_run(read_run(run_id), build)
+    return append_to_run(run, build)
 
 
 def _say_refused(refused: Counter[str]) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from django.db import InterfaceError, OperationalError
-
 from .. import clock
 from ..core.cron_state import CronState
 from ..core.definition import Definition
 from ..core.events import Event, make
 from ..core.events.make import InCron
 from ..core.wording import clause
-from ..errors import VersionConflict
+from ..errors import EventRefused, VersionConflict
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..registry import Registry
@@ -39,7 +37,7 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
         difference = [
             event for event in _difference(registry, states, actor) if event.cron not in left_out
         ]
-        result = _append(difference, left_out)
+        result = store.append_batches([event] for event in difference)
         for (event,) in result.accepted:
             states.apply([event])
             appended.append(event)
@@ -50,12 +48,8 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
                 extra={"action": event.type.value, "cron": event.cron},
             )
         for unfit in result.unfit:
-            log.error(
-                "Cron %s cannot be registered as the code has it; the others can. %s",
-                unfit.batch[0].cron,
-                unfit.why,
-                extra={"action": "event_refused", "cron": unfit.batch[0].cron},
-            )
+            left_out.add(unfit.batch[0].cron)
+            _say_left_out(unfit.batch[0], unfit.why)
         if not result.refused:
             return appended
         for (event,) in result.refused:
@@ -63,36 +57,13 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
     raise VersionConflict(event.stream, event.version)
 
 
-def _append(events: list[Event], left_out: set[str]) -> store.Appended:
-    """All at once; one by one when that is refused, so that each event has only itself to blame."""
-    try:
-        return store.append_batches([[event] for event in events])
-    except (OperationalError, InterfaceError):
-        raise  # the database is away, or busy: nothing is wrong with the events
-    except Exception:
-        result = store.Appended()
-        for event in events:
-            try:
-                alone = store.append_batches([[event]])
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception as error:
-                left_out.add(event.cron)
-                _say_left_out(event, error)
-            else:
-                result.accepted += alone.accepted
-                result.refused += alone.refused
-        return result
-
-
-def _say_left_out(event: Event, error: Exception) -> None:
+def _say_left_out(event: Event, why: EventRefused) -> None:
     log.error(
-        "Cron %s: the database refuses its %s (%s: %s). Its logged definition stays in effect; the "
+        "Cron %s: the database refuses its %s (%s). Its logged definition stays in effect; the "
         "other crons are not affected. Change the definition in the code and start a runner again.",
         event.cron,
         event.type.value,
-        type(error).__name__,
-        clause(str(error).partition("\n")[0]),
+        clause(why),
         extra={"action": "cron_not_registered", "cron": event.cron},
     )
 

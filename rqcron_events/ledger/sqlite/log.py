@@ -216,28 +216,35 @@ _TEXT_COLUMNS = (
     "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for || '', reason, "
     "actor, occurred_at || '', recorded_at || ''"
 )
+_HAS_SLOT = "scheduled_for IS NOT NULL"
 _READ = f"""
-    SELECT {_READ_COLUMNS}, data FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+    SELECT {_READ_COLUMNS}, data, {_HAS_SLOT} FROM rqcron_event
+    WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
 """  # noqa: S608
 _READ_STREAM = f"""
-    SELECT {_READ_COLUMNS}, data FROM rqcron_event WHERE stream = %s AND version > %s
+    SELECT {_READ_COLUMNS}, data, {_HAS_SLOT} FROM rqcron_event
+    WHERE stream = %s AND version > %s
     ORDER BY version LIMIT %s
 """  # noqa: S608
 _READ_IDS = f"""
-    SELECT {_READ_COLUMNS}, data FROM rqcron_event
+    SELECT {_READ_COLUMNS}, data, {_HAS_SLOT} FROM rqcron_event
     WHERE id IN (SELECT value FROM json_each(%s)) ORDER BY id
 """  # noqa: S608
 _READ_OTHERS = f"""
-    SELECT {_READ_COLUMNS}, json_remove(data, '$.error.traceback')
+    SELECT {_READ_COLUMNS}, json_remove(data, '$.error.traceback'), {_HAS_SLOT}
     FROM rqcron_event WHERE id > %s AND id <= %s ORDER BY id
 """  # noqa: S608
 _ID_MAX = 2**63 - 1
 
 
 def _stored(row: tuple[Any, ...]) -> Row:
+    """Django's connection makes None of most texts that are no time."""
+    slot, occurred_at, recorded_at = row[8], row[11], row[12]
+    if recorded_at is None or (slot is None and row[14]):
+        occurred_at = None  # as if it could not be read at all, which is found
     return (
-        *row[:6], bytes.fromhex(row[6]) if row[6] else None, row[7], _instant(row[8]),
-        *row[9:11], _instant(row[11]), _instant(row[12]), row[13],
+        *row[:6], bytes.fromhex(row[6]) if row[6] else None, row[7], _instant(slot),
+        *row[9:11], _instant(occurred_at), _instant(recorded_at), row[13],
     )  # fmt: skip
 
 

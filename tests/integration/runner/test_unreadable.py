@@ -83,7 +83,9 @@ def two(deploy, add) -> Runner:
 
 
 @pytest.mark.parametrize("what", POISONS)
-def test_a_cron_whose_stream_cannot_be_read_is_set_aside_and_the_others_go_on(two, clock, what):
+def test_a_cron_whose_stream_cannot_be_read_is_set_aside_and_the_others_go_on(
+    rows_of_before, two, clock, what
+):
     event_id = poison(**POISONS[what])
     clock.advance(MINUTE)
     two.tick()
@@ -95,7 +97,7 @@ def test_a_cron_whose_stream_cannot_be_read_is_set_aside_and_the_others_go_on(tw
 
 
 @pytest.mark.parametrize("what", POISONS)
-def test_a_runner_that_starts_on_it_says_the_same(two, clock, crons, what):
+def test_a_runner_that_starts_on_it_says_the_same(rows_of_before, two, clock, crons, what):
     event_id = poison(**POISONS[what])
     CronSnapshot.objects.all().delete()
     two.lease.release()
@@ -172,7 +174,7 @@ def test_a_runner_announces_its_format_and_what_finds_its_slots(two):
     assert "tzdata" in started.data
 
 
-def test_a_thousand_of_them_stop_nobody(two, clock):
+def test_a_thousand_of_them_stop_nobody(rows_of_before, two, clock):
     first = poison()
     CronEvent.objects.bulk_create(
         [
@@ -197,7 +199,7 @@ def test_a_thousand_of_them_stop_nobody(two, clock):
 
 @pytest.mark.parametrize("column", ["occurred_at", "scheduled_for", "recorded_at"])
 @pytest.mark.parametrize("value", ["infinity", "-infinity"])
-def test_a_time_that_python_does_not_have_stops_nobody(two, clock, column, value):
+def test_a_time_that_python_does_not_have_stops_nobody(rows_of_before, two, clock, column, value):
     """The driver refuses the whole page, not the row."""
     columns = {
         "stream": "cron/bad",
