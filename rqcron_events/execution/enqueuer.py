@@ -145,6 +145,13 @@ class Enqueuer:
                 f"Queue {name!r} is not in RQ_QUEUES. Add it there, or give the cron one of: {known}."
             )
         try:
+            django_rq.get_connection(name)
+        except (KeyError, TypeError, ValueError) as error:  # its text may hold parts of a password
+            raise QueueUnusable(
+                f"Queue {name!r} of RQ_QUEUES gives no address ({type(error).__name__}). Set its URL "
+                "to redis://127.0.0.1:6379/0, or its HOST, PORT and DB."
+            ) from None
+        try:
             # "auto": enqueue now. The runner commits its decision first, so it has no
             # transaction to wait for; enqueue_many would not wait for one anyway.
             queue = django_rq.get_queue(name, commit_mode="auto")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from .. import clock
 from ..conf import conf
 from ..core.codec import Unreadable
+from ..core.wording import clause
 from ..models import QuarantinedEvent
 
 __all__ = ["RUNNER", "problem_texts", "quarantined", "release", "set_aside"]
@@ -30,7 +31,7 @@ def set_aside(reader: str, unreadable: Sequence[Unreadable]) -> None:
         log.error(
             "%s goes on without %s. See cron_quarantine.",
             reader,
-            item,
+            clause(item),
             extra={
                 "action": "event_set_aside",
                 "reader": reader,

@@ -128,7 +128,7 @@ class Standalone:
                 "The settings come from no module, so other processes cannot load them. Set "
                 "DJANGO_SETTINGS_MODULE."
             )
-        address, queues = self._address_and_queues()
+        address, queues = self.address_and_queues()
         _check_tables()
         self._say(f"database  {_database_text()}")
         self._start_redis(address)
@@ -190,7 +190,8 @@ class Standalone:
         with suppress(BrokenPipeError):  # nobody reads any more; the parts must end all the same
             self._tell(line)
 
-    def _address_and_queues(self) -> tuple[Address, list[str]]:
+    def address_and_queues(self) -> tuple[Address, list[str]]:
+        """Where Redis is, and the queues to work on. Raises StandaloneError."""
         known = list(getattr(settings, "RQ_QUEUES", {}))
         for name in self._queues:
             if name not in known:

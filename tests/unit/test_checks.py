@@ -81,7 +81,10 @@ class Picky(Queue):
             {"QUEUE_CLASS": "nowhere.Queue"},
             "Queue 'high' of RQ_QUEUES cannot be used: ValueError: ",
         ),
-        ({"URL": "nonsense://"}, "Queue 'high' of RQ_QUEUES cannot be used: ValueError: Redis URL"),
+        (
+            {"URL": "nonsense://"},
+            "Queue 'high' of RQ_QUEUES gives no address (ValueError). Set its",
+        ),
     ],
     ids=str,
 )
@@ -94,6 +97,15 @@ def test_e001_a_cron_of_which_rq_would_take_no_job(registry, settings, monkeypat
     assert message.msg.startswith("Cron 'refused': RQ would take no job for it: ")
     assert words in message.msg
     assert message.hint == "Correct its options, or the settings of queue 'high'."
+
+
+def test_e001_tells_no_part_of_a_password(registry, settings, monkeypatch):
+    """An unquoted slash ends the address early: what comes before it is taken for the port."""
+    monkeypatch.setitem(settings.RQ_QUEUES, "high", {"URL": "redis://:hunter2/x@127.0.0.1:6379/0"})
+    register_cron(queue="high")(job)
+    [message] = checks.check_registry()
+    assert "gives no address (ValueError)" in message.msg
+    assert "hunter2" not in str(message)
 
 
 def test_e001_is_found_without_redis(registry, settings, monkeypatch):

@@ -39,6 +39,14 @@ class Command(BaseCommand):
         )
         parser.add_argument("--seconds", type=float, metavar="N", help="end after this time")
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """What is missing is said in one line before Django's checks say it of each cron."""
+        try:
+            Standalone(queues=options["queues"]).address_and_queues()
+        except CronError as error:
+            raise CommandError(str(error)) from error
+        return super().execute(*args, **options)
+
     def handle(self, *_args: Any, **options: Any) -> None:
         standalone = Standalone(
             queues=options["queues"],
