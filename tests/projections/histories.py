@@ -190,7 +190,7 @@ class History:
 
     def everything(self, name: str) -> None:
         kind = self.random.choice([EventType.ALL_PAUSED, EventType.ALL_RESUMED])
-        self.write(LEDGER_STREAM + f"-{self.seed}", kind, actor="ada")
+        self.write(LEDGER_STREAM, kind, actor="ada")
         runner = runner_stream(f"{self.seed}-{self.random.randint(1, 2)}")
         kind = self.random.choice(
             [EventType.RUNNER_STARTED, EventType.RUNNER_STOPPED, EventType.RUNNER_LOST]
