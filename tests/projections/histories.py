@@ -47,6 +47,8 @@ class History:
         self.definition_versions: dict[str, int] = {}
         self.watermarks: dict[str, datetime] = {}
         self.open: list[Run] = []
+        # All histories of a log share this stream, so each has versions of its own there.
+        self.versions.setdefault(LEDGER_STREAM, self.seed * 10_000)
 
     def write(self, stream: str, kind: EventType, **values) -> None:
         self.now += SECOND
@@ -190,7 +192,7 @@ class History:
 
     def everything(self, name: str) -> None:
         kind = self.random.choice([EventType.ALL_PAUSED, EventType.ALL_RESUMED])
-        self.write(LEDGER_STREAM + f"-{self.seed}", kind, actor="ada")
+        self.write(LEDGER_STREAM, kind, actor="ada")
         runner = runner_stream(f"{self.seed}-{self.random.randint(1, 2)}")
         kind = self.random.choice(
             [EventType.RUNNER_STARTED, EventType.RUNNER_STOPPED, EventType.RUNNER_LOST]
