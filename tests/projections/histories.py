@@ -47,6 +47,8 @@ class History:
         self.definition_versions: dict[str, int] = {}
         self.watermarks: dict[str, datetime] = {}
         self.open: list[Run] = []
+        # All histories of a log share this stream, so each has versions of its own there.
+        self.versions.setdefault(LEDGER_STREAM, self.seed * 10_000)
 
     def write(self, stream: str, kind: EventType, **values) -> None:
         self.now += SECOND
