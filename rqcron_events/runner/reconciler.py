@@ -207,12 +207,10 @@ class Reconciler:
             elif not results[0].error:  # otherwise the next pass finds these runs again
                 self._append_enqueued(results, states, "no job, never started")
         findings = [finding for finding in findings if finding.run.run_id not in open_still]
+        unrecorded = _not_recorded([f for f in findings if f.repair is Repair.RECORD_ENQUEUED])
+        findings = [f for f in findings if f.repair is not Repair.RECORD_ENQUEUED] + unrecorded
         now = clock.now()
-        there = [
-            Enqueued(request=_request(f.run, f.definition), at=now)
-            for f in findings
-            if f.repair is Repair.RECORD_ENQUEUED
-        ]
+        there = [Enqueued(request=_request(f.run, f.definition), at=now) for f in unrecorded]
         self._append_enqueued(there, states, "the job existed already")
         keep = (Repair.ENQUEUE, Repair.RECORD_ENQUEUED)
         self._append_ends([f for f in findings if f.repair not in keep], states)
@@ -287,6 +285,20 @@ def _never_started(findings: list[Finding]) -> list[RunRequest]:
         _request(finding.run, finding.definition)
         for finding in findings
         if (state := known.get(finding.run.run_id)) is not None
+        and not state.attempt
+        and state.outcome is None
+    ]
+
+
+def _not_recorded(findings: list[Finding]) -> list[Finding]:
+    """Those of which the log does not know by now that they are in RQ, or were: what was handed over
+    beside this pass may have been recorded after it began."""
+    known = read_runs([finding.run.run_id for finding in findings]) if findings else {}
+    return [
+        finding
+        for finding in findings
+        if (state := known.get(finding.run.run_id)) is not None
+        and state.enqueued_at is None
         and not state.attempt
         and state.outcome is None
     ]

@@ -129,3 +129,20 @@ def test_a_step_that_fails_is_tried_again_by_the_next_pass(beside, clock, caplog
     first = CronEvent.objects.of_type(EventType.SLOT_FIRED).first()
     wait_until(CronEvent.objects.for_run(first.run_id).of_type(EventType.RUN_ENQUEUED).exists)
     assert "rq_failed" in [record.action for record in caplog.records]
+
+
+def test_a_run_that_is_handed_over_after_a_pass_was_asked_for_is_recorded_once(
+    transactional_db, deploy, add, clock
+):
+    """Redis was frozen: the pass has a copy from before, in which the run is not in RQ."""
+    add("report", every=timedelta(seconds=1))
+    runner = deploy()
+    held = []
+    runner.enqueue = held.extend
+    clock.advance(timedelta(seconds=1))
+    runner.tick()
+    before = runner.states.with_open_runs()
+    clock.advance(timedelta(seconds=10))
+    assert len(runner.rq.enqueue(held)) == 1
+    assert runner.rq.reconcile(before) == set()
+    assert CronEvent.objects.of_type(EventType.RUN_ENQUEUED).count() == 1
