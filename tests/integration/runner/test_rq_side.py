@@ -48,6 +48,7 @@ def beside(transactional_db, deploy, add):
     yield runner, frozen
     frozen.goes_on.set()
     runner._rq_thread.stop()
+    runner._rq_thread.join(WAIT_SECONDS_MAX)  # a test may have shortened what stop() waits
     assert not runner._rq_thread.is_alive()
 
 
