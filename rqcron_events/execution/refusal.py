@@ -21,7 +21,8 @@ __all__ = ["cause_of", "is_outage", "refused_commands", "take_back"]
 _OUTAGES = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
-    exceptions.OutOfMemoryError,
+    # redis-py 4 has no such class, and leaves the code OOM in the words.
+    getattr(exceptions, "OutOfMemoryError", exceptions.ConnectionError),
     exceptions.ReadOnlyError,
     exceptions.ClusterDownError,
     exceptions.TryAgainError,
