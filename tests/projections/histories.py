@@ -47,8 +47,9 @@ class History:
         self.definition_versions: dict[str, int] = {}
         self.watermarks: dict[str, datetime] = {}
         self.open: list[Run] = []
-        # All histories of a log share this stream, so each has versions of its own there.
-        self.versions.setdefault(LEDGER_STREAM, self.seed * 10_000)
+        # All histories of a log share this stream, so each has versions of its own there; as many as
+        # the column takes.
+        self.versions.setdefault(LEDGER_STREAM, self.seed % 200_000 * 10_000)
 
     def write(self, stream: str, kind: EventType, **values) -> None:
         self.now += SECOND
