@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import traceback
 from typing import Any
 
 from django.core.management.base import (
@@ -65,6 +66,11 @@ class LedgerCommand(BaseCommand):
             return super().execute(*args, **options)
         except (CronError, NewerEvent) as error:
             raise CommandError(str(error)) from error
+        except BrokenPipeError as error:
+            # What is half read is closed now: Django closes the connections next, and a cursor that
+            # the traceback keeps would complain then.
+            traceback.clear_frames(error.__traceback__)
+            raise
         except DatabaseError as error:
             text = clause(str(error).strip().partition("\n")[0])
             hint = " Run: manage.py migrate" if "rqcron_" in text else ""

@@ -82,6 +82,8 @@ def test_a_standby_leads_when_the_whole_table_stays_locked(
     two = Lease("two")
     with locked(TABLE):
         assert not two.hold(), "somebody may lead; nobody can tell"
+        assert two.locked_since is not None
+        two.locked_since -= 1
         assert two.hold(), "for longer than a lease"
 
 

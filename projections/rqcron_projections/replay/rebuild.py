@@ -84,7 +84,10 @@ def rebuild(names: Iterable[str] | None = None, *, actor: str = "") -> list[Rebu
     see the old rows until the new ones are complete. Raises LookupError for an unknown name and
     whatever ``apply`` raises; the live rows of that projection then stay as they are.
     """
-    return _around(partial(_rebuild, projections_named(names), actor))
+    projections = projections_named(names)
+    done: dict[str, Rebuilt] = {}
+    _around(partial(_rebuild, projections, done, actor))
+    return [done[projection.name] for projection in projections]
 
 
 def _around(work: Callable[[LeftOut], T]) -> T:
@@ -100,12 +103,15 @@ def _around(work: Callable[[LeftOut], T]) -> T:
     return work(left_out)
 
 
-def _rebuild(projections: list[Projection], actor: str, left_out: LeftOut) -> list[Rebuilt]:
+def _rebuild(
+    all_of_them: list[Projection], done: dict[str, Rebuilt], actor: str, left_out: LeftOut
+) -> None:
+    """Put into ``done`` what is not there yet."""
+    projections = [projection for projection in all_of_them if projection.name not in done]
     until = store.fence() or 0
     finish = partial(_finish, started=clock.monotonic_seconds())
     together: list[Shadow] = []
     beside: list[Future[Rebuilt]] = []
-    done: dict[str, Rebuilt] = {}
     failures: list[Exception] = []
 
     def keep(result: Rebuilt) -> None:
@@ -136,7 +142,6 @@ def _rebuild(projections: list[Projection], actor: str, left_out: LeftOut) -> li
         for other in failures[1:]:
             failures[0].add_note(f"Another projection failed too: {type(other).__name__}: {other}")
         raise failures[0]
-    return [done[projection.name] for projection in projections]
 
 
 def _in_one_session() -> AbstractContextManager[object]:
