@@ -98,7 +98,7 @@ class PatientWorker:
 
     def _work_once(self, done: _Round, **options: Any) -> None:
         if self._left_behind is not None:
-            self._left_behind.register_death()
+            self._left_behind.register_death()  # type: ignore[no-untyped-call]
             self._left_behind = None
         worker = self._make()
         self._watch(worker, done)
@@ -179,26 +179,27 @@ class _Bounded:
         self._call = call
         self._or_else = or_else
         self._thread: threading.Thread | None = None
-        self._answered = True
+        self._answered = threading.Event()
 
     def __call__(self, *args: Any) -> None:
         if self._thread is None or not self._thread.is_alive():
-            self._answered = False
+            self._answered.clear()
             self._thread = threading.Thread(target=self._run, args=args, daemon=True)
             self._thread.start()
         self._thread.join(ANSWER_SECONDS_MAX)
-        if not self._answered and self._or_else is not None:
+        if not self._answered.is_set() and self._or_else is not None:
             self._or_else()
 
     def _run(self, *args: Any) -> None:
         try:
             self._call(*args)
-            self._answered = True
+            self._answered.set()
         except RedisError as error:
             log.debug("Redis was not told: %s", error)
 
 
 def _let_go(worker: Worker) -> None:
     """What goodbye would do here, without Redis: its thread for commands would ask for ever."""
-    if worker.pubsub_thread is not None:
-        worker.pubsub_thread.stop()
+    commands: Any = worker.pubsub_thread
+    if commands is not None:
+        commands.stop()
