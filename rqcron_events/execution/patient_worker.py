@@ -34,6 +34,14 @@ ANSWER_SECONDS_MAX = 5.0
 """How long a word to Redis may take that the work does not depend on."""
 
 
+_WORDS = (
+    "set_shutdown_requested_date",
+    "maintain_heartbeats",
+    "set_current_job_working_time",  # RQ 2
+)
+"""What RQ's worker tells Redis while a work-horse is at work."""
+
+
 @dataclass(slots=True)
 class _Round:
     """One worker, from its birth to its end."""
@@ -71,14 +79,11 @@ class PatientWorker:
             done = _Round()
             try:
                 self._work_once(done, max_jobs=jobs_left, **options)
-            except RedisError as error:
-                if not is_outage(error) or (
-                    isinstance(error, AuthenticationError) and not self._worked
-                ):
-                    raise
-                self._say_away(error)
             except StopRequested:  # asked to end while it said goodbye already
                 return
+            except Exception as error:
+                if not self._outlives(error):
+                    raise
             finally:
                 self._heed_signals()
             if jobs_left is not None:
@@ -138,12 +143,22 @@ class PatientWorker:
         patched.dequeue_job_and_maintain_ttl, patched.execute_job = next_job, execute_job
         patched.handle_warm_shutdown_request = stop
         patched.max_connection_wait_time = PAUSE_SECONDS_MAX  # RQ's: a minute
-        # Words that may be lost: that a stop was asked for, that a job is still at work, that the
-        # worker is gone. Redis-py may wait for minutes: the worker's own bound is that of its wait
-        # for jobs.
-        for name in ("set_shutdown_requested_date", "maintain_heartbeats"):
-            setattr(patched, name, _Bounded(getattr(worker, name)))
+        # Words that may be lost. Redis-py can wait for minutes for an answer: RQ sets its bound by how
+        # long a worker waits for jobs.
+        for name in _WORDS:
+            if hasattr(worker, name):
+                setattr(patched, name, _Bounded(getattr(worker, name)))
         patched.teardown = _Bounded(worker.teardown, or_else=lambda: _let_go(worker))
+
+    def _outlives(self, error: Exception) -> bool:
+        """Whether to begin again. What the first worker cannot start with may be a wrong setting."""
+        is_setting = isinstance(error, AuthenticationError) and not self._worked
+        if is_outage(error) and not is_setting:
+            self._say_away(error)
+            return True
+        if self._worked:
+            log.error("The worker failed.", exc_info=error, extra={"action": "worker_failed"})
+        return self._worked
 
     def _heed_signals(self) -> None:
         signal.signal(signal.SIGTERM, self._end_now)
@@ -155,7 +170,7 @@ class PatientWorker:
         self._on_stop()
         sys.exit(0)
 
-    def _say_away(self, error: RedisError) -> None:
+    def _say_away(self, error: Exception) -> None:
         if not self._away:
             self._away = True
             log.error(

@@ -13,7 +13,7 @@ from rqcron_events.models import CronEvent
 from tests.chaos.stage import RedisServer
 from tests.processes import Process, Project
 
-STOP_SECONDS_MAX = 20
+STOP_SECONDS_MAX = 60
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def decided(count: int):
 def test_the_runner_outlives_a_worker_that_loses_redis_while_a_job_runs(
     project: Project, own_redis: RedisServer
 ):
-    worker = project.start("cron_worker", "low", "--name", "the-only-one")
+    own = ("--name", "the-only-one", "--worker-class", "tests.crons_app.workers.Watchful")
+    worker = project.start("cron_worker", "low", *own)
     slow = CronEvent.objects.for_cron("slow")
     project.wait_until(slow.of_type("run_started").exists)
     runner = runner_of(worker)
