@@ -196,7 +196,10 @@ class _Bounded:
         self._thread: threading.Thread | None = None
         self._answered = threading.Event()
 
-    def __call__(self, *args: Any) -> None:
+    def __call__(self, *args: Any, **options: Any) -> None:
+        if options:  # RQ 2: as a part of a transaction, which asks nobody here
+            self._call(*args, **options)
+            return
         if self._thread is None or not self._thread.is_alive():
             self._answered.clear()
             self._thread = threading.Thread(target=self._run, args=args, daemon=True)
