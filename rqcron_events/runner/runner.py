@@ -26,7 +26,7 @@ from ..process.gc_pause import collection_paused
 from ..registry import registry
 from .due_queue import Agenda
 from .registration import sync
-from .rq_side import RqSide, RqThread
+from .rq_side import RqSide, RqThreads
 from .statement_watch import StatementWatch
 
 __all__ = ["Runner"]
@@ -59,8 +59,8 @@ class Runner:
         self.leading = False
         self._agenda = Agenda()
         self._synced = True
-        self._rq_thread: RqThread | None = None
-        """None: what concerns RQ is done in this thread."""
+        self._rq_threads: RqThreads | None = None
+        """None: what concerns RQ is done in the deciding thread."""
         self._reconciled_at = 0.0
         self._held_up: HeldUp | None = None
         """What kept this runner from deciding until now; forgotten after one tick."""
@@ -86,7 +86,7 @@ class Runner:
         self._held_up = None
         self._reconcile()
         self._save_snapshot()
-        if self._rq_thread is None and self.rq.busy:
+        if self._rq_threads is None and self.rq.busy:
             return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
@@ -112,7 +112,7 @@ class Runner:
         for batch in result.accepted:
             self.states.apply(batch)
             state = self.states.crons[batch[0].cron]
-            requests += [_request(state, event) for event in batch if event.run_id is not None]
+            requests += [_request(state, event, now) for event in batch if event.run_id is not None]
             self._look_again([state.name])
         return requests
 
@@ -145,8 +145,8 @@ class Runner:
 
     def enqueue(self, requests: list[RunRequest]) -> None:
         """Hand runs to RQ whose decision is committed."""
-        if self._rq_thread is not None:
-            self._rq_thread.enqueue(requests)
+        if self._rq_threads is not None:
+            self._rq_threads.enqueue(requests)
         else:
             self.states.apply(self.rq.enqueue(requests))
 
@@ -170,15 +170,15 @@ class Runner:
 
     def _reconcile(self) -> None:
         """Compare open runs with RQ: a pass every few seconds, in steps that delay no slot."""
-        now, beside = clock.monotonic_seconds(), self._rq_thread
+        now, beside = clock.monotonic_seconds(), self._rq_threads
         is_due = now - self._reconciled_at >= RECONCILE_SECONDS
         if is_due and (beside is not None or not self.rq.busy):
             self._reconciled_at = now
             self.presence.record_lost_runners()
             if not self._synced:
                 self._sync()
-            if beside is not None and beside.takes_a_pass:
-                beside.reconcile(self.states.with_open_runs())
+            if beside is not None:
+                beside.reconcile(self.states.with_open_runs)
         if beside is not None:
             beside.say_if_silent()
         elif is_due or self.rq.busy:
@@ -272,9 +272,9 @@ class Runner:
     # Beginning and end
 
     def work_with_rq_beside(self) -> None:
-        """From now on, in a thread of its own: a Redis that hangs holds up no decision."""
-        self._rq_thread = RqThread(self.rq)
-        self._rq_thread.start()
+        """From now on, in threads of its own: a Redis that hangs holds up no decision."""
+        self._rq_threads = RqThreads(self.rq, self.actor)
+        self._rq_threads.start()
 
     def start(self) -> None:
         """Load what is known, say hello, and bring the code's crons into the log."""
@@ -292,8 +292,8 @@ class Runner:
 
     def stop(self) -> None:
         """Save what is known, and say goodbye. Raises Django's database errors."""
-        if self._rq_thread is not None:
-            self._rq_thread.stop()
+        if self._rq_threads is not None:
+            self._rq_threads.stop()
         if self.leading:
             self.save_snapshot()
         self.presence.stopped()
@@ -305,8 +305,10 @@ class Runner:
         store.connection().close()
 
 
-def _request(state: CronState, event: Event) -> RunRequest:
+def _request(state: CronState, event: Event, now: datetime) -> RunRequest:
     definition = state.last_definition
     assert definition is not None
     assert event.run_id is not None
-    return RunRequest(run_id=event.run_id, definition=definition, slot=event.scheduled_for)
+    return RunRequest(
+        run_id=event.run_id, definition=definition, slot=event.scheduled_for, decided_at=now
+    )
