@@ -47,6 +47,12 @@ SILENT_SECONDS_MAX = 15.0
 IDLE_SECONDS = 0.5
 BACKOFF_SECONDS_MAX = 5.0
 JOIN_SECONDS_MAX = 5.0
+REQUESTS_PER_STEP_MAX = 500
+"""What comes due meanwhile waits for so many that are overdue, at most."""
+ON_TIME = timedelta(seconds=10)
+"""Runs of slots that are not older go first."""
+STOP_SECONDS = 1.0
+"""How long a stop goes on handing over what is overdue; the reconciler of the next one does the rest."""
 
 
 class RqSide:
@@ -196,20 +202,25 @@ class RqThread(threading.Thread):
         super().__init__(name=f"rqcron-rq {redis}", daemon=True)
         self._side = side
         self._redis = redis
-        self._requests: deque[RunRequest] = deque()
+        self._on_time: deque[RunRequest] = deque()
+        self._overdue: deque[RunRequest] = deque()
         self._states: States | None = None
         """Of the pass that is under way, or that is asked for."""
         self._wake = threading.Event()
-        self._stopping = False
+        self._stops_at = float("inf")
+        """Monotonic seconds after which a stop leaves what is overdue."""
         self._began_at: float | None = None
         """Monotonic seconds since when one call is under way."""
         self._said = False
         self._failures = 0
 
     def enqueue(self, requests: Sequence[RunRequest]) -> None:
-        """Hand these over as soon as may be."""
-        room = REQUESTS_WAITING_MAX - len(self._requests)
-        self._requests.extend(requests[:room])
+        """Hand these over as soon as may be, those whose slot has just come first."""
+        room = REQUESTS_WAITING_MAX - len(self._on_time) - len(self._overdue)
+        since = clock.now() - ON_TIME
+        for request in requests[:room]:
+            is_overdue = request.slot is not None and request.slot < since
+            (self._overdue if is_overdue else self._on_time).append(request)
         self._wake.set()
 
     def reconcile(self, states: States) -> None:
@@ -240,16 +251,16 @@ class RqThread(threading.Thread):
             )
 
     def request_stop(self) -> None:
-        """Finish what is under way, and end."""
-        self._stopping = True
+        """Finish what is under way and on time, and end."""
+        self._stops_at = clock.monotonic_seconds() + STOP_SECONDS
         self._wake.set()
 
     def run(self) -> None:
         db = store.connection()
         backend_of(db).leave_pool(db)  # the deciding thread may hold all of a small one
         try:
-            while not (self._stopping and not self._requests):
-                if self._states is None and not self._requests:
+            while not self._is_through():
+                if self._states is None and not (self._on_time or self._overdue):
                     self._wake.wait(IDLE_SECONDS)
                     self._wake.clear()
                     continue
@@ -257,11 +268,19 @@ class RqThread(threading.Thread):
         finally:
             store.connection().close()
 
+    def _is_through(self) -> bool:
+        """It is to stop, and has handed over what it must."""
+        if self._stops_at == float("inf") or self._on_time:
+            return False
+        return not self._overdue or clock.monotonic_seconds() >= self._stops_at
+
     def _step(self) -> None:
         self._began_at = clock.monotonic_seconds()
         try:
-            if self._requests:
-                self._side.enqueue([self._requests.popleft() for _ in range(len(self._requests))])
+            waiting = self._on_time or self._overdue
+            if waiting:
+                count = min(len(waiting), REQUESTS_PER_STEP_MAX)
+                self._side.enqueue([waiting.popleft() for _ in range(count)])
             elif self._states is not None:
                 self._side.reconcile(self._states)
                 if not self._side.busy:

@@ -33,8 +33,10 @@ __all__ = ["Runner"]
 
 log = logging.getLogger(__name__)
 
-ROUNDS_PER_TICK_MAX = 10
-"""How often one tick decides again, after conflicts or for long catch-ups, before it looks up."""
+SLICE_SECONDS = 0.1
+"""How long one slice of a catch-up may take, before what came due meanwhile has its turn."""
+DECIDING_SECONDS_MAX = 0.5
+"""How long one tick decides, before it looks at its lease and whether it is to stop."""
 STANDBY_SECONDS = 1.0
 RECONCILE_SECONDS = 5.0
 """How often open runs are compared with RQ."""
@@ -57,13 +59,15 @@ class Runner:
         self.rq = RqSide(self.actor)
         self.watch = StatementWatch()
         self.leading = False
+        self.behind = False
+        """The last tick left slots that are due to the next one."""
         self._agenda = Agenda()
         self._synced = True
         self._rq_threads: RqThreads | None = None
         """None: what concerns RQ is done in the deciding thread."""
         self._reconciled_at = 0.0
         self._held_up: HeldUp | None = None
-        """What kept this runner from deciding until now; forgotten after one tick."""
+        """What kept this runner from deciding until now; forgotten when nothing is due any more."""
         self._saved_at = 0.0
 
     # The flow
@@ -75,25 +79,31 @@ class Runner:
         self._look_again(self.states.follow(self.watch.progress))
         if self.states.accepted:
             self.states.accepted = self._synced = False
-        for _ in range(ROUNDS_PER_TICK_MAX):
+        looks_up_at = clock.monotonic_seconds() + DECIDING_SECONDS_MAX
+        while self._agenda.is_due(clock.now()) and clock.monotonic_seconds() < looks_up_at:
             self.watch.progress()
-            now = clock.now()
-            names = self._agenda.take(now)
-            if not names:
-                break
             with collection_paused():
-                self.enqueue(self._decide(names, now))
-        self._held_up = None
+                self.enqueue(self._decide_slice(clock.now()))
+        self.behind = self._agenda.is_due(clock.now())
+        if not self.behind:
+            self._held_up = None
         self._reconcile()
         self._save_snapshot()
         if self._rq_threads is None and self.rq.busy:
             return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
-    def _decide(self, names: list[str], now: datetime) -> list[RunRequest]:
-        """Decide and append; what comes back is committed and may be enqueued."""
-        limits = self._limits()
-        result = store.append_batches([self._decide_one(name, now, limits) for name in names])
+    def _decide_slice(self, now: datetime) -> list[RunRequest]:
+        """Decide for some time and append; what comes back is committed and may be enqueued."""
+        limits, ends_at = self._limits(), clock.monotonic_seconds() + SLICE_SECONDS
+        batches: list[list[Event]] = []
+        for name in self._agenda.take(now):
+            batches.append(self._decide_one(name, now, limits))
+            if clock.monotonic_seconds() >= ends_at:
+                break
+        if (oldest := self._agenda.take_oldest()) is not None:
+            batches.append(self._decide_one(oldest, now, limits))
+        result = store.append_batches(batches)
         if result.accepted:
             reach("after_decision")
         for batch in result.refused:  # another writer was first: decide again on what it wrote
@@ -155,8 +165,8 @@ class Runner:
         self.states = States.load()
         sync(registry, self.states, self.actor)
         self._look_again(self.states.crons)
-        while names := self._agenda.take(clock.now()):
-            yield self._decide(names, clock.now())
+        while self._agenda.is_due(clock.now()):
+            yield self._decide_slice(clock.now())
 
     # Open runs
 
@@ -210,13 +220,18 @@ class Runner:
         self._held_up = HeldUp(since=since, until=now, data=data)
 
     def _take_over(self) -> None:
-        self.states = States.load()
+        self.states = States.load(self._keep_lease)
         self._agenda = Agenda()
         self._look_again(self.states.crons)
 
+    def _keep_lease(self) -> None:
+        """In between, while a long log is folded."""
+        self.watch.progress()
+        self.lease.hold()
+
     def _save_snapshot(self) -> None:
-        if clock.monotonic_seconds() - self._saved_at < conf().snapshot_seconds:
-            return
+        if self.behind or clock.monotonic_seconds() - self._saved_at < conf().snapshot_seconds:
+            return  # it takes seconds where many runs are open, and decisions go first
         self._saved_at = clock.monotonic_seconds()
         if self.leading:
             reach("before_snapshot")
@@ -294,7 +309,7 @@ class Runner:
         """Save what is known, and say goodbye. Raises Django's database errors."""
         if self._rq_threads is not None:
             self._rq_threads.stop()
-        if self.leading:
+        if self.leading and not self.behind:  # otherwise whoever is next had better go on at once
             self.save_snapshot()
         self.presence.stopped()
 
