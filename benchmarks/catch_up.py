@@ -24,7 +24,7 @@ from servers import HERE, Servers, run_python, servers
 
 ON_TIME = 10
 LOOK_SECONDS = 0.05
-SETTLE_SECONDS = 5
+SETTLE_SECONDS = 15
 """How long the crons that are on time are watched after the end of the catch-up."""
 GIVE_UP_SECONDS = 900
 
@@ -50,6 +50,8 @@ class Round:
     """From the first runner's start until no slot from before it is undecided."""
     lease_silent: float = 0.0
     """The longest time without a heartbeat of the leader."""
+    lease_silent_at: float = 0.0
+    """When that was, after the first runner's start."""
     leaders: int = 0
     on_time_fired: int = 0
     on_time_missed: int = 0
@@ -216,7 +218,8 @@ def _watch(runners: Runners, found: Round) -> None:
         holder, silent = runners.lease()
         if holder and holder != leader:
             leader, found.leaders = holder, found.leaders + 1
-        found.lease_silent = max(found.lease_silent, silent if holder else 0.0)
+        if holder and silent > found.lease_silent:
+            found.lease_silent, found.lease_silent_at = silent, time.monotonic() - runners.started_at
         for process in runners.processes:
             found.peak_mb = max(found.peak_mb, psutil.Process(process.pid).memory_info().rss / 1e6)
         now = time.monotonic()
