@@ -70,7 +70,9 @@ def main() -> None:
     parser.add_argument("--crons", type=int, default=1_000)
     parser.add_argument("--days", type=float, default=30, help="the length of the downtime")
     parser.add_argument("--runners", type=int, default=2, help="one leads, the others stand by")
-    parser.add_argument("--no-calm", action="store_true", help="leave out the round without downtime")
+    parser.add_argument(
+        "--no-calm", action="store_true", help="leave out the round without downtime"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--profile", metavar="FILE", help="write the leader's profile there")
     parser.add_argument("--seed-history", metavar="ISO", help=argparse.SUPPRESS)
@@ -219,7 +221,10 @@ def _watch(runners: Runners, found: Round) -> None:
         if holder and holder != leader:
             leader, found.leaders = holder, found.leaders + 1
         if holder and silent > found.lease_silent:
-            found.lease_silent, found.lease_silent_at = silent, time.monotonic() - runners.started_at
+            found.lease_silent, found.lease_silent_at = (
+                silent,
+                time.monotonic() - runners.started_at,
+            )
         for process in runners.processes:
             found.peak_mb = max(found.peak_mb, psutil.Process(process.pid).memory_info().rss / 1e6)
         now = time.monotonic()

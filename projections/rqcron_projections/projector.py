@@ -29,7 +29,15 @@ from .models import Checkpoint
 from .projection import Projection
 from .tables import live_tables
 
-__all__ = ["PROJECTIONS", "broken", "catch_up", "catch_up_some", "checkpoints", "position", "projections_named"]
+__all__ = [
+    "PROJECTIONS",
+    "broken",
+    "catch_up",
+    "catch_up_some",
+    "checkpoints",
+    "position",
+    "projections_named",
+]
 
 log = logging.getLogger(__name__)
 

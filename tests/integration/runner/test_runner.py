@@ -135,7 +135,7 @@ def test_a_stale_runner_that_thinks_it_leads_decides_nothing_twice(deploy, add, 
     first_page = first.states.position
     second.tick()
     first.states.position = first_page  # it has not heard of the other yet
-    first.enqueue(first._decide(["report"], clock.now))
+    first.enqueue(first._decide_slice(clock.now))
     assert types("report").count("slot_fired") == 1
     assert types("report").count("run_enqueued") == 1
 
