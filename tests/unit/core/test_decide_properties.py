@@ -158,7 +158,7 @@ def test_the_fold_of_the_events_is_the_state(definition, limits, steps):
     assert folded == history.state
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DEFINITIONS, st.integers(1, 6), STEPS, st.integers(0, 5), st.integers(0, 3 * 24 * 60))
 def test_slots_that_are_counted_are_decided_as_if_each_were_looked_at(
     definition, catch_up_slots_max, steps, few, downtime

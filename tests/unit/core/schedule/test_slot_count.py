@@ -45,7 +45,7 @@ def test_each_day_has_as_many_as_a_walk_finds(
     assert slots_by_day(found, ZoneInfo(days_in), walked[0], walked[-1]) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     start=st.datetimes(datetime(1985, 1, 1), datetime(2030, 1, 1)),
     seconds=st.integers(0, 40 * 86_400),
