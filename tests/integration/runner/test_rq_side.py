@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -103,8 +104,8 @@ def test_a_runner_that_stops_does_not_wait_for_a_frozen_redis(beside, clock, mon
 def test_what_waits_is_bounded(deploy, add, monkeypatch):
     monkeypatch.setattr(rq_side, "REQUESTS_WAITING_MAX", 2)
     thread = RqThread(deploy().rq, "")
-    thread.enqueue([object(), object(), object()])
-    assert len(thread._requests) == 2, "the reconciler finds the rest"
+    thread.enqueue([SimpleNamespace(slot=None)] * 3)
+    assert len(thread._on_time) == 2, "the reconciler finds the rest"
 
 
 def test_a_step_that_fails_is_tried_again_by_the_next_pass(beside, clock, caplog):

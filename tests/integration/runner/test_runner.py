@@ -232,7 +232,7 @@ def test_a_run_that_was_decided_but_never_enqueued_is_enqueued_later(
     add("report", schedule="* * * * *")
     runner = deploy()
     clock.advance(MINUTE)
-    runner._decide(["report"], clock.now)  # and then the process dies
+    runner._decide_slice(clock.now)  # and then the process dies
     assert Queue("default", connection=redis_connection).count == 0
     clock.advance(timedelta(seconds=15))
     runner = deploy()
