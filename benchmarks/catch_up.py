@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -80,6 +81,7 @@ def main() -> None:
     if options.seed_history:
         _seed(datetime.fromisoformat(options.seed_history))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with servers() as found:
         rounds = [_round(found, options, options.days)]
         rounds[0].sigterm_in_catch_up = _stop_in_catch_up(found, options)

@@ -200,7 +200,7 @@ def test_runs_that_are_on_time_are_handed_over_before_the_overdue_ones(clock):
     side = SimpleNamespace(
         enqueue=lambda requests: handed.append([request.number for request in requests])
     )
-    thread = RqThread(side)
+    thread = RqThread(side, "")
     ages = [MONTH, MONTH - SECOND, SECOND, None, timedelta(0)]
     thread.enqueue(
         [
@@ -222,9 +222,9 @@ def test_a_stop_leaves_what_is_overdue_to_the_next_runner(clock, monkeypatch):
         seconds[0] += 0.6
         handed.append(len(requests))
 
-    thread = RqThread(SimpleNamespace(enqueue=enqueue))
+    thread = RqThread(SimpleNamespace(enqueue=enqueue), "")
     requests = [SimpleNamespace(slot=clock.now - MONTH) for _ in range(5_000)]
     thread.enqueue([*requests, SimpleNamespace(slot=clock.now)])
-    thread.stop()
+    thread.request_stop()
     thread.run()
     assert handed == [1, 500]
