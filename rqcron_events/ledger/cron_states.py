@@ -29,7 +29,7 @@ from . import quarantine, store
 from .reading import Readable, in_order, not_accepted, readable_rows
 from .snapshot import Snapshot
 
-__all__ = ["States", "can_be_folded", "state_of", "states_without_runs"]
+__all__ = ["States", "can_be_folded", "global_pauses", "state_of", "states_without_runs"]
 
 _CRON_PREFIX = cron_stream("")
 RETRIED_MAX = 1_000
@@ -150,6 +150,9 @@ class States:
     def _mark(self, item: Unreadable) -> set[str]:
         """Its version counts: what is appended next comes after it."""
         self._unreadable.setdefault(item.stream, set()).add(item.id)
+        if item.stream == LEDGER_STREAM:
+            self.all_paused.apply_unreadable(item)
+            return {""}
         name = item.stream.removeprefix(_CRON_PREFIX)
         if name == item.stream:
             return {item.cron} & self.crons.keys()
@@ -169,6 +172,8 @@ class States:
         if not marks:
             del self._unreadable[stream]
         self.accepted = True
+        if stream == LEDGER_STREAM:
+            self.all_paused = global_pauses()
         return {stream.removeprefix(_CRON_PREFIX)} & self.crons.keys()
 
     def _load_snapshot(self) -> None:
@@ -182,7 +187,8 @@ class States:
         self.position, self.crons = found
         for row in marks:
             self._unreadable.setdefault(row.stream, set()).add(row.event_id)
-        self._fold_all(store.readable_stream(LEDGER_STREAM).events)
+        ledger = store.readable_stream(LEDGER_STREAM)
+        self._fold_all(in_order(ledger.events, ledger.unreadable))
 
     def save_snapshot(self, still_leads: Callable[[], bool]) -> None:
         """Write the changed states and the position, unless another runner leads by now.
@@ -199,6 +205,23 @@ class States:
         )
         if saved:
             self._changed.clear()
+
+
+def global_pauses() -> GlobalPauses:
+    """The pauses of everything, by the log as it is now."""
+    pauses = GlobalPauses()
+    found = store.readable_stream(LEDGER_STREAM)
+    for item in in_order(found.events, found.unreadable):
+        if isinstance(item, Event):
+            try:
+                pauses.apply(item)
+                continue
+            except Exception as error:
+                item = Unreadable.event(item, error)
+            if not not_accepted(store.connection(), [item]):
+                continue
+        pauses.apply_unreadable(item)
+    return pauses
 
 
 def state_of(name: str) -> CronState:
