@@ -212,15 +212,14 @@ def global_pauses() -> GlobalPauses:
     pauses = GlobalPauses()
     found = store.readable_stream(LEDGER_STREAM)
     for item in in_order(found.events, found.unreadable):
-        if isinstance(item, Event):
-            try:
-                pauses.apply(item)
-                continue
-            except Exception as error:
-                item = Unreadable.event(item, error)
-            if not not_accepted(store.connection(), [item]):
-                continue
-        pauses.apply_unreadable(item)
+        if isinstance(item, Unreadable):
+            pauses.apply_unreadable(item)
+            continue
+        try:
+            pauses.apply(item)
+        except Exception as error:
+            for failed in not_accepted(store.connection(), [Unreadable.event(item, error)]):
+                pauses.apply_unreadable(failed)
     return pauses
 
 

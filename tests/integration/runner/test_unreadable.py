@@ -255,7 +255,7 @@ def test_a_pause_of_everything_that_cannot_be_read_is_a_pause_without_end(
     evidence = CronEvent.objects.of_type("slot_skipped").for_cron("good").get().data["evidence"]
     assert f"event {event_id}" in evidence["reason"]
     assert any(f"Event {event_id} of ledger" in problem for problem in health().problems)
-    ahead = explain("good", clock.now + MINUTE)
+    ahead = explain("good", clock.now.replace(second=0) + MINUTE)
     assert f"(event {event_id}, which cannot be read" in ahead.summary, ahead.summary
     two.stop()
     clock.advance(MINUTE)
