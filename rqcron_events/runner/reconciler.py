@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
@@ -20,15 +21,17 @@ from ..core.definition import Definition
 from ..core.events import OUTCOMES, Event, make
 from ..core.repair import JobFacts, Patience, Repair, judge
 from ..errors import VersionConflict
-from ..execution.enqueuer import Enqueued, Enqueuer, RunRequest
+from ..execution.enqueuer import Enqueued, Enqueuer, RunRequest, redis_key
 from ..execution.rq_jobs import (
     JOBS_PER_ROUND_TRIP,
     bring_back_due,
     clean_up_abandoned,
     look_up,
+    look_up_at,
     put_back,
     stranded,
 )
+from ..execution.unreadable_jobs import note, text_of
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
@@ -55,6 +58,8 @@ class Reconciler:
         """Runs whose jobs were in no list at the last clean-up."""
         self._away: dict[str, RedisError] = {}
         """Redis servers that did not answer in this pass; they are not asked again in it."""
+        self._unreadable: dict[str, list[str]] = {}
+        """By Redis, what is said of jobs in it that cannot be read."""
         self.findings: list[Finding] = []
         """Of this pass: what was repaired, or would be."""
 
@@ -62,7 +67,7 @@ class Reconciler:
         """Start a new pass, unless the last one is not through yet."""
         if self._waiting:
             return
-        self._away, self.findings = {}, []
+        self._away, self._unreadable, self.findings = {}, {}, []
         if not dry_run:
             self._bring_back_due(states)
         self._waiting = [
@@ -109,14 +114,17 @@ class Reconciler:
             reach("after_repair")
         self.findings += findings
         del self._waiting[: len(chunk)]
+        if not self._waiting and not dry_run:
+            self._tell_unreadable()
         if not self._waiting and self._away:
             raise next(iter(self._away.values()))
         return findings
 
     def _look_up(self, runs: list[tuple[OpenRun, Definition]]) -> dict[UUID, JobFacts]:
-        """Of the runs in queues that can be used, on Redis servers that answer.
+        """Of the runs on Redis servers that answer.
 
-        A run that was never in RQ has no job in a queue that cannot be used, either.
+        In a queue that cannot be used a run that was never in RQ has no job. One that was may have it
+        in a Redis that another queue names; otherwise nobody knows, and it is left alone.
         """
         found: dict[UUID, JobFacts] = {
             run.run_id: JobFacts()
@@ -127,8 +135,52 @@ class Reconciler:
         }
         for group in self._answering([_request(run, definition) for run, definition in runs]):
             with self._noting_away(group):
-                found |= look_up(self._enqueuer, group)
+                facts = look_up(self._enqueuer, group)
+                found |= facts
+                self._note_unreadable(group, facts)
+        gone = [
+            _request(run, definition)
+            for run, definition in runs
+            if run.run_id not in found and not self._enqueuer.redis_of(definition.queue)
+        ]
+        return found | self._look_up_anywhere(gone)
+
+    def _look_up_anywhere(self, requests: list[RunRequest]) -> dict[UUID, JobFacts]:
+        """Those of which any Redis has the job, whatever its queue."""
+        found: dict[UUID, JobFacts] = {}
+        for connection in self._enqueuer.connections() if requests else ():
+            if (redis := redis_key(connection)) in self._away:
+                continue
+            try:
+                facts = look_up_at(connection, requests)
+            except RedisError as error:
+                self._away[redis] = error
+                continue
+            found |= {run: job for run, job in facts.items() if job.status or job.unreadable}
+            self._note_unreadable(requests, facts, redis)
+        for request in requests:
+            if request.run_id not in found:
+                _say_out_of_reach(request.definition.queue)
         return found
+
+    def _note_unreadable(
+        self, requests: list[RunRequest], facts: dict[UUID, JobFacts], redis: str = ""
+    ) -> None:
+        texts = self._unreadable.setdefault(
+            redis or self._enqueuer.redis_of(requests[0].definition.queue), []
+        )
+        for request in requests:
+            if why := facts[request.run_id].unreadable:
+                texts.append(text_of(request.cron, request.run_id, why))
+
+    def _tell_unreadable(self) -> None:
+        """At the end of a pass, for health, which is another process."""
+        for connection in self._enqueuer.connections():
+            if (redis := redis_key(connection)) not in self._away:
+                try:
+                    note(connection, self._unreadable.get(redis, []))
+                except RedisError as error:
+                    self._away[redis] = error
 
     def _answering(self, requests: list[RunRequest]) -> Iterator[list[RunRequest]]:
         """The requests of each Redis that has not failed to answer in this pass."""
@@ -276,6 +328,17 @@ class Reconciler:
             states.reload(name)  # the next pass tries again
         else:
             states.apply([lost, again])
+
+
+@lru_cache(maxsize=1_000)
+def _say_out_of_reach(queue: str) -> None:
+    """Once for each."""
+    log.error(
+        "Queue %s cannot be used, and RQ's record of runs in it is in no Redis that another queue "
+        "names: they are left alone. Put it back into RQ_QUEUES until they have ended.",
+        queue,
+        extra={"action": "job_out_of_reach", "queue": queue},
+    )
 
 
 def _never_started(findings: list[Finding]) -> list[RunRequest]:
