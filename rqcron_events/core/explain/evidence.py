@@ -118,7 +118,7 @@ class Evidence:
         if own is not None and own.covers(self.at):
             return Reason.PAUSED, own
         everything = GlobalPauses()
-        told = [*self.all_pauses, *self.unreadable_pauses]
+        told: list[Event | Unreadable] = [*self.all_pauses, *self.unreadable_pauses]
         for item in sorted(told, key=lambda item: item.version):
             if isinstance(item, Event):
                 everything.apply(item)
