@@ -18,9 +18,9 @@ CLEAN_RUNS = clean_runs_statement(
     run_id="run_id",
     group="run_id",
     time=str,
-    lateness="(data->>'lateness_seconds')::float8",
+    lateness="NULLIF(data->'lateness_seconds', 'null')::float8",  # fails for text, and it must
     queue="COALESCE(data->>'queue', '')",
-    duration="(data->>'duration_seconds')::float8",
+    duration="NULLIF(data->'duration_seconds', 'null')::float8",
     exact='COLLATE "C"',
     has_slot="""COALESCE(data->'trigger', '"slot"') = '"slot"'""",
     has_no_error="data->'error' IS NULL",
