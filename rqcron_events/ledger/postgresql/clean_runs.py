@@ -24,6 +24,7 @@ CLEAN_RUNS = clean_runs_statement(
     exact='COLLATE "C"',
     has_slot="""COALESCE(data->'trigger', '"slot"') = '"slot"'""",
     has_no_error="data->'error' IS NULL",
+    in_range="BETWEEN '0001-01-03+00' AND '9999-12-29+00'",
 )
 GROUPING_BYTES = 32 << 20
 """For the groups of a page. With the 4 MB of PostgreSQL's default they go through files, which
