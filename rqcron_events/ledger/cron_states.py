@@ -70,6 +70,14 @@ class States:
         """Whether an event of the run's stream cannot be read."""
         return run_stream(run_id) in self._unreadable
 
+    def were_released(self) -> bool:
+        """Whether somebody says of an event that was set aside that it can be read: then the log has
+        to be folded anew."""
+        if not self._unreadable:
+            return False
+        noted = {row.event_id for row in quarantine.quarantined(quarantine.RUNNER)}
+        return any(ids - noted for ids in self._unreadable.values())
+
     def follow(self, progress: Callable[[], None] | None = None) -> set[str]:
         """Fold what was appended since, and return the names of the crons it concerns; ``progress``
         is told of each page.
