@@ -10,7 +10,7 @@ From E005 on, and all warnings: ``manage.py check --database``.
 ``rqcron_events.E005``  the append-only triggers or the fence are missing, or not ours
 ``rqcron_events.E006``  a trigger or a rule can take events away
 ``rqcron_events.E007``  ids: the sequence, a standby, ids that readers never see
-``rqcron_events.E008``  a constraint is missing: versions, ids, what a reader can read
+``rqcron_events.E008``  a constraint is missing, or not ours: versions, ids, what a reader can read
 ``rqcron_events.E009``  the table is no plain one, or hides rows from readers
 ``rqcron_events.W001``  events in the log do not pass a CHECK that holds for new ones
 ``rqcron_events.W002``  a trigger that is not ours can refuse events
@@ -19,6 +19,7 @@ From E005 on, and all warnings: ``manage.py check --database``.
 ``rqcron_events.W005``  a timeout of the role is short for the commands that read the whole log
 ``rqcron_events.W006``  a pooler stands before the database
 ``rqcron_events.W007``  events cannot be read, and readers of the log go on without them
+``rqcron_events.W008``  the CHECKs cannot be compared with ours
 ======================  =====================================================================
 """
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 __all__ = ["Follower", "followers", "register_follower"]
@@ -20,6 +20,9 @@ class Follower:
     number of events: 0 when nothing is left."""
     position: Callable[[], int] | None = None
     """The id of the last event that is applied, for ``cron_health``."""
+    build_again: Callable[[Collection[str]], list[str]] | None = None
+    """Is told of readers (as in the quarantine) that can read now what they left out; folds the log
+    anew for those that are its own, and returns their names."""
 
 
 followers: dict[str, Follower] = {}
@@ -27,8 +30,11 @@ followers: dict[str, Follower] = {}
 
 
 def register_follower(
-    name: str, catch_up: Callable[[], int], position: Callable[[], int] | None = None
+    name: str,
+    catch_up: Callable[[], int],
+    position: Callable[[], int] | None = None,
+    build_again: Callable[[Collection[str]], list[str]] | None = None,
 ) -> None:
     """Have ``catch_up`` called about once a second by the leading runner, in a thread of its own, and
     again at once for as long as it finds events."""
-    followers[name] = Follower(catch_up=catch_up, position=position)
+    followers[name] = Follower(catch_up=catch_up, position=position, build_again=build_again)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.apps import AppConfig
 
 __all__ = ["RqcronProjectionsConfig"]
@@ -22,4 +24,13 @@ class RqcronProjectionsConfig(AppConfig):
         from .projector import catch_up_some, position
 
         checks.register_all()
-        register_follower("projections", catch_up_some, position)
+        register_follower("projections", catch_up_some, position, _build_again)
+
+
+def _build_again(readers: Collection[str]) -> list[str]:
+    from .fold_failed import reader_of
+    from .projector import PROJECTIONS
+    from .replay.rebuild import rebuild
+
+    names = [item.name for item in PROJECTIONS if reader_of(item.name) in readers]
+    return [done.projection for done in rebuild(names)] if names else []

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from rqcron_events.core.clean_run.run import CLEAN_TYPES, CleanRun
+from rqcron_events.core.codec import Unreadable
 from rqcron_events.core.events import Event
 from rqcron_events.ledger import store
 from rqcron_events.ledger.reading import readable
@@ -54,6 +55,8 @@ class Page(NamedTuple):
     """How many that are; a clean run counts where it begins."""
     position: int
     """Id of the last event, or a later one up to which there is nothing else."""
+    unreadable: Sequence[Unreadable] = ()
+    """Events that are in none of these because they cannot be read."""
 
 
 def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
@@ -61,7 +64,7 @@ def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
     later: list[tuple[int, Any]] = []
     """What belongs behind the page, by its id."""
     for clean, rows, runs, position in pages:
-        others = readable(store.connection(), rows).events
+        others, unreadable = readable(store.connection(), rows)
         places: list[tuple[int, Any]] = [
             *later,
             *[(event.id or 0, event) for event in others],
@@ -74,14 +77,16 @@ def pages_of_runs(pages: Iterable[RunPage]) -> Iterator[Page]:
             here -= 1
         by_cron = _by_cron([item for _, item in places[:here]])
         later = [*_put_off(by_cron, places[here:]), *places[here:]]
-        yield Page(clean, others, by_cron, len(others) + len(CLEAN_TYPES) * runs, position)
+        events = len(others) + len(CLEAN_TYPES) * runs
+        yield Page(clean, others, by_cron, events, position, unreadable)
 
 
 def pages_of_others(pages: Iterable[RunPage]) -> Iterator[Page]:
     """The same for a projection that folds no clean runs."""
     for _, rows, runs, position in pages:
-        others = readable(store.connection(), rows).events
-        yield Page((), others, {}, len(others) + len(CLEAN_TYPES) * runs, position)
+        others, unreadable = readable(store.connection(), rows)
+        events = len(others) + len(CLEAN_TYPES) * runs
+        yield Page((), others, {}, events, position, unreadable)
 
 
 def _put_off(
@@ -97,8 +102,10 @@ def _put_off(
             yield run.first_id, run
 
 
-def page_of_events(events: Sequence[Event], position: int) -> Page:
-    return Page((), events, _by_cron(events), len(events), position)
+def page_of_events(
+    events: Sequence[Event], position: int, unreadable: Sequence[Unreadable] = ()
+) -> Page:
+    return Page((), events, _by_cron(events), len(events), position, unreadable)
 
 
 def page_without(page: Page, event_ids: Collection[int]) -> Page:

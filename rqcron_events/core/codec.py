@@ -74,6 +74,8 @@ class Unreadable:
     cron: str
     run_id: UUID | None
     error: str
+    occurred_at: datetime | None = None
+    """None where it cannot be had from the database."""
     newer: bool = False
     """It would be of a newer release, if one had written to this log."""
 
@@ -88,6 +90,7 @@ class Unreadable:
             cron=event.cron,
             run_id=event.run_id,
             error=_error_text(error),
+            occurred_at=event.occurred_at,
         )
 
     @classmethod
@@ -102,6 +105,7 @@ class Unreadable:
             cron=str(row[5]),
             run_id=UUID(bytes=run) if run is not None and len(run) == 16 else None,
             error=_error_text(error),
+            occurred_at=row[11],
             newer=isinstance(error, NewerEvent),
         )
 

@@ -7,10 +7,11 @@ fold quadratic in the number of open runs) but reads nothing except its argument
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
 
+from .codec import Unreadable
 from .definition import Definition
 from .events import DECISIONS, OUTCOMES, Event, EventType, Reason, cron_stream
 from .events.keys import (
@@ -32,6 +33,7 @@ from .run_state import attempt_number
 __all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase", "refusal_cause"]
 
 _WITH_RUN = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 PAUSES_KEPT_MAX = 1000
 """How many pauses of everything are remembered; they are people's actions, so this is years."""
 
@@ -317,6 +319,8 @@ class GlobalPauses:
 
     version: int = 0
     pauses: list[Pause] = field(default_factory=list)
+    _unreadable: set[int] = field(default_factory=set)
+    """Versions of the events that cannot be read."""
 
     def apply(self, event: Event) -> None:
         if event.version <= self.version:
@@ -335,6 +339,22 @@ class GlobalPauses:
             del self.pauses[:-PAUSES_KEPT_MAX]
         elif event.type is EventType.ALL_RESUMED:
             self._end_open_pause(_effective_from(event))
+
+    def apply_unreadable(self, item: Unreadable) -> None:
+        """Fold in what cannot be read: the safe way, because nobody knows what it said.
+
+        A pause is one without an end, from when it occurred, or else from ever. The end of one
+        ends nothing.
+        """
+        if item.version in self._unreadable:
+            return
+        self._unreadable.add(item.version)
+        self.version = max(self.version, item.version)
+        if item.type == EventType.ALL_PAUSED:
+            since = item.occurred_at or _EVER
+            reason = f"event {item.id}, which cannot be read: see cron_quarantine"
+            self._end_open_pause(since)
+            self.pauses.append(Pause(since=since, until=None, reason=reason, actor=""))
 
     def _end_open_pause(self, at: datetime) -> None:
         if self.pauses and (self.pauses[-1].until is None or at < self.pauses[-1].until):

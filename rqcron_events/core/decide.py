@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from .cron_state import CronState, GlobalPauses, Pause, Phase
+from .cron_state import CronState, GlobalPauses, OpenRun, Pause, Phase
 from .definition import CatchUp, Definition, Overlap, run_id_for_slot
 from .events import Event, EventType, Reason, keys, make
 from .events.make import InCron, PassedOver
@@ -26,6 +26,9 @@ class Limits:
     """``catch_up="all"`` fires at most this many slots of one catch-up."""
     events_per_call: int = 1000
     """How many events one call makes; the rest waits for the next call (``more``)."""
+    refused_runs_max: int = 100
+    """While so many runs of a cron wait because RQ takes no job for it, no slot becomes another one,
+    whatever its overlap policy."""
     grace: timedelta = timedelta(seconds=10)
     """A slot decided within this time counts as punctual: runners need it to take over."""
 
@@ -145,9 +148,10 @@ def _judge(
     """Every due slot gets its verdict, except that the newest may have to wait for a run.
 
     The first rule that holds decides: paused, retired, too late, another run is active, let
-    through by catch-up.
+    through by catch-up, unless RQ refuses too many runs.
     """
     running = None if policy.overlap is Overlap.ALLOW else _newest_open_run(state)
+    refused = _too_many_refused(state, limits)
     decided: list[tuple[_Verdict, Stretch]] = []
     for slots, stopped, may_fire in _due(state, policy, now, all_paused, limits, running):
         if stopped is not None:
@@ -162,6 +166,8 @@ def _judge(
             return _Judged(decided, waits_for=running.run_id)
         elif running is not None:
             verdict = _skipped(slots, Reason.OVERLAP, _run_evidence(running))
+        elif may_fire and refused:
+            verdict = _skipped(slots, Reason.OVERLAP, refused)
         elif may_fire:
             verdict = _fired(slots)
             if policy.overlap is Overlap.SKIP:
@@ -223,10 +229,22 @@ class _Running(NamedTuple):
 
 
 def _newest_open_run(state: CronState) -> _Running | None:
-    if not state.open_runs:
-        return None
-    run = max(state.open_runs.values(), key=lambda run: run.requested_at)
+    return _newest(state.open_runs.values()) if state.open_runs else None
+
+
+def _newest(runs: Iterable[OpenRun]) -> _Running:
+    run = max(runs, key=lambda run: run.requested_at)
     return _Running(run.run_id, run.slot, run.started_at, run.worker)
+
+
+def _too_many_refused(state: CronState, limits: Limits) -> dict[str, Any]:
+    """The evidence, or nothing: a cron that RQ takes no job for must not pile up runs for ever."""
+    if len(state.open_runs) < limits.refused_runs_max:
+        return {}
+    refused = [run for run in state.open_runs.values() if run.refused]
+    if len(refused) < limits.refused_runs_max:
+        return {}
+    return {**_run_evidence(_newest(refused)), keys.EVIDENCE_REFUSED_RUNS: len(refused)}
 
 
 def _may_fire(policy: Definition, limits: Limits) -> int:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import DatabaseError
+from redis import Redis
 from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -31,12 +32,14 @@ from ..core.bounded import bounded
 from ..core.repair import JobFacts
 from .enqueuer import Enqueuer, RunRequest, job_id
 from .run_request import JOB_ID_PREFIX
+from .unreadable_jobs import text_of
 
 __all__ = [
     "JOBS_PER_ROUND_TRIP",
     "bring_back_due",
     "clean_up_abandoned",
     "look_up",
+    "look_up_at",
     "put_back",
     "stranded",
 ]
@@ -94,22 +97,29 @@ def look_up(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> dict[UUID, Jo
     """What RQ knows of each run's job. Raises redis-py's errors."""
     found: dict[UUID, JobFacts] = {}
     for connection, chunk in enqueuer.by_connection(requests, JOBS_PER_ROUND_TRIP):
-        keys: list[str] = []
-        for request in chunk:
-            name = job_id(request.run_id)
-            keys += [
-                _text(Job.key_for(name)),
-                ExecutionRegistry(name, connection=connection).key,
-                Result.get_key(name),  # type: ignore[no-untyped-call]
-            ]
-        now = clock.now().timestamp()
-        limits = (_FIELD_BYTES_MAX, _PACKED_BYTES_MAX)
-        answers = connection.execute_command(  # type: ignore[no-untyped-call]
-            "EVAL", _LOOK_UP, len(keys), *keys, now, *limits, *_FIELDS, **{NEVER_DECODE: True}
-        )
-        for request, answer in zip(chunk, answers, strict=True):
-            found[request.run_id] = _facts_or_why_not(request, answer)
+        found |= look_up_at(connection, chunk)
     return found
+
+
+def look_up_at(connection: Redis, requests: Sequence[RunRequest]) -> dict[UUID, JobFacts]:
+    """What this Redis knows of them, JOBS_PER_ROUND_TRIP at most. Raises redis-py's errors."""
+    keys: list[str] = []
+    for request in requests:
+        name = job_id(request.run_id)
+        keys += [
+            _text(Job.key_for(name)),
+            ExecutionRegistry(name, connection=connection).key,
+            Result.get_key(name),  # type: ignore[no-untyped-call]
+        ]
+    now = clock.now().timestamp()
+    limits = (_FIELD_BYTES_MAX, _PACKED_BYTES_MAX)
+    answers = connection.execute_command(  # type: ignore[no-untyped-call]
+        "EVAL", _LOOK_UP, len(keys), *keys, now, *limits, *_FIELDS, **{NEVER_DECODE: True}
+    )
+    return {
+        request.run_id: _facts_or_why_not(request, answer)
+        for request, answer in zip(requests, answers, strict=True)
+    }
 
 
 def clean_up_abandoned(queues: Iterable[Queue]) -> None:
@@ -294,11 +304,8 @@ def _facts_or_why_not(request: RunRequest, answer: list[Any]) -> JobFacts:
 def _say_unreadable(cron: str, run_id: UUID, why: str) -> None:
     """Once for each."""
     log.error(
-        "RQ's record of job %s of cron %s cannot be read: %s. Its run is left alone; delete or "
-        "repair the job's keys in Redis.",
-        job_id(run_id),
-        cron,
-        why,
+        "%s",
+        text_of(cron, run_id, why),
         extra={"action": "job_unreadable", "cron": cron, "run_id": str(run_id)},
     )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..core.clean_run.run import CLEAN_TYPES
+
 __all__ = ["PAGE_ENDS", "clean_runs_statement"]
 
 PAGE_ENDS = """
@@ -33,18 +35,22 @@ def clean_runs_statement(
     exact: str,
     has_slot: str,
     has_no_error: str,
+    in_range: str = "",
 ) -> str:
     """Columns as in ``core.clean_run.CleanRun``; parameters ``after``, ``until`` (for the first
     event of a run) and ``ahead`` (for all four).
 
     ``run_id`` is how a run is shown and ``group`` how it is grouped by; ``time`` shows an aggregate
     of times; ``exact`` is a collation that compares bytes; the others are expressions and
-    conditions on the data of the event that has them.
+    conditions on the data of the event that has them. ``in_range`` is a condition on each time, where
+    the database has times that Python does not have.
     """
 
     def of(kind: str, expression: str) -> str:
         return f"MAX({expression}) FILTER (WHERE type = '{kind}')"
 
+    times = [of("slot_fired", "scheduled_for"), *(of(kind, "occurred_at") for kind in CLEAN_TYPES)]
+    possible = "".join(f" AND {time_of_run} {in_range}" for time_of_run in times if in_range)
     return f"""
     SELECT {run_id}, MAX(cron {exact}), MIN(id), MAX(id),
         {time(of("slot_fired", "scheduled_for"))},
@@ -72,5 +78,5 @@ def clean_runs_statement(
         AND MAX(id) = MAX(id) FILTER (
             WHERE type = 'run_succeeded' AND reason = '' AND COALESCE(attempt, 1) = 1
                 AND {has_no_error}
-        )
+        ){possible}
     """  # noqa: S608

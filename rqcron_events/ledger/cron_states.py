@@ -29,7 +29,7 @@ from . import quarantine, store
 from .reading import Readable, in_order, not_accepted, readable_rows
 from .snapshot import Snapshot
 
-__all__ = ["States", "can_be_folded", "state_of", "states_without_runs"]
+__all__ = ["States", "can_be_folded", "global_pauses", "state_of", "states_without_runs"]
 
 _CRON_PREFIX = cron_stream("")
 RETRIED_MAX = 1_000
@@ -70,6 +70,14 @@ class States:
     def run_is_set_aside(self, run_id: UUID) -> bool:
         """Whether an event of the run's stream cannot be read."""
         return run_stream(run_id) in self._unreadable
+
+    def were_released(self) -> bool:
+        """Whether somebody says of an event that was set aside that it can be read: then the log has
+        to be folded anew."""
+        if not self._unreadable:
+            return False
+        noted = {row.event_id for row in quarantine.quarantined(quarantine.RUNNER)}
+        return any(ids - noted for ids in self._unreadable.values())
 
     def follow(self, progress: Callable[[], None] | None = None) -> set[str]:
         """Fold what was appended since, and return the names of the crons it concerns; ``progress``
@@ -151,6 +159,9 @@ class States:
     def _mark(self, item: Unreadable) -> set[str]:
         """Its version counts: what is appended next comes after it."""
         self._unreadable.setdefault(item.stream, set()).add(item.id)
+        if item.stream == LEDGER_STREAM:
+            self.all_paused.apply_unreadable(item)
+            return {""}
         name = item.stream.removeprefix(_CRON_PREFIX)
         if name == item.stream:
             return {item.cron} & self.crons.keys()
@@ -170,6 +181,8 @@ class States:
         if not marks:
             del self._unreadable[stream]
         self.accepted = True
+        if stream == LEDGER_STREAM:
+            self.all_paused = global_pauses()
         return {stream.removeprefix(_CRON_PREFIX)} & self.crons.keys()
 
     def _load_snapshot(self) -> None:
@@ -183,7 +196,8 @@ class States:
         self.position, self.crons = found
         for row in marks:
             self._unreadable.setdefault(row.stream, set()).add(row.event_id)
-        self._fold_all(store.readable_stream(LEDGER_STREAM).events)
+        ledger = store.readable_stream(LEDGER_STREAM)
+        self._fold_all(in_order(ledger.events, ledger.unreadable))
 
     def save_snapshot(self, still_leads: Callable[[], bool]) -> None:
         """Write the changed states and the position, unless another runner leads by now.
@@ -200,6 +214,22 @@ class States:
         )
         if saved:
             self._changed.clear()
+
+
+def global_pauses() -> GlobalPauses:
+    """The pauses of everything, by the log as it is now."""
+    pauses = GlobalPauses()
+    found = store.readable_stream(LEDGER_STREAM)
+    for item in in_order(found.events, found.unreadable):
+        if isinstance(item, Unreadable):
+            pauses.apply_unreadable(item)
+            continue
+        try:
+            pauses.apply(item)
+        except Exception as error:
+            for failed in not_accepted(store.connection(), [Unreadable.event(item, error)]):
+                pauses.apply_unreadable(failed)
+    return pauses
 
 
 def state_of(name: str) -> CronState:

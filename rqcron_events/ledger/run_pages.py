@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db import DataError, IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from ..core.clean_run.columns import CleanColumn
 from ..core.clean_run.run import CleanRun, can_be_clean
 from ..core.codec import Row
+from ..core.wording import clause
 from .backend import backend_of
 from .clean_runs import PAGE_ENDS
 from .store import connection
 
 __all__ = ["RunPage", "run_pages", "stored_run_pages", "stores_runs"]
+
+log = logging.getLogger(__name__)
 
 FIRST_PAGE_EVENTS_MAX = 5_000
 OTHERS_WANTED = 10_000
@@ -101,7 +107,7 @@ def _run_pages(
     size = min(events, FIRST_PAGE_EVENTS_MAX)
     while after < until:
         page_end, window_end = _page_ends(db, after, until, size, ahead)
-        clean, ends = take_clean(db, after, page_end, window_end) if can_be_clean() else ([], {})
+        clean, ends = _clean_or_none(partial(take_clean, db, after, page_end, window_end))
         over |= ends
         others = backend_of(db).read_others(db, after, page_end, over)
         yield RunPage(clean, others, len(ends), page_end)
@@ -111,6 +117,31 @@ def _run_pages(
             size = max(size // 2, min(events, FIRST_PAGE_EVENTS_MAX))
         elif len(others) * 2 <= OTHERS_WANTED:
             size = min(size * 2, events)
+
+
+def _clean_or_none(
+    take_clean: Callable[[], tuple[list[CleanRun], dict[UUID, int]]],
+) -> tuple[list[CleanRun], dict[UUID, int]]:
+    """One value that is not what it must be fails the statement for the whole page: then it is read
+    event by event, and that event can be told from the others."""
+    if not can_be_clean():
+        return [], {}
+    try:
+        return take_clean()
+    except (
+        DataError,
+        IntegrityError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        AttributeError,
+    ) as error:
+        log.warning(
+            "A page of the log is read event by event: %s",
+            clause(error),
+            extra={"action": "page_not_clean"},
+        )
+        return [], {}
 
 
 def _page_ends(

@@ -11,13 +11,13 @@ from django.db import transaction
 
 from .. import clock
 from ..conf import conf
-from ..core.cron_state import CronState, GlobalPauses
-from ..core.events import LEDGER_STREAM, Event, EventType, make
+from ..core.cron_state import CronState
+from ..core.events import Event, EventType, make
 from ..core.events.make import InCron, Trigger
 from ..errors import CronConfigError, UnknownCron, UnknownRun
 from ..execution.enqueuer import Enqueuer, RunRequest
 from ..ledger import store
-from ..ledger.cron_states import state_of
+from ..ledger.cron_states import global_pauses, state_of
 from ..ledger.lookup import find_run, unknown_cron_text
 from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent
@@ -120,9 +120,7 @@ def pause_all(*, reason: str = "", until: datetime | None = None, by: str | None
 
 def resume_all(*, reason: str = "", by: str | None = None) -> bool:
     """End the pause of everything; False when there was none. Single pauses stay."""
-    pauses = GlobalPauses()
-    for event in store.read_stream(LEDGER_STREAM):
-        pauses.apply(event)
+    pauses = global_pauses()
     if not pauses.pauses or not _lasts(pauses.pauses[-1].until):
         return False
     event = make.all_resumed(reason=bounded_reason(reason), actor=actor_name(by), at=clock.now())

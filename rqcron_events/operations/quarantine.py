@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .. import clock
 from ..conf import conf
 from ..core.events import make
 from ..errors import CronConfigError
+from ..followers import followers
 from ..ledger import quarantine, store
 from ..ledger.cron_states import can_be_folded
 from ..models import CronEvent
@@ -25,7 +26,8 @@ class Retried:
     unreadable: int = 0
     runner: bool = False
     """Some of those that can be read now were set aside by the runner."""
-    projections: bool = False
+    built_again: list[str] = field(default_factory=list)
+    """Projections that were folded anew, with what they had left out."""
 
 
 def accept(event_id: int, *, reason: str, by: str | None = None) -> None:
@@ -56,14 +58,19 @@ def accept(event_id: int, *, reason: str, by: str | None = None) -> None:
 
 def retry() -> Retried:
     """Read the events that are set aside once more, with the code of this process, and release
-    those that can be read. Readers notice when they fold the log again."""
+    those that can be read. Projections are rebuilt with them here and now; a runner notices within
+    some seconds, and folds the log again."""
     done = Retried()
+    readers: set[str] = set()
     for row in quarantine.quarantined():
         if can_be_folded(row.event_id):
             quarantine.release([row.event_id], row.reader)
             done.readable += 1
             done.runner |= row.reader == quarantine.RUNNER
-            done.projections |= row.reader != quarantine.RUNNER
+            readers.add(row.reader)
         else:
             done.unreadable += 1
+    for follower in followers.values():
+        if readers and follower.build_again is not None:
+            done.built_again += follower.build_again(readers)
     return done

@@ -211,7 +211,8 @@ def _cannot_be_read(stream: str, version: int, error: Exception) -> Finding:
 
 def _decision(row: CronRow) -> Decided:
     version, kind, schema, slot, definition_version, document = row
-    assert slot is not None
+    if slot is None:
+        raise ValueError("it has no slot, or one that is out of range")
     event_type = _DECISIONS_BY_VALUE[kind]
     if document is None:
         return Decided(event_type, slot, slot, 1, int(definition_version or 0), version)
@@ -221,8 +222,8 @@ def _decision(row: CronRow) -> Decided:
         type=event_type,
         first=datetime.fromisoformat(first) if first else slot,
         last=slot,
-        slots=data.get(COUNT, 1),
-        definition_version=data.get(DEFINITION_VERSION, 0),
+        slots=int(data.get(COUNT, 1)),
+        definition_version=int(data.get(DEFINITION_VERSION, 0)),
         version=version,
     )
 

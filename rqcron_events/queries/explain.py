@@ -9,7 +9,8 @@ from uuid import UUID
 
 from .. import clock
 from ..conf import conf
-from ..core.cron_state import PAUSES_KEPT_MAX, CronState
+from ..core.codec import Unreadable
+from ..core.cron_state import PAUSES_KEPT_MAX, CronState, GlobalPauses
 from ..core.definition import Overlap, run_id_for_slot
 from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import (
@@ -29,8 +30,10 @@ from ..core.explain.requested import explain_requested
 from ..core.explain.slot import explain_slot, explain_unknown
 from ..errors import CronConfigError, UnknownRun
 from ..leadership.downtime import downtime_at
+from ..ledger import store
 from ..ledger.cron_states import state_of
 from ..ledger.lookup import find_run, known_names
+from ..ledger.reading import Readable, not_accepted, readable_rows
 from ..models import CronEvent, CronEventQuerySet
 
 __all__ = ["explain", "explain_run"]
@@ -88,13 +91,15 @@ def _last_slot(state: CronState, now: datetime) -> datetime:
 
 def _evidence(state: CronState, at: datetime, now: datetime) -> Evidence:
     """First what every verdict rests on, then what this one needs besides."""
+    all_pauses, unreadable = _all_pauses()
     found = Evidence(
         state=state,
         at=at,
         now=now,
         decision=_decision(state, at),
         definition_events=_definition_events(state.name),
-        all_pauses=_all_pauses(),
+        all_pauses=all_pauses,
+        unreadable_pauses=unreadable,
         requests=_requests(state.name, at),
     )
     if found.decision is not None:
@@ -159,12 +164,21 @@ def _definition_events(name: str) -> list[Event]:
     return [row.to_event() for row in rows.order_by("id")]
 
 
-def _all_pauses() -> list[Event]:
+def _all_pauses() -> Readable:
     """The pauses of everything and their ends: people's actions, so there are not many."""
     rows = _rows().filter(
         stream=LEDGER_STREAM, type__in=(EventType.ALL_PAUSED, EventType.ALL_RESUMED)
     )
-    return [row.to_event() for row in rows.order_by("-version")[:PAUSES_KEPT_MAX]][::-1]
+    found = readable_rows(rows.order_by("-version")[:PAUSES_KEPT_MAX], store.connection())
+    events: list[Event] = []
+    failed: list[Unreadable] = []
+    for event in reversed(found.events):
+        try:
+            GlobalPauses().apply(event)
+            events.append(event)
+        except Exception as error:
+            failed.append(Unreadable.event(event, error))
+    return Readable(events, [*found.unreadable, *not_accepted(store.connection(), failed)])
 
 
 def _requests(name: str, slot: datetime) -> list[Event]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.db import DatabaseError
 from redis.exceptions import RedisError
@@ -17,26 +16,24 @@ from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.decide import next_due
 from ..core.definition import Overlap
-from ..core.events import OUTCOMES, EventType, Reason, cron_stream
-from ..core.events.keys import ERROR, ERROR_MESSAGE
 from ..core.wording import clause
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
+from ..execution.unreadable_jobs import noted
 from ..followers import followers
 from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import quarantine, store
 from ..ledger.cron_states import states_without_runs
 from ..models import CronEvent, CronEventQuerySet
+from .runs_in_rq import open_runs, out_of_reach, refused
 
-__all__ = ["MAX_LAG_SECONDS", "Health", "health", "refused_runs"]
+__all__ = ["MAX_LAG_SECONDS", "Health", "health"]
 
 MAX_LAG_SECONDS = 30.0
 CLOCK_BEHIND_SECONDS_MAX = 30.0
+UNREADABLE_JOBS_TOLD_MAX = 5
 REDIS_SECONDS_MAX = 3.0
 """How long one answer of Redis may take: a probe must not hang with it."""
-REFUSED_LOOKED_AT_MAX = 200
-OPEN_RUNS_LOOKED_AT_MAX = 50
-"""The newest runs of a cron, of which one may be what a queued slot waits for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,6 +156,7 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
             f"Cron {found.oldest_undecided_cron!r} has been due for {found.lag_seconds:.0f} s and "
             f"is not decided; {max_lag_seconds:.0f} s are allowed."
         )
+    found.problems += out_of_reach(states.values())
 
 
 def _waits_for_a_run(state: CronState) -> bool:
@@ -166,41 +164,11 @@ def _waits_for_a_run(state: CronState) -> bool:
     definition = state.last_definition
     if definition is None or definition.overlap is not Overlap.QUEUE:
         return False
-    newest = _rows().filter(
-        stream=cron_stream(state.name), type__in=(EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
-    )
-    runs = newest.order_by("-version").values_list("run_id", flat=True)[:OPEN_RUNS_LOOKED_AT_MAX]
-    wanted = {run_id for run_id in runs if run_id is not None}
-    ended = _rows().filter(run_id__in=wanted).outcomes().values_list("run_id", flat=True)
-    return bool(wanted - set(ended))
+    return bool(open_runs(state))
 
 
 def _look_at_refused_runs(found: Health) -> None:
-    refused = refused_runs()
-    if not refused:
-        return
-    newest = refused[0]
-    error = newest.data.get(ERROR) or {}
-    many = f"{len(refused)} or more" if len(refused) == REFUSED_LOOKED_AT_MAX else len(refused)
-    found.problems.append(
-        f"RQ takes no job for {many} run{'s' * (len(refused) != 1)}, such as {newest.run_id} of cron "
-        f"{newest.cron!r}: {clause(error.get(ERROR_MESSAGE, ''))}. They are enqueued when the cause "
-        "is gone."
-    )
-
-
-def refused_runs() -> list[CronEvent]:
-    """The newest refusals of runs that are still not in RQ, newest first, one for each run."""
-    newest = _rows().of_type(EventType.ENQUEUE_FAILED).filter(reason=Reason.REFUSED)
-    refused: dict[UUID | None, CronEvent] = {}
-    for row in newest.order_by("-occurred_at")[:REFUSED_LOOKED_AT_MAX]:
-        refused.setdefault(row.run_id, row)
-    later = _rows().filter(run_id__in=list(refused), type__in=_TAKEN).order_by()
-    taken = set(later.values_list("run_id", flat=True))
-    return [row for run_id, row in refused.items() if run_id not in taken]
-
-
-_TAKEN = (EventType.RUN_ENQUEUED, EventType.RUN_STARTED, *sorted(OUTCOMES))
+    found.problems += refused()
 
 
 def _rows() -> CronEventQuerySet:
@@ -217,6 +185,7 @@ def _look_at_spool(found: Health) -> None:
         try:
             waiting.append(spool_length([connection]))
             refused += spool_refused([connection])
+            found.problems += noted([connection])[:UNREADABLE_JOBS_TOLD_MAX]
         except RedisError as error:  # the others may answer
             found.problems.append(f"Redis does not answer ({redis}): {clause(error)}.")
     if len(waiting) == len(servers):

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
@@ -26,9 +27,11 @@ from ..execution.rq_jobs import (
     bring_back_due,
     clean_up_abandoned,
     look_up,
+    look_up_at,
     put_back,
     stranded,
 )
+from ..execution.unreadable_jobs import note, text_of
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
@@ -56,6 +59,10 @@ class Reconciler:
         self.away: dict[str, str] = {}
         """Redis servers that did not answer in this pass, or took nothing, and what they said; they
         are not asked again in it."""
+        self._unreadable: dict[str, list[str]] = {}
+        """By Redis, what is said of jobs in it that cannot be read."""
+        self.only: frozenset[str] | None = None
+        """The Redis servers whose runs this one is for; None: all of them."""
         self.findings: list[Finding] = []
         """Of this pass: what was repaired, or would be."""
 
@@ -65,7 +72,7 @@ class Reconciler:
         """Start a new pass, unless the last one is not through yet; ``away`` are known already."""
         if self._waiting:
             return
-        self.away, self.findings = dict(away or {}), []
+        self.away, self._unreadable, self.findings = dict(away or {}), {}, []
         if not dry_run:
             self._bring_back_due(states)
         self._waiting = [
@@ -109,12 +116,15 @@ class Reconciler:
             reach("after_repair")
         self.findings += findings
         del self._waiting[: len(chunk)]
+        if not self._waiting and not dry_run:
+            self._tell_unreadable()
         return findings
 
     def _look_up(self, runs: list[tuple[OpenRun, Definition]]) -> dict[UUID, JobFacts]:
-        """Of the runs in queues that can be used, on Redis servers that answer.
+        """Of the runs on Redis servers that answer.
 
-        A run that was never in RQ has no job in a queue that cannot be used, either.
+        In a queue that cannot be used a run that was never in RQ has no job. One that was may have it
+        in a Redis that another queue names; otherwise nobody knows, and it is left alone.
         """
         found: dict[UUID, JobFacts] = {
             run.run_id: JobFacts()
@@ -125,8 +135,60 @@ class Reconciler:
         }
         for group in self._answering([_request(run, definition) for run, definition in runs]):
             with self._noting_away(group):
-                found |= look_up(self._enqueuer, group)
+                facts = look_up(self._enqueuer, group)
+                found |= facts
+                self._note_unreadable(group, facts)
+        gone = [
+            _request(run, definition)
+            for run, definition in runs
+            if run.run_id not in found and not self._enqueuer.redis_of(definition.queue)
+        ]
+        return found | self._look_up_anywhere(gone)
+
+    def _look_up_anywhere(self, requests: list[RunRequest]) -> dict[UUID, JobFacts]:
+        """Those of which any Redis has the job, whatever its queue."""
+        found: dict[UUID, JobFacts] = {}
+        for redis, connection in self._enqueuer.servers().items() if requests else ():
+            if redis in self.away:
+                continue
+            try:
+                facts = look_up_at(connection, requests)
+            except RedisError as error:
+                self.away[redis] = str(error)
+                continue
+            found |= {run: job for run, job in facts.items() if job.status or job.unreadable}
+            self._note_unreadable(requests, facts, redis)
+        for request in requests:
+            if request.run_id not in found:
+                _say_out_of_reach(request.definition.queue)
         return found
+
+    def _note_unreadable(
+        self, requests: list[RunRequest], facts: dict[UUID, JobFacts], redis: str = ""
+    ) -> None:
+        texts = self._unreadable.setdefault(
+            redis or self._enqueuer.redis_of(requests[0].definition.queue), []
+        )
+        for request in requests:
+            if why := facts[request.run_id].unreadable:
+                texts.append(text_of(request.cron, request.run_id, why))
+
+    def _tell_unreadable(self) -> None:
+        """At the end of a pass, for health, which is another process: in each Redis that is ours what
+        concerns it, and in the first of them what was found in those of others."""
+        servers = self._enqueuer.servers()
+        ours = [redis for redis in servers if self.only is None or redis in self.only]
+        elsewhere = [
+            text for key in self._unreadable.keys() - ours for text in self._unreadable[key]
+        ]
+        for redis in ours:
+            texts = self._unreadable.get(redis, []) + elsewhere
+            elsewhere = []
+            if redis not in self.away:
+                try:
+                    note(servers[redis], texts)
+                except RedisError as error:
+                    self.away[redis] = str(error)
 
     def _answering(self, requests: list[RunRequest]) -> Iterator[list[RunRequest]]:
         """The requests of each Redis that has not failed to answer in this pass."""
@@ -279,6 +341,17 @@ class Reconciler:
             states.reload(name)  # the next pass tries again
         else:
             states.apply([lost, again])
+
+
+@lru_cache(maxsize=1_000)
+def _say_out_of_reach(queue: str) -> None:
+    """Once for each."""
+    log.error(
+        "Queue %s cannot be used, and RQ's record of runs in it is in no Redis that another queue "
+        "names: they are left alone. Put it back into RQ_QUEUES until they have ended.",
+        queue,
+        extra={"action": "job_out_of_reach", "queue": queue},
+    )
 
 
 def never_begun(requests: list[RunRequest], *, not_enqueued: bool = False) -> list[RunRequest]:

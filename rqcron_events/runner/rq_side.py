@@ -73,7 +73,7 @@ class RqSide:
     def only(self, *servers: str) -> None:
         """From now on, what concerns these servers; the empty string is for queues that cannot be
         used."""
-        self._only = frozenset(servers)
+        self._only = self.reconciler.only = frozenset(servers)
 
     @property
     def busy(self) -> bool:

@@ -185,6 +185,9 @@ class Runner:
         if is_due and (beside is not None or not self.rq.busy):
             self._reconciled_at = now
             self.presence.record_lost_runners()
+            if self.states.were_released():
+                self._take_over()
+                self._synced = False
             if not self._synced:
                 self._sync()
             if beside is not None:

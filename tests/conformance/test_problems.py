@@ -75,6 +75,18 @@ POSTGRESQL = {
         ["E008"],
         "rqcron_event_times",
     ),
+    "a CHECK of another body under its name": (
+        "ALTER TABLE rqcron_event DROP CONSTRAINT rqcron_event_numbers; "
+        "ALTER TABLE rqcron_event ADD CONSTRAINT rqcron_event_numbers CHECK (version >= 0)",
+        ["E008"],
+        r"CHECK rqcron_event_numbers .*is not ours: CHECK .*version >= 0",
+    ),
+    "a CHECK that nothing looks at": (
+        "ALTER TABLE rqcron_event DROP CONSTRAINT rqcron_event_times; "
+        "ALTER TABLE rqcron_event ADD CONSTRAINT rqcron_event_times CHECK (true OR version > 0)",
+        ["E008"],
+        "CHECK rqcron_event_times",
+    ),
     "row security": (
         "ALTER TABLE rqcron_event ENABLE ROW LEVEL SECURITY",
         ["E009"],
@@ -152,6 +164,17 @@ def test_a_sequence_behind_the_newest_id_is_named(postgresql):
         ["E007"],
         "but rqcron_event has id",
     )
+
+
+def test_where_checks_cannot_be_compared_that_is_said(postgresql):
+    execute(
+        "REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC; CREATE ROLE cron_watch; "
+        "GRANT SELECT ON rqcron_event, rqcron_quarantine TO cron_watch; "
+        "GRANT USAGE, SELECT ON SEQUENCE rqcron_event_id_seq TO cron_watch".format(
+            connection.ops.quote_name(connection.settings_dict["NAME"])
+        )
+    )
+    found("SET LOCAL ROLE cron_watch", ["W008"], "cannot be compared: permission denied")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from rqcron_events.ledger import run_pages as run_pages_module
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.run_pages import run_pages
-from rqcron_events.models import CronEvent
+from rqcron_events.models import CronEvent, QuarantinedEvent
 
 from .histories import History, history
 
@@ -334,3 +335,46 @@ def test_pages_are_read_ahead_where_it_can_be(
     assert threads == {not ahead}
     rebuild.rebuild()
     assert CronRun.objects.count() == len({event.run_id for event in events} - {None})
+
+
+POISONS = {
+    "a lateness that is text": ("slot_fired", {"data": {"lateness_seconds": "soon"}}),
+    "a lateness beyond all numbers": ("slot_fired", {"data": {"lateness_seconds": "1e999"}}),
+    "a duration that is a list": ("run_succeeded", {"data": {"duration_seconds": [1]}}),
+    "a slot without end": ("slot_fired", {"scheduled_for": "infinity"}),
+    "an end before all time": ("run_succeeded", {"occurred_at": "-infinity"}),
+}
+
+
+@pytest.fixture
+def poisoned_run(db: None, request: pytest.FixtureRequest) -> int:
+    """A log of runs without incident, one of which holds what nobody can read: the event's id."""
+    kind, values = POISONS[request.param]
+    store.append(history(3, 300))
+    clean = [run for page in pages_of_runs(run_pages(0, 2**62, 5_000, 5_000)) for run in page.clean]
+    middle = clean[len(clean) // 2]
+    event_id = middle.first_id if kind == "slot_fired" else middle.last_id
+    ((column, value),) = values.items()
+    backend = backend_of(connection)
+    backend.remove_checks(connection)  # as before there were any
+    backend.set_append_only(connection, False)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE rqcron_event SET {column} = %s WHERE id = %s",
+            [value if isinstance(value, str) else json.dumps(value), event_id],
+        )
+    backend.set_append_only(connection, True)
+    return event_id
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("poisoned_run", POISONS, indirect=True)
+def test_one_run_that_cannot_be_read_is_left_out_of_a_replay_and_the_others_are_in(
+    poisoned_run: int,
+) -> None:
+    rebuild.rebuild()
+    assert CronRun.objects.count() > 50
+    rows = QuarantinedEvent.objects.all()
+    assert {row.event_id for row in rows} == {poisoned_run}
+    assert "projection:runs" in {row.reader for row in rows}
+    assert rebuild.check() == []

@@ -8,6 +8,7 @@ writes its notes later. So each event fills in what it knows and none takes a st
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from operator import attrgetter
 from typing import Any
 
@@ -71,7 +72,7 @@ def _requested(row: CronRun, event: Event) -> None:
     row.requested_at = event.occurred_at
     row.actor = event.actor
     row.reason = event.reason
-    row.lateness_seconds = event.data.get(LATENESS_SECONDS)
+    row.lateness_seconds = _seconds(event.data.get(LATENESS_SECONDS))
 
 
 def _enqueue_failed(row: CronRun, event: Event) -> None:
@@ -84,7 +85,7 @@ def _attempt_failed(row: CronRun, event: Event) -> None:
         return
     row.status = RETRYING
     row.outcome_reason = event.reason
-    row.duration_seconds = event.data.get(DURATION_SECONDS)
+    row.duration_seconds = _seconds(event.data.get(DURATION_SECONDS))
     _note_error(row, event)
 
 
@@ -123,7 +124,7 @@ def _ended(row: CronRun, event: Event) -> None:
     row.status = OUTCOME_STATUS[event.type]
     row.finished_at = event.occurred_at
     row.outcome_reason = event.reason
-    row.duration_seconds = event.data.get(DURATION_SECONDS)
+    row.duration_seconds = _seconds(event.data.get(DURATION_SECONDS))
     row.attempts = max(row.attempts, event.attempt or 0)
     _note_error(row, event)
 
@@ -191,3 +192,10 @@ PROJECTION = Projection(
     apply=apply,
     replay=ReplayHints(begins=_begins, settled=_settled, clean=_CLEAN_ROW),
 )
+
+
+def _seconds(value: float | None) -> float | None:
+    """Raises ValueError for what the column does not take, so that it is this event's trouble."""
+    if value is not None and not (isinstance(value, int | float) and isfinite(value)):
+        raise ValueError(f"{value!r:.100} is no number of seconds")
+    return value

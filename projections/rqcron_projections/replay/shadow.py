@@ -19,7 +19,7 @@ from django.db.models import Model
 
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
-from rqcron_events.ledger.quarantine import quarantined
+from rqcron_events.ledger.quarantine import quarantined, set_aside
 from rqcron_events.ledger.run_pages import run_pages, stored_run_pages, stores_runs
 from rqcron_events.process.gc_pause import collection_paused
 
@@ -108,6 +108,8 @@ class Shadow:
 
     def fold(self, page: Page) -> None:
         """Go on by a page. Not all of it is in the tables before :meth:`flush`."""
+        new = [item for item in page.unreadable if item.id not in self._without]
+        set_aside(reader_of(self.projection.name), new)
         self._replay.fold(page_without(page, self._without) if self._without else page)
         self.events += page.events
         self.position = page.position
@@ -217,14 +219,14 @@ def _events(position: int, until: int) -> Iterator[Page]:
     while position < until:
         page = store.read(position, until, PAGE_EVENTS_MAX)
         position = page.position
-        yield page_of_events(page.events, position)
+        yield page_of_events(page.events, position, page.unreadable)
 
 
 def _tail(position: int) -> Iterator[Page]:
     """Pages up to the end as it is now."""
     while (page := store.tail(position, PAGE_EVENTS_MAX)).position > position:
         position = page.position
-        yield page_of_events(page.events, position)
+        yield page_of_events(page.events, position, page.unreadable)
 
 
 @contextmanager

@@ -129,6 +129,8 @@ EVIDENCE_STARTED_AT: Final = "started_at"
 """time or null: null when no worker had begun it."""
 EVIDENCE_WORKER: Final = "worker"
 """str: the actor who ran it, or empty."""
+EVIDENCE_REFUSED_RUNS: Final = "refused_runs"
+"""int: how many runs of the cron wait because RQ takes no job for it."""
 
 # In the evidence of reasons ``paused`` and ``all_paused``
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
+from ..codec import Unreadable
 from ..cron_state import CronState, GlobalPauses, Pause, Phase
 from ..definition import Definition
 from ..downtime import Downtime
@@ -49,6 +50,8 @@ class Evidence:
     """The cron's own definitions, pauses and resumptions (``DEFINITION_TYPES``)."""
     all_pauses: Sequence[Event] = ()
     """The pauses of everything and their ends."""
+    unreadable_pauses: Sequence[Unreadable] = ()
+    """Those that cannot be read."""
     requests: Sequence[Event] = ()
     """Further runs of the slot that people asked for."""
     run_events: Sequence[Event] = ()
@@ -115,8 +118,12 @@ class Evidence:
         if own is not None and own.covers(self.at):
             return Reason.PAUSED, own
         everything = GlobalPauses()
-        for event in self.all_pauses:
-            everything.apply(event)
+        told: list[Event | Unreadable] = [*self.all_pauses, *self.unreadable_pauses]
+        for item in sorted(told, key=lambda item: item.version):
+            if isinstance(item, Event):
+                everything.apply(item)
+            else:
+                everything.apply_unreadable(item)
         pause = everything.at(self.at)
         return (Reason.ALL_PAUSED, pause) if pause else None
 

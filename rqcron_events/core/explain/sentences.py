@@ -108,6 +108,10 @@ def _active_run(evidence: Mapping[str, Any], show: Show) -> str:
     slot, since = evidence.get(keys.EVIDENCE_SLOT), evidence.get(keys.EVIDENCE_STARTED_AT)
     of_slot = f" for {show(datetime.fromisoformat(slot))}" if slot else ""
     run = f"run {_short(evidence[keys.EVIDENCE_RUN_ID])}{of_slot}"
+    if refused := evidence.get(keys.EVIDENCE_REFUSED_RUNS):
+        return (
+            f"RQ takes no job for it, and {refused} of its runs wait for that, the newest is {run}"
+        )
     if not since:
         return f"{run} had not ended"
     worker = evidence.get(keys.EVIDENCE_WORKER)

@@ -18,12 +18,13 @@ CLEAN_RUNS = clean_runs_statement(
     run_id="run_id",
     group="run_id",
     time=str,
-    lateness="(data->>'lateness_seconds')::float8",
+    lateness="NULLIF(data->'lateness_seconds', 'null')::float8",  # fails for text, and it must
     queue="COALESCE(data->>'queue', '')",
-    duration="(data->>'duration_seconds')::float8",
+    duration="NULLIF(data->'duration_seconds', 'null')::float8",
     exact='COLLATE "C"',
     has_slot="""COALESCE(data->'trigger', '"slot"') = '"slot"'""",
     has_no_error="data->'error' IS NULL",
+    in_range="BETWEEN '0001-01-03+00' AND '9999-12-29+00'",
 )
 GROUPING_BYTES = 32 << 20
 """For the groups of a page. With the 4 MB of PostgreSQL's default they go through files, which

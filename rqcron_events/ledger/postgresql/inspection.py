@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..doors.problem import Problem
@@ -202,12 +203,50 @@ def _constraints(db: BaseDatabaseWrapper, version_constraint: str) -> Iterator[P
             "can read.",
             MIGRATE,
         )
+    yield from _bodies(db, [name for name in CHECKS if name in found])
     for name, validated in found.items():
         if not validated:
             yield Problem(
                 "W001",
                 f"Events that are in the log do not pass {name}, which holds for new ones only.",
                 f"See them: ALTER TABLE rqcron_event VALIDATE CONSTRAINT {name}",
+            )
+
+
+def _bodies(db: BaseDatabaseWrapper, present: Sequence[str]) -> Iterator[Problem]:
+    """CHECKs in PostgreSQL's words, which depend on its release: so it words ours as well."""
+    definitions = (
+        "SELECT conname, pg_get_constraintdef(oid, true) FROM pg_constraint "
+        "WHERE conrelid = '{}'::regclass AND contype = 'c'"
+    )
+    ours = ", ".join(f"CONSTRAINT {name} CHECK ({check})" for name, check in CHECKS.items())
+    try:
+        with transaction.atomic(using=db.alias):
+            with db.cursor() as cursor:
+                cursor.execute(
+                    f"CREATE TEMPORARY TABLE rqcron_checks (LIKE rqcron_event, {ours})".replace(
+                        "%", "%%"
+                    ),
+                    [],
+                )
+            wanted = dict(_rows(db, definitions.format("pg_temp.rqcron_checks")))
+            transaction.set_rollback(True, using=db.alias)
+    except DatabaseError as error:
+        if not _rows(db, "SELECT pg_is_in_recovery()")[0][0]:
+            yield Problem(
+                "W008",
+                f"The CHECKs of rqcron_event cannot be compared: {_words(str(error)):.200}.",
+                "Run this check as a role that may create temporary tables, such as the owner.",
+            )
+        return
+    found = dict(_rows(db, definitions.format("rqcron_event")))
+    for name in present:
+        is_there = found[name].removesuffix(" NOT VALID")
+        if is_there != wanted[name]:
+            yield Problem(
+                "E008",
+                f"CHECK {name} on rqcron_event is not ours: {_words(is_there):.200}.",
+                f"Run: ALTER TABLE rqcron_event DROP CONSTRAINT {name}; then: manage.py migrate",
             )
 
 

@@ -223,11 +223,15 @@ def read_others(
 
 _READ_CRON = """
     SELECT version, type, schema_version, scheduled_for, data->>'definition_version',
-        CASE WHEN type IN ('slot_skipped', 'slot_missed')
+        CASE WHEN type IN ('slot_skipped', 'slot_missed') OR jsonb_typeof(data) <> 'object'
             OR type = 'slot_fired' AND schema_version <> %s THEN data::text END
     FROM rqcron_event WHERE stream = %s AND version > %s AND version <= %s
     ORDER BY version LIMIT %s
 """
+_READ_CRON_IN_RANGE = _READ_CRON.replace(
+    "scheduled_for,",
+    "CASE WHEN scheduled_for BETWEEN '0001-01-03+00' AND '9999-12-29+00' THEN scheduled_for END,",
+)
 
 
 def read_cron(
@@ -235,10 +239,16 @@ def read_cron(
 ) -> list[CronRow]:
     """A part of a cron's own stream, as little of it as an audit needs."""
     values = [schema_version(EventType.SLOT_FIRED), stream, after, until, limit]
-    with psycopg_cursor(db) as cursor:
-        cursor.execute(_READ_CRON, values, binary=True)
-        rows: list[CronRow] = cursor.fetchall()
-        return rows
+    rows: list[CronRow]
+    try:
+        with psycopg_cursor(db) as cursor:
+            cursor.execute(_READ_CRON, values, binary=True)
+            rows = cursor.fetchall()
+    except DjangoDataError:  # as in _fetch
+        with psycopg_cursor(db) as cursor:
+            cursor.execute(_READ_CRON_IN_RANGE, values, binary=True)
+            rows = cursor.fetchall()
+    return rows
 
 
 GROUP_BY_RUN = "run_id"

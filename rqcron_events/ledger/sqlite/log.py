@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -175,7 +176,11 @@ def read_others(
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{value!r} is no number of seconds")
+    return float(value)
 
 
 def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
@@ -268,9 +273,9 @@ def _instant(value: datetime | None) -> datetime | None:
 # A sum of text has no declared type: Django's connection would parse the times in Python.
 _READ_CRON = """
     SELECT version, type, schema_version, scheduled_for || '+00:00',
-        json_extract(data, '$.definition_version'),
+        CASE WHEN json_valid(data) THEN json_extract(data, '$.definition_version') END,
         CASE WHEN type IN ('slot_skipped', 'slot_missed')
-            OR type = 'slot_fired' AND schema_version <> %s THEN data END
+            OR NOT json_valid(data) OR json_type(data) <> 'object' OR type = 'slot_fired' AND schema_version <> %s THEN data END
     FROM rqcron_event WHERE stream = %s AND version > %s AND version <= %s
     ORDER BY version LIMIT %s
 """
@@ -280,14 +285,21 @@ def read_cron(
     db: BaseDatabaseWrapper, stream: str, after: int, until: int, limit: int
 ) -> list[CronRow]:
     """A part of a cron's own stream, as little of it as an audit needs."""
-    parse = datetime.fromisoformat
     with db.cursor() as cursor:
         cursor.execute(
             _READ_CRON, [schema_version(EventType.SLOT_FIRED), stream, after, until, limit]
         )
         return [
-            (*row[:3], parse(row[3]) if row[3] else None, *row[4:]) for row in cursor.fetchall()
+            (*row[:3], _time_or_none(row[3]) if row[3] else None, *row[4:])
+            for row in cursor.fetchall()
         ]
+
+
+def _time_or_none(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 GROUP_BY_RUN = "+run_id"

@@ -59,6 +59,6 @@ class Command(LedgerCommand):
         done = quarantine.retry()
         self.stdout.write(f"{done.readable} of {done.readable + done.unreadable} can be read now.")
         if done.runner:
-            self.stdout.write("Restart the runners: they fold the log again, with them.")
-        if done.projections:
-            self.stdout.write("Rebuild the projections with them: cron_replay")
+            self.stdout.write("The leading runner folds the log again, with them, within seconds.")
+        if done.built_again:
+            self.stdout.write(f"Rebuilt with them: {', '.join(done.built_again)}.")

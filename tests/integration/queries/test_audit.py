@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from rqcron_events import audit
+from rqcron_events.core.audit.findings import Wrong
 from rqcron_events.core.events import Event, EventType
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
@@ -150,3 +151,31 @@ def test_words_are_read_in_the_zone_of_the_cron_that_is_audited(deploy, add, clo
     call_command("cron_audit", "report", "--since=yesterday 9am", "--until=now", "--format=json")
     output = capsys.readouterr().out
     assert json.loads(output[output.index("{") :])["since"] == "2026-03-01T03:15:00+00:00"
+
+
+@pytest.mark.parametrize("value", ["infinity", "-infinity"])
+def test_one_slot_that_python_does_not_have_hides_no_other(rows_of_before, decided, value):
+    broken = CronEvent.objects.decisions().order_by("id")[1]
+    by_force(f"UPDATE rqcron_event SET scheduled_for = '{value}' WHERE id = %s", broken.id)
+    found = audit("report").crons[0]
+    unreadable = [item for item in found.findings if item.kind == Wrong.UNREADABLE]
+    assert [item.version for item in unreadable] == [broken.version]
+    assert [slot.minute for slot in found.unaccounted] == [2]
+    assert found.totals.fired == 3
+
+
+@pytest.mark.parametrize(
+    "data", ['{"definition_version": NaN}', "{", '{"definition_version": "x"}']
+)
+def test_one_decision_whose_data_is_damaged_hides_no_other(rows_of_before, decided, data):
+    broken = CronEvent.objects.decisions().order_by("id")[1]
+    if connection.vendor == "postgresql":
+        data = data if "x" in data else "[1]"  # its type jsonb takes nothing that is not JSON
+    else:
+        by_force("PRAGMA ignore_check_constraints = ON")  # Django's JSON_VALID
+    by_force("UPDATE rqcron_event SET data = %s WHERE id = %s", data, broken.id)
+    found = audit("report").crons[0]
+    assert [slot.minute for slot in found.unaccounted] == [2]
+    unreadable = [item for item in found.findings if item.kind == Wrong.UNREADABLE]
+    assert [item.version for item in unreadable] == [broken.version]
+    assert found.totals.fired == 3

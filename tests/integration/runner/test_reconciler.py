@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from rqcron_events.core.events import Event, EventType
+from rqcron_events.core.run_state import RunState
 from rqcron_events.ledger import store
 from rqcron_events.ledger.run_streams import read_run
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
 
 MINUTE = timedelta(minutes=1)
+
+
+def started(state: RunState, at: datetime) -> Event:
+    """The first attempt of that run begins, at a worker that is gone."""
+    return Event(
+        stream=state.stream,
+        version=state.version + 1,
+        type=EventType.RUN_STARTED,
+        cron=state.cron,
+        run_id=state.run_id,
+        attempt=1,
+        actor="worker/gone",
+        occurred_at=at,
+    )
 
 
 @pytest.fixture
@@ -24,20 +39,7 @@ def lost(deploy, add, clock, redis_connection):
     runner.tick()
     (run_id,) = runner.states.crons["sync"].open_runs
     state = read_run(run_id)
-    store.append(
-        [
-            Event(
-                stream=state.stream,
-                version=state.version + 1,
-                type=EventType.RUN_STARTED,
-                cron="sync",
-                run_id=run_id,
-                attempt=1,
-                actor="worker/gone",
-                occurred_at=clock.now,
-            )
-        ]
-    )
+    store.append([started(state, clock.now)])
     redis_connection.flushdb()
     clock.advance(2 * MINUTE)
     runner.states.follow()

@@ -12,7 +12,8 @@ from rqcron_events.core.definition import Definition, Retries
 from rqcron_events.execution.enqueuer import RunRequest, job_id
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
-from rqcron_events.queries.explain import explain_run
+from rqcron_events.queries.audit import audit
+from rqcron_events.queries.explain import explain, explain_run
 from rqcron_events.queries.health import health
 from rqcron_events.registry import Registered
 
@@ -136,6 +137,23 @@ def test_a_job_key_of_a_wrong_type_concerns_its_run_alone(
     assert types("good")[-1] == "run_enqueued"
     assert types("guilty")[-1] == "enqueue_failed"
     assert Queue("default", connection=redis_connection).count == 1
+
+
+def test_no_more_than_a_hundred_runs_wait_for_a_cause_to_go(deploy, add, add_raw, clock, reconcile):
+    add("good", every=timedelta(seconds=1))
+    add_raw("guilty", queue="gone", expression=None, every_seconds=1)
+    runner = deploy()
+    for _ in range(130):
+        clock.advance(timedelta(seconds=1))
+        runner.tick()
+    fired = CronEvent.objects.for_cron("guilty").of_type("slot_fired").count()
+    assert 100 <= fired <= 110
+    newest = CronEvent.objects.for_cron("guilty").of_type("slot_skipped").order_by("-id")[0]
+    assert newest.reason == "overlap"
+    told = explain("guilty", newest.scheduled_for).summary
+    assert f"RQ takes no job for it, and {fired} of its runs wait for that" in told, told
+    assert CronEvent.objects.for_cron("good").of_type("slot_fired").count() == 130
+    assert audit("guilty").ok
 
 
 class RaisingQueue(Queue):

@@ -13,6 +13,9 @@ from rqcron_events.core.events import make
 from rqcron_events.ledger import quarantine, store
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSnapshot, QuarantinedEvent
+from rqcron_events.operations import controls
+from rqcron_events.operations.quarantine import accept
+from rqcron_events.queries.explain import explain
 from rqcron_events.queries.health import health
 from rqcron_events.runner.runner import Runner
 
@@ -226,3 +229,81 @@ def test_a_time_that_python_does_not_have_stops_nobody(rows_of_before, two, cloc
     [row] = quarantine.quarantined()
     assert "out of range" in row.error
     assert any("of cron/bad cannot be read" in problem for problem in health().problems)
+
+
+def skipped(cron: str) -> list[str]:
+    rows = CronEvent.objects.for_cron(cron).of_type("slot_skipped").order_by("id")
+    return list(rows.values_list("reason", flat=True))
+
+
+NO_PAUSE: dict[str, dict[str, Any]] = {
+    "a beginning that is none": {"data": {"effective_from": "infinity"}},
+    "an end that is none": {"data": {"until": "soon"}},
+    "data that is a list": {"data": [1, 2]},
+    "a schema version that nobody knows": {"schema_version": 99},
+}
+
+
+@pytest.mark.parametrize("what", NO_PAUSE)
+def test_a_pause_of_everything_that_cannot_be_read_is_a_pause_without_end(
+    rows_of_before, two, clock, what
+):
+    event_id = poison(stream="ledger", cron="", type="all_paused", **NO_PAUSE[what])
+    clock.advance(2 * MINUTE)
+    two.tick()
+    assert (decided("good"), skipped("good")) == ([], ["all_paused"])
+    evidence = CronEvent.objects.of_type("slot_skipped").for_cron("good").get().data["evidence"]
+    assert f"event {event_id}" in evidence["reason"]
+    assert any(f"Event {event_id} of ledger" in problem for problem in health().problems)
+    ahead = explain("good", clock.now.replace(second=0) + MINUTE)
+    assert f"(event {event_id}, which cannot be read" in ahead.summary, ahead.summary
+    two.stop()
+    clock.advance(MINUTE)
+    runner = Runner()  # with the snapshot
+    runner.start()
+    runner.tick()
+    assert (decided("good"), skipped("good")) == ([], ["all_paused", "all_paused"])
+    accept(event_id, reason="it was a test", by="ann")
+    clock.advance(MINUTE)
+    runner.tick()
+    assert len(decided("good")) == 1
+
+
+def test_everything_that_is_resumed_ends_it_too(two, clock):
+    poison(stream="ledger", cron="", type="all_paused", data={"effective_from": "infinity"})
+    clock.advance(MINUTE)
+    two.tick()
+    assert decided("good") == []
+    controls.resume_all(by="ann")
+    clock.advance(MINUTE)
+    two.tick()
+    assert len(decided("good")) == 1
+
+
+def test_an_end_of_the_pause_that_cannot_be_read_ends_nothing(two, clock):
+    controls.pause_all(reason="incident", by="ann")
+    event_id = poison(
+        stream="ledger", cron="", type="all_resumed", data={"effective_from": "infinity"}
+    )
+    clock.advance(MINUTE)
+    two.tick()
+    assert (decided("good"), skipped("good")) == ([], ["all_paused"])
+    assert any(f"Event {event_id} of ledger" in problem for problem in health().problems)
+    controls.resume_all(by="ann")  # says how it is now, whatever that event was
+    clock.advance(MINUTE)
+    two.tick()
+    assert len(decided("good")) == 1
+
+
+def test_a_time_of_the_pause_that_python_does_not_have_stops_nothing_but_the_crons(
+    rows_of_before, two, clock
+):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rqcron_event (stream, version, type, schema_version, cron, reason, actor, "
+            "occurred_at, recorded_at, data) VALUES ('ledger', 1, 'all_paused', 1, '', '', '', "
+            "'infinity', 'infinity', '{}')"
+        )
+    clock.advance(MINUTE)
+    two.tick()
+    assert (decided("good"), skipped("good")) == ([], ["all_paused"])

@@ -185,6 +185,34 @@ def test_a_waiting_slot_can_become_too_late():
     assert history.decide(at("09:22")) == ["too_late 09:20"]
 
 
+# --- runs that RQ takes no job for
+
+
+def refuse(history: History, slot: str) -> None:
+    history.run(
+        EventType.ENQUEUE_FAILED,
+        at(slot),
+        at(slot),
+        reason="refused",
+        data={"queue": "gone", "error": {"type": "QueueUnusable", "message": ""}},
+    )
+
+
+def test_a_cron_that_is_refused_again_and_again_piles_up_no_more_than_so_many_runs():
+    history = History(refused_runs_max=2)
+    history.register(at("09:00"), overlap="allow")
+    for slot in ("09:10", "09:20"):
+        assert history.decide(at(slot)) == [f"fired {slot}"]
+        refuse(history, slot)
+    assert history.decide(at("09:30")) == ["overlap 09:30"]
+    assert history.decide(at("09:55")) == ["superseded 09:40", "overlap 09:50"]
+    evidence = history.decisions()[-1].data["evidence"]
+    assert evidence["run_id"] == str(history.run_of(at("09:20")))
+    assert evidence["refused_runs"] == 2
+    history.run(EventType.RUN_ENQUEUED, at("09:10"), at("09:56"))
+    assert history.decide(at("10:00")) == ["fired 10:00"]
+
+
 # --- edits and retirement
 
 

@@ -180,6 +180,12 @@ def _histories() -> list[History]:
     overlap.register(at("09:00"), overlap="skip")
     overlap.decide(at("09:10"))
     overlap.decide(at("09:20"))
+    refused = History(refused_runs_max=1)
+    refused.register(at("09:00"))
+    refused.decide(at("09:10"))
+    error = {"queue": "gone", "error": {"type": "QueueUnusable", "message": ""}}
+    refused.run(EventType.ENQUEUE_FAILED, at("09:10"), at("09:10"), reason="refused", data=error)
+    refused.decide(at("09:20"))
     paused = History()
     paused.register(at("09:00"))
     paused.pause(at("09:05"))
@@ -198,4 +204,4 @@ def _histories() -> list[History]:
     retired.register(at("09:00"))
     retired.retire(at("09:15"))
     retired.decide(at("09:20"))
-    return [overlap, paused, everything, late, superseded, retired]
+    return [overlap, refused, paused, everything, late, superseded, retired]

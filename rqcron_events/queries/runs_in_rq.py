@@ -1,0 +1,93 @@
+"""What health says of single runs: those that RQ does not take, and those of which it tells nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from ..conf import conf
+from ..core.cron_state import CronState
+from ..core.events import OUTCOMES, EventType, Reason, cron_stream
+from ..core.events.keys import ERROR, ERROR_MESSAGE
+from ..core.wording import clause
+from ..errors import QueueUnusable
+from ..execution.enqueuer import Enqueuer
+from ..models import CronEvent, CronEventQuerySet
+
+__all__ = ["open_runs", "out_of_reach", "refused", "refused_runs"]
+
+REFUSED_LOOKED_AT_MAX = 200
+OPEN_RUNS_LOOKED_AT_MAX = 50
+"""The newest runs of a cron."""
+_ASKED = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
+_IN_RQ = (EventType.RUN_ENQUEUED, EventType.RUN_STARTED)
+_TAKEN = (*_IN_RQ, *sorted(OUTCOMES))
+
+
+def refused() -> list[str]:
+    """A sentence, when RQ takes no job for some runs."""
+    rows = refused_runs()
+    if not rows:
+        return []
+    newest = rows[0]
+    error = newest.data.get(ERROR) or {}
+    many = f"{len(rows)} or more" if len(rows) == REFUSED_LOOKED_AT_MAX else len(rows)
+    text = (
+        f"RQ takes no job for {many} run{'s' * (len(rows) != 1)}, such as {newest.run_id} of cron "
+        f"{newest.cron!r}: {clause(error.get(ERROR_MESSAGE, ''))}. They are enqueued when the cause "
+        "is gone."
+    )
+    return [text]
+
+
+def refused_runs() -> list[CronEvent]:
+    """The newest refusals of runs that are still not in RQ, newest first, one for each run."""
+    newest = _rows().of_type(EventType.ENQUEUE_FAILED).filter(reason=Reason.REFUSED)
+    found: dict[UUID | None, CronEvent] = {}
+    for row in newest.order_by("-occurred_at")[:REFUSED_LOOKED_AT_MAX]:
+        found.setdefault(row.run_id, row)
+    later = _rows().filter(run_id__in=list(found), type__in=_TAKEN).order_by()
+    taken = set(later.values_list("run_id", flat=True))
+    return [row for run_id, row in found.items() if run_id not in taken]
+
+
+def out_of_reach(states: Iterable[CronState]) -> list[str]:
+    """A sentence for each queue that cannot be used, and that open runs are in by the log."""
+    crons: dict[str, list[CronState]] = {}
+    for state in states:
+        if state.last_definition is not None:
+            crons.setdefault(state.last_definition.queue, []).append(state)
+    enqueuer = Enqueuer()
+    texts: list[str] = []
+    for queue, here in crons.items():
+        try:
+            enqueuer.queue(queue)
+        except QueueUnusable as error:
+            runs = [(run_id, state.name) for state in here for run_id in _in_rq(open_runs(state))]
+            if runs:
+                run_id, cron = runs[0]
+                such = f"{run_id} of cron {cron!r}"
+                texts.append(
+                    f"RQ's record of {len(runs)} open run{'s' * (len(runs) != 1)} in queue {queue!r}, "
+                    f"{'such as ' * (len(runs) != 1)}{such}, may be out of reach: {error} Leave the "
+                    "queue there until its runs have ended."
+                )
+    return texts
+
+
+def open_runs(state: CronState) -> set[UUID]:
+    """Of the cron's newest runs those without an outcome."""
+    newest = _rows().filter(stream=cron_stream(state.name), type__in=_ASKED)
+    runs = newest.order_by("-version").values_list("run_id", flat=True)[:OPEN_RUNS_LOOKED_AT_MAX]
+    wanted = {run_id for run_id in runs if run_id is not None}
+    ended = _rows().filter(run_id__in=wanted).outcomes().values_list("run_id", flat=True)
+    return wanted - set(ended)
+
+
+def _in_rq(run_ids: set[UUID]) -> list[UUID]:
+    rows = _rows().filter(run_id__in=run_ids, type__in=_IN_RQ).order_by()
+    return sorted({run_id for run_id in rows.values_list("run_id", flat=True) if run_id})
+
+
+def _rows() -> CronEventQuerySet:
+    return CronEvent.objects.using(conf().database)
