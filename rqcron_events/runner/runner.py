@@ -243,6 +243,8 @@ class Runner:
 
     def save_snapshot(self) -> None:
         """Save what is folded, unless somebody holds the rows locked: it is a cache."""
+        if not self.lease.confirm():  # renewed now: saving takes a while where many runs are open
+            return
         try:
             self.states.save_snapshot(self.lease.confirm)
         except OperationalError as error:
