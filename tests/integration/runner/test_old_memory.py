@@ -78,15 +78,21 @@ def test_what_a_frozen_runner_had_still_to_hand_over_is_compared_with_the_log(
     assert CronEvent.objects.count() == count
 
 
-def test_a_pass_with_an_old_memory_enqueues_nothing_that_ran(old, clock, redis_connection):
+@pytest.mark.parametrize("succeeded", [True, False], ids=["succeeded", "running"])
+def test_a_pass_with_an_old_memory_enqueues_nothing_that_began(
+    old, clock, redis_connection, succeeded
+):
     runner, request, memory = old
     clock.advance(timedelta(seconds=30))
-    elsewhere(request, clock)
+    elsewhere(request, clock, succeeded=succeeded)
     runner.rq.reconcile(memory)
     assert jobs(redis_connection) == []
 
 
-def test_a_pass_with_an_old_memory_puts_no_job_back_that_ran(old, clock, redis_connection):
+@pytest.mark.parametrize("succeeded", [True, False], ids=["succeeded", "running"])
+def test_a_pass_with_an_old_memory_puts_no_job_back_that_began(
+    old, clock, redis_connection, succeeded
+):
     """Redis is as it was before the job ran, as from its snapshot of then."""
     runner, request, memory = old
     runner.rq.enqueue([request])
@@ -94,7 +100,7 @@ def test_a_pass_with_an_old_memory_puts_no_job_back_that_ran(old, clock, redis_c
     memory = runner.states.with_open_runs()
     redis_connection.delete("rq:queue:default")
     clock.advance(MINUTE)
-    elsewhere(request, clock)
+    elsewhere(request, clock, succeeded=succeeded)
     for _ in range(2):  # seen twice, a clean-up apart
         runner.rq.reconciler.clean_up(memory)
     assert redis_connection.llen("rq:queue:default") == 0
