@@ -93,12 +93,17 @@ class Backend(Protocol):
     ) -> AbstractContextManager[BaseDatabaseWrapper | None]:
         """For reading in another thread; None where there is none to be had."""
 
+    def in_one_session(self, db: BaseDatabaseWrapper, /) -> AbstractContextManager[object]:
+        """A block whose statements all meet the same session of the database, whatever stands in
+        between, and each what is committed by then: temporary tables stay within reach. What else
+        it writes is there at its end."""
+
     def leave_pool(self, db: BaseDatabaseWrapper, /) -> None:
         """Give this thread, which works for long, a connection that is in no pool of Django's."""
 
     def is_pooled(self, db: BaseDatabaseWrapper, /) -> bool:
-        """Whether a pooler such as PgBouncer stands before the database: then nothing may stay in
-        a session, such as a temporary table, but inside one transaction."""
+        """Whether a pooler such as PgBouncer can be seen before the database. Some cannot: what is
+        right must not rest on it."""
 
     def new_session(self, db: BaseDatabaseWrapper, /) -> None:
         """Leave this thread's session, with all that was set in it, for a new one. Outside of a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import NamedTuple
 from uuid import UUID
 
@@ -38,15 +39,23 @@ class RunPage(NamedTuple):
     """There is no event between the last one of the page and this id."""
 
 
-def run_pages(after: int, until: int, events: int, ahead: int) -> Generator[RunPage, None, None]:
+def run_pages(
+    after: int,
+    until: int,
+    events: int,
+    ahead: int,
+    reader: BaseDatabaseWrapper | None = None,
+) -> Generator[RunPage, None, None]:
     """All events with ``after < id <= until`` in pages of at most ``events``, those of runs without
     incident as one :class:`CleanRun` each, if they are over ``ahead`` events further. The others
     come without tracebacks.
 
-    Where it can, the database looks for the next page while the caller works on this one.
+    Where it can, the database looks for the next page while the caller works on this one; with
+    ``reader``, a second connection, inside a transaction too.
     """
     db = connection()
-    with backend_of(db).second_connection(db) as second:
+    own = backend_of(db).second_connection(db) if reader is None else nullcontext(reader)
+    with own as second:
         if second is None:
             yield from _run_pages(db, after, until, events, ahead, _read_clean)
             return

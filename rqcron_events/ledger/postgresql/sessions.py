@@ -12,7 +12,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 
 __all__ = [
+    "in_one_session",
     "interrupt",
+    "is_pooled",
     "leave_pool",
     "new_session",
     "not_waiting",
@@ -26,7 +28,8 @@ __all__ = [
 def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper | None]:
     """For reading in another thread; None when it would not see what this one sees, or when the
     server or a pool has none to give."""
-    if db.in_atomic_block:
+    # A small pool may have none left but the one that its caller holds, and waits with it.
+    if db.in_atomic_block or is_pooled(db):
         yield None
         return
     second = _without_pool(db)
@@ -40,6 +43,29 @@ def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper |
         yield second
     finally:
         second.close()
+
+
+@contextmanager
+def in_one_session(db: BaseDatabaseWrapper) -> Iterator[None]:
+    """A transaction: poolers that change sessions do it between two of them."""
+    outermost = not db.in_atomic_block
+    with transaction.atomic(using=db.alias):
+        if outermost:  # a snapshot, as the settings may ask for, would hide what others commit
+            with db.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        yield
+
+
+def is_pooled(db: BaseDatabaseWrapper) -> bool:
+    """Whether the process that the server named at first is another than the one that answers.
+
+    PgBouncer and most others name one that does not exist; one that passes on a true id is not
+    seen while it happens to give the same session."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        answers = cursor.fetchone()[0]
+    connection: Any = db.connection
+    return bool(connection.info.backend_pid != answers)
 
 
 def leave_pool(db: BaseDatabaseWrapper) -> None:

@@ -183,6 +183,11 @@ def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def in_one_session(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+    """Nothing stands in between. A transaction would see none of what others commit."""
+    return nullcontext()
+
+
 def leave_pool(_: BaseDatabaseWrapper) -> None:
     """There is none."""
 
