@@ -121,10 +121,21 @@ class Backend(Protocol):
         than ``wait_seconds``."""
 
     def not_waiting(
-        self, db: BaseDatabaseWrapper, seconds: float, /
+        self,
+        db: BaseDatabaseWrapper,
+        seconds: float,
+        statement_seconds: float | None = None,
+        /,
     ) -> AbstractContextManager[object]:
         """A block whose statements fail (see ``was_locked``) instead of waiting longer than this
-        for a lock that another session holds. A transaction where the database needs one for it."""
+        for a lock that another session holds, or of taking longer than ``statement_seconds``. A
+        transaction where the database needs one for it."""
+
+    def bounded_session(
+        self, db: BaseDatabaseWrapper, seconds: float, /
+    ) -> AbstractContextManager[object]:
+        """A block in which this thread has another session, where one is needed so that it ends: it
+        connects within seconds, and is cut off after so many, with an OperationalError."""
 
     def was_locked(self, error: DatabaseError, /) -> bool:
         """Whether a statement failed because somebody else holds a lock for too long."""

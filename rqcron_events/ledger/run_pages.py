@@ -44,17 +44,17 @@ def run_pages(
     until: int,
     events: int,
     ahead: int,
-    reader: BaseDatabaseWrapper | None = None,
+    beside: BaseDatabaseWrapper | None = None,
 ) -> Generator[RunPage, None, None]:
     """All events with ``after < id <= until`` in pages of at most ``events``, those of runs without
     incident as one :class:`CleanRun` each, if they are over ``ahead`` events further. The others
     come without tracebacks.
 
     Where it can, the database looks for the next page while the caller works on this one; with
-    ``reader``, a second connection, inside a transaction too.
+    ``beside``, a second connection, inside a transaction too.
     """
     db = connection()
-    own = backend_of(db).second_connection(db) if reader is None else nullcontext(reader)
+    own = backend_of(db).second_connection(db) if beside is None else nullcontext(beside)
     with own as second:
         if second is None:
             yield from _run_pages(db, after, until, events, ahead, _read_clean)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import DatabaseError, Error
 from redis.exceptions import RedisError
 
 from .. import clock
@@ -25,6 +25,7 @@ from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refu
 from ..followers import followers
 from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import quarantine, store
+from ..ledger.backend import backend_of
 from ..ledger.cron_states import states_without_runs
 from ..models import CronEvent, CronEventQuerySet
 
@@ -34,6 +35,10 @@ MAX_LAG_SECONDS = 30.0
 CLOCK_BEHIND_SECONDS_MAX = 30.0
 REDIS_SECONDS_MAX = 3.0
 """How long one answer of Redis may take: a probe must not hang with it."""
+DATABASE_SECONDS_MAX = 10.0
+"""How long all answers of the database may take together."""
+LOCK_SECONDS_MAX = 1.0
+"""How long each part may wait for a row or table that somebody else holds."""
 REFUSED_LOOKED_AT_MAX = 200
 OPEN_RUNS_LOOKED_AT_MAX = 50
 """The newest runs of a cron, of which one may be what a queued slot waits for."""
@@ -80,27 +85,50 @@ class Health:
 
 
 def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
-    """Look at lease, slots, spool and projections. Raises Django's database errors."""
+    """Look at lease, slots, spool and projections, in a session of its own.
+
+    Answers in seconds, whatever does not answer: raises Django's database errors when that is the
+    database. What somebody else holds locked is named as a problem.
+    """
     found = Health()
     parts: dict[str, Callable[[Health], None]] = {
         "The leader": _look_at_leader,
         "The clock": _look_at_clock,
         "The slots": partial(_look_at_slots, max_lag_seconds=max_lag_seconds),
         "The runs that RQ refuses": _look_at_refused_runs,
-        "The spool": _look_at_spool,
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
     }
-    for name, look in parts.items():
-        try:
-            look(found)
-        except DatabaseError:
-            raise
-        except Exception as error:  # what is damaged must not hide the rest, and is no good sign
-            found.problems.append(
-                f"{name} cannot be looked at: {type(error).__name__}: {clause(error)}."
-            )
+    db = store.connection()
+    with backend_of(db).bounded_session(db, DATABASE_SECONDS_MAX):
+        for name, look in parts.items():
+            _look(found, name, partial(_within_bounds, look))
+    _look(found, "The spool", _look_at_spool)
     return found
+
+
+def _look(found: Health, name: str, look: Callable[[Health], None]) -> None:
+    """What is damaged or locked must not hide the rest, and is no good sign."""
+    try:
+        look(found)
+    except Exception as error:
+        if isinstance(error, Error):
+            if not isinstance(error, DatabaseError) or not backend_of(
+                store.connection()
+            ).was_locked(error):
+                raise
+            error = TimeoutError(
+                "somebody else's transaction holds its table, or it takes too long"
+            )
+        found.problems.append(
+            f"{name} cannot be looked at: {type(error).__name__}: {clause(error)}."
+        )
+
+
+def _within_bounds(look: Callable[[Health], None], found: Health) -> None:
+    db = store.connection()
+    with backend_of(db).not_waiting(db, LOCK_SECONDS_MAX, DATABASE_SECONDS_MAX):
+        look(found)
 
 
 def _look_at_leader(found: Health) -> None:
@@ -208,7 +236,7 @@ def _rows() -> CronEventQuerySet:
 
 
 def _look_at_spool(found: Health) -> None:
-    enqueuer = Enqueuer(REDIS_SECONDS_MAX)
+    enqueuer = Enqueuer(REDIS_SECONDS_MAX, tries_once=True)
     found.problems += enqueuer.unusable_queues()
     waiting: list[int] = []
     refused = 0

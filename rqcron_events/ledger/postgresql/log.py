@@ -31,6 +31,7 @@ from .checks import install_checks as install_checks
 from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
+from .probe import bounded_session as bounded_session
 from .sessions import in_one_session as in_one_session
 from .sessions import interrupt as interrupt
 from .sessions import is_pooled as is_pooled

@@ -21,6 +21,7 @@ __all__ = [
     "place",
     "second_connection",
     "was_locked",
+    "without_pool",
 ]
 
 
@@ -32,7 +33,7 @@ def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper |
     if db.in_atomic_block or is_pooled(db):
         yield None
         return
-    second = _without_pool(db)
+    second = without_pool(db)
     second.inc_thread_sharing()
     try:
         second.ensure_connection()
@@ -72,11 +73,11 @@ def leave_pool(db: BaseDatabaseWrapper) -> None:
     """Give this thread a connection of its own where it would take one out of Django's pool."""
     if db.settings_dict["OPTIONS"].get("pool"):
         db.close()
-        connections[db.alias] = _without_pool(db)
+        connections[db.alias] = without_pool(db)
 
 
-def _without_pool(db: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    """A thread that works for long gains nothing from a pool, and one of one has none to give."""
+def without_pool(db: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """Another connection with settings of its own. A thread that works for long gains nothing from a pool, and one of one has none to give."""
     settings: Any = copy.copy(db.settings_dict)
     settings["OPTIONS"] = {k: v for k, v in settings["OPTIONS"].items() if k != "pool"}
     return type(db)(settings, db.alias)
@@ -107,10 +108,18 @@ def place(db: BaseDatabaseWrapper) -> str:
 
 
 @contextmanager
-def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
-    with transaction.atomic(using=db.alias), db.cursor() as cursor:
+def not_waiting(
+    db: BaseDatabaseWrapper, seconds: float, statement_seconds: float | None = None
+) -> Iterator[None]:
+    with in_one_session(db), db.cursor() as cursor:
         # For this transaction only: behind a pooler the session is not ours.
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds * 1000:.0f}ms"])
+        timeouts = {"lock_timeout": seconds}
+        if statement_seconds is not None:
+            timeouts["statement_timeout"] = statement_seconds
+        cursor.execute(
+            f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(timeouts))}",
+            [value for name, most in timeouts.items() for value in (name, f"{most * 1000:.0f}ms")],
+        )
         yield
 
 
