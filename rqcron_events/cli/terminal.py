@@ -47,13 +47,11 @@ class Terminal(OutputWrapper):
         else:
             ended = msg.endswith("\n")
             text = shown(msg[:-1] if ended else msg) + "\n" * ended
+        encoding = (
+            getattr(self._out, "encoding", None) or "utf-8"
+        )  # PYTHONIOENCODING, or the locale
         plain = {} if isinstance(msg, _Json) else PLAIN
-        super().write(encodable(text, self.encoding, plain), style_func, ending)
-
-    @property
-    def encoding(self) -> str:
-        """Of the stream, such as PYTHONIOENCODING or the locale says."""
-        return getattr(self._out, "encoding", None) or "utf-8"
+        super().write(encodable(text, encoding, plain), style_func, ending)
 
     def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
         for line in lines:

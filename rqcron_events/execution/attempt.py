@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
+from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
 
@@ -108,7 +109,11 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
 
 def elsewhere(job: Job) -> Attempt:
     """The attempt at a job that ran in another process, as far as the job itself tells."""
-    state = _told_by(job, job.args[0], UUID(job.args[1]))
+    try:
+        name, run_id = job.args
+    except DeserializationError:  # its description and its id tell the same, to people
+        name, run_id = (job.description or "").rpartition(" for ")[0], job.id.removeprefix("cron-")
+    state = _told_by(job, name, UUID(run_id))
     run = CurrentRun(cron=state.cron, run_id=state.run_id, slot=state.slot, attempt=0)
     return Attempt(run, job, state, None, _actor(job))
 

@@ -17,8 +17,8 @@ from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.decide import next_due
 from ..core.definition import Overlap
-from ..core.events import OUTCOMES, EventType, Reason, cron_stream
-from ..core.events.keys import ERROR, ERROR_MESSAGE
+from ..core.events import OUTCOMES, SUCCESSES, EventType, Reason, cron_stream
+from ..core.events.keys import ERROR, ERROR_MESSAGE, ERROR_TYPE
 from ..core.wording import clause
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
@@ -40,6 +40,9 @@ DATABASE_SECONDS_MAX = 10.0
 LOCK_SECONDS_MAX = 1.0
 """How long each part may wait for a row or table that somebody else holds."""
 REFUSED_LOOKED_AT_MAX = 200
+FAILURES_LOOKED_AT_MAX = 20
+UNREADABLE_JOB = "DeserializationError"
+"""RQ's, for a job that was written with another serializer than the worker's."""
 OPEN_RUNS_LOOKED_AT_MAX = 50
 """The newest runs of a cron, of which one may be what a queued slot waits for."""
 
@@ -96,6 +99,7 @@ def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
         "The clock": _look_at_clock,
         "The slots": partial(_look_at_slots, max_lag_seconds=max_lag_seconds),
         "The runs that RQ refuses": _look_at_refused_runs,
+        "The runs that workers cannot read": _look_at_serializers,
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
     }
@@ -229,6 +233,21 @@ def refused_runs() -> list[CronEvent]:
 
 
 _TAKEN = (EventType.RUN_ENQUEUED, EventType.RUN_STARTED, *sorted(OUTCOMES))
+
+
+def _look_at_serializers(found: Health) -> None:
+    """A worker does not tell with which serializer it reads jobs, but its failures do."""
+    failed = _rows().of_type(EventType.RUN_FAILED).order_by("-occurred_at")[:FAILURES_LOOKED_AT_MAX]
+    for row in failed:
+        error = row.data.get(ERROR) or {}
+        if str(error.get(ERROR_TYPE, "")).rpartition(".")[2] != UNREADABLE_JOB:
+            continue
+        later = _rows().for_cron(row.cron).of_type(*SUCCESSES)
+        if not later.filter(occurred_at__gt=row.occurred_at).exists():
+            found.problems.append(
+                f"Run {row.run_id} of cron {row.cron!r} failed: {clause(error.get(ERROR_MESSAGE, ''))}."
+            )
+        return
 
 
 def _rows() -> CronEventQuerySet:

@@ -295,7 +295,7 @@ def _session(db: BaseDatabaseWrapper) -> Iterator[Problem]:
         yield Problem(
             "W006",
             "The connection goes through a pooler such as PgBouncer: when it pools transactions, "
-            "server-side cursors break, and with them long reads.",
+            "server-side cursors break, such as those of QuerySet.iterator() in other code.",
             f"Set 'DISABLE_SERVER_SIDE_CURSORS': True in DATABASES[{db.alias!r}].",
         )
 

@@ -143,15 +143,11 @@ def test_a_session_that_freezes_is_hung_up(
     with pooler() as url:
         servers = {backend_pid(url) for _ in range(9)}
         assert len(servers) == 3
-        for name, value in (
-            ("HOST", "127.0.0.1"),
-            ("PORT", psycopg.conninfo.conninfo_to_dict(url)["port"]),
-            ("NAME", "shop"),
-        ):
-            monkeypatch.setitem(database, name, value)
-        with frozen(*servers):
+        port = psycopg.conninfo.conninfo_to_dict(url)["port"]
+        with monkeypatch.context() as behind, frozen(*servers):
+            for name, value in (("HOST", "127.0.0.1"), ("PORT", port), ("NAME", "shop")):
+                behind.setitem(database, name, value)
             assert page() == {"ok": False, "problems": ["The database does not answer."]}
-        monkeypatch.undo()
 
 
 def test_a_redis_that_is_frozen_is_told_whatever_the_settings_allow(page, settings, tmp_path: Path):

@@ -8,7 +8,9 @@ from rqcron_events.followers import Follower, followers
 from rqcron_events.runner.follower_thread import follow_some
 
 
-def test_an_outage_of_a_follower_is_said_once_and_so_is_its_end(db, monkeypatch, caplog):
+def test_an_outage_of_a_follower_is_said_once_and_so_is_its_end(
+    transactional_db, monkeypatch, caplog
+):
     caplog.set_level(logging.WARNING)
     away = True
     others = []
