@@ -32,12 +32,20 @@ from django.core import checks
 from django.db import connections
 from django.db.utils import DatabaseError
 
-__all__ = ["check_quarantine", "check_registry", "check_settings", "check_tables", "register_all"]
+__all__ = [
+    "check_quarantine",
+    "check_registry",
+    "check_serializers",
+    "check_settings",
+    "check_tables",
+    "register_all",
+]
 
 
 def register_all() -> None:
     checks.register(check_settings)
     checks.register(check_registry)
+    checks.register(check_serializers)
     checks.register(check_tables, checks.Tags.database)
     checks.register(check_quarantine, checks.Tags.database)
 
@@ -66,7 +74,6 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
             twice = "registered twice" in text
             found.append(checks.Error(shown(text), id=f"rqcron_events.E00{2 if twice else 1}"))
     found += _refused_by_rq()
-    found += _serializers()
     for broken in registry.broken_modules.values():
         found.append(
             checks.Error(
@@ -103,12 +110,13 @@ def _refused_by_rq() -> list[checks.CheckMessage]:
     return found
 
 
-def _serializers() -> list[checks.CheckMessage]:
+def check_serializers(**_: Any) -> list[checks.CheckMessage]:
     """RQ's worker asks no queue for it, and fails every job that it cannot read."""
     from django.conf import settings
 
     from .registry import registry
 
+    registry.discover()
     used = {cron.definition.queue for cron in registry.crons.values()} & settings.RQ_QUEUES.keys()
     given = {name: settings.RQ_QUEUES[name].get("SERIALIZER") for name in sorted(used)}
     return [
