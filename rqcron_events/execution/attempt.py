@@ -14,7 +14,6 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
-from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
 
@@ -34,7 +33,7 @@ from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
 from ..registry import registry
 from . import ledger_session, spool
-from .enqueuer import META_KEY
+from .job_data import META_KEY, asked
 from .time_limit import time_limit
 
 __all__ = ["Attempt", "CurrentRun", "begin", "close", "elsewhere"]
@@ -109,11 +108,7 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
 
 def elsewhere(job: Job) -> Attempt:
     """The attempt at a job that ran in another process, as far as the job itself tells."""
-    try:
-        name, run_id = job.args
-    except DeserializationError:  # its description and its id tell the same, to people
-        name, run_id = (job.description or "").rpartition(" for ")[0], job.id.removeprefix("cron-")
-    state = _told_by(job, name, UUID(run_id))
+    state = _told_by(job, *asked(job))
     run = CurrentRun(cron=state.cron, run_id=state.run_id, slot=state.slot, attempt=0)
     return Attempt(run, job, state, None, _actor(job))
 
