@@ -1,6 +1,6 @@
 """System checks: what is wrong, the value, the remedy. The ids are stable.
 
-From E005 on, and all warnings: ``manage.py check --database``.
+From E005 on, and all warnings: ``manage.py check --database``. I001 is no fault.
 
 ======================  =====================================================================
 ``rqcron_events.E001``  a cron is wrong: schedule, zone, policy, queue, option, or RQ refuses it
@@ -12,6 +12,7 @@ From E005 on, and all warnings: ``manage.py check --database``.
 ``rqcron_events.E007``  ids: the sequence, a standby, ids that readers never see
 ``rqcron_events.E008``  a constraint is missing, or not ours: versions, ids, what a reader can read
 ``rqcron_events.E009``  the table is no plain one, or hides rows from readers
+``rqcron_events.I001``  a queue's serializer has to be given to plain rqworker
 ``rqcron_events.W001``  events in the log do not pass a CHECK that holds for new ones
 ``rqcron_events.W002``  a trigger that is not ours can refuse events
 ``rqcron_events.W003``  ids can be given by a statement, or come to an end
@@ -32,12 +33,20 @@ from django.core import checks
 from django.db import connections
 from django.db.utils import DatabaseError
 
-__all__ = ["check_quarantine", "check_registry", "check_settings", "check_tables", "register_all"]
+__all__ = [
+    "check_quarantine",
+    "check_registry",
+    "check_serializers",
+    "check_settings",
+    "check_tables",
+    "register_all",
+]
 
 
 def register_all() -> None:
     checks.register(check_settings)
     checks.register(check_registry)
+    checks.register(check_serializers)
     checks.register(check_tables, checks.Tags.database)
     checks.register(check_quarantine, checks.Tags.database)
 
@@ -100,6 +109,26 @@ def _refused_by_rq() -> list[checks.CheckMessage]:
                 )
             )
     return found
+
+
+def check_serializers(**_: Any) -> list[checks.CheckMessage]:
+    """RQ's worker asks no queue for it, and fails every job that it cannot read."""
+    from django.conf import settings
+
+    from .registry import registry
+
+    registry.discover()
+    used = {cron.definition.queue for cron in registry.crons.values()} & settings.RQ_QUEUES.keys()
+    given = {name: settings.RQ_QUEUES[name].get("SERIALIZER") for name in sorted(used)}
+    return [
+        checks.Info(
+            f"Queue {name!r} has SERIALIZER {serializer} in RQ_QUEUES, and rqworker does not look there.",
+            hint=f"Run cron_worker, or rqworker --serializer {serializer}.",
+            id="rqcron_events.I001",
+        )
+        for name, serializer in given.items()
+        if serializer
+    ]
 
 
 def check_tables(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NoReturn, Self
 from uuid import UUID
@@ -21,6 +21,7 @@ _REFUSED = (
     "Events are never {what}: the ledger is append-only. Append an event that corrects it instead."
 )
 _RUN_ID_EXAMPLE = "9f0b1c8e-6f0a-5d2b-8c57-0f6f2f1d3a41"
+PAGE_ROWS = 2_000
 _TYPES = [item.value for item in EventType]
 
 
@@ -87,9 +88,26 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
         return self.filter(type__in=[item.value for item in OUTCOMES])
 
     def events(self) -> Iterable[Event]:
-        """The rows as core events, upcast, read in chunks. Raises as ``CronEvent.to_event``."""
-        for row in self.iterator(chunk_size=2000):
+        """The rows as core events, upcast, read in pages where they are in the order of their ids.
+        Raises as ``CronEvent.to_event``."""
+        for row in self._in_pages():
             yield row.to_event()
+
+    def _in_pages(self) -> Iterator[CronEvent]:
+        """Without a cursor between two of them: behind a pooler, another client may get its session."""
+        if (
+            self.query.is_sliced
+            or not self.query.standard_ordering
+            or (self.query.order_by or ("id",)) != ("id",)
+        ):
+            yield from self.all()
+            return
+        in_order = found = self.order_by("id")
+        while rows := list(found[:PAGE_ROWS]):
+            yield from rows
+            if len(rows) < PAGE_ROWS:
+                return
+            found = in_order.filter(id__gt=rows[-1].id)
 
     def update(self, **kwargs: Any) -> NoReturn:
         raise AppendOnlyError(_REFUSED.format(what="updated"))

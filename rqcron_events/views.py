@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.http import Http404, HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -13,6 +13,7 @@ from .queries.health import health
 __all__ = ["health_view"]
 
 
+@transaction.non_atomic_requests  # ATOMIC_REQUESTS would wait for the database before the view
 @require_safe
 @never_cache
 def health_view(request: HttpRequest) -> JsonResponse:

@@ -22,13 +22,40 @@ from types import TracebackType
 from typing import Any
 from uuid import UUID
 
+import django
+from django.apps import apps
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Retry, get_current_job
-from rq.exceptions import AbandonedJobError
+from rq.exceptions import AbandonedJobError, DeserializationError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
 
+
+class DeclineRun(Exception):
+    """Raise it in a cron when there is nothing to do: ``raise DeclineRun("no new orders")``.
+
+    The run ends as declined, with your reason in the log; RQ sees a finished job.
+    """
+
+
+_current: ContextVar[CurrentRun | None] = ContextVar("rqcron_current_run", default=None)
+
+
+def current_run() -> CurrentRun | None:
+    """The run that this code is part of, or None outside of a cron's job.
+
+    >>> current_run()
+    """
+    return _current.get()
+
+
+if not (apps.ready or apps.loading):
+    # RQ's SpawnWorker has a new interpreter import this before anything else. The models below need
+    # Django, which imports the project's crons; what those take from here is above.
+    django.setup()
+
+# ruff: noqa: E402 - see above
 from . import clock
 from .conf import conf
 from .core.events import Reason, make
@@ -51,28 +78,18 @@ GIVE_BACK_SECONDS_MAX = 60
 it has been given back already, within these. Each time costs a work-horse, so few are worth it."""
 
 
-class DeclineRun(Exception):
-    """Raise it in a cron when there is nothing to do: ``raise DeclineRun("no new orders")``.
-
-    The run ends as declined, with your reason in the log; RQ sees a finished job.
-    """
+OTHER_SERIALIZER = (
+    "the worker cannot read the job: it was started without the SERIALIZER that RQ_QUEUES gives the "
+    "queue. Use cron_worker, or rqworker --serializer"
+)
 
 
 class CronNotRegistered(CronError):
     """The worker's code has no such cron, or its module does not import."""
 
 
-_current: ContextVar[CurrentRun | None] = ContextVar("rqcron_current_run", default=None)
 _attempts: dict[str, Attempt] = {}
 """By job id; RQ's callbacks run in the same process, after the job."""
-
-
-def current_run() -> CurrentRun | None:
-    """The run that this code is part of, or None outside of a cron's job.
-
-    >>> current_run()
-    """
-    return _current.get()
 
 
 def run_cron(name: str, run_id: str) -> Any:
@@ -240,6 +257,8 @@ def on_failure(
     attempt = _attempts.pop(job.id, None)
     if attempt is not None and attempt.closed:
         return
+    if exc_type is not None and issubclass(exc_type, DeserializationError):
+        exc_value = exc_type(OTHER_SERIALIZER)  # RQ says nothing
     retries_left = job.retries_left or 0
     error = failure_of(exc_type, exc_value, exc_traceback)
     end = make.attempt_failed if retries_left > 0 else make.run_failed

@@ -61,6 +61,9 @@ RQ_QUEUES = {
     name: {"URL": os.environ.get(f"REDIS_URL_{name.upper()}", REDIS_URL), "DEFAULT_TIMEOUT": 60}
     for name in os.environ.get("TEST_QUEUES", "default,high,low").split(",")
 }
+if serializer := os.environ.get("TEST_SERIALIZER"):
+    for queue in RQ_QUEUES.values():
+        queue["SERIALIZER"] = serializer
 RQCRON_TICK_SECONDS = 0.2
 RQCRON_LEASE_SECONDS = float(os.environ.get("RQCRON_TEST_LEASE_SECONDS", "6"))
 LOGGING = {"version": 1, "disable_existing_loggers": False}

@@ -8,20 +8,28 @@ around. So one write is one line, and whatever cannot be seen in it becomes a vi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.core.management.base import OutputWrapper
 
 from ..core.wording import is_seen, shown
 
-__all__ = ["OwnLines", "Terminal", "json_text"]
+__all__ = ["OwnLines", "Terminal", "encodable", "json_text"]
 
 
 class OwnLines(str):
     """Text whose newlines are the command's own."""
 
     __slots__ = ()
+
+
+class _Json(OwnLines):
+    __slots__ = ()
+
+
+PLAIN = {"\u2500": "-", "\u2501": "-", "\u2026": "...", "\u2192": "->"}
+"""For terminals and pipes that cannot take what we draw ourselves."""
 
 
 class Terminal(OutputWrapper):
@@ -35,10 +43,15 @@ class Terminal(OutputWrapper):
     ) -> None:
         """One line, with or without its newline; :class:`OwnLines` may be several."""
         if isinstance(msg, OwnLines):
-            super().write("\n".join(map(shown, msg.split("\n"))), style_func, ending)
-            return
-        ended = msg.endswith("\n")
-        super().write(shown(msg[:-1] if ended else msg) + "\n" * ended, style_func, ending)
+            text = "\n".join(map(shown, msg.split("\n")))
+        else:
+            ended = msg.endswith("\n")
+            text = shown(msg[:-1] if ended else msg) + "\n" * ended
+        encoding = (
+            getattr(self._out, "encoding", None) or "utf-8"
+        )  # PYTHONIOENCODING, or the locale
+        plain = {} if isinstance(msg, _Json) else PLAIN
+        super().write(encodable(text, encoding, plain), style_func, ending)
 
     def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
         for line in lines:
@@ -56,7 +69,29 @@ def json_text(
     text = json.dumps(data, indent=indent, ensure_ascii=False, default=default)
     if not all(map(str.isprintable, text.split("\n"))):
         text = "".join(_json_character(character) for character in text)
-    return OwnLines(text + "\n")
+    return _Json(text + "\n")
+
+
+def encodable(text: str, encoding: str, plain: Mapping[str, str] = PLAIN) -> str:
+    """The text in characters that the encoding has: plain ones, or else ``\\uXXXX``, which in JSON is
+    the same text.
+
+    >>> encodable("\u2500 caf\u00e9 \u2713", "latin-1")
+    '- café \\u2713'
+    """
+    if text.isascii() or _fits(text, encoding):
+        return text
+    return "".join(
+        one if _fits(one, encoding) else plain.get(one) or json.dumps(one)[1:-1] for one in text
+    )
+
+
+def _fits(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _json_character(character: str) -> str:

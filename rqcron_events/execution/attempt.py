@@ -33,7 +33,7 @@ from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
 from ..registry import registry
 from . import ledger_session, spool
-from .enqueuer import META_KEY
+from .job_data import META_KEY, asked
 from .time_limit import time_limit
 
 __all__ = ["Attempt", "CurrentRun", "begin", "close", "elsewhere"]
@@ -108,7 +108,7 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
 
 def elsewhere(job: Job) -> Attempt:
     """The attempt at a job that ran in another process, as far as the job itself tells."""
-    state = _told_by(job, job.args[0], UUID(job.args[1]))
+    state = _told_by(job, *asked(job))
     run = CurrentRun(cron=state.cron, run_id=state.run_id, slot=state.slot, attempt=0)
     return Attempt(run, job, state, None, _actor(job))
 

@@ -12,10 +12,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import connections
 from django_rq.workers import get_worker
 from rq import Worker
+from rq.serializers import resolve_serializer
 
+from ..errors import CronConfigError
 from ..registry import registry
 from .patient_worker import PatientWorker
 
@@ -100,13 +103,15 @@ class RunnerChild:
 def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
     """Run django-rq's worker on the queues, with a runner beside it unless ``burst``.
 
-    Redis that is away is waited for, unless ``burst``. Raises redis-py's errors, and what RQ and
-    django-rq raise for a worker that cannot start.
+    Redis that is away is waited for, unless ``burst``. Raises redis-py's errors, what RQ and
+    django-rq raise for a worker that cannot start, and CronConfigError when no single serializer
+    reads the jobs of all queues.
     """
     with_scheduler = options.pop("with_scheduler") or _retries_wait()
     limits = {key: options.pop(key) for key in ("max_jobs", "max_idle_time")}
     level = options.pop("logging_level")
-    make: Callable[[], Worker] = partial(get_worker, *queues, **options)
+    serializer = _serializer(queues, options.pop("serializer", None))
+    make: Callable[[], Worker] = partial(get_worker, *queues, serializer=serializer, **options)
     # Connections must not be shared with the work-horses that are forked.
     connections.close_all()
     limits |= {"with_scheduler": with_scheduler, "logging_level": level}
@@ -119,6 +124,20 @@ def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
         PatientWorker(make, on_stop=child.request_stop).work(**limits)
     finally:
         child.stop()
+
+
+def _serializer(queues: list[str], wanted: Any) -> Any:
+    """A worker reads all its jobs with one; RQ asks nobody for that of the queues."""
+    found: dict[str, Any] = {name: settings.RQ_QUEUES[name].get("SERIALIZER") for name in queues}
+    given = wanted if wanted is not None else found[queues[0]]
+    for name, own in found.items():
+        if resolve_serializer(own) is not resolve_serializer(given):
+            raise CronConfigError(
+                f"Queue {name!r} has SERIALIZER {own or 'pickle'} in RQ_QUEUES, which a worker with "
+                f"{given or 'pickle'} cannot read. Start a worker for the queues of each serializer, "
+                "and let --serializer be the one of its queues."
+            )
+    return given
 
 
 def _retries_wait() -> bool:

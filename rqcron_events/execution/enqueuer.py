@@ -13,6 +13,8 @@ import django_rq
 from django.conf import settings
 from django_rq.queues import get_result_ttl
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rq import Queue
 
 from .. import clock
@@ -42,10 +44,12 @@ class _Guilty:
 class Enqueuer:
     """Keeps the queues, and so the connections, between calls. One per thread."""
 
-    def __init__(self, seconds_max: float | None = None) -> None:
+    def __init__(self, seconds_max: float | None = None, *, tries_once: bool = False) -> None:
         """``seconds_max``: how long one answer of Redis may take, where the project's settings give
-        no bound (``SOCKET_TIMEOUT`` in RQ_QUEUES); None: as long as it takes."""
+        no bound (``SOCKET_TIMEOUT`` in RQ_QUEUES); None: as long as it takes. ``tries_once``: no
+        longer whatever the settings give, and nothing is asked again."""
         self._seconds_max = seconds_max
+        self._tries_once = tries_once
         self._queues: dict[str, Queue] = {}
         self._ttls: dict[str, int | None] = {}
         self._guilty: dict[str, _Guilty] = {}
@@ -157,7 +161,7 @@ class Enqueuer:
             queue = django_rq.get_queue(name, commit_mode="auto")
             redis_key(queue.connection)
             if self._seconds_max is not None:
-                _bound_answers(queue.connection, self._seconds_max)
+                _bound_answers(queue.connection, self._seconds_max, tries_once=self._tries_once)
             self._ttls[name] = get_result_ttl(name)
         except Exception as error:  # of the settings, or of the project's queue class
             kind, text = cause_of(error)
@@ -314,13 +318,15 @@ def _refused_text(result: Enqueued) -> str:
     return f"RQ takes no job for cron {result.request.cron!r}: {result.error_type}: {result.error}."
 
 
-def _bound_answers(connection: Redis, seconds_max: float) -> None:
+def _bound_answers(connection: Redis, seconds_max: float, *, tries_once: bool) -> None:
     """For connections that are made from now on. A Redis that is frozen neither answers nor
     refuses, and a client without a bound waits for it for ever."""
     given = connection.connection_pool.connection_kwargs
     for key in ("socket_timeout", "socket_connect_timeout"):
-        if given.get(key) is None:
+        if given.get(key) is None or (tries_once and given[key] > seconds_max):
             given[key] = seconds_max
+    if tries_once:
+        given["retry"] = Retry(NoBackoff(), 0)
 
 
 def redis_key(connection: Redis) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from rq import Callback, Queue, Retry
+from rq.exceptions import DeserializationError
+from rq.job import Job
 
 from .run_request import RunRequest, job_id
 
-__all__ = ["META_KEY", "job_data", "try_dry"]
+__all__ = ["META_KEY", "asked", "job_data", "try_dry"]
 
 CALLBACK_SECONDS_MAX = 30
 FAILURE_TTL_SECONDS = 3 * 86_400
@@ -62,6 +65,15 @@ def try_dry(queue: Queue, request: RunRequest, result_ttl: int | None) -> None:
     encoder = queue.connection.get_encoder()
     for value in job.to_dict().values():
         encoder.encode(value)  # type: ignore[no-untyped-call]
+
+
+def asked(job: Job) -> tuple[str, UUID]:
+    """The cron and the run that the job was made for."""
+    try:
+        name, run_id = job.args
+    except DeserializationError:  # its description and its id tell the same, to people
+        name, run_id = (job.description or "").rpartition(" for ")[0], job.id.removeprefix("cron-")
+    return name, UUID(run_id)
 
 
 _ON_SUCCESS = Callback("rqcron_events.worker.on_success", timeout=CALLBACK_SECONDS_MAX)

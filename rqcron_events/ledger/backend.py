@@ -93,12 +93,17 @@ class Backend(Protocol):
     ) -> AbstractContextManager[BaseDatabaseWrapper | None]:
         """For reading in another thread; None where there is none to be had."""
 
+    def in_one_session(self, db: BaseDatabaseWrapper, /) -> AbstractContextManager[object]:
+        """A block whose statements all meet the same session of the database, whatever stands in
+        between, and each what is committed by then: temporary tables stay within reach. What else
+        it writes is there at its end."""
+
     def leave_pool(self, db: BaseDatabaseWrapper, /) -> None:
         """Give this thread, which works for long, a connection that is in no pool of Django's."""
 
     def is_pooled(self, db: BaseDatabaseWrapper, /) -> bool:
-        """Whether a pooler such as PgBouncer stands before the database: then nothing may stay in
-        a session, such as a temporary table, but inside one transaction."""
+        """Whether a pooler such as PgBouncer can be seen before the database. Some cannot: what is
+        right must not rest on it."""
 
     def new_session(self, db: BaseDatabaseWrapper, /) -> None:
         """Leave this thread's session, with all that was set in it, for a new one. Outside of a
@@ -116,10 +121,21 @@ class Backend(Protocol):
         than ``wait_seconds``."""
 
     def not_waiting(
-        self, db: BaseDatabaseWrapper, seconds: float, /
+        self,
+        db: BaseDatabaseWrapper,
+        seconds: float,
+        statement_seconds: float | None = None,
+        /,
     ) -> AbstractContextManager[object]:
         """A block whose statements fail (see ``was_locked``) instead of waiting longer than this
-        for a lock that another session holds. A transaction where the database needs one for it."""
+        for a lock that another session holds, or of taking longer than ``statement_seconds``. A
+        transaction where the database needs one for it."""
+
+    def bounded_session(
+        self, db: BaseDatabaseWrapper, seconds: float, /
+    ) -> AbstractContextManager[object]:
+        """A block in which this thread has another session, where one is needed so that it ends: it
+        connects within seconds, and is cut off after so many, with an OperationalError."""
 
     def was_locked(self, error: DatabaseError, /) -> bool:
         """Whether a statement failed because somebody else holds a lock for too long."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -44,15 +45,23 @@ class RunPage(NamedTuple):
     """There is no event between the last one of the page and this id."""
 
 
-def run_pages(after: int, until: int, events: int, ahead: int) -> Generator[RunPage, None, None]:
+def run_pages(
+    after: int,
+    until: int,
+    events: int,
+    ahead: int,
+    beside: BaseDatabaseWrapper | None = None,
+) -> Generator[RunPage, None, None]:
     """All events with ``after < id <= until`` in pages of at most ``events``, those of runs without
     incident as one :class:`CleanRun` each, if they are over ``ahead`` events further. The others
     come without tracebacks.
 
-    Where it can, the database looks for the next page while the caller works on this one.
+    Where it can, the database looks for the next page while the caller works on this one; with
+    ``beside``, a second connection, inside a transaction too.
     """
     db = connection()
-    with backend_of(db).second_connection(db) as second:
+    own = backend_of(db).second_connection(db) if beside is None else nullcontext(beside)
+    with own as second:
         if second is None:
             yield from _run_pages(db, after, until, events, ahead, _read_clean)
             return

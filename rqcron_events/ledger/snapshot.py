@@ -47,7 +47,7 @@ class Snapshot:
     def load(self, unreadable: int) -> Loaded | None:
         """None when there is none, or it is not whole, or its fold went without another number of
         events than ``unreadable``: then the log has to be folded."""
-        rows = {row.name: row for row in CronSnapshot.objects.using(conf().database).iterator()}
+        rows = {row.name: row for row in CronSnapshot.objects.using(conf().database)}
         head = rows.pop(POSITION_ROW, None)
         if head is None:
             return None

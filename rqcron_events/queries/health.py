@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, Error
 from redis.exceptions import RedisError
 
 from .. import clock
@@ -16,6 +16,8 @@ from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.decide import next_due
 from ..core.definition import Overlap
+from ..core.events import SUCCESSES, EventType
+from ..core.events.keys import ERROR, ERROR_MESSAGE, ERROR_TYPE
 from ..core.wording import clause
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
@@ -23,6 +25,7 @@ from ..execution.unreadable_jobs import noted
 from ..followers import followers
 from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import quarantine, store
+from ..ledger.backend import backend_of
 from ..ledger.cron_states import states_without_runs
 from ..models import CronEvent, CronEventQuerySet
 from .runs_in_rq import open_runs, out_of_reach, refused
@@ -34,6 +37,13 @@ CLOCK_BEHIND_SECONDS_MAX = 30.0
 UNREADABLE_JOBS_TOLD_MAX = 5
 REDIS_SECONDS_MAX = 3.0
 """How long one answer of Redis may take: a probe must not hang with it."""
+DATABASE_SECONDS_MAX = 10.0
+"""How long all answers of the database may take together."""
+LOCK_SECONDS_MAX = 1.0
+"""How long each part may wait for a row or table that somebody else holds."""
+FAILURES_LOOKED_AT_MAX = 20
+UNREADABLE_JOB = "DeserializationError"
+"""RQ's, for a job that was written with another serializer than the worker's."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,27 +87,51 @@ class Health:
 
 
 def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
-    """Look at lease, slots, spool and projections. Raises Django's database errors."""
+    """Look at lease, slots, spool and projections, in a session of its own.
+
+    Answers in seconds, whatever does not answer: raises Django's database errors when that is the
+    database. What somebody else holds locked is named as a problem.
+    """
     found = Health()
     parts: dict[str, Callable[[Health], None]] = {
         "The leader": _look_at_leader,
         "The clock": _look_at_clock,
         "The slots": partial(_look_at_slots, max_lag_seconds=max_lag_seconds),
         "The runs that RQ refuses": _look_at_refused_runs,
-        "The spool": _look_at_spool,
+        "The runs that workers cannot read": _look_at_serializers,
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
     }
-    for name, look in parts.items():
-        try:
-            look(found)
-        except DatabaseError:
-            raise
-        except Exception as error:  # what is damaged must not hide the rest, and is no good sign
-            found.problems.append(
-                f"{name} cannot be looked at: {type(error).__name__}: {clause(error)}."
-            )
+    db = store.connection()
+    with backend_of(db).bounded_session(db, DATABASE_SECONDS_MAX):
+        for name, look in parts.items():
+            _look(found, name, partial(_within_bounds, look))
+    _look(found, "The spool", _look_at_spool)
     return found
+
+
+def _look(found: Health, name: str, look: Callable[[Health], None]) -> None:
+    """What is damaged or locked must not hide the rest, and is no good sign."""
+    try:
+        look(found)
+    except Exception as error:
+        if isinstance(error, Error):
+            if not isinstance(error, DatabaseError) or not backend_of(
+                store.connection()
+            ).was_locked(error):
+                raise
+            error = TimeoutError(
+                "somebody else's transaction holds its table, or it takes too long"
+            )
+        found.problems.append(
+            f"{name} cannot be looked at: {type(error).__name__}: {clause(error)}."
+        )
+
+
+def _within_bounds(look: Callable[[Health], None], found: Health) -> None:
+    db = store.connection()
+    with backend_of(db).not_waiting(db, LOCK_SECONDS_MAX, DATABASE_SECONDS_MAX):
+        look(found)
 
 
 def _look_at_leader(found: Health) -> None:
@@ -171,12 +205,27 @@ def _look_at_refused_runs(found: Health) -> None:
     found.problems += refused()
 
 
+def _look_at_serializers(found: Health) -> None:
+    """A worker does not tell with which serializer it reads jobs, but its failures do."""
+    failed = _rows().of_type(EventType.RUN_FAILED).order_by("-occurred_at")[:FAILURES_LOOKED_AT_MAX]
+    for row in failed:
+        error = row.data.get(ERROR) or {}
+        if str(error.get(ERROR_TYPE, "")).rpartition(".")[2] != UNREADABLE_JOB:
+            continue
+        later = _rows().for_cron(row.cron).of_type(*SUCCESSES)
+        if not later.filter(occurred_at__gt=row.occurred_at).exists():
+            found.problems.append(
+                f"Run {row.run_id} of cron {row.cron!r} failed: {clause(error.get(ERROR_MESSAGE, ''))}."
+            )
+        return
+
+
 def _rows() -> CronEventQuerySet:
     return CronEvent.objects.using(conf().database)
 
 
 def _look_at_spool(found: Health) -> None:
-    enqueuer = Enqueuer(REDIS_SECONDS_MAX)
+    enqueuer = Enqueuer(REDIS_SECONDS_MAX, tries_once=True)
     found.problems += enqueuer.unusable_queues()
     waiting: list[int] = []
     refused = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 
+from ..core.wording import clause
 from ..followers import followers
 from ..ledger import store
 from ..ledger.backend import backend_of
@@ -20,6 +21,9 @@ PAUSE_SECONDS = 1.0
 JOIN_SECONDS_MAX = 5.0
 STEPS_MAX = 100_000
 """Of ``follow_all``, should writers stay ahead of it for ever."""
+
+_failing: set[str] = set()
+"""Followers whose failure this process has logged, and that have not caught up since."""
 
 
 class FollowerThread(threading.Thread):
@@ -56,18 +60,28 @@ def follow_all() -> None:
 def follow_some() -> bool:
     """Let every follower get on; False when none had anything left to do.
 
-    One that raises is logged and does not stop the others.
+    One that raises is logged, once until it works again, and does not stop the others.
     """
     applied = 0
     for name, follower in list(followers.items()):
         try:
             applied += follower.catch_up()
         except Exception as error:  # a broken projection must not touch the runner
-            log.error(
-                "Follower %s failed: %s",
-                name,
-                error,
-                extra={"action": "follower_failed", "follower": name},
-            )
+            if name not in _failing:
+                _failing.add(name)
+                log.error(
+                    "Follower %s failed: %s. It is called again; nothing else waits for it.",
+                    name,
+                    clause(error),
+                    extra={"action": "follower_failed", "follower": name},
+                )
             store.connection().close()
+        else:
+            if name in _failing:
+                _failing.discard(name)
+                log.warning(
+                    "Follower %s works again.",
+                    name,
+                    extra={"action": "follower_recovered", "follower": name},
+                )
     return applied > 0

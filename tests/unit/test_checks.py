@@ -225,3 +225,16 @@ def test_the_checks_are_registered_with_django():
     assert checks.check_registry in registered.get_checks()
     assert checks.check_tables in registered.get_checks(include_deployment_checks=True)
     assert django_checks.Tags.database in checks.check_tables.tags
+
+
+def test_i001_a_queue_with_a_serializer_that_rqworker_does_not_look_for(
+    registry, settings, monkeypatch
+):
+    register_cron(name="read", queue="high")(job)
+    register_cron(name="sound")(job)
+    assert checks.check_serializers() == []
+    monkeypatch.setitem(settings.RQ_QUEUES["high"], "SERIALIZER", "rq.serializers.JSONSerializer")
+    [message] = checks.check_serializers()
+    assert message.id == "rqcron_events.I001"
+    assert "Queue 'high' has SERIALIZER rq.serializers.JSONSerializer" in message.msg
+    assert "rqworker --serializer rq.serializers.JSONSerializer" in message.hint

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,7 +21,6 @@ from rqcron_events import clock
 from rqcron_events.core.events import make
 from rqcron_events.errors import LedgerUnavailable
 from rqcron_events.ledger import store
-from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.quarantine import set_aside
 from rqcron_events.ledger.reading import not_accepted
 from rqcron_events.models import CronEvent
@@ -34,7 +33,7 @@ from ..projection import Projection
 from ..projector import checkpoints, projections_named
 from ..tables import row_values
 from .session import open_session
-from .shadow import LeftOut, Shadow, built_by_database, open_shadow, replay_together
+from .shadow import LeftOut, Shadow, built_by_database, open_shadows, replay_together
 
 __all__ = ["Difference", "Rebuilt", "check", "rebuild", "state_at"]
 
@@ -110,7 +109,6 @@ def _rebuild(
     projections = [projection for projection in all_of_them if projection.name not in done]
     until = store.fence() or 0
     finish = partial(_finish, started=clock.monotonic_seconds())
-    together: list[Shadow] = []
     beside: list[Future[Rebuilt]] = []
     failures: list[Exception] = []
 
@@ -119,18 +117,18 @@ def _rebuild(
         _record(result, actor)
 
     with ExitStack() as stack:
-        stack.enter_context(_in_one_session())
-        for projection in projections:
-            if built_by_database(projection):
-                session = stack.enter_context(open_session(beside=len(projections) > 1))
-                build = partial(_build, projection, left_out, until, finish, session.stopped)
-                beside.append(session.start(build))
-            else:
-                together.append(stack.enter_context(open_shadow(projection, left_out)))
+        for projection in filter(built_by_database, projections):
+            session = stack.enter_context(open_session(beside=len(projections) > 1))
+            build = partial(_build, projection, left_out, until, finish, session.stopped)
+            beside.append(session.start(build))
+        # In one order, because each holds its checkpoint until all are done.
+        together = sorted(
+            (item for item in projections if not built_by_database(item)),
+            key=lambda item: item.name,
+        )
         try:
-            replay_together(together, until)
-            for shadow in together:
-                keep(finish(shadow))
+            for result in _build_together(together, left_out, until, finish) if together else ():
+                keep(result)
         except Exception as error:  # runs that are built beside are none the worse for it
             failures.append(error)
         for work in beside:
@@ -144,12 +142,15 @@ def _rebuild(
         raise failures[0]
 
 
-def _in_one_session() -> AbstractContextManager[object]:
-    """Shadows are temporary tables: behind a pooler only a transaction keeps hold of them."""
-    db = store.connection()
-    if backend_of(db).is_pooled(db):
-        return transaction.atomic(using=db.alias)
-    return nullcontext()
+def _build_together(
+    projections: list[Projection],
+    left_out: LeftOut,
+    until: int,
+    finish: Callable[[Shadow], Rebuilt],
+) -> list[Rebuilt]:
+    with open_shadows(projections, left_out) as shadows:
+        replay_together(shadows, until)
+        return [finish(shadow) for shadow in shadows]
 
 
 def _build(
@@ -159,7 +160,7 @@ def _build(
     finish: Callable[[Shadow], Rebuilt],
     stopped: Signal,
 ) -> Rebuilt:
-    with open_shadow(projection, left_out, stopped) as shadow:
+    with open_shadows([projection], left_out, stopped) as (shadow,):
         shadow.replay(until)
         return finish(shadow)
 
@@ -187,7 +188,7 @@ def check(names: Iterable[str] | None = None) -> list[Difference]:
 def _check(projections: list[Projection], left_out: LeftOut) -> list[Difference]:
     found: list[Difference] = []
     for projection in projections:
-        with _in_one_session(), open_shadow(projection, left_out) as shadow:
+        with open_shadows([projection], left_out) as (shadow,):
             found += _differences(shadow)
     return found
 

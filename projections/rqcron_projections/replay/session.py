@@ -87,9 +87,11 @@ class _Beside:
 @contextmanager
 def open_session(*, beside: bool) -> Iterator[Session]:
     """One of its own if wanted, and where that can be: not inside a transaction, whose rows it would
-    not see, and not when the server has no connection to give. Waits for its work at the end."""
+    not see, not through a pooler, which may have no other than the one that is used here, and not
+    when the server has no connection to give. Waits for its work at the end."""
     db = store.connection()
-    if not beside or db.in_atomic_block or not db.get_autocommit():
+    inside = db.in_atomic_block or not db.get_autocommit()
+    if not beside or inside or backend_of(db).is_pooled(db):
         yield _Here()
         return
     session = _Beside()

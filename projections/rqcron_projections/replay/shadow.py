@@ -1,8 +1,7 @@
 """A shadow: temporary tables in which a projection is built again, unseen by anybody else.
 
-They belong to the database session, so a killed rebuild leaves nothing behind. For the same
-reason it must keep its session: connect past a pooler that shares sessions by transaction
-(PgBouncer's ``pool_mode = transaction``).
+They belong to the database session, so a killed rebuild leaves nothing behind. A pooler may give
+each transaction another session, and need not say so: on PostgreSQL, shadows live in one transaction.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import gc
 import threading
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.state import ModelState, StateApps
 from django.db.models import Model
 
@@ -35,7 +35,7 @@ __all__ = [
     "RebuildStopped",
     "Shadow",
     "built_by_database",
-    "open_shadow",
+    "open_shadows",
     "replay_together",
 ]
 
@@ -63,10 +63,13 @@ class Shadow:
         projection: Projection,
         left_out: LeftOut = frozenset(),
         stopped: threading.Event | None = None,
+        reader: BaseDatabaseWrapper | None = None,
     ) -> None:
         """``left_out`` are events that the projection cannot fold, besides those that are set aside.
-        ``stopped`` is looked at between two steps; see ``session.Session``."""
+        ``stopped`` is looked at between two steps; see ``session.Session``. ``reader`` is a second
+        connection, for pages of runs."""
         self.projection = projection
+        self.reader = reader
         self._stopped = stopped or threading.Event()
         self.position = 0
         self.events = 0
@@ -101,7 +104,7 @@ class Shadow:
             return _events(self.position, until)
         bounds = (self.position, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
         if not (isinstance(clean, CleanRow) and stores_runs()):
-            return pages_of_runs(run_pages(*bounds))
+            return pages_of_runs(run_pages(*bounds, self.reader))
         rows = self.tables.rows_of(self.projection.row_model)
         columns = rows.in_order(clean.columns)
         return pages_of_others(stored_run_pages(rows.stored, columns, *bounds))
@@ -197,7 +200,8 @@ def replay_together(shadows: Sequence[Shadow], until: int) -> None:
     those that want the events of clean runs one by one in another."""
     in_one_piece = [shadow for shadow in shadows if shadow.projection.replay.clean is not None]
     if in_one_piece:
-        pages = run_pages(0, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
+        reader = in_one_piece[0].reader
+        pages = run_pages(0, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX, reader)
         with closing(pages):
             _fold_together(in_one_piece, pages_of_runs(pages))
     one_by_one = [shadow for shadow in shadows if shadow.projection.replay.clean is None]
@@ -230,17 +234,38 @@ def _tail(position: int) -> Iterator[Page]:
 
 
 @contextmanager
-def open_shadow(
-    projection: Projection,
+def open_shadows(
+    projections: Sequence[Projection],
     left_out: LeftOut = frozenset(),
     stopped: threading.Event | None = None,
-) -> Iterator[Shadow]:
-    """An empty shadow that is gone afterwards."""
-    shadow = Shadow(projection, left_out, stopped)
-    shadow.create()
-    try:
-        yield shadow
-    finally:
+) -> Iterator[list[Shadow]]:
+    """An empty shadow of each, all in one session of the database; they are gone afterwards.
+
+    What the block does to the live rows is done when it ends, or not at all.
+    """
+    db = store.connection()
+    backend = backend_of(db)
+    in_pieces = any(
+        projection.replay.clean is not None and not built_by_database(projection)
+        for projection in projections
+    )
+    # Taken before the transaction begins, because inside of one there is none to be had.
+    second = backend.second_connection(db) if in_pieces else nullcontext()
+    with second as reader, backend.in_one_session(db):
+        shadows = [Shadow(projection, left_out, stopped, reader) for projection in projections]
+        try:
+            for shadow in shadows:
+                shadow.create()
+            yield shadows
+        except BaseException:
+            with suppress(Exception):  # a transaction that failed takes its tables along
+                _drop(shadows)
+            raise
+        _drop(shadows)
+
+
+def _drop(shadows: Sequence[Shadow]) -> None:
+    for shadow in shadows:
         shadow.drop()
 
 

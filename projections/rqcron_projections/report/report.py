@@ -18,6 +18,8 @@ from django.utils import timezone
 
 from rqcron_events import clock
 from rqcron_events.core.schedule import zone_or_utc
+from rqcron_events.ledger import store
+from rqcron_events.ledger.backend import backend_of
 
 from .figures import Durations, ErrorTally, Figures, Tally
 from .from_days import days_between, tally_days
@@ -137,11 +139,13 @@ def report(
         until = None
     days = None if by in ("hour", "queue") else _whole_days(since, until, cron)
     _check_range(_instant(since), _instant(shown_until), by)
-    if days is not None:
-        tallies = tally_days(days[0], days[1], by, cron)
-    else:
-        end = _instant(until) if until is not None else None
-        tallies = tally_runs(_instant(since), end, by, cron)
+    db = store.connection()
+    with backend_of(db).in_one_session(db):  # there are cursors in it, for all the rows
+        if days is not None:
+            tallies = tally_days(days[0], days[1], by, cron)
+        else:
+            end = _instant(until) if until is not None else None
+            tallies = tally_runs(_instant(since), end, by, cron)
     return _report(tallies, since, shown_until)
 
 

@@ -10,8 +10,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..doors.problem import Problem
 from .checks import CHECKS
+from .sessions import is_pooled
 
-__all__ = ["is_pooled", "problems"]
+__all__ = ["problems"]
 
 # Bandit takes these for injections: what goes into a statement is the name of the table.
 # ruff: noqa: S608
@@ -38,14 +39,6 @@ def problems(
         *_schemas(db),
         *_session(db),
     ]
-
-
-def is_pooled(db: BaseDatabaseWrapper) -> bool:
-    """Whether a pooler such as PgBouncer stands in between: the process that it names is another
-    than the one that answers."""
-    db.ensure_connection()
-    connection: Any = db.connection
-    return bool(connection.info.backend_pid != _rows(db, "SELECT pg_backend_pid()")[0][0])
 
 
 def _triggers(
@@ -341,7 +334,7 @@ def _session(db: BaseDatabaseWrapper) -> Iterator[Problem]:
         yield Problem(
             "W006",
             "The connection goes through a pooler such as PgBouncer: when it pools transactions, "
-            "server-side cursors break, and with them long reads.",
+            "server-side cursors break, such as those of QuerySet.iterator() in other code.",
             f"Set 'DISABLE_SERVER_SIDE_CURSORS': True in DATABASES[{db.alias!r}].",
         )
 

@@ -31,8 +31,10 @@ from .checks import install_checks as install_checks
 from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
-from .inspection import is_pooled as is_pooled
+from .probe import bounded_session as bounded_session
+from .sessions import in_one_session as in_one_session
 from .sessions import interrupt as interrupt
+from .sessions import is_pooled as is_pooled
 from .sessions import leave_pool as leave_pool
 from .sessions import new_session as new_session
 from .sessions import not_waiting as not_waiting

@@ -12,13 +12,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 
 __all__ = [
+    "in_one_session",
     "interrupt",
+    "is_pooled",
     "leave_pool",
     "new_session",
     "not_waiting",
     "place",
     "second_connection",
     "was_locked",
+    "without_pool",
 ]
 
 
@@ -26,10 +29,11 @@ __all__ = [
 def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper | None]:
     """For reading in another thread; None when it would not see what this one sees, or when the
     server or a pool has none to give."""
-    if db.in_atomic_block:
+    # A small pool may have none left but the one that its caller holds, and waits with it.
+    if db.in_atomic_block or is_pooled(db):
         yield None
         return
-    second = _without_pool(db)
+    second = without_pool(db)
     second.inc_thread_sharing()
     try:
         second.ensure_connection()
@@ -42,15 +46,38 @@ def second_connection(db: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper |
         second.close()
 
 
+@contextmanager
+def in_one_session(db: BaseDatabaseWrapper) -> Iterator[None]:
+    """A transaction: poolers that change sessions do it between two of them."""
+    outermost = not db.in_atomic_block
+    with transaction.atomic(using=db.alias):
+        if outermost:  # a snapshot, as the settings may ask for, would hide what others commit
+            with db.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        yield
+
+
+def is_pooled(db: BaseDatabaseWrapper) -> bool:
+    """Whether the process that the server named at first is another than the one that answers.
+
+    PgBouncer and most others name one that does not exist; one that passes on a true id is not
+    seen while it happens to give the same session."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        answers = cursor.fetchone()[0]
+    connection: Any = db.connection
+    return bool(connection.info.backend_pid != answers)
+
+
 def leave_pool(db: BaseDatabaseWrapper) -> None:
     """Give this thread a connection of its own where it would take one out of Django's pool."""
     if db.settings_dict["OPTIONS"].get("pool"):
         db.close()
-        connections[db.alias] = _without_pool(db)
+        connections[db.alias] = without_pool(db)
 
 
-def _without_pool(db: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    """A thread that works for long gains nothing from a pool, and one of one has none to give."""
+def without_pool(db: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """Another connection with settings of its own. A thread that works for long gains nothing from a pool, and one of one has none to give."""
     settings: Any = copy.copy(db.settings_dict)
     settings["OPTIONS"] = {k: v for k, v in settings["OPTIONS"].items() if k != "pool"}
     return type(db)(settings, db.alias)
@@ -81,10 +108,18 @@ def place(db: BaseDatabaseWrapper) -> str:
 
 
 @contextmanager
-def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
-    with transaction.atomic(using=db.alias), db.cursor() as cursor:
+def not_waiting(
+    db: BaseDatabaseWrapper, seconds: float, statement_seconds: float | None = None
+) -> Iterator[None]:
+    with in_one_session(db), db.cursor() as cursor:
         # For this transaction only: behind a pooler the session is not ours.
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds * 1000:.0f}ms"])
+        timeouts = {"lock_timeout": seconds}
+        if statement_seconds is not None:
+            timeouts["statement_timeout"] = statement_seconds
+        cursor.execute(
+            f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(timeouts))}",
+            [value for name, most in timeouts.items() for value in (name, f"{most * 1000:.0f}ms")],
+        )
         yield
 
 

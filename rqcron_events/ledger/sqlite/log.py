@@ -188,6 +188,11 @@ def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def in_one_session(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+    """Nothing stands in between. A transaction would see none of what others commit."""
+    return nullcontext()
+
+
 def leave_pool(_: BaseDatabaseWrapper) -> None:
     """There is none."""
 
@@ -326,7 +331,14 @@ def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
         return int(cursor.fetchone()[0])
 
 
-def not_waiting(db: BaseDatabaseWrapper, seconds: float) -> AbstractContextManager[None]:
+def bounded_session(_: BaseDatabaseWrapper, __: float) -> AbstractContextManager[None]:
+    """Nothing to do: a file answers, or is locked for as long as the connection's ``timeout``."""
+    return nullcontext()
+
+
+def not_waiting(
+    db: BaseDatabaseWrapper, seconds: float, statement_seconds: float | None = None
+) -> AbstractContextManager[None]:
     """Nothing to do: the connection's own ``timeout`` is the bound. And no transaction, which would
     read first and then fail to write when somebody else wrote in between."""
     return nullcontext()

@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ...cli.tables import add_format, print_rows
+from ...cli.terminal import encodable
 from ...cli.times import parse_instant
 from ...core.backfill import DONE, SlotState
 from ...core.schedule import zone_or_utc
@@ -129,7 +130,7 @@ class Command(LedgerCommand):
                 task = bar.add_task("", total=_wanted(plan))
 
                 def advance(run: BackfillRun) -> None:
-                    line = _line(plan, run)
+                    line = encodable(_line(plan, run), bar.console.encoding)
                     bar.update(task, advance=1, description=line)
                     if run.outcome not in DONE:
                         bar.console.print(line, highlight=False, markup=False)

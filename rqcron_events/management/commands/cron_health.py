@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import DatabaseError
 
 from ...cli.terminal import json_text
+from ...core.wording import clause
 from ...queries.health import MAX_LAG_SECONDS, Health, health
 from ..command import LedgerCommand
 
@@ -29,7 +31,13 @@ class Command(LedgerCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["max_lag"] < 0:
             raise CommandError(f"--max-lag {options['max_lag']} is negative. Give seconds.")
-        found = health(options["max_lag"])
+        try:
+            found = health(options["max_lag"])
+        except DatabaseError as error:
+            if options["format"] != "json":
+                raise
+            found = Health(problems=[f"The database does not answer: {clause(error)}."])
+            found.slots_known = False
         if options["format"] == "json":
             self.stdout.write(json_text(found.to_data()))
         else:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ...cli.terminal import encodable
 from ...errors import CronError
 from ...standalone.supervisor import Standalone
 
@@ -62,5 +63,6 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def say(self, line: str) -> None:
-        self.stdout.write(line)
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        self.stdout.write(encodable(line, encoding))
         self.stdout.flush()

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from rqcron_events.cli.tables import csv_line
-from rqcron_events.cli.terminal import OwnLines, Terminal, json_text
+from rqcron_events.cli.terminal import OwnLines, Terminal, encodable, json_text
 
 
 @pytest.fixture
@@ -68,3 +68,33 @@ def test_json_shows_what_cannot_be_seen_and_keeps_its_value():
 )
 def test_a_cell_of_a_spreadsheet_is_text_or_a_number_and_one_line(value, cell):
     assert csv_line([value]).removesuffix("\n").strip('"') == cell
+
+
+@pytest.mark.parametrize(
+    ("encoding", "seen"),
+    [
+        ("utf-8", "caf\u00e9 \u2500\u2026 \u2713 \U0001f600\n"),
+        ("latin-1", "caf\u00e9 -... \\u2713 \\ud83d\\ude00\n"),
+        ("ascii", "caf\\u00e9 -... \\u2713 \\ud83d\\ude00\n"),
+    ],
+)
+def test_what_an_encoding_lacks_is_plain_or_an_escape(encoding, seen):
+    raw = io.BytesIO()
+    page = io.TextIOWrapper(raw, encoding=encoding, newline="\n")
+    Terminal(page).write("caf\u00e9 \u2500\u2026 \u2713 \U0001f600")
+    page.flush()
+    assert raw.getvalue().decode(encoding) == seen
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_has_the_true_text_in_every_encoding(encoding):
+    raw = io.BytesIO()
+    page = io.TextIOWrapper(raw, encoding=encoding, newline="\n")
+    value = ["caf\u00e9 \u2500\u2026", {"\u2713": "\U0001f600"}]
+    Terminal(page).write(json_text(value))
+    page.flush()
+    assert json.loads(raw.getvalue().decode(encoding)) == value
+
+
+def test_ascii_is_not_looked_at_twice():
+    assert encodable("plain", "no such encoding") == "plain"
