@@ -50,6 +50,8 @@ PROJECTIONS: tuple[Projection, ...] = (
 
 PAGE_EVENTS_MAX = 2_000
 """Events of one transaction."""
+STEP_EVENTS_MAX = 500
+"""Of one call in the runner's process, which has to look up in between."""
 CATCH_UP_EVENTS_MAX = 10_000_000
 """Bound of one call without a limit, should writers stay ahead of it for ever."""
 CULPRITS_MAX = 20
@@ -94,8 +96,8 @@ def catch_up(limit_events: int | None = None) -> int:
 
 
 def catch_up_some() -> int:
-    """The same for one page, for whoever has to look up in between."""
-    return catch_up(PAGE_EVENTS_MAX)
+    """The same for a part of a page, as the runner's thread of followers calls it."""
+    return catch_up(STEP_EVENTS_MAX)
 
 
 def broken() -> list[str]:

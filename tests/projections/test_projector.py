@@ -177,7 +177,7 @@ def test_a_new_version_asks_for_a_rebuild_of_that_projection(
 
 
 def test_the_leading_runner_is_asked_to_keep_them_current() -> None:
-    assert followers["projections"].catch_up is projector.catch_up
+    assert followers["projections"].catch_up is projector.catch_up_some
 
 
 @pytest.fixture
