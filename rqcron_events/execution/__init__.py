@@ -4,7 +4,7 @@ Start with ``enqueuer`` (runs to jobs, and what becomes of them when Redis is aw
 ``run_request``, ``job_data`` and ``refusal`` are its parts), then ``attempt`` (may it start, how did it end; ``worker`` calls it inside a job). ``spool`` keeps in Redis
 what the ledger could not take (``spool_entry`` says what is believed, ``spool_lists`` holds the keys).
 ``time_limit`` bounds what the ledger may cost a job, ``told`` what the text of an exception may;
-``ledger_session`` is the connection after a user's function had it. ``rq_jobs`` asks RQ about jobs,
-``embedded_runner`` runs a runner beside a worker. Imports ``ledger`` and below; beside ``worker`` and
+``ledger_session`` is the connection after a user's function had it. ``rq_jobs`` asks RQ about jobs
+(``unreadable_jobs``: those it could not read), ``cron_worker`` is a worker with a runner beside it. Imports ``ledger`` and below; beside ``worker`` and
 two entry points, only this knows RQ.
 """

@@ -12,7 +12,7 @@ from rq.logutils import setup_loghandlers
 
 from ...checks import check_registry
 from ...core.wording import clause
-from ...execution import embedded_runner
+from ...execution.cron_worker import embedded_runner
 from ...process.parent_watch import log_to_stderr
 from ...runner.once import once
 from ..command import LedgerCommand

@@ -18,8 +18,8 @@ from django_rq.workers import get_worker
 from rq import Worker
 from rq.serializers import resolve_serializer
 
-from ..errors import CronConfigError
-from ..registry import registry
+from ...errors import CronConfigError
+from ...registry import registry
 from .patient_worker import PatientWorker
 
 __all__ = ["RunnerChild", "work"]

@@ -19,8 +19,8 @@ from redis.exceptions import AuthenticationError, RedisError
 from rq import Worker
 from rq.exceptions import StopRequested
 
-from ..core.wording import clause
-from .refusal import is_outage
+from ...core.wording import clause
+from ..refusal import is_outage
 
 __all__ = ["PatientWorker"]
 
