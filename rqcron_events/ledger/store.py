@@ -63,7 +63,7 @@ class Appended:
 
     accepted: list[list[Event]] = field(default_factory=list)
     refused: list[list[Event]] = field(default_factory=list)
-    """Another writer was first: read the stream again and decide again."""
+    """Another writer was first, or the log went back: read the stream again and decide again."""
     unfit: list[Unfit] = field(default_factory=list)
     """Never to be written: deciding again at once gives the same."""
 
@@ -86,7 +86,8 @@ def connection() -> BaseDatabaseWrapper:
 def append(events: Sequence[Event]) -> None:
     """Append all of the events or none.
 
-    Raises VersionConflict when a stream already has one of the versions, EventRefused for an event
+    Raises VersionConflict when a stream already has one of the versions, PredecessorMissing (which is
+    one, too) when it does not have the version before, EventRefused for an event
     that can never be written, LedgerUnavailable when the table takes rows away, and lets Django's
     database errors through. Inside ``transaction.atomic`` the events become visible with it.
     """

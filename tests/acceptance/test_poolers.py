@@ -52,6 +52,7 @@ def pgbouncer(postgresql, project: Project) -> Iterator[None]:
         + f"\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = any\nauth_file = {directory}/users\npool_mode = transaction\n"
         "default_pool_size = 3\nserver_round_robin = 1\nlogfile = \n"
+        f"admin_users = {database['USER']}\n"
     )
     as_user = {}
     if os.geteuid() == 0:  # it refuses to run as root

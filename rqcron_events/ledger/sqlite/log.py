@@ -17,6 +17,7 @@ from ...core.clean_run.run import CleanRun
 from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
+from ...errors import PredecessorMissing
 from ..clean_runs import clean_runs_statement
 from ..doors.problem import Problem
 from ..doors.refusal import Refusal
@@ -48,16 +49,32 @@ _ONLY_FREE = """
         SELECT 1 FROM rqcron_event AS taken
         WHERE taken.stream = json_extract(row.value, '$[0]')
           AND taken.version = json_extract(row.value, '$[1]')
-    )
+    ) AND (json_extract(row.value, '$[1]') = 1 OR EXISTS (
+        SELECT 1 FROM rqcron_event AS there
+        WHERE there.stream = json_extract(row.value, '$[0]')
+          AND there.version = json_extract(row.value, '$[1]') - 1
+    ))
     RETURNING stream
+"""
+_MISSING = """
+    SELECT needed.key FROM json_each(%s) AS needed
+    WHERE NOT EXISTS (
+        SELECT 1 FROM rqcron_event AS there
+        WHERE there.stream = needed.key AND there.version = needed.value
+    ) LIMIT 1
 """
 
 
-def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> int:
+def insert(db: BaseDatabaseWrapper, events: Sequence[Event], needed: Mapping[str, int]) -> int:
     """Write all events; returns how many rows the database says it stored."""
     with db.cursor() as cursor:
         cursor.execute(_INSERT, [_rows(events)])
-        return int(cursor.rowcount)
+        stored = int(cursor.rowcount)
+        if needed:  # after the write lock is taken
+            cursor.execute(_MISSING, [json.dumps(needed)])
+            for (stream,) in cursor.fetchall():
+                raise PredecessorMissing(stream, needed[stream] + 1)
+    return stored
 
 
 IDS_BEHIND = (
@@ -77,7 +94,8 @@ def refusal(error: DatabaseError) -> Refusal | None:
 
 
 def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
-    """Write the events whose version is free, one per stream; return the streams written."""
+    """Write the events whose version is free and whose predecessor is there, one per stream; return
+    the streams written."""
     if not events:
         return set()
     with db.cursor() as cursor:
