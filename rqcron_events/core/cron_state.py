@@ -24,6 +24,8 @@ from .events.keys import (
     PAUSE_SINCE,
     PAUSE_UNTIL,
     QUEUE,
+    RECOVERED,
+    RECOVERED_OUTCOME,
     TRIGGER,
     UNTIL,
 )
@@ -87,7 +89,7 @@ class OpenRun:
     slot: datetime | None
     requested_at: datetime
     trigger: str = "slot"
-    """slot, manual, rerun, backfill or requeue."""
+    """slot, manual, rerun, backfill, requeue or recovered."""
     enqueued_at: datetime | None = None
     enqueue_failed: bool = False
     refused: str = ""
@@ -162,6 +164,8 @@ class CronState:
                 self._set_pause(start, pause)
             case EventType.CRON_RESUMED:
                 self._set_pause(_effective_from(event), None)
+            case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if _has_ended(event):
+                pass
             case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if event.run_id is not None:
                 self.open_runs[event.run_id] = OpenRun(
                     run_id=event.run_id,
@@ -358,6 +362,11 @@ def refusal_cause(queue: str, error_type: str) -> str:
 
 def _effective_from(event: Event) -> datetime:
     return event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
+
+
+def _has_ended(event: Event) -> bool:
+    """A decision that was recovered after the outcome of its run was written."""
+    return bool(event.data.get(RECOVERED, {}).get(RECOVERED_OUTCOME))
 
 
 def _iso(value: datetime | None) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import DatabaseError
+from redis import Redis
 from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -34,6 +35,7 @@ from .run_request import JOB_ID_PREFIX
 
 __all__ = [
     "JOBS_PER_ROUND_TRIP",
+    "ask",
     "bring_back_due",
     "clean_up_abandoned",
     "look_up",
@@ -94,22 +96,28 @@ def look_up(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> dict[UUID, Jo
     """What RQ knows of each run's job. Raises redis-py's errors."""
     found: dict[UUID, JobFacts] = {}
     for connection, chunk in enqueuer.by_connection(requests, JOBS_PER_ROUND_TRIP):
-        keys: list[str] = []
-        for request in chunk:
-            name = job_id(request.run_id)
-            keys += [
-                _text(Job.key_for(name)),
-                ExecutionRegistry(name, connection=connection).key,
-                Result.get_key(name),  # type: ignore[no-untyped-call]
-            ]
-        now = clock.now().timestamp()
-        limits = (_FIELD_BYTES_MAX, _PACKED_BYTES_MAX)
-        answers = connection.execute_command(  # type: ignore[no-untyped-call]
-            "EVAL", _LOOK_UP, len(keys), *keys, now, *limits, *_FIELDS, **{NEVER_DECODE: True}
-        )
+        answers = ask(connection, [job_id(request.run_id) for request in chunk], _FIELDS)
         for request, answer in zip(chunk, answers, strict=True):
             found[request.run_id] = _facts_or_why_not(request, answer)
     return found
+
+
+def ask(connection: Redis, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+    """Of each job: why nothing can be told, or None; these fields; the number of living executions;
+    type and packed error of its last result. Raises redis-py's errors."""
+    keys: list[str] = []
+    for name in names:
+        keys += [
+            _text(Job.key_for(name)),
+            ExecutionRegistry(name, connection=connection).key,
+            Result.get_key(name),  # type: ignore[no-untyped-call]
+        ]
+    now = clock.now().timestamp()
+    limits = (_FIELD_BYTES_MAX, _PACKED_BYTES_MAX)
+    answers: list[list[Any]] = connection.execute_command(  # type: ignore[no-untyped-call]
+        "EVAL", _LOOK_UP, len(keys), *keys, now, *limits, *fields, **{NEVER_DECODE: True}
+    )
+    return answers
 
 
 def clean_up_abandoned(queues: Iterable[Queue]) -> None:

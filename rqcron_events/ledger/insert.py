@@ -54,8 +54,7 @@ def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
         free = {
             (stream, version)
             for stream, version in wanted.items()
-            if (stream, version) not in there
-            and (version == 1 or (stream, version - 1) in there)
+            if (stream, version) not in there and (version == 1 or (stream, version - 1) in there)
         }
         _require(db, len(written) + len(free), len(written))
     return written

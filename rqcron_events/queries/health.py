@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -20,12 +20,14 @@ from ..core.definition import Overlap
 from ..core.events import OUTCOMES, EventType, Reason, cron_stream
 from ..core.events.keys import ERROR, ERROR_MESSAGE
 from ..core.wording import clause
+from ..errors import PositionAhead
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
 from ..followers import followers
 from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import quarantine, store
 from ..ledger.cron_states import states_without_runs
+from ..ledger.lookup import told_losses
 from ..models import CronEvent, CronEventQuerySet
 
 __all__ = ["MAX_LAG_SECONDS", "Health", "health", "refused_runs"]
@@ -34,6 +36,8 @@ MAX_LAG_SECONDS = 30.0
 CLOCK_BEHIND_SECONDS_MAX = 30.0
 REDIS_SECONDS_MAX = 3.0
 """How long one answer of Redis may take: a probe must not hang with it."""
+LOSS_TOLD = timedelta(days=1)
+"""How long a loss of events is a problem."""
 REFUSED_LOOKED_AT_MAX = 200
 OPEN_RUNS_LOOKED_AT_MAX = 50
 """The newest runs of a cron, of which one may be what a queued slot waits for."""
@@ -90,6 +94,7 @@ def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
         "The spool": _look_at_spool,
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
+        "The log's losses": _look_at_losses,
     }
     for name, look in parts.items():
         try:
@@ -230,9 +235,22 @@ def _look_at_quarantine(found: Health) -> None:
     found.problems += quarantine.problem_texts()
 
 
+def _look_at_losses(found: Health) -> None:
+    """For a day, so that somebody looks; the audit tells of it for ever."""
+    for loss in told_losses():
+        if clock.now() - loss.until < LOSS_TOLD:
+            found.problems.append(f"{loss.text[0].upper()}{loss.text[1:]}. See cron_audit.")
+
+
 def _look_at_followers(found: Health) -> None:
     last = CronEvent.objects.using(store.connection().alias).order_by("-id").first()
     head = last.id if last else 0
     for name, follower in followers.items():
-        if follower.position is not None:
-            found.projection_lag_events[name] = max(head - follower.position(), 0)
+        if follower.position is None:
+            continue
+        position = follower.position()
+        found.projection_lag_events[name] = max(head - position, 0)
+        try:
+            store.require_not_ahead(position)
+        except PositionAhead as error:
+            found.problems.append(f"Follower {name}: {error}")

@@ -141,6 +141,14 @@ class RqThread(threading.Thread):
         """Monotonic seconds since when one call is under way."""
         self._said = False
         self._failures = 0
+        self._forget = False
+
+    def forget(self) -> None:
+        """Drop what was asked for: the log went back, and may not know these runs any more. Those that
+        it does know are found by the next pass."""
+        self._forget = True
+        self._requests.clear()
+        self._wake.set()
 
     def enqueue(self, requests: Sequence[RunRequest]) -> None:
         """Hand these over as soon as may be."""
@@ -195,7 +203,10 @@ class RqThread(threading.Thread):
     def _step(self) -> None:
         self._began_at = clock.monotonic_seconds()
         try:
-            if self._requests:
+            if self._forget:
+                self._forget, self._states = False, None
+                self._side.give_up()
+            elif self._requests:
                 self._side.enqueue([self._requests.popleft() for _ in range(len(self._requests))])
             elif self._states is not None:
                 self._side.reconcile(self._states)

@@ -21,10 +21,12 @@ from ..leadership.heartbeat import Presence
 from ..ledger import store
 from ..ledger.backend import backend_of
 from ..ledger.cron_states import States
+from ..ledger.snapshot import Remembered
 from ..process.failpoints import reach
 from ..process.gc_pause import collection_paused
 from ..registry import registry
 from .due_queue import Agenda
+from .recovery import recover
 from .registration import sync
 from .rq_side import RqSide, RqThread
 from .statement_watch import StatementWatch
@@ -62,6 +64,8 @@ class Runner:
         self._rq_thread: RqThread | None = None
         """None: what concerns RQ is done in this thread."""
         self._reconciled_at = 0.0
+        self._before: Remembered | None = None
+        """What was known before the log went back, until that is dealt with."""
         self._held_up: HeldUp | None = None
         """What kept this runner from deciding until now; forgotten after one tick."""
         self._saved_at = 0.0
@@ -72,6 +76,8 @@ class Runner:
         """One look at the clock: decide, record, enqueue. Returns the seconds until the next."""
         if not self._lead():
             return STANDBY_SECONDS
+        if self.states.log_went_back():
+            self._take_over()
         self._look_again(self.states.follow(self.watch.progress))
         if self.states.accepted:
             self.states.accepted = self._synced = False
@@ -110,7 +116,7 @@ class Runner:
             self._agenda.set(name, now + SET_ASIDE)
         requests: list[RunRequest] = []
         for batch in result.accepted:
-            self.states.apply(batch)
+            self.states.committed(batch)
             state = self.states.crons[batch[0].cron]
             requests += [_request(state, event) for event in batch if event.run_id is not None]
             self._look_again([state.name])
@@ -152,7 +158,7 @@ class Runner:
 
     def decide_due(self) -> Iterator[list[RunRequest]]:
         """Register and decide what is due now, without the lease; yields what may be enqueued."""
-        self.states = States.load()
+        self._load()
         sync(registry, self.states, self.actor)
         self._look_again(self.states.crons)
         while names := self._agenda.take(clock.now()):
@@ -210,9 +216,25 @@ class Runner:
         self._held_up = HeldUp(since=since, until=now, data=data)
 
     def _take_over(self) -> None:
-        self.states = States.load()
+        self._load()
         self._agenda = Agenda()
         self._look_again(self.states.crons)
+
+    def _load(self) -> None:
+        """Know what the log says; and where it says less than was known, deal with that first."""
+        if self._before is None and self.states.log_went_back():
+            self._before = self.states.remembered()
+        self.states = States.load()
+        self._before = self._before or self.states.before
+        if self._before is None:
+            return
+        if self._rq_thread is not None:
+            self._rq_thread.forget()
+        else:
+            self.rq.give_up()
+        self._sync()  # crons of which the registration is lost
+        recover(self._before, self.states, self.actor)
+        self._before = None
 
     def _save_snapshot(self) -> None:
         if clock.monotonic_seconds() - self._saved_at < conf().snapshot_seconds:
@@ -278,7 +300,7 @@ class Runner:
 
     def start(self) -> None:
         """Load what is known, say hello, and bring the code's crons into the log."""
-        self.states = States.load()
+        self._load()
         self.presence.beat(registry)
         self._sync()
 

@@ -70,7 +70,7 @@ _MISSING = """
 
 def insert(db: BaseDatabaseWrapper, events: Sequence[Event], needed: Mapping[str, int]) -> int:
     """Write all events; returns how many rows the database says it stored."""
-    wanted = [list(needed), list(needed.values())]
+    wanted: list[Any] = [list(needed), list(needed.values())]
     if len(events) < COPY_EVENTS_MIN:
         marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(events))
         with db.cursor() as cursor:
