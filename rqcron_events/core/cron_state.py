@@ -25,6 +25,7 @@ from .events.keys import (
     PAUSE_UNTIL,
     QUEUE,
     RECOVERED,
+    RECOVERED_CREATED_AT,
     RECOVERED_OUTCOME,
     TRIGGER,
     UNTIL,
@@ -170,7 +171,7 @@ class CronState:
                 self.open_runs[event.run_id] = OpenRun(
                     run_id=event.run_id,
                     slot=event.scheduled_for,
-                    requested_at=event.occurred_at,
+                    requested_at=_requested_at(event),
                     trigger=event.data.get(TRIGGER, "slot"),
                 )
             case _:
@@ -362,6 +363,12 @@ def refusal_cause(queue: str, error_type: str) -> str:
 
 def _effective_from(event: Event) -> datetime:
     return event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
+
+
+def _requested_at(event: Event) -> datetime:
+    """A decision that was recovered was made when its job was."""
+    made_at = event.data.get(RECOVERED, {}).get(RECOVERED_CREATED_AT)
+    return datetime.fromisoformat(made_at) if made_at else event.occurred_at
 
 
 def _has_ended(event: Event) -> bool:

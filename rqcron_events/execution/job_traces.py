@@ -35,8 +35,6 @@ __all__ = ["job_traces"]
 
 log = logging.getLogger(__name__)
 
-JOBS_MAX = 100_000
-"""Of one list of a queue, the newest."""
 _REGISTRIES = (
     StartedJobRegistry,
     FinishedJobRegistry,
@@ -52,9 +50,10 @@ def job_traces(
     enqueuer: Enqueuer,
     known: Callable[[Collection[UUID]], set[UUID]],
     crons: Collection[str],
+    jobs_max: int,
 ) -> tuple[dict[UUID, Trace], bool]:
     """The runs of these crons that have a job, but for those that ``known`` returns; and whether
-    every Redis answered.
+    every Redis answered. ``jobs_max`` of each list of a queue are looked at, the newest.
 
     Never raises for Redis: what one server does not tell is missing.
     """
@@ -62,7 +61,7 @@ def job_traces(
     complete = True
     for connection, queues in _queues(enqueuer):
         try:
-            run_ids = list({run_id for queue in queues for run_id in _run_ids(queue)})
+            run_ids = list({run_id for queue in queues for run_id in _run_ids(queue, jobs_max)})
             for start in range(0, len(run_ids), JOBS_PER_ROUND_TRIP):
                 chunk = run_ids[start : start + JOBS_PER_ROUND_TRIP]
                 found |= _traces(connection, sorted(set(chunk) - known(chunk)), crons)
@@ -85,11 +84,11 @@ def _queues(enqueuer: Enqueuer) -> Iterator[tuple[Redis, list[Queue]]]:
         yield queues[0].connection, queues
 
 
-def _run_ids(queue: Queue) -> Iterator[UUID]:
-    names: list[Any] = list(queue.connection.lrange(queue.key, -JOBS_MAX, -1))
+def _run_ids(queue: Queue, jobs_max: int) -> Iterator[UUID]:
+    names: list[Any] = list(queue.connection.lrange(queue.key, -jobs_max, -1))
     for registry in _REGISTRIES:
         key = registry(queue=queue).key
-        names += queue.connection.zrevrange(key, 0, JOBS_MAX - 1)
+        names += queue.connection.zrevrange(key, 0, jobs_max - 1)
     for member in names:
         # In the registry of started jobs the execution follows the job.
         text = member.decode(errors="replace") if isinstance(member, bytes) else str(member)

@@ -35,13 +35,19 @@ from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import read_runs
 from ..ledger.snapshot import Remembered, missing_marks
 from ..models import CronEvent, CronEventQuerySet
+from .reconciler import Reconciler
 
-__all__ = ["recover"]
+__all__ = ["recover", "recover_unknown_jobs"]
 
 log = logging.getLogger(__name__)
 
-REDIS_SECONDS_MAX = 2.0
-"""How long one answer of Redis may take: slots come due meanwhile."""
+REDIS_SECONDS_MAX = 1.0
+"""How long one answer of Redis may take: slots come due meanwhile. The first that takes longer is the
+last that is asked of that server."""
+JOBS_MAX = 100_000
+"""Of each list of a queue, where the log is known to have gone back."""
+JOBS_LOOKED_AT_MAX = 2_000
+"""The same whenever a runner begins to lead: the newest."""
 EVENTS_LOOKED_AT_MAX = 5_000
 """The newest of the log: workers may have written of runs that it does not know any more."""
 STREAMS_TOLD_MAX = 100
@@ -59,42 +65,67 @@ def recover(before: Remembered, states: States, actor: str) -> None:
 
     Doing it again changes nothing. Raises Django's database errors.
     """
-    _tell(before, states, actor)
-    traces, complete = _traces(before, states)
+    found, complete = _jobs(states.crons.keys() | before.crons.keys(), JOBS_MAX)
+    for trace in _not_asked_for([*_remembered(before), *_written_since()]):
+        other = found.get(trace.run_id)
+        found[trace.run_id] = other | trace if other else trace
+    missing = sorted(missing_marks(before.marks), key=lambda mark: mark.occurred_at)
+    _tell(before.crons, states, [mark.occurred_at for mark in missing], actor)
     _close_what_ran(before, states, complete, actor)
+    _decide_all_again(before.crons, states, found, actor)
+
+
+def recover_unknown_jobs(states: States, actor: str) -> bool:
+    """The same for one that begins and remembers nothing: no job is made before its decision is
+    committed, so a job without one tells that the log went back. False when there is none."""
+    found, _ = _jobs(states.crons.keys(), JOBS_LOOKED_AT_MAX)
+    if found:
+        _tell({}, states, [at for trace in found.values() if (at := trace.decided_at)], actor)
+        _decide_all_again({}, states, found, actor)
+    return bool(found)
+
+
+def _decide_all_again(
+    known: Mapping[str, CronState], states: States, found: Mapping[UUID, Trace], actor: str
+) -> None:
     decided = 0
     for name in sorted(states.crons):
-        own = [trace for trace in traces.values() if trace.cron == name]
-        decided += _decide_again(_Lost(states, name, before.crons.get(name), own), actor)
+        own = [trace for trace in found.values() if trace.cron == name]
+        decided += _decide_again(_Lost(states, name, known.get(name), own), actor)
     states.follow()
     log.warning(
-        "%d decisions and requests that were lost with the log are recorded again, for %d runs that "
-        "left a trace.",
+        "%d decisions and requests that were lost with the log are recorded again; %d runs left a "
+        "trace.",
         decided,
-        len(traces),
-        extra={"action": "recovered", "runs": len(traces)},
+        len(found),
+        extra={"action": "recovered", "runs": len(found)},
     )
+    # What RQ knows of their ends, before overlap="skip" sees runs that are over.
+    reconciler = Reconciler(Enqueuer(REDIS_SECONDS_MAX), actor)
+    with suppress(RedisError):  # the passes to come look at everything again
+        reconciler.begin(states)
+        while not reconciler.done:
+            reconciler.step(states)
 
 
-def _tell(before: Remembered, states: States, actor: str) -> None:
+def _tell(
+    known: Mapping[str, CronState], states: States, lost_at: list[datetime], actor: str
+) -> None:
     """That events were lost, and from when to when; once for each loss."""
     now = clock.now()
-    missing = sorted(missing_marks(before.marks), key=lambda mark: mark.occurred_at)
     losses = told_losses()
-    if missing and any(loss.covers(missing[-1].occurred_at) for loss in losses):
+    if lost_at and any(loss.covers(max(lost_at)) for loss in losses):
         return
     kept = _rows().order_by("-occurred_at").values_list("occurred_at", flat=True)
-    since = (kept.filter(occurred_at__lt=missing[0].occurred_at) if missing else kept).first()
+    since = (kept.filter(occurred_at__lt=min(lost_at)) if lost_at else kept).first()
     streams = {
-        cron_stream(name): [known.version, version]
-        for name, known in sorted(before.crons.items())
-        if known.version > (version := states.crons[name].version if name in states.crons else 0)
+        cron_stream(name): [state.version, version]
+        for name, state in sorted(known.items())
+        if state.version > (version := states.crons[name].version if name in states.crons else 0)
     }
-    lost = missing[-1]._asdict() if missing else {}
     event = make.log_went_back(
         epoch=1 + len(losses),
         since=since,
-        lost={key: str(value) if key == "occurred_at" else value for key, value in lost.items()},
         streams=dict(list(streams.items())[:STREAMS_TOLD_MAX]),
         actor=actor,
         at=now,
@@ -111,12 +142,13 @@ def _tell(before: Remembered, states: States, actor: str) -> None:
 # What is left
 
 
-def _traces(before: Remembered, states: States) -> tuple[dict[UUID, Trace], bool]:
-    """The runs that somebody knows and the log does not, and whether every Redis answered."""
-    crons = states.crons.keys() | before.crons.keys()
-    enqueuer = Enqueuer(REDIS_SECONDS_MAX)
-    found, complete = job_traces(enqueuer, _asked_for, crons)
-    remembered = (
+def _jobs(crons: Collection[str], jobs_max: int) -> tuple[dict[UUID, Trace], bool]:
+    """The jobs of runs that the log does not know, and whether every Redis answered."""
+    return job_traces(Enqueuer(REDIS_SECONDS_MAX), _asked_for, crons, jobs_max)
+
+
+def _remembered(before: Remembered) -> list[Trace]:
+    return [
         Trace(
             run_id=run.run_id,
             cron=name,
@@ -126,11 +158,7 @@ def _traces(before: Remembered, states: States) -> tuple[dict[UUID, Trace], bool
         )
         for name, state in before.crons.items()
         for run in state.open_runs.values()
-    )
-    for trace in (*_not_asked_for(remembered), *_not_asked_for(_written_since())):
-        other = found.get(trace.run_id)
-        found[trace.run_id] = other | trace if other else trace
-    return found, complete
+    ]
 
 
 def _written_since() -> list[Trace]:
@@ -207,14 +235,14 @@ def _lost_event(state: RunState, actor: str) -> Event:
     )
 
 
-def _place(state: RunState, actor: str) -> InRun:
+def _place(state: RunState, actor: str, at: datetime | None = None) -> InRun:
     return InRun(
         cron=state.cron,
         run_id=state.run_id,
         version=state.version + 1,
         slot=state.slot,
         actor=actor,
-        at=clock.now(),
+        at=at or clock.now(),
     )
 
 
@@ -293,7 +321,7 @@ def _what_follows(known: _Known, actor: str) -> list[Event]:
                     queue=definition.queue,
                     job_id=job_id(trace.run_id),
                     found="the job existed already",
-                    **_place(run, actor),
+                    **_place(run, actor, trace.decided_at),
                 )
             )
         elif definition is None or not definition.idempotent:

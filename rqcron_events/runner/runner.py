@@ -26,7 +26,7 @@ from ..process.failpoints import reach
 from ..process.gc_pause import collection_paused
 from ..registry import registry
 from .due_queue import Agenda
-from .recovery import recover
+from .recovery import recover, recover_unknown_jobs
 from .registration import sync
 from .rq_side import RqSide, RqThread
 from .statement_watch import StatementWatch
@@ -217,6 +217,8 @@ class Runner:
 
     def _take_over(self) -> None:
         self._load()
+        if recover_unknown_jobs(self.states, self.actor):
+            self._saved_at = float("-inf")
         self._agenda = Agenda()
         self._look_again(self.states.crons)
 
@@ -235,6 +237,7 @@ class Runner:
         self._sync()  # crons of which the registration is lost
         recover(self._before, self.states, self.actor)
         self._before = None
+        self._saved_at = float("-inf")  # the snapshot may hold what is lost
 
     def _save_snapshot(self) -> None:
         if clock.monotonic_seconds() - self._saved_at < conf().snapshot_seconds:

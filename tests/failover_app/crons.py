@@ -22,7 +22,7 @@ def steady():
 @register_cron(every=timedelta(seconds=1), queue="low", overlap="skip")
 def slow():
     _note()
-    time.sleep(2)
+    time.sleep(1.5)
 
 
 @register_cron(every=timedelta(seconds=1), result_ttl=0)

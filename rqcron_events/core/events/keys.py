@@ -70,8 +70,6 @@ LOST_SINCE: Final = "since"
 """time or null: of the last event before the loss that is still there; null when none is."""
 LOST_UNTIL: Final = "until"
 """time: when the loss was noticed; what was recorded between the two may be lost."""
-LOST_EVENT: Final = "event"
-"""object: an event that was there (``stream``, ``version``, ``type``, ``occurred_at``)."""
 LOST_STREAMS: Final = "streams"
 """object: ``{stream: [last version that was known, last version now]}``, of crons, bounded."""
 

@@ -101,17 +101,16 @@ def log_went_back(
     *,
     epoch: int,
     since: datetime | None,
-    lost: Mapping[str, Any],
     streams: Mapping[str, list[int]],
     actor: str,
     at: datetime,
 ) -> Event:
-    """Events that were committed are gone, as after a failover; ``lost`` is one of them."""
+    """Events that were committed are gone, as after a failover. ``streams`` are those of crons of which
+    more was known than is left."""
     data = {
         keys.EPOCH: epoch,
         keys.LOST_SINCE: since.isoformat() if since else None,
         keys.LOST_UNTIL: at.isoformat(),
-        keys.LOST_EVENT: dict(lost),
         keys.LOST_STREAMS: dict(streams),
     }
     return _unnumbered(EventType.LOG_WENT_BACK, LEDGER_STREAM, data, actor, at)
