@@ -41,6 +41,7 @@ COVERED = (
     '"first":"2026-03-02T14:00:00+00:00","last":"2026-03-02T14:00:00+00:00","count":3,'
     '"definition_version":4,"evidence":{"max_lateness_seconds":60.0}'
 )
+RECOVERED = '"recovered":{"from":["redis"],"status":"finished"}'
 HELD_UP = '"held_up":{"since":null,"until":null,"cause":"no_runner","runner":""}'
 ERROR = '"error":{"type":"ValueError","message":"no","traceback":"ValueError: no"}'
 REFUSED = '"error":{"type":"ConnectionError","message":"refused"}'
@@ -64,6 +65,11 @@ PAYLOADS = [
         {"jitter_seconds": 0.5, "held_up": VALUES["held_up"]},
         f'"lateness_seconds":1.5,"definition_version":4,"jitter_seconds":0.5,{HELD_UP}',
     ),
+    (
+        "slot_fired",
+        {"recovered": VALUES["recovered"]},
+        f'"lateness_seconds":1.5,"definition_version":4,{RECOVERED}',
+    ),
     ("slot_skipped", {}, COVERED),
     ("slot_missed", {}, COVERED),
     ("slot_missed", {"held_up": VALUES["held_up"]}, f"{COVERED},{HELD_UP}"),
@@ -77,6 +83,11 @@ PAYLOADS = [
         "run_requested",
         {"trigger": "backfill", "definition_version": 4, "label": "again"},
         '"trigger":"backfill","definition_version":4,"label":"again"',
+    ),
+    (
+        "run_requested",
+        {"trigger": "recovered", "recovered": VALUES["recovered"]},
+        f'"trigger":"recovered",{RECOVERED}',
     ),
     ("run_enqueued", {}, f'"queue":"high","job_id":"cron-{RUN}"'),
     ("run_enqueued", {"found": "no job"}, f'"queue":"high","job_id":"cron-{RUN}","found":"no job"'),
@@ -116,6 +127,12 @@ PAYLOADS = [
     ("all_resumed", {}, EFFECTIVE),
     ("projection_rebuilt", {}, '"projection":"runs","version":1,"events":40,"rows":10'),
     ("event_accepted", {}, '"event":120,"stream":"cron/alpha","version":7'),
+    (
+        "log_went_back",
+        {},
+        '"epoch":1,"since":"2026-03-02T14:00:00+00:00","until":"2026-03-02T14:00:01.500000+00:00",'
+        '"streams":{"cron/alpha":[9,7]}',
+    ),
 ]
 
 
