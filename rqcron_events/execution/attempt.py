@@ -78,18 +78,19 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     told = _told_by(job, name, asked_run_id)
     actor = _actor(job)
     home = Home()
+    read: list[_Judged] = []
     reach("before_start")
     try:
         with time_limit(conf().worker_wait_seconds), writing_to(home):
             _write_spooled(job, told.run_id)
-            state, verdict = _append_start(job, name, asked_run_id, actor)
+            state, verdict = _append_start(job, name, asked_run_id, actor, read)
     except BaseTimeoutException:
         raise  # the job's own time is up
     except (UnreadableEvent, NewerEvent) as error:
         state, verdict = _refuse_unreadable(told, actor, error)
     except Exception as error:
         told = _told_by(job, name, asked_run_id)  # again: a new run may have been asked for
-        state, verdict = _spool_start(job, told, actor, error)
+        state, verdict = _spool_start(job, told, actor, error, read)
     reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=told.slot, attempt=state.attempt)
     closed = verdict.refusal is not None
@@ -173,12 +174,17 @@ class _Judged(NamedTuple):
     verdict: Start
 
 
-def _append_start(job: Job, name: str, asked_run_id: UUID, actor: str) -> _Judged:
-    """The start by the log. When another writer is first, the run is read and judged again."""
-    judged, events = append_optimistically(
-        lambda: _judge(job, name, asked_run_id, actor),
-        lambda judged: _start_events(judged, job, actor),
-    )
+def _append_start(
+    job: Job, name: str, asked_run_id: UUID, actor: str, read: list[_Judged]
+) -> _Judged:
+    """The start by the log. When another writer is first, the run is read and judged again; ``read``
+    gets each judgement, for when nothing can be written."""
+
+    def judge() -> _Judged:
+        read.append(_judge(job, name, asked_run_id, actor))
+        return read[-1]
+
+    judged, events = append_optimistically(judge, lambda found: _start_events(found, job, actor))
     for event in events:
         judged.state.apply(event)
     return judged
@@ -248,8 +254,7 @@ def _started_event(state: RunState, job: Job, actor: str, *, attempt: int, after
 def _new_run(ended: RunState, job: Job, actor: str) -> RunState:
     """Somebody requeued a job whose run has its outcome: what runs now is a run of its own.
 
-    From then on the job tells of the new run, here and in the callbacks.
-    """
+    From then on the job tells of the new run, here and in the callbacks."""
     run_id = uuid4()
     requested = make.run_requested(
         cron=ended.cron,
@@ -306,13 +311,19 @@ class SuccessWaits(Exception):
     """The run has succeeded, and the ledger cannot be told."""
 
 
-def _spool_start(job: Job, told: RunState, actor: str, why: Exception) -> _Judged:
-    """The start without the log: RQ tells which attempt it is, the spool whether it succeeded."""
+def _spool_start(
+    job: Job, told: RunState, actor: str, why: Exception, read: list[_Judged]
+) -> _Judged:
+    """The start that cannot be written: what was read of the log still counts (it may be read-only).
+    Otherwise RQ tells which attempt it is, the spool whether it succeeded."""
     ledger_session.disconnect()
     told.attempt = _attempt_by_rq(job, told.cron)
-    if _has_succeeded(job, told.run_id):
-        _spool(_refused_event(told, actor, Reason.ALREADY_SUCCEEDED), job, why)
-        return _Judged(told, Start.REFUSE_SUCCEEDED)
+    judged = read[-1] if read else _Judged(told, Start.BEGIN)
+    if judged.verdict.refusal is None and _has_succeeded(job, told.run_id):
+        judged = _Judged(told, Start.REFUSE_SUCCEEDED)
+    if judged.verdict.refusal is not None:
+        _spool(_refused_event(judged.state, actor, judged.verdict.refusal), job, why)
+        return judged
     _spool(_started_event(told, job, actor, attempt=told.attempt), job, why)
     return _Judged(told, Start.BEGIN)
 

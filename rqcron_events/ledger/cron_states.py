@@ -62,11 +62,12 @@ class States:
         """A cron's stream, or the log, ends before what is known of it."""
 
     @classmethod
-    def load(cls) -> Self:
-        """From the snapshot, if it is whole, and the log after it."""
+    def load(cls, progress: Callable[[], None] | None = None) -> Self:
+        """From the snapshot, if it is whole, and the log after it; ``progress`` is told of each
+        page."""
         states = cls()
         states._load_snapshot()
-        states.follow()
+        states.follow(progress)
         return states
 
     def remembered(self) -> Remembered:

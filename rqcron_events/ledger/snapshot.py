@@ -19,7 +19,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Q
 
 from ..conf import conf
@@ -27,6 +27,7 @@ from ..core.cron_state import CronState
 from ..core.events import Event
 from ..core.wording import clause
 from ..models import CronEvent, CronSnapshot
+from .backend import backend_of
 
 __all__ = [
     "FORMAT",
@@ -141,25 +142,20 @@ class Snapshot:
         whole = not self._digests
         position, states, marks = known
         names = sorted(states if whole else changed)
-        rows = [
-            CronSnapshot(name=name, position=position, state=states[name].to_data())
-            for name in names
-        ]
-        digests = {**self._digests, **{r.name: _digest(r.name, position, r.state) for r in rows}}
+        rows = [(name, position, states[name].to_data()) for name in names]
+        digests = {**self._digests, **{row[0]: _digest(*row) for row in rows}}
         head = _head(digests, position, unreadable, [mark.to_data() for mark in marks])
-        rows.append(CronSnapshot(name=POSITION_ROW, position=position, state=head))
+        rows.append((POSITION_ROW, position, head))
+        db, stored = connections[database], CronSnapshot.objects.using(database)
         with transaction.atomic(using=database):
             if not still_leads():
                 return False
             if whole:  # rows of crons that the log does not have, and of damage
-                CronSnapshot.objects.using(database).all().delete()
-            CronSnapshot.objects.using(database).bulk_create(
-                rows,
-                batch_size=500,
-                update_conflicts=True,
-                unique_fields=["name"],
-                update_fields=["position", "state"],
-            )
+                stored.all().delete()
+            else:
+                for start in range(0, len(rows), 500):
+                    stored.filter(name__in=[row[0] for row in rows[start : start + 500]]).delete()
+            backend_of(db).tables.insert(db, CronSnapshot, rows)
         self._digests = digests
         return True
 

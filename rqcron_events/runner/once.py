@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .follower_thread import follow_once
+from .follower_thread import follow_all
 from .runner import Runner
 
 __all__ = ["Once", "once"]
@@ -34,7 +34,7 @@ def once() -> Once:
         runner.enqueue(requests)
     runner.reconcile_all()
     runner.save_snapshot_if_free()
-    follow_once()
+    follow_all()
     done.waiting = sum(
         run.enqueued_at is None and not run.refused
         for state in runner.states.crons.values()

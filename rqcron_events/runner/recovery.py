@@ -26,8 +26,8 @@ from ..core.recovery import Trace, decided_again, decided_until
 from ..core.run_state import RunState
 from ..errors import EventRefused
 from ..execution.enqueuer import Enqueuer, RunRequest, job_id
-from ..execution.job_traces import job_traces
 from ..execution.rq_jobs import look_up
+from ..execution.traces.jobs import job_traces
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.lookup import told_losses

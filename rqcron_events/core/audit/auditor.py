@@ -7,7 +7,7 @@ counts and a bounded number of findings, whatever the length of the log.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
@@ -26,11 +26,14 @@ from .findings import (
     notes_text,
     version_gap,
 )
+from .tally import Tally, is_whole_stretch
 
 __all__ = ["CronAuditor", "Decided", "RunFacts"]
 
 UNDECIDED_KEPT_MAX = 500
 """Slots whose runs are looked for although nobody decided them."""
+WALKED_MAX = 1_000
+"""Decisions that cover more slots are counted first, and walked over only where that does not fit."""
 CLOCKS_APART_MAX = timedelta(hours=1)
 """A decision about a slot that is this far in the future was not made by any clock."""
 STARTED_MARGIN = timedelta(minutes=10)
@@ -100,9 +103,7 @@ class CronAuditor:
         self._since = since or _BEGINNING
         self._until = until or _END
         self._last_possible = now + CLOCKS_APART_MAX
-        self._slots = promised(
-            stretches, self._since - _MOMENT, min(self._until - _MOMENT, self._last_possible)
-        )
+        self._slots = self._promised_after(self._since - _MOMENT)
         self._next = next(self._slots, None)
         self._covered: datetime | None = None
         self._counts: Counter[EventType] = Counter()
@@ -136,7 +137,13 @@ class CronAuditor:
         if unreadable is not None:
             self._count_as_recorded(decision, unreadable)
             return
-        tally = _Tally(decision.definition_version)
+        if self._is_counted(decision):
+            self._counts[decision.type] += decision.slots
+            self._covered = decision.last
+            self._slots = self._promised_after(decision.last)
+            self._next = next(self._slots, None)
+            return
+        tally = Tally(decision.definition_version)
         twice = self._cover_again(decision, tally)
         while self._next is not None and self._next.at <= decision.last:
             tally.add(self._next)
@@ -173,7 +180,20 @@ class CronAuditor:
             kind = Wrong.NO_OUTCOME
         self.found(Finding(kind=kind, stream=stream, text=text, run_id=run.run_id))
 
-    def _rules_of(self, decision: Decided, tally: _Tally) -> str:
+    def _promised_after(self, instant: datetime) -> Iterator[Slot]:
+        until = min(self._until - _MOMENT, self._last_possible)
+        return promised(self._stretches, instant, until)
+
+    def _is_counted(self, decision: Decided) -> bool:
+        """It covers very many slots, the next ones, and all that it says: known without walking."""
+        due = self._next
+        if due is None or decision.slots < WALKED_MAX or decision.last >= self._until:
+            return False
+        if (due.at, due.definition_version) != (decision.first, decision.definition_version):
+            return False
+        return is_whole_stretch(self._stretches, decision.first, decision.last, decision.slots)
+
+    def _rules_of(self, decision: Decided, tally: Tally) -> str:
         """The other rules by which the decision found its slots, if today's would be others."""
         whole = self._since <= decision.first <= decision.last < self._until
         found = (tally.first, tally.last, tally.count)
@@ -276,7 +296,7 @@ class CronAuditor:
                 self._unaccounted_more += 1
             self._next = next(self._slots, None)
 
-    def _cover_again(self, decision: Decided, tally: _Tally) -> int:
+    def _cover_again(self, decision: Decided, tally: Tally) -> int:
         """Slots behind the last one that is decided: how many of them had a decision already."""
         if self._covered is None or decision.first > self._covered:
             return 0
@@ -298,7 +318,7 @@ class CronAuditor:
             self._wrong(decision, Wrong.OUT_OF_ORDER, f"decides {which} after later slots")
         return twice
 
-    def _compare(self, decision: Decided, tally: _Tally) -> None:
+    def _compare(self, decision: Decided, tally: Tally) -> None:
         """Whether the decision covers the slots that it says, under the definition in force."""
         version = decision.definition_version
         if tally.other is not None:
@@ -354,28 +374,6 @@ class CronAuditor:
                 slot=slot or decision.last,
             )
         )
-
-
-class _Tally:
-    """The promised slots that one decision covers, without keeping them: there may be millions."""
-
-    __slots__ = ("count", "first", "last", "other", "version")
-
-    def __init__(self, version: int) -> None:
-        self.version = version
-        self.count = 0
-        self.first: datetime | None = None
-        self.last: datetime | None = None
-        self.other: Slot | None = None
-        """The first one that another definition promised."""
-
-    def add(self, slot: Slot) -> None:
-        self.count += 1
-        if self.first is None:
-            self.first = slot.at
-        self.last = slot.at
-        if slot.definition_version != self.version and self.other is None:
-            self.other = slot
 
 
 def _open_for_at_most(run: RunFacts, definition: Definition | None) -> timedelta | None:

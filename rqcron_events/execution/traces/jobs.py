@@ -25,11 +25,11 @@ from rq.registry import (
 )
 from rq.utils import str_to_date
 
-from ..core.events import keys
-from ..core.recovery import Trace
-from .enqueuer import Enqueuer
-from .rq_jobs import JOBS_PER_ROUND_TRIP, ask
-from .run_request import JOB_ID_PREFIX
+from ...core.events import keys
+from ...core.recovery import Trace
+from ..enqueuer import Enqueuer
+from ..rq_jobs import JOBS_PER_ROUND_TRIP, ask
+from ..run_request import JOB_ID_PREFIX
 
 __all__ = ["job_traces"]
 
