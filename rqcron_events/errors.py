@@ -8,6 +8,8 @@ __all__ = [
     "CronError",
     "EventRefused",
     "LedgerUnavailable",
+    "PositionAhead",
+    "PredecessorMissing",
     "QueueUnusable",
     "SpoolFull",
     "UnknownCron",
@@ -45,6 +47,20 @@ class VersionConflict(CronError):
         self.version = version
 
 
+class PredecessorMissing(VersionConflict):
+    """The event that a new one comes after is not in the log: the log went back since it was read,
+    as after a failover. Read the stream again and decide again."""
+
+    def __init__(self, stream: str, version: int) -> None:
+        CronError.__init__(
+            self,
+            f"Stream {stream!r} has no version {version - 1}, so version {version} cannot follow: the "
+            "log went back since it was read. Read the stream again and decide again.",
+        )
+        self.stream = stream
+        self.version = version
+
+
 class UnreadableEvent(CronError):
     """An event that the question rests on cannot be read, so there is no answer."""
 
@@ -75,6 +91,18 @@ class AppendOnlyError(CronError, TypeError):
 
 class LedgerUnavailable(CronError):
     """The ledger cannot be read, or written, safely in this situation."""
+
+
+class PositionAhead(LedgerUnavailable):
+    """A reader has been further than the log is: the log went back, as after a failover."""
+
+    def __init__(self, position: int, newest: int) -> None:
+        super().__init__(
+            f"Position {position} is ahead of the log, whose newest id is {newest}: the log went back, "
+            "as after a failover or a restored backup, and what was made of the lost events is still "
+            "there. Start again from position 0; for projections: cron_replay."
+        )
+        self.position = position
 
 
 class QueueUnusable(CronError):

@@ -39,6 +39,7 @@ def pooler(mode: str = "transaction", size: int = 3) -> Iterator[str]:
         + f"\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = any\nauth_file = {directory}/users\npool_mode = {mode}\n"
         f"default_pool_size = {size}\nserver_round_robin = 1\nlogfile = \n"
+        f"admin_users = {database['USER']}\n"
     )
     as_user = {}
     if os.geteuid() == 0:  # it refuses to run as root

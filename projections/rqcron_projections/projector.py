@@ -20,6 +20,7 @@ from rqcron_events import clock
 from rqcron_events.core.codec import Unreadable
 from rqcron_events.core.events import Event
 from rqcron_events.core.wording import clause
+from rqcron_events.errors import PositionAhead
 from rqcron_events.ledger import quarantine, store
 from rqcron_events.ledger.reading import not_accepted
 
@@ -82,7 +83,12 @@ def catch_up(limit_events: int | None = None) -> int:
         for position, group in _by_position(waiting.values()):
             if left <= 0:
                 break
-            page = store.tail(position, min(PAGE_EVENTS_MAX, left))
+            try:
+                page = store.tail(position, min(PAGE_EVENTS_MAX, left))
+            except PositionAhead as error:  # nothing is right that is added to such rows
+                for point in group:
+                    _log_failure(waiting.pop(point.name), point, error)
+                continue
             results = [_advance(waiting[point.name], point, page) for point in group]
             if "moved" in results:
                 applied += len(page.events)

@@ -17,7 +17,6 @@ from .events import DECISIONS, OUTCOMES, Event, EventType, Reason, cron_stream
 from .events.keys import (
     DEFINITION,
     DEFINITION_VERSION,
-    EFFECTIVE_FROM,
     ERROR,
     ERROR_TYPE,
     PAUSE_ACTOR,
@@ -25,6 +24,9 @@ from .events.keys import (
     PAUSE_SINCE,
     PAUSE_UNTIL,
     QUEUE,
+    RECOVERED,
+    RECOVERED_CREATED_AT,
+    RECOVERED_OUTCOME,
     TRIGGER,
     UNTIL,
 )
@@ -89,7 +91,7 @@ class OpenRun:
     slot: datetime | None
     requested_at: datetime
     trigger: str = "slot"
-    """slot, manual, rerun, backfill or requeue."""
+    """slot, manual, rerun, backfill, requeue or recovered."""
     enqueued_at: datetime | None = None
     enqueue_failed: bool = False
     refused: str = ""
@@ -154,7 +156,7 @@ class CronState:
             case EventType.CRON_RETIRED:
                 self._begin(event, None)
             case EventType.CRON_PAUSED:
-                start = _effective_from(event)
+                start = event.effective_from
                 pause = Pause(
                     since=start,
                     until=event.parsed_time(UNTIL),
@@ -163,12 +165,14 @@ class CronState:
                 )
                 self._set_pause(start, pause)
             case EventType.CRON_RESUMED:
-                self._set_pause(_effective_from(event), None)
+                self._set_pause(event.effective_from, None)
+            case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if _has_ended(event):
+                pass
             case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if event.run_id is not None:
                 self.open_runs[event.run_id] = OpenRun(
                     run_id=event.run_id,
                     slot=event.scheduled_for,
-                    requested_at=event.occurred_at,
+                    requested_at=_requested_at(event),
                     trigger=event.data.get(TRIGGER, "slot"),
                 )
             case _:
@@ -183,7 +187,7 @@ class CronState:
             del self.phases[0]
 
     def _begin(self, event: Event, definition: Definition | None) -> None:
-        start = _effective_from(event)
+        start = event.effective_from
         pause = self.phases[-1].pause if self.phases else None
         if definition is not None and self.definition is None:
             pause = None  # a cron that comes back starts afresh
@@ -327,10 +331,10 @@ class GlobalPauses:
             return
         self.version = event.version
         if event.type is EventType.ALL_PAUSED:
-            self._end_open_pause(_effective_from(event))
+            self._end_open_pause(event.effective_from)
             self.pauses.append(
                 Pause(
-                    since=_effective_from(event),
+                    since=event.effective_from,
                     until=event.parsed_time(UNTIL),
                     reason=event.reason,
                     actor=event.actor,
@@ -338,7 +342,7 @@ class GlobalPauses:
             )
             del self.pauses[:-PAUSES_KEPT_MAX]
         elif event.type is EventType.ALL_RESUMED:
-            self._end_open_pause(_effective_from(event))
+            self._end_open_pause(event.effective_from)
 
     def apply_unreadable(self, item: Unreadable) -> None:
         """Fold in what cannot be read: the safe way, because nobody knows what it said.
@@ -376,8 +380,15 @@ def refusal_cause(queue: str, error_type: str) -> str:
     return f"{error_type} in {queue}"
 
 
-def _effective_from(event: Event) -> datetime:
-    return event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
+def _requested_at(event: Event) -> datetime:
+    """A decision that was recovered was made when its job was."""
+    made_at = event.data.get(RECOVERED, {}).get(RECOVERED_CREATED_AT)
+    return datetime.fromisoformat(made_at) if made_at else event.occurred_at
+
+
+def _has_ended(event: Event) -> bool:
+    """A decision that was recovered after the outcome of its run was written."""
+    return bool(event.data.get(RECOVERED, {}).get(RECOVERED_OUTCOME))
 
 
 def _iso(value: datetime | None) -> str | None:

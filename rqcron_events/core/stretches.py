@@ -15,7 +15,7 @@ from .definition import CatchUp, Definition
 from .schedule import slots_between
 from .schedule.slot_count import count_slots, newest_slots
 
-__all__ = ["Stretch", "due_stretches", "late_bound", "newest_apart"]
+__all__ = ["Span", "Stretch", "due_stretches", "late_bound", "newest_apart", "spans"]
 
 FEW = 50
 """So many slots are cheaper to walk over than to count."""
@@ -33,7 +33,7 @@ class Stretch(NamedTuple):
     """How many."""
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
     """A phase with the instants between which its slots lie: after the first, up to the second."""
 
     phase: Phase
@@ -50,7 +50,7 @@ def due_stretches(
     ``late_after``: how late a slot may be and still fire (``late_bound``).
     """
     found: list[Stretch] = []
-    for span in _spans(state, now):
+    for span in spans(state, now):
         schedule = span.definition.schedule
         few = list(slots_between(schedule, span.after, span.until, FEW + 1))
         if len(few) <= FEW:
@@ -89,23 +89,23 @@ def late_bound(policy: Definition, grace: timedelta) -> timedelta | None:
     return min(bounds, default=None)
 
 
-def _spans(state: CronState, until: datetime) -> list[_Span]:
+def spans(state: CronState, until: datetime) -> list[Span]:
     """Where the undecided slots are, phase by phase; nothing where a cron was retired."""
     if state.watermark is None:
         return []
-    found: list[_Span] = []
+    found: list[Span] = []
     ends = [*[phase.start for phase in state.phases[1:]], until]
     for phase, end in zip(state.phases, ends, strict=True):
         if phase.definition is None:
             continue
-        span = _Span(phase, phase.definition, max(state.watermark, phase.start), min(end, until))
+        span = Span(phase, phase.definition, max(state.watermark, phase.start), min(end, until))
         if span.after < span.until:
             found.append(span)
     return found
 
 
 def _changes(
-    span: _Span, now: datetime, pauses: Sequence[Pause | None], late_after: timedelta | None
+    span: Span, now: datetime, pauses: Sequence[Pause | None], late_after: timedelta | None
 ) -> list[datetime]:
     """The instants within a span up to which, and after which, other rules apply."""
     found: set[datetime] = set()
@@ -131,7 +131,7 @@ def _last_late(definition: Definition, bound: datetime) -> datetime:
     return slot - MOMENT
 
 
-def _parts(span: _Span, changes: Sequence[datetime]) -> Iterator[Stretch]:
+def _parts(span: Span, changes: Sequence[datetime]) -> Iterator[Stretch]:
     schedule = span.definition.schedule
     for after, until in zip([span.after, *changes], [*changes, span.until], strict=True):
         first = schedule.next_after(after)

@@ -87,6 +87,10 @@ class Enqueuer:
             found.setdefault(redis_key(connection), connection)
         return found
 
+    def queue_names(self) -> list[str]:
+        """The queues in RQ_QUEUES that can be used."""
+        return [name for name in settings.RQ_QUEUES if self.redis_of(name)]
+
     def unusable_queues(self) -> list[str]:
         """One sentence for each queue in RQ_QUEUES that cannot be used."""
         found = []

@@ -36,6 +36,7 @@ from .unreadable_jobs import text_of
 
 __all__ = [
     "JOBS_PER_ROUND_TRIP",
+    "ask",
     "bring_back_due",
     "clean_up_abandoned",
     "look_up",
@@ -103,9 +104,18 @@ def look_up(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> dict[UUID, Jo
 
 def look_up_at(connection: Redis, requests: Sequence[RunRequest]) -> dict[UUID, JobFacts]:
     """What this Redis knows of them, JOBS_PER_ROUND_TRIP at most. Raises redis-py's errors."""
+    answers = ask(connection, [job_id(request.run_id) for request in requests], _FIELDS)
+    return {
+        request.run_id: _facts_or_why_not(request, answer)
+        for request, answer in zip(requests, answers, strict=True)
+    }
+
+
+def ask(connection: Redis, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+    """Of each job: why nothing can be told, or None; these fields; the number of living executions;
+    type and packed error of its last result. Raises redis-py's errors."""
     keys: list[str] = []
-    for request in requests:
-        name = job_id(request.run_id)
+    for name in names:
         keys += [
             _text(Job.key_for(name)),
             ExecutionRegistry(name, connection=connection).key,
@@ -113,13 +123,10 @@ def look_up_at(connection: Redis, requests: Sequence[RunRequest]) -> dict[UUID, 
         ]
     now = clock.now().timestamp()
     limits = (_FIELD_BYTES_MAX, _PACKED_BYTES_MAX)
-    answers = connection.execute_command(  # type: ignore[no-untyped-call]
-        "EVAL", _LOOK_UP, len(keys), *keys, now, *limits, *_FIELDS, **{NEVER_DECODE: True}
+    answers: list[list[Any]] = connection.execute_command(  # type: ignore[no-untyped-call]
+        "EVAL", _LOOK_UP, len(keys), *keys, now, *limits, *fields, **{NEVER_DECODE: True}
     )
-    return {
-        request.run_id: _facts_or_why_not(request, answer)
-        for request, answer in zip(requests, answers, strict=True)
-    }
+    return answers
 
 
 def clean_up_abandoned(queues: Iterable[Queue]) -> None:

@@ -50,14 +50,21 @@ class Backend(Protocol):
     def IDS_BEHIND(self) -> str:  # noqa: N802 - a constant of the module
         """The remedy for ids that are handed out twice."""
 
-    def insert(self, db: BaseDatabaseWrapper, events: Sequence[Event], /) -> int:
-        """Write all events; returns how many rows the database says it stored."""
+    def insert(
+        self, db: BaseDatabaseWrapper, events: Sequence[Event], needed: Mapping[str, int], /
+    ) -> int:
+        """Write all events; returns how many rows the database says it stored.
+
+        ``needed``: by stream, a version that must be in the log already. Raises PredecessorMissing
+        when one is not; the transaction has to be rolled back then.
+        """
 
     def refusal(self, error: DatabaseError, /) -> Refusal | None:
         """Why an insert failed, when that says something about the events or the ids."""
 
     def insert_free(self, db: BaseDatabaseWrapper, events: Sequence[Event], /) -> set[str]:
-        """Write the events whose version is free, one per stream; return the streams written."""
+        """Write the events whose version is free and whose predecessor is there, one per stream;
+        return the streams written."""
 
     def read(
         self, db: BaseDatabaseWrapper, after: int, until: int | None, limit: int, /

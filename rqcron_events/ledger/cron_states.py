@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Self
 from uuid import UUID
@@ -23,11 +24,11 @@ from ..core.events import (
     run_stream,
 )
 from ..core.events.keys import EVENT, EVENT_STREAM
-from ..errors import UnreadableEvent
+from ..errors import PositionAhead, UnreadableEvent
 from ..models import CronEvent, CronEventQuerySet
 from . import quarantine, store
 from .reading import Readable, in_order, not_accepted, readable_rows
-from .snapshot import Snapshot
+from .snapshot import MARKS_MAX, LogMark, Remembered, Snapshot, missing_marks
 
 __all__ = ["States", "can_be_folded", "global_pauses", "state_of", "states_without_runs"]
 
@@ -53,6 +54,12 @@ class States:
         """Ids of the events that cannot be read, by stream."""
         self._changed: set[str] = set()
         self._snapshot = Snapshot()
+        self.before: Remembered | None = None
+        """What the snapshot says, where the log went back behind it; it is not folded in."""
+        self._seen: deque[LogMark] = deque(maxlen=MARKS_MAX)
+        self._written: deque[LogMark] = deque(maxlen=MARKS_MAX)
+        self._behind = False
+        """A cron's stream, or the log, ends before what is known of it."""
 
     @classmethod
     def load(cls, progress: Callable[[], None] | None = None) -> Self:
@@ -62,6 +69,15 @@ class States:
         states._load_snapshot()
         states.follow(progress)
         return states
+
+    def remembered(self) -> Remembered:
+        """What is known of the log, and the newest events that were in it."""
+        return Remembered(self.position, self.crons, [*self._seen, *self._written])
+
+    def log_went_back(self) -> bool:
+        """Whether the log does not have what is known of it, as after a failover: then nothing may
+        be decided on this any more."""
+        return self._behind or bool(missing_marks((*self._seen, *self._written)))
 
     def is_set_aside(self, name: str) -> bool:
         """Whether an event of the cron's own stream cannot be read: it must not be decided."""
@@ -87,7 +103,12 @@ class States:
         """
         touched: set[str] = set()
         while True:
-            page = store.tail(self.position)
+            try:
+                page = store.tail(self.position)
+            except PositionAhead:
+                self._behind = True
+                break
+            self._seen.extend(map(LogMark.of, page.events[-MARKS_MAX:]))
             touched |= self._fold_all(in_order(page.events, page.unreadable))
             if progress is not None:
                 progress()
@@ -99,6 +120,11 @@ class States:
         self._changed |= touched
         return touched
 
+    def committed(self, events: Sequence[Event]) -> None:
+        """Fold events that this process has just appended with these very versions."""
+        self._written.extend(map(LogMark.of, events[-MARKS_MAX:]))
+        self.apply(events)
+
     def apply(self, events: Iterable[Event]) -> None:
         """Fold events that this process has just appended."""
         for event in events:
@@ -107,7 +133,10 @@ class States:
     def reload(self, name: str) -> CronState:
         """Read what others appended to one cron's stream, past the position of the tail."""
         state = self.crons.setdefault(name, CronState(name))
-        own = store.readable_stream(cron_stream(name), state.version)
+        # With the last one that is known: it must still be there.
+        own = store.readable_stream(cron_stream(name), max(state.version - 1, 0))
+        if state.version and not (own.events or own.unreadable):
+            self._behind = True
         ledger = store.readable_stream(LEDGER_STREAM, self.all_paused.version)
         for found in (own, ledger):
             self._changed |= self._fold_all(in_order(found.events, found.unreadable))
@@ -193,7 +222,12 @@ class States:
         found = self._snapshot.load(len(marks) - len(again))
         if found is None or again:
             return
-        self.position, self.crons = found
+        if missing_marks(found.marks):
+            self.before = found
+            self._snapshot = Snapshot()  # what is saved next replaces all of it
+            return
+        self.position, self.crons = found.position, dict(found.crons)
+        self._seen.extend(found.marks)
         for row in marks:
             self._unreadable.setdefault(row.stream, set()).add(row.event_id)
         ledger = store.readable_stream(LEDGER_STREAM)
@@ -206,9 +240,8 @@ class States:
         the transaction, and holds others off until its end.
         """
         saved = self._snapshot.save(
-            self.crons,
+            self.remembered(),
             self._changed & self.crons.keys(),
-            position=self.position,
             unreadable=sum(map(len, self._unreadable.values())),
             still_leads=still_leads,
         )

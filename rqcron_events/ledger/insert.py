@@ -25,16 +25,18 @@ __all__ = ["insert", "insert_free"]
 def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> None:
     """Write all events, inside the caller's transaction, which ends with any of these errors:
 
-    VersionConflict when another writer was first, EventRefused when one of the events can never be
+    VersionConflict when another writer was first, PredecessorMissing when the log does not have what
+    they come after, EventRefused when one of the events can never be
     written, LedgerUnavailable when the table does not do what it must. Others are Django's.
     """
     with _refusals(db, events):
-        written = backend_of(db).insert(db, events)
+        written = backend_of(db).insert(db, events, _needed(events))
     _require(db, len(events), written)
 
 
 def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
-    """Write the events whose version is free, one per stream; return the streams written.
+    """Write the events whose version is free and whose predecessor is there, one per stream; return
+    the streams written.
 
     Raises as :func:`insert` does, but no VersionConflict.
     """
@@ -43,18 +45,29 @@ def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
     with _refusals(db, events):
         written = backend_of(db).insert_free(db, events)
     if len(written) < len(events):
-        # Taken versions can be seen; a row that is neither written nor there was swallowed.
+        # Why can be seen: the version is taken, or what it comes after is missing. Any other row that
+        # was not written was swallowed.
         wanted = {event.stream: event.version for event in events if event.stream not in written}
-        there = CronEvent.objects.using(db.alias).filter(
-            stream__in=wanted, version__in=set(wanted.values())
-        )
-        taken = {
-            stream
-            for stream, version in there.order_by().values_list("stream", "version")
-            if wanted[stream] == version
+        versions = {n for version in wanted.values() for n in (version, version - 1)}
+        rows = CronEvent.objects.using(db.alias).filter(stream__in=wanted, version__in=versions)
+        there = set(rows.order_by().values_list("stream", "version"))
+        free = {
+            (stream, version)
+            for stream, version in wanted.items()
+            if (stream, version) not in there and (version == 1 or (stream, version - 1) in there)
         }
-        _require(db, len(events) - len(taken), len(written))
+        _require(db, len(written) + len(free), len(written))
     return written
+
+
+def _needed(events: Sequence[Event]) -> dict[str, int]:
+    """By stream, the version before the first of these events."""
+    first: dict[str, int] = {}
+    for event in events:
+        version = first.get(event.stream)
+        if version is None or event.version < version:
+            first[event.stream] = event.version
+    return {stream: version - 1 for stream, version in first.items() if version > 1}
 
 
 def _require(db: BaseDatabaseWrapper, asked: int, written: int) -> None:

@@ -1,4 +1,4 @@
-"""Finding crons and runs by what people type."""
+"""Finding crons and runs by what people type, and what the log says of its own losses."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from uuid import UUID
 
 from ..conf import conf
 from ..core import wording
+from ..core.audit.findings import Loss
 from ..core.events import EventType
 from ..errors import UnknownRun
 from ..models import CronEvent
 
-__all__ = ["find_run", "known_names", "unknown_cron_text"]
+__all__ = ["find_run", "known_names", "told_losses", "unknown_cron_text"]
 
 PREFIX_CHARS_MIN = 4
 
@@ -25,6 +26,12 @@ def known_names() -> list[str]:
 def unknown_cron_text(name: str) -> str:
     """What to say of a cron that the ledger does not have: the closest names and the remedy."""
     return wording.unknown_cron_text(name, known_names())
+
+
+def told_losses() -> list[Loss]:
+    """Whenever the log went back, as far as somebody noticed."""
+    rows = CronEvent.objects.using(conf().database).of_type(EventType.LOG_WENT_BACK)
+    return [Loss.of(event) for event in rows.order_by("id").events()]
 
 
 def find_run(text: UUID | str) -> UUID:

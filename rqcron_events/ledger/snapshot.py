@@ -1,6 +1,11 @@
-"""The snapshot: the folded state of each cron in a table, so that a runner need not fold the log.
+"""What is remembered of the log: in memory, and in the snapshot, the folded state of each cron in a
+table, so that a runner need not fold the log.
 
-It is a cache that anybody can write to, so nothing is believed of it but what its head vouches for:
+The log may have gone back since, behind a failover or a restored copy. Ids say little then: a copy
+hands out the same ones again. So events that were seen are looked for, by what they say.
+
+
+The snapshot is a cache that anybody can write to, so nothing is believed of it but what its head vouches for:
 the number of rows, their checksum, and how many events its fold went without.
 """
 
@@ -9,32 +14,87 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connections, transaction
+from django.db.models import Q
 
 from ..conf import conf
 from ..core.cron_state import CronState
+from ..core.events import Event
 from ..core.wording import clause
-from ..models import CronSnapshot
+from ..models import CronEvent, CronSnapshot
 from .backend import backend_of
 
-__all__ = ["FORMAT", "POSITION_ROW", "Loaded", "Snapshot"]
+__all__ = [
+    "FORMAT",
+    "MARKS_MAX",
+    "POSITION_ROW",
+    "LogMark",
+    "Remembered",
+    "Snapshot",
+    "missing_marks",
+]
 
 log = logging.getLogger(__name__)
 
 POSITION_ROW = ""
-FORMAT = 2
+FORMAT = 3
 """Raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
 
 
-class Loaded(NamedTuple):
-    """What a snapshot holds."""
+MARKS_MAX = 10
+"""How many of the newest events are looked for. Commits are lost from the newest on; there are
+several because the order of ids is not quite that of commits."""
+
+
+class LogMark(NamedTuple):
+    """A committed event, by what tells it from one that another history has in its place."""
+
+    stream: str
+    version: int
+    type: str
+    actor: str
+    occurred_at: datetime
+
+    @classmethod
+    def of(cls, event: Event) -> LogMark:
+        """``event`` as it was committed, with its true version."""
+        return cls(event.stream, event.version, event.type.value, event.actor, event.occurred_at)
+
+    @classmethod
+    def from_data(cls, data: Sequence[Any]) -> LogMark:
+        stream, version, kind, actor, at = data
+        return cls(stream, version, kind, actor, datetime.fromisoformat(at))
+
+    def to_data(self) -> list[Any]:
+        """JSON-ready."""
+        return [*self[:4], self.occurred_at.isoformat()]
+
+
+class Remembered(NamedTuple):
+    """What somebody knew of the log, at one time."""
 
     position: int
-    crons: dict[str, CronState]
+    crons: Mapping[str, CronState]
+    marks: Sequence[LogMark]
+    """Of the newest events."""
+
+
+def missing_marks(marks: Iterable[LogMark]) -> list[LogMark]:
+    """Those that the log does not have: it went back. One query, by a unique index."""
+    marks = list(marks)
+    if not marks:
+        return []
+    wanted = Q()
+    for mark in marks:
+        wanted |= Q(**mark._asdict())
+    rows = CronEvent.objects.using(conf().database).filter(wanted).order_by()
+    there = set(rows.values_list("stream", "version"))
+    return [mark for mark in marks if mark[:2] not in there]
 
 
 class Snapshot:
@@ -44,7 +104,7 @@ class Snapshot:
         self._digests: dict[str, str] = {}
         """Of each row that is in the table and right."""
 
-    def load(self, unreadable: int) -> Loaded | None:
+    def load(self, unreadable: int) -> Remembered | None:
         """None when there is none, or it is not whole, or its fold went without another number of
         events than ``unreadable``: then the log has to be folded."""
         rows = {row.name: row for row in CronSnapshot.objects.using(conf().database)}
@@ -53,8 +113,10 @@ class Snapshot:
             return None
         try:
             digests = {name: _digest(name, row.position, row.state) for name, row in rows.items()}
-            if head.state != _head(digests, head.position, unreadable):
+            marks = head.state["marks"]
+            if head.state != _head(digests, head.position, unreadable, marks):
                 raise ValueError("its rows are not those that were saved")
+            seen = [LogMark.from_data(mark) for mark in marks]
             crons = {name: CronState.from_data(name, row.state) for name, row in rows.items()}
         except Exception as error:  # whatever it holds: it is a cache
             log.warning(
@@ -64,14 +126,13 @@ class Snapshot:
             )
             return None
         self._digests = digests
-        return Loaded(head.position, crons)
+        return Remembered(head.position, crons, seen)
 
     def save(
         self,
-        states: Mapping[str, CronState],
+        known: Remembered,
         changed: Iterable[str],
         *,
-        position: int,
         unreadable: int,
         still_leads: Callable[[], bool],
     ) -> bool:
@@ -79,10 +140,11 @@ class Snapshot:
         when another runner leads by now, and nothing was written."""
         database = conf().database
         whole = not self._digests
+        position, states, marks = known
         names = sorted(states if whole else changed)
         rows = [(name, position, states[name].to_data()) for name in names]
         digests = {**self._digests, **{row[0]: _digest(*row) for row in rows}}
-        head = _head(digests, position, unreadable)
+        head = _head(digests, position, unreadable, [mark.to_data() for mark in marks])
         rows.append((POSITION_ROW, position, head))
         db, stored = connections[database], CronSnapshot.objects.using(database)
         with transaction.atomic(using=database):
@@ -98,13 +160,16 @@ class Snapshot:
         return True
 
 
-def _head(digests: Mapping[str, str], position: int, unreadable: int) -> dict[str, Any]:
-    told = "\n".join(f"{digests[name]} {name}" for name in sorted(digests))
+def _head(
+    digests: Mapping[str, str], position: int, unreadable: int, marks: list[Any]
+) -> dict[str, Any]:
+    told = "\n".join([json.dumps(marks), *(f"{digests[name]} {name}" for name in sorted(digests))])
     checksum = hashlib.sha256(f"{FORMAT} {position} {unreadable}\n{told}".encode()).hexdigest()
     return {
         "crons": len(digests),
         "format": FORMAT,
         "unreadable": unreadable,
+        "marks": marks,
         "checksum": checksum,
     }
 

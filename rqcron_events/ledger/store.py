@@ -18,7 +18,7 @@ from django.db.models import Max
 from ..conf import conf
 from ..core.codec import Row, Unreadable
 from ..core.events import Event
-from ..errors import EventRefused, VersionConflict
+from ..errors import EventRefused, PositionAhead, VersionConflict
 from ..models import CronEvent
 from ..signals import event_appended
 from .backend import backend_of
@@ -37,6 +37,7 @@ __all__ = [
     "read",
     "read_stream",
     "readable_stream",
+    "require_not_ahead",
     "tail",
 ]
 
@@ -63,7 +64,7 @@ class Appended:
 
     accepted: list[list[Event]] = field(default_factory=list)
     refused: list[list[Event]] = field(default_factory=list)
-    """Another writer was first: read the stream again and decide again."""
+    """Another writer was first, or the log went back: read the stream again and decide again."""
     unfit: list[Unfit] = field(default_factory=list)
     """Never to be written: deciding again at once gives the same."""
 
@@ -86,7 +87,8 @@ def connection() -> BaseDatabaseWrapper:
 def append(events: Sequence[Event]) -> None:
     """Append all of the events or none.
 
-    Raises VersionConflict when a stream already has one of the versions, EventRefused for an event
+    Raises VersionConflict when a stream already has one of the versions, PredecessorMissing (which is
+    one, too) when it does not have the version before, EventRefused for an event
     that can never be written, LedgerUnavailable when the table takes rows away, and lets Django's
     database errors through. Inside ``transaction.atomic`` the events become visible with it.
     """
@@ -234,10 +236,14 @@ def tail(position: int, limit: int = TAIL_EVENTS_MAX) -> Tail:
     When ids are missing in between, a writer may hold them in an open transaction. Then the
     reader waits, at most RQCRON_TAIL_WAIT_SECONDS, until every such writer is gone; if one stays,
     the page ends before the gap and the next call goes on from there.
+
+    Raises PositionAhead when the log ends before the position: it went back.
     """
     db = connection()
     backend = backend_of(db)
     rows = backend.read(db, position, None, limit)
+    if not rows:
+        require_not_ahead(position)
     if not backend.COMMITS_OUT_OF_ORDER:
         return _page(db, rows, rows[-1][0] if rows else position)
     whole = _without_gap(rows, position)
@@ -248,6 +254,18 @@ def tail(position: int, limit: int = TAIL_EVENTS_MAX) -> Tail:
         return _page(db, whole, position + len(whole))
     rows = backend.read(db, position, safe, limit)
     return _page(db, rows, rows[-1][0] if len(rows) == limit else max(safe, position))
+
+
+def require_not_ahead(position: int) -> None:
+    """Raises PositionAhead when the log ends before the position. One beyond its newest event
+    may be that of ids which were drawn and rolled back."""
+    rows = CronEvent.objects.using(connection().alias)
+    newest = rows.order_by("-id").values_list("id", flat=True).first() or 0
+    if position <= newest:
+        return
+    safe = fence()
+    if safe is not None and position > safe:
+        raise PositionAhead(position, newest)
 
 
 def read(after: int, until: int, limit: int) -> Tail:

@@ -32,7 +32,7 @@ from ..errors import CronConfigError, UnknownCron
 from ..leadership.slot_rules import other_rules
 from ..ledger import store
 from ..ledger.backend import backend_of
-from ..ledger.lookup import unknown_cron_text
+from ..ledger.lookup import told_losses, unknown_cron_text
 from ..ledger.run_streams import read_runs
 from ..models import CronEvent, CronEventQuerySet
 from .snapshot_check import snapshot_differences
@@ -85,6 +85,12 @@ def audit(
         until=until,
         crons=tuple(_audit_cron(item, since, until) for item in names),
         findings=() if name is not None else tuple(_gaps_of_other_streams()),
+        losses=tuple(
+            loss
+            for loss in told_losses()
+            if (since is None or since <= loss.until)
+            and (until is None or loss.since is None or loss.since < until)
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..core.definition import Overlap
 from ..core.events import SUCCESSES, EventType
 from ..core.events.keys import ERROR, ERROR_MESSAGE, ERROR_TYPE
 from ..core.wording import clause
+from ..errors import PositionAhead
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
 from ..execution.unreadable_jobs import noted
@@ -27,6 +28,7 @@ from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import quarantine, store
 from ..ledger.backend import backend_of
 from ..ledger.cron_states import states_without_runs
+from ..ledger.lookup import told_losses
 from ..models import CronEvent, CronEventQuerySet
 from .runs_in_rq import open_runs, out_of_reach, refused
 
@@ -44,6 +46,8 @@ LOCK_SECONDS_MAX = 1.0
 FAILURES_LOOKED_AT_MAX = 20
 UNREADABLE_JOB = "DeserializationError"
 """RQ's, for a job that was written with another serializer than the worker's."""
+LOSS_TOLD = timedelta(days=1)
+"""How long a loss of events is a problem."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +105,7 @@ def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
         "The runs that workers cannot read": _look_at_serializers,
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
+        "The log's losses": _look_at_losses,
     }
     db = store.connection()
     with backend_of(db).bounded_session(db, DATABASE_SECONDS_MAX):
@@ -252,9 +257,22 @@ def _look_at_quarantine(found: Health) -> None:
     found.problems += quarantine.problem_texts()
 
 
+def _look_at_losses(found: Health) -> None:
+    """For a day, so that somebody looks; the audit tells of it for ever."""
+    for loss in told_losses():
+        if clock.now() - loss.until < LOSS_TOLD:
+            found.problems.append(f"{loss.text[0].upper()}{loss.text[1:]}. See cron_audit.")
+
+
 def _look_at_followers(found: Health) -> None:
     last = CronEvent.objects.using(store.connection().alias).order_by("-id").first()
     head = last.id if last else 0
     for name, follower in followers.items():
-        if follower.position is not None:
-            found.projection_lag_events[name] = max(head - follower.position(), 0)
+        if follower.position is None:
+            continue
+        position = follower.position()
+        found.projection_lag_events[name] = max(head - position, 0)
+        try:
+            store.require_not_ahead(position)
+        except PositionAhead as error:
+            found.problems.append(f"Follower {name}: {error}")

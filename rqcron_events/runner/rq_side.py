@@ -213,6 +213,15 @@ class RqThread(threading.Thread):
         """Monotonic seconds since when one call is under way."""
         self._said = False
         self._failures = 0
+        self._forget = False
+
+    def forget(self) -> None:
+        """Drop what was asked for: the log went back, and may not know these runs any more. Those that
+        it does know are found by the next pass."""
+        self._forget = True
+        self._on_time.clear()
+        self._overdue.clear()
+        self._wake.set()
 
     def enqueue(self, requests: Sequence[RunRequest]) -> None:
         """Hand these over as soon as may be, those whose slot has just come first."""
@@ -278,7 +287,10 @@ class RqThread(threading.Thread):
         self._began_at = clock.monotonic_seconds()
         try:
             waiting = self._on_time or self._overdue
-            if waiting:
+            if self._forget:
+                self._forget, self._states = False, None
+                self._side.give_up()
+            elif waiting:
                 count = min(len(waiting), REQUESTS_PER_STEP_MAX)
                 self._side.enqueue([waiting.popleft() for _ in range(count)])
             elif self._states is not None:
@@ -331,6 +343,11 @@ class RqThreads:
         """Hand these over as soon as may be; each thread takes what is its own."""
         for thread in self._threads:
             thread.enqueue(requests)
+
+    def forget(self) -> None:
+        """Drop what was asked for: the log went back."""
+        for thread in self._threads:
+            thread.forget()
 
     def reconcile(self, copy: Callable[[], States]) -> None:
         """Compare open runs with RQ; each thread that is through with the last pass gets a copy."""

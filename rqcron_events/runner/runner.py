@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.db import OperationalError
@@ -21,10 +21,12 @@ from ..leadership.heartbeat import Presence
 from ..ledger import store
 from ..ledger.backend import backend_of
 from ..ledger.cron_states import States
+from ..ledger.snapshot import Remembered
 from ..process.failpoints import reach
 from ..process.gc_pause import collection_paused
 from ..registry import registry
 from .due_queue import Agenda
+from .recovery import recover, recover_unknown_jobs
 from .registration import sync
 from .rq_side import RqSide, RqThreads
 from .statement_watch import StatementWatch
@@ -66,6 +68,8 @@ class Runner:
         self._rq_threads: RqThreads | None = None
         """None: what concerns RQ is done in the deciding thread."""
         self._reconciled_at = 0.0
+        self._before: Remembered | None = None
+        """What was known before the log went back, until that is dealt with."""
         self._held_up: HeldUp | None = None
         """What kept this runner from deciding until now; forgotten when nothing is due any more."""
         self._saved_at = 0.0
@@ -76,6 +80,8 @@ class Runner:
         """One look at the clock: decide, record, enqueue. Returns the seconds until the next."""
         if not self._lead():
             return STANDBY_SECONDS
+        if self.states.log_went_back():
+            self._take_over()
         self._look_again(self.states.follow(self.watch.progress))
         if self.states.accepted:
             self.states.accepted = self._synced = False
@@ -120,7 +126,7 @@ class Runner:
             self._agenda.set(name, now + SET_ASIDE)
         requests: list[RunRequest] = []
         for batch in result.accepted:
-            self.states.apply(batch)
+            self.states.committed(batch)
             state = self.states.crons[batch[0].cron]
             requests += [_request(state, event, now) for event in batch if event.run_id is not None]
             self._look_again([state.name])
@@ -162,7 +168,7 @@ class Runner:
 
     def decide_due(self) -> Iterator[list[RunRequest]]:
         """Register and decide what is due now, without the lease; yields what may be enqueued."""
-        self.states = States.load()
+        self._load()
         sync(registry, self.states, self.actor)
         self._look_again(self.states.crons)
         while self._agenda.is_due(clock.now()):
@@ -223,9 +229,28 @@ class Runner:
         self._held_up = HeldUp(since=since, until=now, data=data)
 
     def _take_over(self) -> None:
-        self.states = States.load(self._keep_lease)
+        self._load(self._keep_lease)
+        if recover_unknown_jobs(self.states, self.actor):
+            self._saved_at = float("-inf")
         self._agenda = Agenda()
         self._look_again(self.states.crons)
+
+    def _load(self, progress: Callable[[], None] | None = None) -> None:
+        """Know what the log says; and where it says less than was known, deal with that first."""
+        if self._before is None and self.states.log_went_back():
+            self._before = self.states.remembered()
+        self.states = States.load(progress)
+        self._before = self._before or self.states.before
+        if self._before is None:
+            return
+        if self._rq_threads is not None:
+            self._rq_threads.forget()
+        else:
+            self.rq.give_up()
+        self._sync()  # crons of which the registration is lost
+        recover(self._before, self.states, self.actor)
+        self._before = None
+        self._saved_at = float("-inf")  # the snapshot may hold what is lost
 
     def _keep_lease(self) -> None:
         """In between, while a long log is folded."""
@@ -298,7 +323,7 @@ class Runner:
 
     def start(self) -> None:
         """Load what is known, say hello, and bring the code's crons into the log."""
-        self.states = States.load()
+        self._load()
         self.presence.beat(registry)
         self._sync()
 

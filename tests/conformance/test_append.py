@@ -13,7 +13,7 @@ from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.signals import event_appended
 
-from .writing import MANY, WRITE_PATHS, Writer, append_next, event, events
+from .writing import MANY, WRITE_PATHS, Writer, append_next, event, events, save
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ def test_every_path_writes_the_events_in_order(write):
 @pytest.mark.parametrize("count", [2, MANY], ids=["two events", "many events"])
 def test_a_batch_that_meets_a_taken_version_leaves_no_event_behind(path, taken, count):
     taken = min(taken, count)
-    store.append([event(version=taken, reason="first")])
+    save([event(version=taken, reason="first")])
     try:
         WRITE_PATHS[path](events(count=count))
     except (IntegrityError, VersionConflict):

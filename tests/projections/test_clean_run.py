@@ -19,17 +19,18 @@ from rqcron_projections.replay import rebuild, shadow
 
 from rqcron_events.core.codec import SCHEMA_VERSIONS, UPCASTERS, NewerEvent
 from rqcron_events.core.events import Event, EventType, run_stream
+from rqcron_events.core.events.make import LOG_FORMAT
 from rqcron_events.ledger import run_pages as run_pages_module
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.run_pages import run_pages
 from rqcron_events.models import CronEvent, QuarantinedEvent
 
-from .histories import History, history
+from .histories import History, append, history
 
 
 def appended(seed: int, steps: int) -> list[Event]:
-    store.append(history(seed, steps))
+    append(history(seed, steps))
     return store.read(0, 2**62, 10_000).events
 
 
@@ -187,7 +188,7 @@ def one_run(**last: Any) -> None:
     common = {"cron": name, "run_id": run.run_id}
     told.write(run_stream(run.run_id), EventType.RUN_ENQUEUED, **common)
     told.write(run_stream(run.run_id), EventType.RUN_STARTED, attempt=1, **common)
-    store.append(told.events)
+    append(told.events)
     stored = {"stream": run_stream(run.run_id), "version": 3, "type": "run_succeeded", **common}
     CronEvent(**{**stored, "occurred_at": told.now, **last}).save(force_insert=True)
 
@@ -223,7 +224,7 @@ def test_an_event_of_a_newer_release_is_refused_and_not_guessed_at() -> None:
         stream="runner/newer",
         version=1,
         type="runner_started",
-        data={"format": 2},
+        data={"format": LOG_FORMAT + 1},
         occurred_at=datetime(2026, 3, 2, tzinfo=UTC),
     ).save()
     with pytest.raises(NewerEvent, match="schema version 2"):
@@ -263,7 +264,7 @@ def test_pages_are_larger_where_less_is_read_one_by_one(
         told.write(run_stream(run), EventType.RUN_STARTED, attempt=1, **common)
         kind = EventType.RUN_SUCCEEDED if smooth else EventType.RUN_FAILED
         told.write(run_stream(run), kind, **common)
-    store.append(told.events)
+    append(told.events)
     positions = [0, *(page.position for page in run_pages(0, store.fence() or 0, 60, 8))]
     found = [
         CronEvent.objects.filter(id__gt=after, id__lte=end).count()

@@ -16,10 +16,9 @@ from rqcron_projections.past import runs_at
 from rqcron_projections.replay.rebuild import state_at
 from rqcron_projections.tables import row_values
 
-from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
-from .histories import history
+from .histories import append, history
 
 pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
@@ -35,11 +34,11 @@ def printed(*arguments: str) -> str:
 def test_the_past_of_one_cron_is_what_its_rows_were_then(seed: int) -> None:
     events = history(seed, 300)
     middle = 200
-    store.append(events[:middle])
+    append(events[:middle])
     projector.catch_up()
     then = {row.name: row_values(row) for row in CronJob.objects.all() if not row.paused_until}
     runs = {name: [*map(row_values, CronRun.objects.filter(cron=name))] for name in then}
-    store.append(events[middle:])
+    append(events[middle:])
     projector.catch_up()
 
     at = events[middle - 1].occurred_at
@@ -55,7 +54,7 @@ def test_the_past_of_one_cron_is_what_its_rows_were_then(seed: int) -> None:
 
 def test_nothing_of_other_crons_is_read() -> None:
     events = history(7, 300)
-    store.append(events)
+    append(events)
     projector.catch_up()
     name = CronRun.objects.first().cron
     with CaptureQueriesContext(
@@ -72,7 +71,7 @@ def test_nothing_of_other_crons_is_read() -> None:
 
 def test_the_commands_show_the_past() -> None:
     events = history(7, 300)
-    store.append(events)
+    append(events)
     name = next(event.cron for event in events if event.type == "slot_fired")
     first = CronEvent.objects.for_cron(name).of_type("slot_fired").first()
     at = first.occurred_at.isoformat()
@@ -92,7 +91,7 @@ def test_the_commands_show_the_past() -> None:
 
 
 def test_a_list_of_named_crons_has_these_only() -> None:
-    store.append(history(7, 300))
+    append(history(7, 300))
     projector.catch_up()
     first, second, *_ = CronJob.objects.values_list("name", flat=True)
     assert [row["name"] for row in json.loads(printed("cron_list", second, first))] == [

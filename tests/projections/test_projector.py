@@ -17,10 +17,9 @@ from rqcron_projections.replay import rebuild
 
 from rqcron_events.core.events import Event
 from rqcron_events.followers import followers
-from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent, QuarantinedEvent
 
-from .histories import history
+from .histories import append, history
 
 
 def refuse(row: object, event: object) -> list:
@@ -38,7 +37,7 @@ def test_a_broken_projection_stops_no_other_and_is_logged_once(
 ) -> None:
     broken = replace(crons.PROJECTION, apply=refuse)
     monkeypatch.setattr(projector, "PROJECTIONS", (broken, runs.PROJECTION))
-    store.append(history(1, 100))
+    append(history(1, 100))
 
     with caplog.at_level(logging.ERROR):
         assert projector.catch_up() == CronEvent.objects.count()
@@ -59,7 +58,7 @@ def test_a_broken_projection_stops_no_other_and_is_logged_once(
 
 @pytest.mark.django_db
 def test_rows_that_cannot_be_saved_keep_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    store.append(history(2, 50))
+    append(history(2, 50))
 
     def fail(self: object, rows: object) -> None:
         raise OSError("disk is full")
@@ -73,7 +72,7 @@ def test_rows_that_cannot_be_saved_keep_the_checkpoint(monkeypatch: pytest.Monke
 
 @pytest.mark.django_db
 def test_a_limit_bounds_what_one_call_applies() -> None:
-    store.append(history(3, 100))
+    append(history(3, 100))
     total = CronEvent.objects.count()
     applied = []
     while count := projector.catch_up(30):
@@ -86,7 +85,7 @@ def test_a_limit_bounds_what_one_call_applies() -> None:
 def test_whoever_comes_second_drops_its_work_and_starts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store.append(history(4, 100))
+    append(history(4, 100))
     fold, entered = tables.Tables.fold, []
 
     def overtaken(self: tables.Tables, events: list) -> list:
@@ -109,10 +108,10 @@ def test_rows_read_before_a_rebuild_are_never_saved_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     events = history(5, 100)
-    store.append(events[:60])
+    append(events[:60])
     projector.catch_up()
     CronJob.objects.update(fired_count=1000)
-    store.append(events[60:])
+    append(events[60:])
     fold, entered = tables.Tables.fold, []
     positions = Checkpoint.objects.values_list("position", flat=True)
 
@@ -149,7 +148,7 @@ def test_two_processes_at_once_are_harmless() -> None:
         thread.start()
     events = history(6, 300)
     for start in range(0, len(events), 25):
-        store.append(events[start : start + 25])
+        append(events[start : start + 25])
     done.set()
     for thread in threads:
         thread.join(60)
@@ -183,7 +182,7 @@ def test_the_leading_runner_is_asked_to_keep_them_current() -> None:
 @pytest.fixture
 def poisoned() -> int:
     """A log with one event that no fold of crons can take: its id."""
-    store.append(history(4, 60))
+    append(history(4, 60))
     known = CronEvent.objects.of_type("cron_registered").order_by("id").last()
     newest = CronEvent.objects.filter(stream=known.stream).order_by("-version").first()
     row = CronEvent(
@@ -202,7 +201,7 @@ def poisoned() -> int:
 def test_an_event_that_cannot_be_folded_is_left_out_by_that_projection_and_by_its_replay(
     poisoned: int,
 ) -> None:
-    store.append(history(5, 60))
+    append(history(5, 60))
     last = CronEvent.objects.order_by("id").last()
     projector.catch_up()
     assert {point.position for point in projector.checkpoints(projector.PROJECTIONS)} == {last.id}
@@ -235,7 +234,7 @@ def test_what_the_rows_lack_is_said_beside_them(
 def test_a_value_that_the_table_does_not_take_is_one_events_trouble(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store.append(history(6, 60))
+    append(history(6, 60))
     victim = CronEvent.objects.of_type("cron_registered").order_by("id").last()
 
     def apply(row: CronJob | None, event: Event) -> list:

@@ -15,10 +15,9 @@ from rqcron_projections.models import CronDay, CronRun, RunnerSession
 from rqcron_projections.replay import rebuild
 from rqcron_projections.report.report import report
 
-from rqcron_events.ledger import store
 from tests.processes import ROOT
 
-from .histories import START, History
+from .histories import START, History, append
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +44,7 @@ def crons() -> None:
     written = History(seed=21)
     for step in range(400):
         written.everything("") if step % 40 == 0 else written.step()
-    store.append(written.events)
+    append(written.events)
     projector.catch_up()
 
 

@@ -20,6 +20,8 @@ from rqcron_events.core.events.keys import (
     DEFINITION,
     DEFINITION_VERSION,
     EFFECTIVE_FROM,
+    RECOVERED,
+    RECOVERED_OUTCOME,
     UNTIL,
 )
 
@@ -182,6 +184,9 @@ def _began(row: CronJob, event: Event) -> None:
     row.last_run_status = REQUESTED
     row.last_run_started_at = None
     row.last_run_finished_at = None
+    outcome = event.data.get(RECOVERED, {}).get(RECOVERED_OUTCOME)
+    if outcome:  # it was written before its decision, which was lost and found again
+        row.last_run_status = OUTCOME_STATUS[EventType(outcome)]
 
 
 def _progressed(row: CronJob, event: Event) -> None:

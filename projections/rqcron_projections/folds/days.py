@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Model
 
@@ -29,6 +28,8 @@ from rqcron_events.core.events.keys import (
     ERROR_TYPE,
     FIRST,
     LATENESS_SECONDS,
+    RECOVERED,
+    RECOVERED_OUTCOME,
 )
 from rqcron_events.core.schedule import EPOCH, Schedule, cron_schedule, every_schedule, zone_or_utc
 from rqcron_events.core.schedule.slot_count import slots_by_day
@@ -161,9 +162,9 @@ def _fired(row: CronDayState, event: Event) -> list[Fact]:
     phase = _phase(row, slot)
     _forget_phases(row, slot)
     day = slot.astimezone(_zone_of(phase)).date().isoformat()
-    _begin(row, event.run_id, day)
+    ended = _begin(row, event, day)
     lateness = _lateness_us(event.data.get(LATENESS_SECONDS))
-    return [Fact(f"{day}/{row.cron}", ("fired", _name_of(phase), lateness))]
+    return [Fact(f"{day}/{row.cron}", ("fired", _name_of(phase), lateness)), *ended]
 
 
 def _passed_over(row: CronDayState, event: Event) -> list[Fact]:
@@ -193,13 +194,17 @@ def _passed_over(row: CronDayState, event: Event) -> list[Fact]:
 def _requested(row: CronDayState, event: Event) -> list[Fact]:
     phase = _phase(row, event.occurred_at)
     day = event.occurred_at.astimezone(_zone_of(phase)).date().isoformat()
-    _begin(row, event.run_id, day)
-    return [Fact(f"{day}/{row.cron}", ("requested", _name_of(phase)))]
+    ended = _begin(row, event, day)
+    return [Fact(f"{day}/{row.cron}", ("requested", _name_of(phase))), *ended]
 
 
-def _begin(row: CronDayState, run_id: UUID | None, day: str) -> None:
-    if run_id is not None:
-        row.open_runs[run_id.hex] = [day, None, None, None]
+def _begin(row: CronDayState, event: Event, day: str) -> list[Fact]:
+    outcome = event.data.get(RECOVERED, {}).get(RECOVERED_OUTCOME)
+    if outcome:  # it was written before its decision, which was lost and found again
+        return [Fact(f"{day}/{row.cron}", ("ended", _OUTCOME_FIELD[EventType(outcome)]))]
+    if event.run_id is not None:
+        row.open_runs[event.run_id.hex] = [day, None, None, None]
+    return []
 
 
 def _progressed(row: CronDayState, event: Event) -> list[Fact]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from ..events import Event, keys
 from ..expected_slots import Promise
 
 __all__ = [
     "Audit",
     "CronAudit",
     "Finding",
+    "Loss",
     "Totals",
     "Wrong",
     "missing_versions",
@@ -74,6 +76,53 @@ class Finding:
             "version": self.version,
             "slot": self.slot.isoformat() if self.slot else None,
             "run_id": str(self.run_id) if self.run_id else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """The log went back, as after a failover: events were committed, and are gone."""
+
+    epoch: int
+    """How often it had gone back then, this time included."""
+    since: datetime | None
+    """When the last event before the loss was written; None when none is left."""
+    until: datetime
+    """When it was noticed."""
+    streams: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """The last version that was known, and the last that was left, of crons."""
+
+    @classmethod
+    def of(cls, event: Event) -> Loss:
+        """``log_went_back`` as what it means."""
+        return cls(
+            epoch=event.data[keys.EPOCH],
+            since=event.parsed_time(keys.LOST_SINCE),
+            until=event.parsed_time(keys.LOST_UNTIL) or event.occurred_at,
+            streams=event.data.get(keys.LOST_STREAMS, {}),
+        )
+
+    def covers(self, instant: datetime) -> bool:
+        """Whether an event of that time may be among the lost ones."""
+        return (self.since is None or self.since < instant) and instant <= self.until
+
+    @property
+    def text(self) -> str:
+        since = f"{self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else "its beginning"
+        crons = len(self.streams)
+        return (
+            f"the log went back, as after a failover or a restored copy: events from {since} to "
+            f"{self.until:%Y-%m-%d %H:%M:%S} UTC were lost, of {crons} cron{'s' * (crons != 1)} or more. "
+            "What was left of them is recorded as found (decision_lost, recovered)"
+        )
+
+    def to_data(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "since": self.since.isoformat() if self.since else None,
+            "until": self.until.isoformat(),
+            "streams": {stream: list(versions) for stream, versions in self.streams.items()},
+            "text": self.text,
         }
 
 
@@ -150,6 +199,8 @@ class Audit:
     crons: tuple[CronAudit, ...] = ()
     findings: tuple[Finding, ...] = ()
     """About the streams that belong to no cron."""
+    losses: tuple[Loss, ...] = ()
+    """Whenever the log went back in that time. Nothing is wrong with the log that is left."""
 
     @property
     def ok(self) -> bool:
@@ -171,6 +222,7 @@ class Audit:
             "totals": self.totals.to_data(),
             "crons": [cron.to_data() for cron in self.crons],
             "findings": [finding.to_data() for finding in self.findings],
+            "losses": [loss.to_data() for loss in self.losses],
         }
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from .keys import EFFECTIVE_FROM
 from .types import EventType
 
 __all__ = ["LEDGER_STREAM", "Event", "cron_stream", "run_stream", "runner_stream"]
@@ -62,3 +63,8 @@ class Event:
         if found.tzinfo is None:
             raise ValueError(f"{key} {value!r} has no time zone")
         return found
+
+    @property
+    def effective_from(self) -> datetime:
+        """From when on what it says holds: a definition, a pause or its end."""
+        return self.parsed_time(EFFECTIVE_FROM) or self.occurred_at

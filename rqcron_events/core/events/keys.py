@@ -40,11 +40,38 @@ HELD_UP: Final = "held_up"
 # Requests
 
 TRIGGER: Final = "trigger"
-"""str: manual, rerun, backfill or requeue."""
+"""str: manual, rerun, backfill, requeue or recovered."""
 OF: Final = "of"
 """run id: the earlier run that this one repeats."""
 LABEL: Final = "label"
 """str: the name that tells one backfill of a slot from another."""
+
+# After the log went back
+
+RECOVERED: Final = "recovered"
+"""object: the decision or request was lost with the log, and this is what told of it."""
+RECOVERED_FROM: Final = "from"
+"""list of str: ``redis`` (the job), ``runner`` (its memory), ``log`` (events of the run)."""
+RECOVERED_STATUS: Final = "status"
+"""str: of the job, by RQ."""
+RECOVERED_WORKER: Final = "worker"
+"""str: RQ's name of the worker that has or had the job."""
+RECOVERED_CREATED_AT: Final = "created_at"
+"""time: when the job was made, which was right after the decision."""
+RECOVERED_STARTED_AT: Final = "started_at"
+"""time."""
+RECOVERED_ENDED_AT: Final = "ended_at"
+"""time."""
+RECOVERED_OUTCOME: Final = "outcome"
+"""str: type of the outcome that the log had already: the run is not open."""
+EPOCH: Final = "epoch"
+"""int: how often the log has gone back, this time included."""
+LOST_SINCE: Final = "since"
+"""time or null: of the last event before the loss that is still there; null when none is."""
+LOST_UNTIL: Final = "until"
+"""time: when the loss was noticed; what was recorded between the two may be lost."""
+LOST_STREAMS: Final = "streams"
+"""object: ``{stream: [last version that was known, last version now]}``, of crons, bounded."""
 
 # Runs
 

@@ -48,6 +48,7 @@ class EventType(StrEnum):
     ALL_RESUMED = "all_resumed"
     PROJECTION_REBUILT = "projection_rebuilt"
     EVENT_ACCEPTED = "event_accepted"
+    LOG_WENT_BACK = "log_went_back"
 
 
 DECISIONS = frozenset({EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED})
@@ -91,6 +92,8 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     RETIRED = "retired"
     """The cron left the code before anybody decided the slot."""
+    DECISION_LOST = "decision_lost"
+    """It was decided, and the log went back behind that; no trace of a run is left."""
 
     EXCEPTION = "exception"
     TIMEOUT = "timeout"

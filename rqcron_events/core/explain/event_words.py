@@ -23,7 +23,9 @@ def event_words(event: Event) -> str:
     data = event.data
     match event.type:
         case EventType.SLOT_FIRED:
-            return _fired(float(data.get(keys.LATENESS_SECONDS) or 0))
+            found = data.get(keys.RECOVERED, {}).get(keys.RECOVERED_FROM, ())
+            recovered = f" (decision lost, recovered from {', '.join(found)})" if found else ""
+            return _fired(float(data.get(keys.LATENESS_SECONDS) or 0)) + recovered
         case EventType.SLOT_SKIPPED:
             return f"skipped: {event.reason}{_many(event)}"
         case EventType.SLOT_MISSED:

@@ -164,14 +164,14 @@ class Evidence:
         """The event that brought the definition in force, and the pauses after it."""
         chosen: list[Event] = []
         for event in self.definition_events:
-            if _effective_from(event) >= self.at:
+            if event.effective_from >= self.at:
                 break
             chosen = [event] if event.type in _NEW_DEFINITION else [*chosen[:1], event]
         return chosen
 
     def pause_of_all_in_force(self) -> list[Event]:
         """The event that paused everything, if that holds at the instant."""
-        before = [event for event in self.all_pauses if _effective_from(event) < self.at]
+        before = [event for event in self.all_pauses if event.effective_from < self.at]
         if not before or before[-1].type is EventType.ALL_RESUMED:
             return []
         until = before[-1].parsed_time(keys.UNTIL)
@@ -208,10 +208,6 @@ def version_start(state: CronState, phase: Phase | None) -> datetime | None:
     if phase is None:
         return None
     return min(p.start for p in state.phases if p.definition_version == phase.definition_version)
-
-
-def _effective_from(event: Event) -> datetime:
-    return event.parsed_time(keys.EFFECTIVE_FROM) or event.occurred_at
 
 
 _NEW_DEFINITION = (EventType.CRON_REGISTERED, EventType.CRON_CHANGED, EventType.CRON_RETIRED)

@@ -98,6 +98,8 @@ def _why(found: Evidence, decision: Event) -> str:
             return f"the later slot {found.show(found.instead.scheduled_for)} ran instead{as_run}"
         case Reason.SUPERSEDED:
             return "a later slot of the same catch-up ran instead"
+        case Reason.DECISION_LOST:
+            return "its decision was lost when the log went back, and no trace of a run is left"
         case Reason.RETIRED:
             return "the cron left the code before any runner decided it"
         case other:

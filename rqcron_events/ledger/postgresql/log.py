@@ -20,7 +20,7 @@ from ...clock import monotonic_seconds
 from ...core.clean_run.run import CleanRun
 from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
-from ...errors import LedgerUnavailable
+from ...errors import LedgerUnavailable, PredecessorMissing
 from ..doors.home import note
 from ..doors.problem import Problem
 from ..doors.refusal import Refusal
@@ -60,26 +60,49 @@ _COLUMNS = (
 _TYPES = "text, int, text, smallint, text, uuid, int, timestamptz, text, text, timestamptz, jsonb"
 
 
-def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> int:
+# The first stream whose version is not there, as this statement began. Parameters: two arrays.
+_MISSING = """
+    SELECT needed.stream FROM unnest(%s::text[], %s::int[]) AS needed (stream, version)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM rqcron_event AS there
+        WHERE there.stream = needed.stream AND there.version = needed.version
+    ) LIMIT 1
+"""
+
+
+def insert(db: BaseDatabaseWrapper, events: Sequence[Event], needed: Mapping[str, int]) -> int:
     """Write all events; returns how many rows the database says it stored."""
+    wanted: list[Any] = [list(needed), list(needed.values())]
     if len(events) < COPY_EVENTS_MIN:
         marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(events))
         with db.cursor() as cursor:
-            # RETURNING, because the count alone would include rows that a rule took elsewhere.
+            # RETURNING, because the count alone would include rows that a rule took elsewhere; and
+            # what is missing in the same trip.
             cursor.execute(
-                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks} RETURNING tableoid",  # noqa: S608
-                [value for event in events for value in _row(event)],
+                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks} "  # noqa: S608
+                f"RETURNING tableoid, {f'({_MISSING})' if needed else 'NULL'}",
+                [value for event in events for value in _row(event)] + (wanted if needed else []),
             )
             stored = cursor.fetchall()
+        _require_none_missing([row[1:] for row in stored[:1]], needed)
         for table in {row[0] for row in stored}:
             note(table)
         return len(stored)
     # psycopg's copy() is not wrapped by Django, so its errors are translated here.
     with db.cursor() as cursor, db.wrap_database_errors:
+        if needed:
+            cursor.execute(_MISSING, wanted)
+            _require_none_missing(cursor.fetchall(), needed)
         with cursor.copy(f"COPY rqcron_event ({_COLUMNS}) FROM STDIN") as copy:
             for row in map(_row, events):
                 copy.write_row(row)
         return int(cursor.rowcount)
+
+
+def _require_none_missing(found: Sequence[tuple[Any, ...]], needed: Mapping[str, int]) -> None:
+    for (stream,) in found:
+        if stream is not None:
+            raise PredecessorMissing(stream, needed[stream] + 1)
 
 
 IDS_BEHIND = (
@@ -107,7 +130,8 @@ def refusal(error: DatabaseError) -> Refusal | None:
 
 
 def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
-    """Write the events whose version is free, one per stream; return the streams written."""
+    """Write the events whose version is free and whose predecessor is there, one per stream; return
+    the streams written."""
     if not events:
         return set()
     columns = list(zip(*map(_row, events), strict=True))
@@ -115,6 +139,8 @@ def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
     with db.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO rqcron_event ({_COLUMNS}) SELECT * FROM unnest({arrays}) "  # noqa: S608
+            f"AS new ({_COLUMNS}) WHERE version = 1 OR EXISTS (SELECT 1 FROM rqcron_event AS there "
+            "WHERE there.stream = new.stream AND there.version = new.version - 1) "
             "ON CONFLICT (stream, version) DO NOTHING RETURNING stream",
             [list(column) for column in columns],
         )

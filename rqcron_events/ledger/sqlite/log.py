@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -18,12 +16,23 @@ from ...core.clean_run.run import CleanRun
 from ...core.codec import CronRow, Row, encode_data, schema_version
 from ...core.events import Event, EventType
 from ...core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
+from ...errors import PredecessorMissing
 from ..clean_runs import clean_runs_statement
 from ..doors.problem import Problem
 from ..doors.refusal import Refusal
 from ..table_backend import TableBackend
 from . import inspection
 from . import tables as tables_of_rows
+from .sessions import bounded_session as bounded_session
+from .sessions import in_one_session as in_one_session
+from .sessions import interrupt as interrupt
+from .sessions import is_pooled as is_pooled
+from .sessions import leave_pool as leave_pool
+from .sessions import new_session as new_session
+from .sessions import not_waiting as not_waiting
+from .sessions import place as place
+from .sessions import second_connection as second_connection
+from .sessions import was_locked as was_locked
 from .triggers import THIS_ID, THIS_VERSION, trigger_statements
 from .triggers import TRIGGERS as TRIGGERS
 
@@ -49,16 +58,32 @@ _ONLY_FREE = """
         SELECT 1 FROM rqcron_event AS taken
         WHERE taken.stream = json_extract(row.value, '$[0]')
           AND taken.version = json_extract(row.value, '$[1]')
-    )
+    ) AND (json_extract(row.value, '$[1]') = 1 OR EXISTS (
+        SELECT 1 FROM rqcron_event AS there
+        WHERE there.stream = json_extract(row.value, '$[0]')
+          AND there.version = json_extract(row.value, '$[1]') - 1
+    ))
     RETURNING stream
+"""
+_MISSING = """
+    SELECT needed.key FROM json_each(%s) AS needed
+    WHERE NOT EXISTS (
+        SELECT 1 FROM rqcron_event AS there
+        WHERE there.stream = needed.key AND there.version = needed.value
+    ) LIMIT 1
 """
 
 
-def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> int:
+def insert(db: BaseDatabaseWrapper, events: Sequence[Event], needed: Mapping[str, int]) -> int:
     """Write all events; returns how many rows the database says it stored."""
     with db.cursor() as cursor:
         cursor.execute(_INSERT, [_rows(events)])
-        return int(cursor.rowcount)
+        stored = int(cursor.rowcount)
+        if needed:  # after the write lock is taken
+            cursor.execute(_MISSING, [json.dumps(needed)])
+            for (stream,) in cursor.fetchall():
+                raise PredecessorMissing(stream, needed[stream] + 1)
+    return stored
 
 
 IDS_BEHIND = (
@@ -78,7 +103,8 @@ def refusal(error: DatabaseError) -> Refusal | None:
 
 
 def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
-    """Write the events whose version is free, one per stream; return the streams written."""
+    """Write the events whose version is free and whose predecessor is there, one per stream; return
+    the streams written."""
     if not events:
         return set()
     with db.cursor() as cursor:
@@ -181,40 +207,6 @@ def _number(value: float | None) -> float | None:
     if not isinstance(value, int | float) or not isfinite(value):
         raise ValueError(f"{value!r} is no number of seconds")
     return float(value)
-
-
-def second_connection(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
-    """None: a connection belongs to its thread, and a database in memory to its connection."""
-    return nullcontext()
-
-
-def in_one_session(_: BaseDatabaseWrapper) -> AbstractContextManager[None]:
-    """Nothing stands in between. A transaction would see none of what others commit."""
-    return nullcontext()
-
-
-def leave_pool(_: BaseDatabaseWrapper) -> None:
-    """There is none."""
-
-
-def is_pooled(_: BaseDatabaseWrapper) -> bool:
-    return False
-
-
-def new_session(db: BaseDatabaseWrapper) -> None:
-    """Leave this thread's session, with all that was set in it, for a new one."""
-    db.close()
-
-
-def interrupt(db: BaseDatabaseWrapper) -> None:
-    """End the statement that another thread is running on this connection."""
-    connection: Any = db.connection
-    connection.interrupt()
-
-
-def place(db: BaseDatabaseWrapper) -> str:
-    """Where the database is, for people."""
-    return f"SQLite {db.settings_dict['NAME']}"
 
 
 _READ_COLUMNS = (
@@ -329,23 +321,6 @@ def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
     with db.cursor() as cursor:
         cursor.execute("SELECT COALESCE(MAX(id), 0) FROM rqcron_event")
         return int(cursor.fetchone()[0])
-
-
-def bounded_session(_: BaseDatabaseWrapper, __: float) -> AbstractContextManager[None]:
-    """Nothing to do: a file answers, or is locked for as long as the connection's ``timeout``."""
-    return nullcontext()
-
-
-def not_waiting(
-    db: BaseDatabaseWrapper, seconds: float, statement_seconds: float | None = None
-) -> AbstractContextManager[None]:
-    """Nothing to do: the connection's own ``timeout`` is the bound. And no transaction, which would
-    read first and then fail to write when somebody else wrote in between."""
-    return nullcontext()
-
-
-def was_locked(error: DatabaseError) -> bool:
-    return getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:

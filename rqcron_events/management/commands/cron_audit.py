@@ -79,6 +79,7 @@ def _lines(found: Audit) -> list[str]:
                 f"cron_explain {cron.cron} says which."
             )
     lines += [f"WRONG {item.text}" for item in found.findings]
+    lines += [f"NOTE {loss.text}." for loss in found.losses]
     total = found.totals
     if found.ok and found.crons:
         lines.append(f"OK: {total.expected} slots were promised, each is decided once.")

@@ -14,7 +14,7 @@ from rq.job import Job
 from rqcron_events import clock
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import make
-from rqcron_events.core.events.make import InRun
+from rqcron_events.core.events.make import LOG_FORMAT, InRun
 from rqcron_events.errors import LedgerUnavailable
 from rqcron_events.execution import spool
 from rqcron_events.execution.attempt import begin, close
@@ -125,7 +125,9 @@ UNREADABLE = {
 def test_a_run_that_cannot_be_read_is_not_started(rows_of_before, fetch, what, newer_release):
     """I4: what cannot be read may be its success."""
     if newer_release:
-        write_by_hand(stream="runner/new", version=1, type="runner_started", data={"format": 2})
+        write_by_hand(
+            stream="runner/new", version=1, type="runner_started", data={"format": LOG_FORMAT + 1}
+        )
     write_by_hand(version=2, **UNREADABLE[what])
     attempt = begin(fetch(), NAME, RUN)
     assert attempt.closed
@@ -151,7 +153,9 @@ def test_spooled_events_wait_until_their_run_can_be_read(fetch, redis_connection
     place = InRun(cron=NAME, run_id=RUN, version=0, slot=None, actor="worker/1", at=clock.now())
     other = uuid4()
     if newer_release:
-        write_by_hand(stream="runner/new", version=1, type="runner_started", data={"format": 2})
+        write_by_hand(
+            stream="runner/new", version=1, type="runner_started", data={"format": LOG_FORMAT + 1}
+        )
     write_by_hand(version=2, type="run_applauded")
     write_by_hand(stream=f"cron/{NAME}", version=1, type="run_requested", run_id=other)
     spool.push(redis_connection, make.run_succeeded(attempt=1, **place))

@@ -14,10 +14,10 @@ from django.db import connection
 from rqcron_events import audit
 from rqcron_events.core.audit.findings import Wrong
 from rqcron_events.core.events import Event, EventType
-from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
 from rqcron_events.queries import audit as audit_module
+from tests.conformance.writing import row
 from tests.integration.conftest import START
 
 
@@ -127,16 +127,16 @@ def test_runs_are_judged_alike_when_too_many_are_not_well(decided, clock, monkey
 
 
 def test_an_event_that_is_gone_from_a_run_that_ended_is_found(decided):
-    row = CronEvent.objects.of_type("run_enqueued").order_by("id")[0]
+    enqueued = CronEvent.objects.of_type("run_enqueued").order_by("id")[0]
     ended = Event(
-        stream=row.stream,
+        stream=enqueued.stream,
         version=3,
         type=EventType.RUN_SUCCEEDED,
         cron="report",
-        run_id=row.run_id,
+        run_id=enqueued.run_id,
         occurred_at=START + timedelta(minutes=5),
     )
-    store.append([ended])
+    row(ended).save()
     assert kinds() == ["version_gap"]
 
 

@@ -13,6 +13,7 @@ from django.test import Client
 
 from rqcron_events.core import codec
 from rqcron_events.core.events import make
+from rqcron_events.core.events.make import LOG_FORMAT
 from rqcron_events.followers import Follower, followers
 from rqcron_events.ledger import store
 from rqcron_events.models import CronLease, CronSnapshot
@@ -90,7 +91,7 @@ def rolled_back(deploy, add, clock, monkeypatch):
         actor="runner/newer",
         at=clock.now,
     )
-    store.append_next([replace(started, data={**started.data, "format": 2})])
+    store.append_next([replace(started, data={**started.data, "format": LOG_FORMAT + 1})])
     monkeypatch.delitem(codec._TYPES, "cron_registered")
 
 

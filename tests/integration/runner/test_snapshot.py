@@ -76,7 +76,7 @@ def test_a_snapshot_that_lies_with_the_right_checksum_is_found_by_the_audit(depl
     rows = CronSnapshot.objects.exclude(name="")
     head = CronSnapshot.objects.get(name="")
     digests = {row.name: snapshot._digest(row.name, row.position, row.state) for row in rows}
-    head.state = snapshot._head(digests, head.position, 0)
+    head.state = snapshot._head(digests, head.position, 0, head.state["marks"])
     head.save()
     lying = deploy()
     clock.advance(timedelta(minutes=30))

@@ -10,6 +10,7 @@ from django.db import connection
 
 from rqcron_events.core.codec import NewerEvent
 from rqcron_events.core.events import make
+from rqcron_events.core.events.make import LOG_FORMAT
 from rqcron_events.ledger import quarantine, store
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSnapshot, QuarantinedEvent
@@ -163,7 +164,7 @@ def test_what_a_later_release_can_read_is_folded_when_it_starts(two, clock, monk
 
 
 def test_only_a_release_that_announced_itself_makes_a_runner_stand_by(two):
-    poison(stream="runner/new", cron="", type="runner_started", data={"format": 2})
+    poison(stream="runner/new", cron="", type="runner_started", data={"format": LOG_FORMAT + 1})
     poison(type="cron_painted")
     with pytest.raises(NewerEvent, match="unknown to this release"):
         two.tick()
@@ -172,7 +173,7 @@ def test_only_a_release_that_announced_itself_makes_a_runner_stand_by(two):
 
 def test_a_runner_announces_its_format_and_what_finds_its_slots(two):
     [started] = CronEvent.objects.of_type("runner_started").events()
-    assert started.data["format"] == 1
+    assert started.data["format"] == LOG_FORMAT
     assert started.data["croniter"]
     assert "tzdata" in started.data
 

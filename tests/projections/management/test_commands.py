@@ -16,10 +16,9 @@ from rqcron_projections.models import CronDay, CronJob, CronRun
 
 from rqcron_events.cli.times import parse_instant
 from rqcron_events.errors import CronConfigError, LedgerUnavailable
-from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.testing import FakeClock
-from tests.projections.histories import History
+from tests.projections.histories import History, append
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +38,7 @@ def cron() -> str:
         written.fire(name)
     while written.open:
         written.advance(name)
-    store.append(written.events)
+    append(written.events)
     return name
 
 
@@ -259,7 +258,7 @@ def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
     written = History(seed=7, crons=1)
     (name,) = written.names
     written.define(name)
-    store.append(written.events)
+    append(written.events)
     zone = CronEvent.objects.get(type="cron_registered").data["definition"].get("timezone", "UTC")
     with FakeClock(now):
         assert parse_instant("today 9am", "--at", cron=name) == datetime(

@@ -12,9 +12,8 @@ import pytest
 from django.core.management import CommandError
 
 from rqcron_events.cli.times import zone_of
-from rqcron_events.ledger import store
 from rqcron_events.testing import FakeClock
-from tests.projections.histories import History
+from tests.projections.histories import History, append
 
 from .test_commands import printed
 
@@ -29,7 +28,7 @@ def log() -> Iterator[History]:
     written = History(seed=33, crons=3)
     for _ in range(400):
         written.step()
-    store.append(written.events)
+    append(written.events)
     with FakeClock(written.now):
         yield written
 
@@ -51,7 +50,7 @@ def test_a_table_of_long_names_still_fits() -> None:
     written.names = ["n" * 200]
     written.define(written.names[0])
     written.fire(written.names[0])
-    store.append(written.events)
+    append(written.events)
     assert max(map(len, printed("cron_report", *SINCE).splitlines())) <= 120
 
 

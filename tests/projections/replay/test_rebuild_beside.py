@@ -18,7 +18,7 @@ from rqcron_projections.replay import rebuild, shadow
 
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
-from tests.projections.histories import history
+from tests.projections.histories import append, history
 from tests.projections.replay.test_replay_equals_live import MODELS, live_rows
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("postgresql")]
@@ -36,7 +36,7 @@ def query(statement: str) -> list[Any]:
 
 
 def told(seed: int) -> dict[str, list[dict]]:
-    store.append(history(seed, 400))
+    append(history(seed, 400))
     projector.catch_up()
     return live_rows()
 

@@ -28,9 +28,8 @@ from rqcron_projections.replay_hints import ReplayHints
 from rqcron_projections.tables import row_values
 
 from rqcron_events.core.events import EventType, run_stream
-from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
-from tests.projections.histories import History, history
+from tests.projections.histories import History, append, history
 
 pytestmark = pytest.mark.django_db
 
@@ -71,7 +70,7 @@ def test_any_history_read_in_any_pages_gives_the_rows_of_a_replay(
         events = history(seed, steps)
         while events:
             size = pages.randint(1, len(events))
-            store.append(events[:size])
+            append(events[:size])
             del events[:size]
             if pages.random() < 0.7:
                 projector.catch_up(pages.randint(1, 40))
@@ -97,7 +96,7 @@ def test_a_replay_that_may_keep_few_rows_in_memory_gives_the_same(
     seed: int, page_events: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows are written before their last event, and read again; runs go on over several pages."""
-    store.append(history(seed, 400))
+    append(history(seed, 400))
     projector.catch_up()
     live = live_rows()
     monkeypatch.setattr(fold, "ROWS_MAX", 3)
@@ -117,7 +116,7 @@ def test_a_projection_without_hints_is_replayed_to_the_same_rows(
 ) -> None:
     """So who writes one may leave them for later."""
     plain = [replace(each, replay=ReplayHints()) for each in projector.PROJECTIONS]
-    store.append(history(13, 400))
+    append(history(13, 400))
     projector.catch_up()
     live = live_rows()
     monkeypatch.setattr(projector, "PROJECTIONS", plain)
@@ -132,10 +131,10 @@ def test_a_projection_without_hints_is_replayed_to_the_same_rows(
 def test_the_past_is_what_the_rows_were_then() -> None:
     events = history(7, 200)
     middle = len(events) // 2
-    store.append(events[:middle])
+    append(events[:middle])
     projector.catch_up()
     then = [row_values(row) for row in CronJob.objects.order_by("name")]
-    store.append(events[middle:])
+    append(events[middle:])
     projector.catch_up()
 
     at = events[middle - 1].occurred_at
@@ -152,7 +151,7 @@ def test_the_past_is_what_the_rows_were_then() -> None:
 
 
 def test_a_check_finds_every_kind_of_difference_and_changes_nothing() -> None:
-    store.append(history(8, 200))
+    append(history(8, 200))
     projector.catch_up()
     first, second = CronRun.objects.order_by("pk")[:2]
     CronRun.objects.filter(pk=first.pk).update(status="lost", worker="nobody")
@@ -184,7 +183,7 @@ def test_a_check_finds_every_kind_of_difference_and_changes_nothing() -> None:
 
 
 def test_a_check_of_a_projection_that_lags_compares_what_it_has() -> None:
-    store.append(history(9, 200))
+    append(history(9, 200))
     projector.catch_up(50)
     assert rebuild.check() == []
     assert Checkpoint.objects.get(name="runs").position < CronEvent.objects.order_by("id").last().id
@@ -193,7 +192,7 @@ def test_a_check_of_a_projection_that_lags_compares_what_it_has() -> None:
 def test_a_rebuild_that_dies_leaves_the_live_rows_and_no_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store.append(history(10, 200))
+    append(history(10, 200))
     projector.catch_up()
     CronRun.objects.first().delete()
     before = live_rows()
@@ -216,14 +215,14 @@ def test_a_rebuild_that_dies_leaves_the_live_rows_and_no_table(
 
 def test_events_that_come_during_a_rebuild_are_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     events = history(11, 200)
-    store.append(events[:100])
+    append(events[:100])
     projector.catch_up()
     analyze = shadow.Shadow.analyze
 
     def meanwhile(self: shadow.Shadow) -> None:
         analyze(self)
         if events[100:]:
-            store.append(events[100:])
+            append(events[100:])
             del events[100:]
             projector.catch_up()
 
@@ -235,7 +234,7 @@ def test_events_that_come_during_a_rebuild_are_in_it(monkeypatch: pytest.MonkeyP
 
 
 def test_a_rebuild_writes_only_rows_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    store.append(history(12, 100))
+    append(history(12, 100))
     projector.catch_up()
     CronRun.objects.filter(pk=CronRun.objects.first().pk).update(worker="nobody")
     deleted = []
@@ -298,7 +297,7 @@ def test_every_way_in_which_a_run_is_nearly_plain(steps: list, between: str) -> 
                 getattr(told, between)(name)
         if name not in told.definitions:
             told.define(name)
-    store.append(told.events)
+    append(told.events)
     projector.catch_up()
     live = live_rows()
     for model in MODELS:
@@ -317,6 +316,6 @@ def test_decisions_that_are_not_like_others(odd: dict) -> None:
     told.events[-1] = replace(told.events[-1], **odd)
     for kind, values in [(ENQUEUED, NOTE), (STARTED, FIRST), (SUCCEEDED, DONE)]:
         told.write(run_stream(run.run_id), kind, cron=name, run_id=run.run_id, **values)
-    store.append(told.events)
+    append(told.events)
     projector.catch_up()
     assert rebuild.check() == []

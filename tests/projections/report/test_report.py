@@ -18,9 +18,8 @@ from rqcron_projections.report.figures import Durations, Figures
 from rqcron_projections.report.report import report
 
 from rqcron_events.core.events import EventType
-from rqcron_events.ledger import store
 from rqcron_events.testing import FakeClock
-from tests.projections.histories import START, History, history
+from tests.projections.histories import START, History, append, history
 from tests.projections.replay.test_replay_equals_live import undone
 
 from .report_oracle import Log, expected_report, read, streaks
@@ -35,7 +34,7 @@ SETTINGS = settings(
 
 def written(seed: int, steps: int) -> Log:
     events = history(seed, steps)
-    store.append(events)
+    append(events)
     projector.catch_up()
     return read(events)
 
@@ -180,7 +179,7 @@ def test_only_changes_between_success_and_failure_make_a_cron_flaky(exact: bool)
         written.define(name)
         for result in results[name]:
             end(written, name, result)
-    store.append(written.events)
+    append(written.events)
     projector.catch_up()
     with FakeClock(FAR):
         found = report(START if exact else START.date())
@@ -218,7 +217,7 @@ def test_a_stretch_of_slots_over_a_clock_change_is_split_at_the_midnights_of_its
     cron.events[0].data["definition"].update(definition)
     data = {"first": first.isoformat(), "last": last.isoformat(), "count": 97}
     cron.own(name, EventType.SLOT_MISSED, scheduled_for=last, reason="too_late", data=data)
-    store.append(cron.events)
+    append(cron.events)
     projector.catch_up()
 
     days = dict(CronDay.objects.order_by("day").values_list("day", "missed"))
@@ -255,7 +254,7 @@ def test_errors_are_grouped_by_what_their_messages_have_in_common() -> None:
     cron.fire(name)
     cron.open[-1].to_come[:] = [(EventType.RUN_FAILED, {"reason": "worker_killed"})]
     cron.advance(name)
-    store.append(cron.events)
+    append(cron.events)
     projector.catch_up()
 
     found = report(START.date()).errors
@@ -286,6 +285,6 @@ def test_a_name_may_have_slashes() -> None:
     cron.names = [name]
     cron.define(name)
     cron.fire(name)
-    store.append(cron.events)
+    append(cron.events)
     projector.catch_up()
     assert [row.group for row in report(START.date()).rows] == [name]

@@ -11,7 +11,7 @@ from .. import keys
 from ..event import Event, cron_stream
 from ..types import EventType
 
-Trigger = Literal["manual", "rerun", "backfill", "requeue"]
+Trigger = Literal["manual", "rerun", "backfill", "requeue", "recovered"]
 """Why a run was asked for beside the schedule."""
 
 
@@ -85,9 +85,11 @@ def slot_fired(
     definition_version: int,
     jitter_seconds: float | None = None,
     held_up: Mapping[str, Any] | None = None,
+    recovered: Mapping[str, Any] | None = None,
     **place: Unpack[InCron],
 ) -> Event:
-    """A slot becomes a run."""
+    """A slot becomes a run, or has: ``recovered`` tells how that is known, where the decision was
+    lost with the log."""
     data: dict[str, Any] = {
         keys.LATENESS_SECONDS: lateness_seconds,
         keys.DEFINITION_VERSION: definition_version,
@@ -96,6 +98,8 @@ def slot_fired(
         data[keys.JITTER_SECONDS] = jitter_seconds
     if held_up is not None:
         data[keys.HELD_UP] = dict(held_up)
+    if recovered is not None:
+        data[keys.RECOVERED] = dict(recovered)
     return _in_cron(EventType.SLOT_FIRED, data, run_id=run_id, slot=slot, **place)
 
 
@@ -131,9 +135,11 @@ def run_requested(
     of: UUID | None = None,
     definition_version: int | None = None,
     label: str = "",
+    recovered: Mapping[str, Any] | None = None,
     **place: Unpack[InCron],
 ) -> Event:
-    """A run that no slot asked for: a person, a backfill, the reconciler, or a requeue in RQ."""
+    """A run that no slot asked for: a person, a backfill, the reconciler, or a requeue in RQ; or one
+    whose decision or request was lost with the log."""
     data: dict[str, Any] = {keys.TRIGGER: trigger}
     if of is not None:
         data[keys.OF] = str(of)
@@ -141,6 +147,8 @@ def run_requested(
         data[keys.DEFINITION_VERSION] = definition_version
     if label:
         data[keys.LABEL] = label
+    if recovered is not None:
+        data[keys.RECOVERED] = dict(recovered)
     return _in_cron(EventType.RUN_REQUESTED, data, run_id=run_id, slot=slot, reason=reason, **place)
 
 

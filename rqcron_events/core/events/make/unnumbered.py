@@ -5,6 +5,7 @@ Nobody decides on what is in them, so their versions are left to ``append_next``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from .. import keys
 from ..event import LEDGER_STREAM, Event, runner_stream
 from ..types import EventType
 
-LOG_FORMAT = 1
+LOG_FORMAT = 2
 """Raise it with a new event type or schema version: an event that this release does not know is one
 of a newer release only if some runner announced a higher number."""
 
@@ -94,6 +95,25 @@ def event_accepted(
     """Somebody said that an event which cannot be read counts as nothing from now on."""
     data = {keys.EVENT: event_id, keys.EVENT_STREAM: stream, keys.EVENT_VERSION: version}
     return _unnumbered(EventType.EVENT_ACCEPTED, LEDGER_STREAM, data, actor, at, reason=reason)
+
+
+def log_went_back(
+    *,
+    epoch: int,
+    since: datetime | None,
+    streams: Mapping[str, list[int]],
+    actor: str,
+    at: datetime,
+) -> Event:
+    """Events that were committed are gone, as after a failover. ``streams`` are those of crons of which
+    more was known than is left."""
+    data = {
+        keys.EPOCH: epoch,
+        keys.LOST_SINCE: since.isoformat() if since else None,
+        keys.LOST_UNTIL: at.isoformat(),
+        keys.LOST_STREAMS: dict(streams),
+    }
+    return _unnumbered(EventType.LOG_WENT_BACK, LEDGER_STREAM, data, actor, at)
 
 
 def _unnumbered(

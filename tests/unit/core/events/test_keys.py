@@ -22,7 +22,7 @@ from tests.unit.history import History, at
 
 PAGE = (ROOT / "docs/events.md").read_text()
 COLUMNS = ("cron", "run_id", "attempt", "scheduled_for", "reason")
-NESTED = ("In `error`", "In `evidence`", "In `held_up`")
+NESTED = ("In `error`", "In `evidence`", "In `held_up`", "In `recovered`")
 UNITS = {"_seconds": "seconds", "retries_left": "tries", "count": "slots"}
 
 
@@ -152,6 +152,11 @@ def test_an_error_has_the_keys_of_the_page():
         ValueError, ValueError("no"), None, message_bytes_max=99, traceback_bytes_max=99
     )
     assert list(told) == list(SECTIONS["In `error`"].keys)
+
+
+def test_what_told_of_a_lost_decision_has_the_keys_of_the_page():
+    recovered = {value for name, value in vars(keys).items() if name.startswith("RECOVERED_")}
+    assert recovered == set(SECTIONS["In `recovered`"].keys)
 
 
 def test_what_held_a_runner_up_has_the_keys_of_the_page():

@@ -30,6 +30,7 @@ UNNUMBERED = {
     "all_resumed": "ledger",
     "projection_rebuilt": "ledger",
     "event_accepted": "ledger",
+    "log_went_back": "ledger",
 }
 DEFINED = (
     '"definition":{"name":"alpha","function":"shop:alpha"},"definition_version":4,'
@@ -40,12 +41,13 @@ COVERED = (
     '"first":"2026-03-02T14:00:00+00:00","last":"2026-03-02T14:00:00+00:00","count":3,'
     '"definition_version":4,"evidence":{"max_lateness_seconds":60.0}'
 )
+RECOVERED = '"recovered":{"from":["redis"],"status":"finished"}'
 HELD_UP = '"held_up":{"since":null,"until":null,"cause":"no_runner","runner":""}'
 ERROR = '"error":{"type":"ValueError","message":"no","traceback":"ValueError: no"}'
 REFUSED = '"error":{"type":"ConnectionError","message":"refused"}'
 FOUND = '"found":"RQ says so","worker":"4f1d","duration_seconds":1.25'
 STARTED = '"retries_left":0,"job_created_at":"2026-03-02T14:00:00+00:00","job_enqueued_at":""'
-RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":1,"tzdata":"2026a","croniter":"7.0.1"'
+RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":2,"tzdata":"2026a","croniter":"7.0.1"'
 
 IN_RQ = {"found": "RQ says so", "worker": "4f1d", "duration_seconds": 1.25}
 
@@ -63,6 +65,11 @@ PAYLOADS = [
         {"jitter_seconds": 0.5, "held_up": VALUES["held_up"]},
         f'"lateness_seconds":1.5,"definition_version":4,"jitter_seconds":0.5,{HELD_UP}',
     ),
+    (
+        "slot_fired",
+        {"recovered": VALUES["recovered"]},
+        f'"lateness_seconds":1.5,"definition_version":4,{RECOVERED}',
+    ),
     ("slot_skipped", {}, COVERED),
     ("slot_missed", {}, COVERED),
     ("slot_missed", {"held_up": VALUES["held_up"]}, f"{COVERED},{HELD_UP}"),
@@ -76,6 +83,11 @@ PAYLOADS = [
         "run_requested",
         {"trigger": "backfill", "definition_version": 4, "label": "again"},
         '"trigger":"backfill","definition_version":4,"label":"again"',
+    ),
+    (
+        "run_requested",
+        {"trigger": "recovered", "recovered": VALUES["recovered"]},
+        f'"trigger":"recovered",{RECOVERED}',
     ),
     ("run_enqueued", {}, f'"queue":"high","job_id":"cron-{RUN}"'),
     ("run_enqueued", {"found": "no job"}, f'"queue":"high","job_id":"cron-{RUN}","found":"no job"'),
@@ -115,6 +127,12 @@ PAYLOADS = [
     ("all_resumed", {}, EFFECTIVE),
     ("projection_rebuilt", {}, '"projection":"runs","version":1,"events":40,"rows":10'),
     ("event_accepted", {}, '"event":120,"stream":"cron/alpha","version":7'),
+    (
+        "log_went_back",
+        {},
+        '"epoch":1,"since":"2026-03-02T14:00:00+00:00","until":"2026-03-02T14:00:01.500000+00:00",'
+        '"streams":{"cron/alpha":[9,7]}',
+    ),
 ]
 
 

@@ -43,6 +43,7 @@ def test_wire_names_are_frozen():
             "all_resumed",
             "projection_rebuilt",
             "event_accepted",
+            "log_went_back",
         ]
     )
 

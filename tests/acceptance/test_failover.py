@@ -1,0 +1,155 @@
+"""A failover that loses the last transactions: a runner at work, and its database goes back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.db import connection
+from psycopg import sql
+from redis import Redis
+
+from rqcron_events.models import CronEvent
+from tests.acceptance.test_poolers import pgbouncer, postgresql  # noqa: F401
+from tests.failover_app.crons import EXECUTED
+from tests.processes import Project
+
+CRONS = ("steady", "slow", "traceless")
+
+
+class Databases:
+    """The test database, and a copy of it that takes its place later."""
+
+    def __init__(self) -> None:
+        settings = connection.settings_dict
+        self.live = str(settings["NAME"])
+        self.copy, self.lost = f"{self.live}_copy", f"{self.live}_lost"
+        connection.close()
+        self._server = psycopg.connect(
+            host=settings["HOST"], port=settings["PORT"] or None, user=settings["USER"],
+            password=settings["PASSWORD"] or None, dbname="postgres", autocommit=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> Databases:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        connection.close()
+        for name in (self.copy, self.lost):
+            self._do("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        self._server.close()
+
+    def take_copy(self) -> None:
+        """As a replica that will be promoted, or a backup, has it."""
+        with self._nobody_connected():
+            self._do("CREATE DATABASE {} TEMPLATE {}", self.copy, self.live)
+
+    def go_back(self) -> None:
+        with self._nobody_connected():
+            self._do("ALTER DATABASE {} RENAME TO {}", self.live, self.lost)
+            self._do("ALTER DATABASE {} RENAME TO {}", self.copy, self.live)
+
+    @contextmanager
+    def _nobody_connected(self) -> Iterator[None]:
+        connection.close()
+        self._do("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.live)
+        self._server.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s",
+            [self.live],
+        )
+        yield
+        self._do("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.live)
+
+    def _do(self, statement: str, *names: str) -> None:
+        self._server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture
+def databases(postgresql: None, project: Project) -> Iterator[Databases]:  # noqa: F811
+    project.environment["TEST_APPS"] = "tests.failover_app"
+    with Databases() as found:
+        yield found
+
+
+@contextmanager
+def paused(project: Project) -> Iterator[None]:
+    """PgBouncer holds its clients back meanwhile: they see no connection end."""
+    url = urlsplit(project.environment["DATABASE_URL"])
+    console = psycopg.connect(
+        host=url.hostname, port=url.port, user=url.username, dbname="pgbouncer", autocommit=True
+    )
+    with console:
+        console.execute("PAUSE shop")
+        yield
+        console.execute("RESUME shop")
+
+
+def goes_back(
+    project: Project, redis: Redis, databases: Databases, swap: Callable[[], None]
+) -> str:
+    """Returns the worker's output."""
+
+    def executed(cron: str, more: int, before: Counter[str]) -> bool:
+        return count()[cron] >= before[cron] + more
+
+    def count() -> Counter[str]:
+        return Counter(item.decode().split()[0] for item in redis.lrange(EXECUTED, 0, -1))
+
+    def each_runs(more: int) -> None:
+        before = count()
+        project.wait_until(lambda: all(executed(cron, more, before) for cron in CRONS))
+
+    worker = project.start("cron_worker", "default")
+    project.start("rqworker", "low")
+    each_runs(1)
+    databases.take_copy()
+    each_runs(2)
+    swap()
+    project.wait_until(CronEvent.objects.filter(type="log_went_back").exists)
+    each_runs(1)
+    assert worker.stop() == 0
+    return worker.output
+
+
+def held(project: Project, redis: Redis) -> None:
+    """What is promised after it."""
+    executed = Counter(redis.lrange(EXECUTED, 0, -1))
+    assert {run: times for run, times in executed.items() if times > 1} == {}
+    assert project.run("cron_reconcile").returncode == 0
+    told = project.run("cron_audit", "--format", "json")
+    audit = json.loads(told.stdout)
+    assert told.returncode == 0, json.dumps(audit, indent=1)
+    assert {row["cron"] for row in audit["crons"]} == set(CRONS)
+    (loss,) = audit["losses"]
+    assert loss["since"] < loss["until"]
+    assert CronEvent.objects.filter(type="slot_fired", data__has_key="recovered").exists()
+    assert CronEvent.objects.filter(type="slot_missed", reason="decision_lost").exists()
+    health = json.loads(project.run("cron_health", "--format", "json").stdout)
+    assert any("went back" in text for text in health["problems"]), health
+
+
+def test_a_runner_whose_database_goes_back_runs_nothing_twice_and_says_what_was_lost(
+    databases: Databases, project: Project, redis_connection: Redis
+):
+    goes_back(project, redis_connection, databases, databases.go_back)
+    held(project, redis_connection)
+
+
+def test_it_notices_behind_a_pooler_that_hides_the_failover(
+    databases: Databases,
+    pgbouncer: None,  # noqa: F811
+    project: Project,
+    redis_connection: Redis,
+):
+    def swap() -> None:
+        with paused(project):
+            databases.go_back()
+
+    output = goes_back(project, redis_connection, databases, swap)
+    held(project, redis_connection)
+    assert "log_went_back" in output or "went back" in output
