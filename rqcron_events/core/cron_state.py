@@ -7,7 +7,7 @@ fold quadratic in the number of open runs) but reads nothing except its argument
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from .run_state import attempt_number
 __all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase", "refusal_cause"]
 
 _WITH_RUN = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
+CLOCKS_APART_MAX = timedelta(minutes=1)
 PAUSES_KEPT_MAX = 1000
 """How many pauses of everything are remembered; they are people's actions, so this is years."""
 
@@ -99,6 +100,16 @@ class OpenRun:
     start_refused: bool = False
     """A second job of the run came while this attempt was running; RQ's status is that job's."""
     last_event_at: datetime | None = None
+    recorded_at: datetime | None = None
+    """When the last event about it was recorded, by the database's clock; all other times are by the
+    clocks of the machines that wrote the events."""
+
+    def heard_at(self, now: datetime) -> datetime | None:
+        """When something was last heard of it. One that lies in the future of ``now`` is of a
+        database whose clock was set back: then those who wrote the events are believed."""
+        if self.recorded_at is not None and self.recorded_at <= now + CLOCKS_APART_MAX:
+            return self.recorded_at
+        return None
 
 
 @dataclass(slots=True)
@@ -168,6 +179,7 @@ class CronState:
                     slot=event.scheduled_for,
                     requested_at=event.occurred_at,
                     trigger=event.data.get(TRIGGER, "slot"),
+                    recorded_at=event.recorded_at or event.occurred_at,
                 )
             case _:
                 pass
@@ -217,6 +229,7 @@ class CronState:
         if run is None:
             return
         run.last_event_at = event.occurred_at
+        run.recorded_at = event.recorded_at or event.occurred_at
         match event.type:
             case EventType.RUN_ENQUEUED:
                 run.enqueued_at = event.occurred_at
@@ -266,6 +279,7 @@ class CronState:
                     "attempt": run.attempt,
                     "start_refused": run.start_refused,
                     "last_event_at": _iso(run.last_event_at),
+                    "recorded_at": _iso(run.recorded_at),
                 }
                 for run in self.open_runs.values()
             ],
@@ -299,6 +313,7 @@ class CronState:
                 attempt=run["attempt"],
                 start_refused=run["start_refused"],
                 last_event_at=_time(run["last_event_at"]),
+                recorded_at=_time(run["recorded_at"]),
             )
             for run in data["open_runs"]
         ]

@@ -34,6 +34,7 @@ from ..process.failpoints import reach
 from ..registry import registry
 from . import ledger_session, spool
 from .enqueuer import META_KEY
+from .redis_clock import executions_alive
 from .time_limit import time_limit
 
 __all__ = ["Attempt", "CurrentRun", "begin", "close", "elsewhere"]
@@ -198,7 +199,7 @@ def _verdict(state: RunState, job: Job) -> Start:
     alive = False
     if state.running:
         try:
-            alive = len(job.get_executions()) > 1  # one of them is this one
+            alive = executions_alive(job) > 1  # one of them is this one
         except RedisError:
             alive = True
     return start_verdict(

@@ -25,7 +25,7 @@ __all__ = ["FORMAT", "POSITION_ROW", "Loaded", "Snapshot"]
 log = logging.getLogger(__name__)
 
 POSITION_ROW = ""
-FORMAT = 2
+FORMAT = 3
 """Raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
 
 

@@ -207,12 +207,15 @@ def _downtime_of(found: Evidence, decision: Event) -> tuple[Downtime | None, lis
         return None, []  # this machine's clock is behind, so it can't tell who was alive
     recorded = decision.data.get(keys.HELD_UP)
     held_up = Downtime.from_data(recorded) if recorded else None
-    if held_up is not None and held_up.cause is DowntimeCause.DATABASE_AWAY:
-        return held_up, []  # a runner was alive, though it could not say so
+    if held_up is not None and held_up.cause in _RUNNER_ALIVE:
+        return held_up, []  # though it could not decide, or not even say that it was alive
     downtime, evidence = downtime_at(slot)
     if downtime is None and held_up is not None and held_up.covers(slot):
         return held_up, evidence
     return downtime, evidence
+
+
+_RUNNER_ALIVE = (DowntimeCause.DATABASE_AWAY, DowntimeCause.CLOCK_SKEWED)
 
 
 def _waited(found: Evidence, decision: Event) -> Waited | None:

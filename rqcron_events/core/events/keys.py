@@ -90,6 +90,13 @@ CRONITER: Final = "croniter"
 LAST_HEARTBEAT: Final = "last_heartbeat"
 """time: when the lost runner was last heard of, by the database's clock."""
 
+DATABASE_SKEW_SECONDS: Final = "database_skew_seconds"
+"""float, seconds: how far the runner's clock was ahead of the database's; below zero: behind."""
+SKEW_SECONDS_MAX: Final = "skew_seconds_max"
+"""float, seconds: the bound in force (``RQCRON_CLOCK_SKEW_SECONDS_MAX``)."""
+SKEWED_SINCE: Final = "since"
+"""time: when the runner began to decide nothing, by the database's clock."""
+
 # Projections
 
 PROJECTION: Final = "projection"

@@ -43,6 +43,8 @@ class EventType(StrEnum):
     RUNNER_STARTED = "runner_started"
     RUNNER_STOPPED = "runner_stopped"
     RUNNER_LOST = "runner_lost"
+    CLOCK_SKEWED = "clock_skewed"
+    CLOCK_AGREES = "clock_agrees"
 
     ALL_PAUSED = "all_paused"
     ALL_RESUMED = "all_resumed"

@@ -149,6 +149,8 @@ def _downtime(downtime: Downtime | None, show: Show) -> str:
             what = "the database did not answer"
         case DowntimeCause.STALE_LEASE:
             what = f"the leading runner {downtime.runner} was silent"
+        case DowntimeCause.CLOCK_SKEWED:
+            what = f"the clock of runner {downtime.runner} differed too much from the database's"
         case _:
             assert_never(downtime.cause)
     return f"{what}{since}{until}"

@@ -256,6 +256,13 @@ _MARK = """
 """
 
 
+def clock_seconds(db: BaseDatabaseWrapper) -> float:
+    with db.cursor() as cursor:
+        # now() is when the transaction began.
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+        return float(cursor.fetchone()[0])
+
+
 def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
     """The highest id below which no event can still appear, or None when a writer stays too long.
 
