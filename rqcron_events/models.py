@@ -155,6 +155,7 @@ class CronEvent(models.Model):
                         "cron_retired",
                         "cron_paused",
                         "cron_resumed",
+                        "cron_rewound",
                     ]
                 ),
             ),

@@ -6,8 +6,9 @@ fold quadratic in the number of open runs) but reads nothing except its argument
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
@@ -27,12 +28,12 @@ from .events.keys import (
     TRIGGER,
     UNTIL,
 )
-from .run_state import attempt_number
+from .rewind import Kept, Rewind
+from .run_state import OpenRun, attempt_number
 
 __all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase", "refusal_cause"]
 
 _WITH_RUN = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
-CLOCKS_APART_MAX = timedelta(minutes=1)
 PAUSES_KEPT_MAX = 1000
 """How many pauses of everything are remembered; they are people's actions, so this is years."""
 
@@ -80,38 +81,6 @@ class Phase:
     pause: Pause | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class OpenRun:
-    """A run without an outcome yet."""
-
-    run_id: UUID
-    slot: datetime | None
-    requested_at: datetime
-    trigger: str = "slot"
-    """slot, manual, rerun, backfill or requeue."""
-    enqueued_at: datetime | None = None
-    enqueue_failed: bool = False
-    refused: str = ""
-    """Why RQ takes no job for it (``refusal_cause``); empty when it does, and in an outage."""
-    started_at: datetime | None = None
-    worker: str = ""
-    attempt: int = 0
-    """The newest attempt; 0 before the first start."""
-    start_refused: bool = False
-    """A second job of the run came while this attempt was running; RQ's status is that job's."""
-    last_event_at: datetime | None = None
-    recorded_at: datetime | None = None
-    """When the last event about it was recorded, by the database's clock; all other times are by the
-    clocks of the machines that wrote the events."""
-
-    def heard_at(self, now: datetime) -> datetime | None:
-        """When something was last heard of it. One that lies in the future of ``now`` is of a
-        database whose clock was set back: then those who wrote the events are believed."""
-        if self.recorded_at is not None and self.recorded_at <= now + CLOCKS_APART_MAX:
-            return self.recorded_at
-        return None
-
-
 @dataclass(slots=True)
 class CronState:
     """Everything that deciding needs to know about one cron."""
@@ -124,6 +93,10 @@ class CronState:
     phases: list[Phase] = field(default_factory=list)
     """In order; the first is the one in force at the watermark."""
     open_runs: dict[UUID, OpenRun] = field(default_factory=dict)
+    kept: Sequence[Kept] = ()
+    """Slots past the watermark that fired ahead of their time, before a rewind."""
+    rewound_version: int = 0
+    """Version of the last rewind; decisions before it end where it begins."""
 
     @property
     def current(self) -> Phase | None:
@@ -173,13 +146,16 @@ class CronState:
                 self._set_pause(start, pause)
             case EventType.CRON_RESUMED:
                 self._set_pause(_effective_from(event), None)
+            case EventType.CRON_REWOUND:
+                self._rewind(Rewind.of(event))
             case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if event.run_id is not None:
                 self.open_runs[event.run_id] = OpenRun(
                     run_id=event.run_id,
                     slot=event.scheduled_for,
                     requested_at=event.occurred_at,
                     trigger=event.data.get(TRIGGER, "slot"),
-                    recorded_at=event.recorded_at or event.occurred_at,
+                    # A slot's is asked for by a runner, whose clock is right enough.
+                    recorded_at=None if event.type in DECISIONS else event.recorded_at,
                 )
             case _:
                 pass
@@ -189,8 +165,22 @@ class CronState:
     def advance(self, watermark: datetime) -> None:
         """Every slot up to there is decided: what was in force before is of no use any more."""
         self.watermark = watermark
+        if self.kept:
+            self.kept = [stretch for stretch in self.kept if stretch.last > watermark]
         while len(self.phases) > 1 and self.phases[1].start <= watermark:
             del self.phases[0]
+
+    def _rewind(self, rewind: Rewind) -> None:
+        """What is in force now is so from there on, whatever clock said when it began."""
+        if not self.phases:
+            return
+        last, start = self.phases[-1], rewind.start
+        pause = last.pause
+        if pause is not None and pause.since > start:
+            pause = replace(pause, since=start)
+        before = [phase for phase in self.phases if phase.start < start]
+        self.phases = [*before, replace(last, start=start, pause=pause)]
+        self.watermark, self.kept, self.rewound_version = start, rewind.kept, rewind.version
 
     def _begin(self, event: Event, definition: Definition | None) -> None:
         start = _effective_from(event)
@@ -229,7 +219,7 @@ class CronState:
         if run is None:
             return
         run.last_event_at = event.occurred_at
-        run.recorded_at = event.recorded_at or event.occurred_at
+        run.recorded_at = event.recorded_at or run.recorded_at
         match event.type:
             case EventType.RUN_ENQUEUED:
                 run.enqueued_at = event.occurred_at
@@ -256,6 +246,8 @@ class CronState:
         return {
             "version": self.version,
             "watermark": _iso(self.watermark),
+            "kept": [[first.isoformat(), last.isoformat()] for first, last in self.kept],
+            "rewound_version": self.rewound_version,
             "phases": [
                 {
                     "start": phase.start.isoformat(),
@@ -323,6 +315,8 @@ class CronState:
             watermark=_time(data["watermark"]),
             phases=phases,
             open_runs={run.run_id: run for run in runs},
+            kept=[Kept(*map(datetime.fromisoformat, pair)) for pair in data["kept"]],
+            rewound_version=data["rewound_version"],
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from .cron_state import CronState, GlobalPauses, Pause, Phase
 from .definition import CatchUp, Definition, Overlap, run_id_for_slot
 from .events import Event, EventType, Reason, keys, make
 from .events.make import InCron, PassedOver
+from .rewind import around, kept_before
 from .schedule import slots_between
 from .stretches import late_bound, stretches
 
@@ -98,7 +99,11 @@ def decide(
         if builder.events:
             return Decisions(events=builder.events, more=True)
     judged = _judge(state, due, now, more, all_paused, limits)
-    for verdict, group in groupby(judged.decided, key=lambda pair: pair[0]):
+
+    def one_event(pair: tuple[_Verdict, _Due]) -> tuple[_Verdict, int]:
+        return pair[0], kept_before(state.kept, pair[1].slot)
+
+    for (verdict, _), group in groupby(judged.decided, key=one_event):
         slots = [item for _, item in group]
         if verdict.type is EventType.SLOT_FIRED:
             builder.fired(verdict, slots[0])
@@ -135,10 +140,10 @@ def next_due(state: CronState) -> datetime | None:
     if state.watermark is None:
         return None
     due: datetime | None = None
-    for phase, end in _spans(state.phases):
+    for phase, after, end in _spans(state, state.watermark):
         if phase.definition is None:
             continue
-        slot = phase.definition.schedule.next_after(max(state.watermark, phase.start))
+        slot = phase.definition.schedule.next_after(after)
         if slot is None or (end is not None and slot > end):
             continue
         if due is not None:
@@ -148,12 +153,15 @@ def next_due(state: CronState) -> datetime | None:
     return due
 
 
-def _spans(phases: Sequence[Phase]) -> list[tuple[Phase, datetime | None]]:
-    """Each phase with its last instant; None for the one that still goes on."""
-    spans: list[tuple[Phase, datetime | None]] = [
-        (phase, following.start) for phase, following in pairwise(phases)
+def _spans(state: CronState, watermark: datetime) -> list[tuple[Phase, datetime, datetime | None]]:
+    """Each phase with the instants between which its undecided slots lie; None as the end of the one
+    that still goes on."""
+    ends = [*[phase.start for phase in state.phases[1:]], None]
+    return [
+        (phase, after, until)
+        for phase, end in zip(state.phases, ends, strict=False)
+        for after, until in around(state.kept, max(watermark, phase.start), end)
     ]
-    return [*spans, (phases[-1], None)] if phases else []
 
 
 def _due_slots(state: CronState, now: datetime, limits: Limits) -> tuple[list[_Due], bool]:
@@ -163,12 +171,11 @@ def _due_slots(state: CronState, now: datetime, limits: Limits) -> tuple[list[_D
     due: list[_Due] = []
     # More than one call decides, so that the newest ones (those that may fire) are known.
     limit = limits.slots_per_call + limits.catch_up_slots_max
-    for phase, end in _spans(state.phases):
+    for phase, after, end in _spans(state, state.watermark):
         definition = phase.definition
         if definition is None:
             continue
         until = min(now, end) if end else now
-        after = max(state.watermark, phase.start)
         for slot in slots_between(definition.schedule, after, until, limit - len(due)):
             due.append(_Due(slot, phase, definition))
     if len(due) >= limit:

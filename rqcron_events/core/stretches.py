@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from .cron_state import CronState, GlobalPauses, Pause, Phase
 from .definition import CatchUp, Definition
+from .rewind import around
 from .schedule.slot_count import count_slots
 
 __all__ = ["Span", "Stretch", "late_bound", "spans", "stretches"]
@@ -45,8 +46,11 @@ def spans(state: CronState, until: datetime) -> list[Span]:
         return []
     ends = [*[phase.start for phase in state.phases[1:]], until]
     found = [
-        Span(phase, max(state.watermark, phase.start), min(end, until))
+        Span(phase, after, part_until or until)
         for phase, end in zip(state.phases, ends, strict=True)
+        for after, part_until in around(
+            state.kept, max(state.watermark, phase.start), min(end, until)
+        )
     ]
     return [span for span in found if span.phase.definition and span.after < span.until]
 

@@ -53,7 +53,9 @@ def test_a_clock_a_day_ahead_for_a_while_leaves_nothing_decided_in_the_future(
     assert event.occurred_at < now() + timedelta(minutes=1)
     code, told = health(project)
     assert code == 1
-    assert any("The clock of runner" in problem and "ahead" in problem for problem in told["problems"])
+    assert any(
+        "The clock of runner" in problem and "ahead" in problem for problem in told["problems"]
+    )
     (seconds,) = told["clock"]["runner_skew_seconds"].values()
     assert abs(seconds - DAY) < 5
     before = decided.count()

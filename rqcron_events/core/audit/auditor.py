@@ -7,15 +7,16 @@ counts and a bounded number of findings, whatever the length of the log.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
 from uuid import UUID
 
 from ..definition import Definition, Overlap, run_id_for_slot
 from ..events import EventType, cron_stream, run_stream
 from ..expected_slots import Promise, Slot, promised
+from ..rewind import Rewind
+from .decided import Decided, RunFacts, Tally
 from .findings import (
     FINDINGS_KEPT_MAX,
     SLOTS_KEPT_MAX,
@@ -26,6 +27,7 @@ from .findings import (
     notes_text,
     version_gap,
 )
+from .rewinds import Rewinds
 
 __all__ = ["CronAuditor", "Decided", "RunFacts"]
 
@@ -47,33 +49,6 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
 _END = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 
 
-class Decided(NamedTuple):
-    """A decision as it is recorded."""
-
-    type: EventType
-    first: datetime
-    last: datetime
-    slots: int
-    """How many it says it covers."""
-    definition_version: int
-    version: int
-    """Of the event, in the cron's stream."""
-
-
-class RunFacts(NamedTuple):
-    """A run as its stream tells it."""
-
-    run_id: UUID
-    requested_at: datetime
-    events: int = 0
-    version: int = 0
-    """Of the last event; the same number where nothing is missing."""
-    outcomes: int = 0
-    started_at: datetime | None = None
-    """Start of the attempt that is not over; only needed when there is no outcome."""
-    last_event_at: datetime | None = None
-
-
 class CronAuditor:
     """Holds one cron's decisions and runs against what its definitions promised."""
 
@@ -86,11 +61,13 @@ class CronAuditor:
         since: datetime | None = None,
         until: datetime | None = None,
         other_rules: Callable[[datetime], str] | None = None,
+        rewinds: Sequence[Rewind] = (),
     ) -> None:
         """Slots with ``since <= slot < until`` are audited; None leaves that side open.
 
         ``other_rules`` says by which rules the slots around an instant were found, if not by
         today's: where the schedule gives other slots today, that is noted and not wrong.
+        ``rewinds``: of the cron, in order.
         """
         self._name = name
         self.stream = cron_stream(name)
@@ -100,12 +77,15 @@ class CronAuditor:
         self._since = since or _BEGINNING
         self._until = until or _END
         self._last_possible = now + CLOCKS_APART_MAX
-        self._slots = promised(
-            stretches, self._since - _MOMENT, min(self._until - _MOMENT, self._last_possible)
+        self._counts: Counter[EventType] = Counter()
+        self._rewinds = Rewinds(rewinds, stretches) if rewinds else None
+        self._slots = self._to_decide(
+            promised(
+                stretches, self._since - _MOMENT, min(self._until - _MOMENT, self._last_possible)
+            )
         )
         self._next = next(self._slots, None)
         self._covered: datetime | None = None
-        self._counts: Counter[EventType] = Counter()
         self._unaccounted: dict[datetime, None] = {}
         self._unaccounted_more = 0
         self._pending = 0
@@ -120,6 +100,13 @@ class CronAuditor:
 
     def decided(self, decision: Decided) -> None:
         """The next decision, in the order of the cron's stream."""
+        if self._rewinds is not None:
+            stands = self._rewinds.still_counts(decision)
+            if self._next is not None and self._fired_ahead(self._next):
+                self._next = next(self._slots, None)
+            if stands is None:
+                return
+            decision = stands
         due = self._next
         if due is not None and (due.at, due.at, 1, due.definition_version) == decision[1:5]:
             self._counts[decision.type] += 1  # what nearly every one is: the next slot, and no more
@@ -136,7 +123,7 @@ class CronAuditor:
         if unreadable is not None:
             self._count_as_recorded(decision, unreadable)
             return
-        tally = _Tally(decision.definition_version)
+        tally = Tally(decision.definition_version)
         twice = self._cover_again(decision, tally)
         while self._next is not None and self._next.at <= decision.last:
             tally.add(self._next)
@@ -150,6 +137,15 @@ class CronAuditor:
         else:
             self._counts[decision.type] += tally.count - twice
             self._compare(decision, tally)
+
+    def _to_decide(self, slots: Iterator[Slot]) -> Iterator[Slot]:
+        return (slot for slot in slots if not self._fired_ahead(slot))
+
+    def _fired_ahead(self, slot: Slot) -> bool:
+        """One that fired before a rewind counts when it comes, and is not to be decided again."""
+        ahead = self._rewinds is not None and self._rewinds.fired_ahead(slot.at)
+        self._counts[EventType.SLOT_FIRED] += ahead
+        return ahead
 
     def run(self, run: RunFacts, definition: Definition | None) -> None:
         """A run that a slot or a person asked for; ``definition`` is the cron's last one."""
@@ -173,7 +169,7 @@ class CronAuditor:
             kind = Wrong.NO_OUTCOME
         self.found(Finding(kind=kind, stream=stream, text=text, run_id=run.run_id))
 
-    def _rules_of(self, decision: Decided, tally: _Tally) -> str:
+    def _rules_of(self, decision: Decided, tally: Tally) -> str:
         """The other rules by which the decision found its slots, if today's would be others."""
         whole = self._since <= decision.first <= decision.last < self._until
         found = (tally.first, tally.last, tally.count)
@@ -276,7 +272,7 @@ class CronAuditor:
                 self._unaccounted_more += 1
             self._next = next(self._slots, None)
 
-    def _cover_again(self, decision: Decided, tally: _Tally) -> int:
+    def _cover_again(self, decision: Decided, tally: Tally) -> int:
         """Slots behind the last one that is decided: how many of them had a decision already."""
         if self._covered is None or decision.first > self._covered:
             return 0
@@ -298,7 +294,7 @@ class CronAuditor:
             self._wrong(decision, Wrong.OUT_OF_ORDER, f"decides {which} after later slots")
         return twice
 
-    def _compare(self, decision: Decided, tally: _Tally) -> None:
+    def _compare(self, decision: Decided, tally: Tally) -> None:
         """Whether the decision covers the slots that it says, under the definition in force."""
         version = decision.definition_version
         if tally.other is not None:
@@ -354,28 +350,6 @@ class CronAuditor:
                 slot=slot or decision.last,
             )
         )
-
-
-class _Tally:
-    """The promised slots that one decision covers, without keeping them: there may be millions."""
-
-    __slots__ = ("count", "first", "last", "other", "version")
-
-    def __init__(self, version: int) -> None:
-        self.version = version
-        self.count = 0
-        self.first: datetime | None = None
-        self.last: datetime | None = None
-        self.other: Slot | None = None
-        """The first one that another definition promised."""
-
-    def add(self, slot: Slot) -> None:
-        self.count += 1
-        if self.first is None:
-            self.first = slot.at
-        self.last = slot.at
-        if slot.definition_version != self.version and self.other is None:
-            self.other = slot
 
 
 def _open_for_at_most(run: RunFacts, definition: Definition | None) -> timedelta | None:

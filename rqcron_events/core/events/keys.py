@@ -20,6 +20,12 @@ CHANGES: Final = "changes"
 UNTIL: Final = "until"
 """time or null: when the pause ends by itself."""
 
+WATERMARK: Final = "watermark"
+"""time: up to where the cron's slots had been decided."""
+KEPT: Final = "kept"
+"""array: ``[first, last]`` of stretches of slots that fired ahead of their time, and are not decided
+again."""
+
 # Decisions
 
 LATENESS_SECONDS: Final = "lateness_seconds"

@@ -158,7 +158,7 @@ class Evidence:
         chosen: list[Event] = []
         for event in self.definition_events:
             if _effective_from(event) >= self.at:
-                break
+                continue
             chosen = [event] if event.type in _NEW_DEFINITION else [*chosen[:1], event]
         return chosen
 

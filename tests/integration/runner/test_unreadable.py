@@ -160,7 +160,7 @@ def test_what_a_later_release_can_read_is_folded_when_it_starts(two, clock, monk
 
 
 def test_only_a_release_that_announced_itself_makes_a_runner_stand_by(two):
-    poison(stream="runner/new", cron="", type="runner_started", data={"format": 2})
+    poison(stream="runner/new", cron="", type="runner_started", data={"format": make.LOG_FORMAT + 1})
     poison(type="cron_painted")
     with pytest.raises(NewerEvent, match="unknown to this release"):
         two.tick()
@@ -169,7 +169,7 @@ def test_only_a_release_that_announced_itself_makes_a_runner_stand_by(two):
 
 def test_a_runner_announces_its_format_and_what_finds_its_slots(two):
     [started] = CronEvent.objects.of_type("runner_started").events()
-    assert started.data["format"] == 1
+    assert started.data["format"] == make.LOG_FORMAT
     assert started.data["croniter"]
     assert "tzdata" in started.data
 

@@ -26,6 +26,8 @@ UNNUMBERED = {
     "runner_started": "runner/web-1-42",
     "runner_stopped": "runner/web-1-42",
     "runner_lost": "runner/web-1-42",
+    "clock_skewed": "runner/web-1-42",
+    "clock_agrees": "runner/web-1-42",
     "all_paused": "ledger",
     "all_resumed": "ledger",
     "projection_rebuilt": "ledger",
@@ -45,7 +47,7 @@ ERROR = '"error":{"type":"ValueError","message":"no","traceback":"ValueError: no
 REFUSED = '"error":{"type":"ConnectionError","message":"refused"}'
 FOUND = '"found":"RQ says so","worker":"4f1d","duration_seconds":1.25'
 STARTED = '"retries_left":0,"job_created_at":"2026-03-02T14:00:00+00:00","job_enqueued_at":""'
-RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":1,"tzdata":"2026a","croniter":"7.0.1"'
+RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":2,"tzdata":"2026a","croniter":"7.0.1"'
 
 IN_RQ = {"found": "RQ says so", "worker": "4f1d", "duration_seconds": 1.25}
 
@@ -111,6 +113,19 @@ PAYLOADS = [
     ("runner_started", {}, RUNNER),
     ("runner_stopped", {}, ""),
     ("runner_lost", {}, '"last_heartbeat":"2026-03-02T14:00:01.500000+00:00"'),
+    ("runner_started", {"database_skew_seconds": 0.5}, f'{RUNNER},"database_skew_seconds":0.5'),
+    ("clock_skewed", {}, '"database_skew_seconds":-86400.5,"skew_seconds_max":10.0'),
+    (
+        "clock_agrees",
+        {"database_skew_seconds": 0.0},
+        '"database_skew_seconds":0.0,"since":"2026-03-02T14:00:00+00:00"',
+    ),
+    (
+        "cron_rewound",
+        {},
+        f'{EFFECTIVE},"watermark":"2026-03-02T14:00:01.500000+00:00","kept":'
+        '[["2026-03-02T14:00:00+00:00","2026-03-02T14:00:01.500000+00:00"]]',
+    ),
     ("all_paused", {"until": None}, f'"until":null,{EFFECTIVE}'),
     ("all_resumed", {}, EFFECTIVE),
     ("projection_rebuilt", {}, '"projection":"runs","version":1,"events":40,"rows":10'),
