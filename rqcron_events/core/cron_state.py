@@ -6,7 +6,6 @@ fold quadratic in the number of open runs) but reads nothing except its argument
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
@@ -93,7 +92,7 @@ class CronState:
     phases: list[Phase] = field(default_factory=list)
     """In order; the first is the one in force at the watermark."""
     open_runs: dict[UUID, OpenRun] = field(default_factory=dict)
-    kept: Sequence[Kept] = ()
+    kept: tuple[Kept, ...] = ()
     """Slots past the watermark that fired ahead of their time, before a rewind."""
     rewound_version: int = 0
     """Version of the last rewind; decisions before it end where it begins."""
@@ -166,7 +165,7 @@ class CronState:
         """Every slot up to there is decided: what was in force before is of no use any more."""
         self.watermark = watermark
         if self.kept:
-            self.kept = [stretch for stretch in self.kept if stretch.last > watermark]
+            self.kept = tuple(stretch for stretch in self.kept if stretch.last > watermark)
         while len(self.phases) > 1 and self.phases[1].start <= watermark:
             del self.phases[0]
 
@@ -315,7 +314,7 @@ class CronState:
             watermark=_time(data["watermark"]),
             phases=phases,
             open_runs={run.run_id: run for run in runs},
-            kept=[Kept(*map(datetime.fromisoformat, pair)) for pair in data["kept"]],
+            kept=tuple(Kept(*map(datetime.fromisoformat, pair)) for pair in data["kept"]),
             rewound_version=data["rewound_version"],
         )
 

@@ -69,9 +69,7 @@ def test_of_starts_at_the_same_moment_one_begins_and_the_others_know_why_not(
 
 
 @pytest.mark.django_db
-def test_a_run_that_ends_while_its_next_attempt_is_judged_begins_as_a_new_run(
-    fetch, monkeypatch
-):
+def test_a_run_that_ends_while_its_next_attempt_is_judged_begins_as_a_new_run(fetch, monkeypatch):
     """I5: the reconciler gives the dead attempt up between the worker's look and its append."""
     begin(fetch(), NAME, RUN)
     job = fetch()

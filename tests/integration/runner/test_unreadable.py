@@ -160,7 +160,9 @@ def test_what_a_later_release_can_read_is_folded_when_it_starts(two, clock, monk
 
 
 def test_only_a_release_that_announced_itself_makes_a_runner_stand_by(two):
-    poison(stream="runner/new", cron="", type="runner_started", data={"format": make.LOG_FORMAT + 1})
+    poison(
+        stream="runner/new", cron="", type="runner_started", data={"format": make.LOG_FORMAT + 1}
+    )
     poison(type="cron_painted")
     with pytest.raises(NewerEvent, match="unknown to this release"):
         two.tick()
