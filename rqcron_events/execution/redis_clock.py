@@ -52,7 +52,7 @@ def set_expiry_by_redis(registry: StartedJobRegistry) -> float:
     Raises redis-py's errors.
     """
     connection = registry.connection
-    prefix = Execution(id="", job_id="", connection=connection).key.removesuffix(":")
+    prefix = Execution(id="", job_id="", connection=connection).key.removesuffix("::")
     try:
         told = connection.eval(_SET_EXPIRY, 1, registry.key, prefix, JOB_ID_PREFIX, MEMBERS_MAX)
     except ResponseError:  # the key is of another type, which RQ's own clean-up says

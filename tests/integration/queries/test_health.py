@@ -164,6 +164,7 @@ def test_clocks_that_differ_a_little_are_a_warning(deploy, add, monkeypatch, cap
         "Redis' clock is 4.0 s ahead of the database's.",
     ]
     assert found.problems == []
+    monkeypatch.undo()
     monkeypatch.setattr("rqcron_events.queries.health.compare_clocks", lambda _: found)
     told = health()
     assert told.ok

@@ -91,7 +91,8 @@ def test_a_runner_whose_clock_is_wrong_decides_nothing_until_it_is_right(
     event = CronEvent.objects.get(type="clock_skewed")
     assert event.data["database_skew_seconds"] == pytest.approx(behind, abs=1)
     assert event.data["skew_seconds_max"] == 10
-    assert event.occurred_at - clock.now == timedelta(seconds=-event.data["database_skew_seconds"])
+    database_now = clock.now - timedelta(seconds=behind)
+    assert abs(event.occurred_at - database_now) < timedelta(seconds=1)
     runner.tick()
     assert types_of_runner() == ["runner_started", "clock_skewed"]
 
@@ -160,6 +161,6 @@ def test_the_bound_is_a_setting(deploy, add, clock, database, settings):
 def test_once_does_not_decide_by_a_wrong_clock(add, database):
     add("report", schedule="* * * * *")
     database.behind_seconds = -100
-    with pytest.raises(ClockSkewed, match="100.0 s behind the database's"):
+    with pytest.raises(ClockSkewed, match=r"100\.0 s behind the database's"):
         once()
     assert not CronEvent.objects.exists()
