@@ -22,6 +22,8 @@ class JobFacts:
     retries_left: int = 0
     executions: int = 0
     """Executions whose worker still sends heartbeats."""
+    alive: int = 0
+    """Those of them that were heard of within RQ's ninety seconds."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     """By the clock of the worker's machine, and so is ``started_at``: for the record only."""
@@ -106,7 +108,7 @@ def judge(
 def _is_recent_or_alive(job: JobFacts, patience: Patience) -> bool:
     """The worker may still be about to say it. A job that failed while an execution sends heartbeats
     was given up by somebody whose clock is ahead: its function is at work."""
-    if job.status == "failed" and job.executions:
+    if job.status == "failed" and job.alive:
         return True
     return job.ended_for is not None and job.ended_for < patience.callback
 

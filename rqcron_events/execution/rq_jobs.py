@@ -76,7 +76,12 @@ for i = 1, #KEYS, 3 do
     for j = 1, #job do
       if job[j] and #job[j] > field_bytes then answer = {'a field of ' .. #job[j] .. ' bytes'} end
     end
-    answer = answer or {false, job, executions, kind, text, ended}
+    local alive = 0
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[i + 1], 0, 9)) do
+      local name = string.match(KEYS[i], '[^:]*$')
+      alive = alive + redis.call('EXISTS', 'rq:execution:' .. name .. ':' .. member)
+    end
+    answer = answer or {false, job, executions, kind, text, ended, alive}
   end
   answers[#answers + 1] = answer
 end
@@ -316,6 +321,7 @@ def _facts(
     result: bytes | None,
     packed: bytes | None,
     ended_ms: int | None,
+    alive: int,
 ) -> JobFacts:
     status, worker, retries, started, ended = fields
     retries_left = int(retries or 0)
@@ -326,6 +332,7 @@ def _facts(
         worker=bounded(worker.decode(), _NAME_BYTES_MAX) if worker else "",
         retries_left=retries_left,
         executions=executions,
+        alive=alive,
         started_at=_date(started),
         ended_at=_date(ended),
         ended_for=None if ended_ms is None else timedelta(milliseconds=ended_ms),

@@ -98,5 +98,5 @@ def test_how_long_ago_an_attempt_ended_is_by_redis():
 
 def test_a_job_that_was_given_up_while_its_worker_lives_has_not_failed():
     run = {"enqueued_at": ago(290), "started_at": ago(60), "attempt": 1}
-    assert verdict(JobFacts(status="failed", executions=1), **run) is Repair.NONE
+    assert verdict(JobFacts(status="failed", alive=1), **run) is Repair.NONE
     assert verdict(JobFacts(status="failed"), **run) is Repair.RECORD_FAILURE
