@@ -16,7 +16,8 @@ class Follower:
     """Something that is computed from the log."""
 
     catch_up: Callable[[], int]
-    """Applies what was appended since, and returns the number of events."""
+    """Applies what was appended since, or a part of it that takes a second at most, and returns the
+    number of events: 0 when nothing is left."""
     position: Callable[[], int] | None = None
     """The id of the last event that is applied, for ``cron_health``."""
 
@@ -28,5 +29,6 @@ followers: dict[str, Follower] = {}
 def register_follower(
     name: str, catch_up: Callable[[], int], position: Callable[[], int] | None = None
 ) -> None:
-    """Have ``catch_up`` called about once a second by the leading runner, in its own thread."""
+    """Have ``catch_up`` called about once a second by the leading runner, in a thread of its own, and
+    again at once for as long as it finds events."""
     followers[name] = Follower(catch_up=catch_up, position=position)

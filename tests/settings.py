@@ -58,7 +58,7 @@ def behind(query: dict[str, list[str]]) -> dict[str, object]:
 DATABASES = {"default": database(os.environ.get("DATABASE_URL", "sqlite:////tmp/rqcron-tests.db"))}
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 RQ_QUEUES = {
-    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 60}
+    name: {"URL": os.environ.get(f"REDIS_URL_{name.upper()}", REDIS_URL), "DEFAULT_TIMEOUT": 60}
     for name in os.environ.get("TEST_QUEUES", "default,high,low").split(",")
 }
 RQCRON_TICK_SECONDS = 0.2

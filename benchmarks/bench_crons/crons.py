@@ -20,7 +20,24 @@ SCHEDULES: dict[str, tuple[dict[str, Any], ...]] = {
     "every_minute": ({"schedule": "* * * * *"},),
     "every_five_seconds": ({"every": timedelta(seconds=5)},),
     "yearly": ({"every": timedelta(days=365)},),
+    "mixed": (
+        {"every": timedelta(seconds=1)},
+        {"schedule": "* * * * *"},
+        {"schedule": "* * * * *", "timezone": "Europe/Berlin"},
+        {"every": timedelta(minutes=1)},
+        {"schedule": "*/2 8-18 * * 1-5", "timezone": "America/New_York"},
+        {"schedule": "0 * * * *"},
+        {"schedule": "H * * * *", "timezone": "Australia/Lord_Howe"},
+        {"every": timedelta(hours=1), "jitter": timedelta(minutes=1)},
+        {"schedule": "30 2 * * *", "timezone": "Europe/Berlin"},
+        {"schedule": "0 6 * * *", "max_lateness": timedelta(hours=2)},
+    ),
 }
+POLICIES = [
+    {"catch_up": catch_up, "overlap": overlap}
+    for catch_up in ("latest", "all", "none")
+    for overlap in ("allow", "skip", "queue")
+]
 
 
 def noop(*_: object) -> None:
@@ -30,7 +47,10 @@ def noop(*_: object) -> None:
 def options_of(index: int) -> dict[str, Any]:
     """The schedule of the cron with this number."""
     schedules = SCHEDULES[os.environ.get("BENCH_SCHEDULES", "midnight")]
-    return schedules[index % len(schedules)]
+    options = schedules[index % len(schedules)]
+    if schedules is SCHEDULES["mixed"]:
+        options = options | POLICIES[index // len(schedules) % len(POLICIES)]
+    return options
 
 
 def name_of(index: int) -> str:
@@ -43,3 +63,5 @@ def count() -> int:
 
 for number in range(count()):
     register_cron(name=name_of(number), **options_of(number))(noop)
+for number in range(int(os.environ.get("BENCH_ON_TIME", "0"))):
+    register_cron(name=f"on_time_{number}", every=timedelta(seconds=1))(noop)

@@ -19,7 +19,7 @@ class RqcronProjectionsConfig(AppConfig):
         from rqcron_events.followers import register_follower
 
         from . import checks
-        from .projector import catch_up, position
+        from .projector import catch_up_some, position
 
         checks.register_all()
-        register_follower("projections", catch_up, position)
+        register_follower("projections", catch_up_some, position)

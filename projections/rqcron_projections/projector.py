@@ -29,7 +29,15 @@ from .models import Checkpoint
 from .projection import Projection
 from .tables import live_tables
 
-__all__ = ["PROJECTIONS", "broken", "catch_up", "checkpoints", "position", "projections_named"]
+__all__ = [
+    "PROJECTIONS",
+    "broken",
+    "catch_up",
+    "catch_up_some",
+    "checkpoints",
+    "position",
+    "projections_named",
+]
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +91,11 @@ def catch_up(limit_events: int | None = None) -> int:
                 if result == "failed" or (result == "moved" and at_end):
                     del waiting[point.name]
     return applied
+
+
+def catch_up_some() -> int:
+    """The same for one page, for whoever has to look up in between."""
+    return catch_up(PAGE_EVENTS_MAX)
 
 
 def broken() -> list[str]:

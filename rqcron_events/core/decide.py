@@ -14,8 +14,7 @@ from .definition import CatchUp, Definition, Overlap, run_id_for_slot
 from .events import Event, EventType, Reason, keys, make
 from .events.make import InCron, PassedOver
 from .rewind import around, kept_before
-from .schedule import slots_between
-from .stretches import late_bound, stretches
+from .stretches import Stretch, due_stretches, late_bound, newest_apart
 
 __all__ = ["Decisions", "HeldUp", "Limits", "decide", "next_due"]
 
@@ -26,8 +25,8 @@ class Limits:
 
     catch_up_slots_max: int = 100
     """``catch_up="all"`` fires at most this many slots of one catch-up."""
-    slots_per_call: int = 1000
-    """How many slots one call decides; the rest waits for the next call (``more``)."""
+    events_per_call: int = 1000
+    """How many events one call makes; the rest waits for the next call (``more``)."""
     grace: timedelta = timedelta(seconds=10)
     """A slot decided within this time counts as punctual: runners need it to take over."""
 
@@ -54,13 +53,17 @@ class HeldUp:
 
 
 class _Due(NamedTuple):
-    slot: datetime
-    phase: Phase
-    definition: Definition
+    """Slots to which the same rules apply; those that may fire are each on their own."""
+
+    slots: Stretch
+    stopped: tuple[Reason, Pause] | None
+    """By which pause."""
+    may_fire: bool
+    """Catch-up lets it through, before lateness and overlap."""
 
 
 class _Verdict(NamedTuple):
-    """How one slot is decided; equal neighbours become one event."""
+    """How slots are decided; equal neighbours become one event."""
 
     type: EventType
     reason: Reason | None
@@ -71,7 +74,7 @@ class _Verdict(NamedTuple):
 class _Judged(NamedTuple):
     """The verdicts, oldest slot first, and what the slots without one wait for."""
 
-    decided: list[tuple[_Verdict, _Due]]
+    decided: list[tuple[_Verdict, Stretch]]
     waits_for: UUID | None = None
 
 
@@ -90,49 +93,25 @@ def decide(
     went back finds nothing due, so it decides nothing twice. ``held_up`` goes into the events of
     slots that were late because of it.
     """
-    due, more = _due_slots(state, now, limits)
-    if not due:
+    policy = state.last_definition
+    if policy is None:
         return Decisions()
+    judged = _judge(state, policy, now, all_paused, limits)
     builder = _EventBuilder(state, now, actor, held_up)
-    if more:
-        _pass_over_stretches(builder, state, now, all_paused, limits)
-        if builder.events:
-            return Decisions(events=builder.events, more=True)
-    judged = _judge(state, due, now, more, all_paused, limits)
 
-    def one_event(pair: tuple[_Verdict, _Due]) -> tuple[_Verdict, int]:
-        return pair[0], kept_before(state.kept, pair[1].slot)
+    def one_event(pair: tuple[_Verdict, Stretch]) -> tuple[_Verdict, int]:
+        return pair[0], kept_before(state.kept, pair[1].first)
 
     for (verdict, _), group in groupby(judged.decided, key=one_event):
-        slots = [item for _, item in group]
+        if len(builder.events) == limits.events_per_call:
+            return Decisions(events=builder.events, more=True)
+        slots = [stretch for _, stretch in group]
         if verdict.type is EventType.SLOT_FIRED:
             builder.fired(verdict, slots[0])
         else:
-            builder.passed_over(verdict, slots[0].slot, slots[-1].slot, len(slots))
-    return Decisions(events=builder.events, more=more, waits_for=judged.waits_for)
-
-
-def _pass_over_stretches(
-    builder: _EventBuilder,
-    state: CronState,
-    now: datetime,
-    all_paused: GlobalPauses,
-    limits: Limits,
-) -> None:
-    """Of very many slots all but the newest, by their number: the rules that hold for the first of
-    a stretch hold for all of it, and none of them fires."""
-    policy = state.last_definition
-    assert policy is not None
-    for stretch in stretches(
-        state,
-        now,
-        all_paused=all_paused,
-        late_after=late_bound(policy, limits.grace),
-        keep=limits.slots_per_call + limits.catch_up_slots_max,
-    ):
-        first = _Due(stretch.first, stretch.phase, stretch.definition)
-        ((verdict, _),) = _judge(state, [first], now, True, all_paused, limits).decided
-        builder.passed_over(verdict, stretch.first, stretch.last, stretch.slots)
+            count = sum(stretch.slots for stretch in slots)
+            builder.passed_over(verdict, slots[0].first, slots[-1].last, count)
+    return Decisions(events=builder.events, waits_for=judged.waits_for)
 
 
 def next_due(state: CronState) -> datetime | None:
@@ -164,35 +143,10 @@ def _spans(state: CronState, watermark: datetime) -> list[tuple[Phase, datetime,
     ]
 
 
-def _due_slots(state: CronState, now: datetime, limits: Limits) -> tuple[list[_Due], bool]:
-    """The slots to decide now, and whether there are more behind them."""
-    if state.watermark is None:
-        return [], False
-    due: list[_Due] = []
-    # More than one call decides, so that the newest ones (those that may fire) are known.
-    limit = limits.slots_per_call + limits.catch_up_slots_max
-    for phase, after, end in _spans(state, state.watermark):
-        definition = phase.definition
-        if definition is None:
-            continue
-        until = min(now, end) if end else now
-        for slot in slots_between(definition.schedule, after, until, limit - len(due)):
-            due.append(_Due(slot, phase, definition))
-    if len(due) >= limit:
-        return due[: limits.slots_per_call], True
-    if due:
-        last = due[-1]
-        # Jitter never passes the next slot, so only the newest can be waiting for it.
-        if last.slot + last.definition.delay(last.slot) > now:
-            due.pop()
-    return due, False
-
-
 def _judge(
     state: CronState,
-    due: list[_Due],
+    policy: Definition,
     now: datetime,
-    more: bool,
     all_paused: GlobalPauses,
     limits: Limits,
 ) -> _Judged:
@@ -201,50 +155,72 @@ def _judge(
     The first rule that holds decides: paused, retired, too late, another run is active, let
     through by catch-up.
     """
-    policy = state.last_definition
-    assert policy is not None
-    pauses = [_pause(item, state, now, all_paused) for item in due]
-    candidates = [index for index, pause in enumerate(pauses) if pause is None]
-    newest = None if more or not candidates else candidates[-1]
-    firing = set() if more or state.definition is None else _may_fire(policy, candidates, limits)
     running = None if policy.overlap is Overlap.ALLOW else _newest_open_run(state)
-    decided: list[tuple[_Verdict, _Due]] = []
-    for index, item in enumerate(due):
-        pause = pauses[index]
-        if pause is not None:
-            why, stopped = pause
-            verdict = _skipped(item, why, stopped.to_data())
+    decided: list[tuple[_Verdict, Stretch]] = []
+    for slots, stopped, may_fire in _due(state, policy, now, all_paused, limits, running):
+        if stopped is not None:
+            why, pause = stopped
+            verdict = _skipped(slots, why, pause.to_data())
         elif state.definition is None:
-            verdict = _missed(item, Reason.RETIRED, {})
-        elif _too_late(policy, item, now, limits):
-            verdict = _missed(item, Reason.TOO_LATE, _bound(policy, limits))
-        elif running is not None and policy.overlap is Overlap.QUEUE and index == newest:
+            verdict = _missed(slots, Reason.RETIRED, {})
+        elif _too_late(policy, slots, now, limits):
+            verdict = _missed(slots, Reason.TOO_LATE, _bound(policy, limits))
+        elif running is not None and policy.overlap is Overlap.QUEUE and may_fire:
             # It waits, undecided; every slot behind it is paused, and is decided later.
             return _Judged(decided, waits_for=running.run_id)
         elif running is not None:
-            verdict = _skipped(item, Reason.OVERLAP, _run_evidence(running))
-        elif index in firing:
-            verdict = _fired(item)
+            verdict = _skipped(slots, Reason.OVERLAP, _run_evidence(running))
+        elif may_fire:
+            verdict = _fired(slots)
             if policy.overlap is Overlap.SKIP:
-                running = _Running(run_id_for_slot(state.name, item.slot), item.slot, None, "")
+                running = _Running(run_id_for_slot(state.name, slots.first), slots.first, None, "")
         else:
-            verdict = _missed(item, Reason.SUPERSEDED, {})
-        decided.append((verdict, item))
+            verdict = _missed(slots, Reason.SUPERSEDED, {})
+        decided.append((verdict, slots))
     return _Judged(decided)
 
 
-def _fired(item: _Due) -> _Verdict:
+def _due(
+    state: CronState,
+    policy: Definition,
+    now: datetime,
+    all_paused: GlobalPauses,
+    limits: Limits,
+    running: _Running | None,
+) -> list[_Due]:
+    """All due slots, oldest first; the newest that no pause stops are those that may fire."""
+    left = _may_fire(policy, limits)
+    if state.definition is None or (running is not None and policy.overlap is Overlap.SKIP):
+        left = 0  # none will, so none has to be looked at on its own
+    late_after = late_bound(policy, limits.grace)
+    found: list[_Due] = []
+    for slots in reversed(due_stretches(state, now, all_paused=all_paused, late_after=late_after)):
+        stopped = _pause(slots, state, now, all_paused)
+        if stopped is not None or not left:
+            found.append(_Due(slots, stopped, False))
+        elif slots.slots > 1 and _too_late(policy, slots, now, limits):
+            found.append(_Due(slots, None, False))
+            left = max(left - slots.slots, 0)
+        else:
+            for part in reversed(newest_apart(slots, left)):
+                found.append(_Due(part, None, left > 0))
+                left -= left > 0
+    found.reverse()
+    return found
+
+
+def _fired(slots: Stretch) -> _Verdict:
     # With its slot, it never equals its neighbour: each fired slot is an event of its own.
-    version = item.phase.definition_version
-    return _Verdict(EventType.SLOT_FIRED, None, version, {"slot": item.slot})
+    version = slots.phase.definition_version
+    return _Verdict(EventType.SLOT_FIRED, None, version, {"slot": slots.first})
 
 
-def _skipped(item: _Due, reason: Reason, evidence: Mapping[str, Any]) -> _Verdict:
-    return _Verdict(EventType.SLOT_SKIPPED, reason, item.phase.definition_version, evidence)
+def _skipped(slots: Stretch, reason: Reason, evidence: Mapping[str, Any]) -> _Verdict:
+    return _Verdict(EventType.SLOT_SKIPPED, reason, slots.phase.definition_version, evidence)
 
 
-def _missed(item: _Due, reason: Reason, evidence: Mapping[str, Any]) -> _Verdict:
-    return _Verdict(EventType.SLOT_MISSED, reason, item.phase.definition_version, evidence)
+def _missed(slots: Stretch, reason: Reason, evidence: Mapping[str, Any]) -> _Verdict:
+    return _Verdict(EventType.SLOT_MISSED, reason, slots.phase.definition_version, evidence)
 
 
 class _Running(NamedTuple):
@@ -261,16 +237,16 @@ def _newest_open_run(state: CronState) -> _Running | None:
     return _Running(run.run_id, run.slot, run.started_at, run.worker)
 
 
-def _may_fire(policy: Definition, candidates: list[int], limits: Limits) -> set[int]:
-    """Indexes of the slots that catch-up lets through, before lateness and overlap."""
+def _may_fire(policy: Definition, limits: Limits) -> int:
+    """How many of the newest slots catch-up lets through, before lateness and overlap."""
     if policy.catch_up is CatchUp.ALL and policy.overlap is not Overlap.QUEUE:
-        return set(candidates[-limits.catch_up_slots_max :])
-    return set(candidates[-1:])
+        return limits.catch_up_slots_max
+    return 1
 
 
-def _too_late(policy: Definition, item: _Due, now: datetime, limits: Limits) -> bool:
+def _too_late(policy: Definition, slots: Stretch, now: datetime, limits: Limits) -> bool:
     bound = late_bound(policy, limits.grace)
-    return bound is not None and now - item.slot - item.definition.delay(item.slot) > bound
+    return bound is not None and now - slots.first - slots.definition.delay(slots.first) > bound
 
 
 def _bound(policy: Definition, limits: Limits) -> dict[str, Any]:
@@ -285,13 +261,13 @@ def _bound(policy: Definition, limits: Limits) -> dict[str, Any]:
 
 
 def _pause(
-    item: _Due, state: CronState, now: datetime, all_paused: GlobalPauses
+    slots: Stretch, state: CronState, now: datetime, all_paused: GlobalPauses
 ) -> tuple[Reason, Pause] | None:
     """The pause that stops the slot: in force at the slot, or now, when it would run late."""
-    for pause in (item.phase.pause, state.phases[-1].pause):
-        if pause is not None and (pause.covers(item.slot) or pause.covers(now)):
+    for pause in (slots.phase.pause, state.phases[-1].pause):
+        if pause is not None and (pause.covers(slots.first) or pause.covers(now)):
             return Reason.PAUSED, pause
-    everything = all_paused.at(item.slot) or all_paused.at(now)
+    everything = all_paused.at(slots.first) or all_paused.at(now)
     return (Reason.ALL_PAUSED, everything) if everything else None
 
 
@@ -330,16 +306,17 @@ class _EventBuilder:
         else:
             self.events.append(make.slot_missed(held_up=self._held_up_at(last), **what))
 
-    def fired(self, verdict: _Verdict, item: _Due) -> None:
-        delay = min(item.definition.delay(item.slot), self._now - item.slot)
-        lateness = self._now - item.slot - delay
+    def fired(self, verdict: _Verdict, slots: Stretch) -> None:
+        slot = slots.first
+        delay = min(slots.definition.delay(slot), self._now - slot)
+        lateness = self._now - slot - delay
         event = make.slot_fired(
-            slot=item.slot,
-            run_id=run_id_for_slot(self._state.name, item.slot),
+            slot=slot,
+            run_id=run_id_for_slot(self._state.name, slot),
             lateness_seconds=round(lateness.total_seconds(), 6),
             jitter_seconds=round(delay.total_seconds(), 6) if delay else None,
             definition_version=verdict.definition_version,
-            held_up=self._held_up_at(item.slot),
+            held_up=self._held_up_at(slot),
             **self._place(),
         )
         self.events.append(event)

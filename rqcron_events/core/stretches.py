@@ -1,4 +1,4 @@
-"""Long stretches of slots that nobody decided, told by their ends and their number. Pure.
+"""The undecided slots of a cron, in stretches to which the same rules apply. Pure.
 
 After an outage of a month a one-second cron has 2.6 million undecided slots. All but the newest are
 passed over, for the same few reasons: they are counted, not walked over.
@@ -13,24 +13,18 @@ from typing import NamedTuple
 from .cron_state import CronState, GlobalPauses, Pause, Phase
 from .definition import CatchUp, Definition
 from .rewind import around
-from .schedule.slot_count import count_slots
+from .schedule import slots_between
+from .schedule.slot_count import count_slots, newest_slots
 
-__all__ = ["Span", "Stretch", "late_bound", "spans", "stretches"]
+__all__ = ["Stretch", "due_stretches", "late_bound", "newest_apart"]
 
-FIRST_WINDOW = timedelta(minutes=1)
+FEW = 50
+"""So many slots are cheaper to walk over than to count."""
 MOMENT = timedelta.resolution
 
 
-class Span(NamedTuple):
-    """A phase with the instants between which its slots lie: after the first, up to the second."""
-
-    phase: Phase
-    after: datetime
-    until: datetime
-
-
 class Stretch(NamedTuple):
-    """Slots of one phase, to all of which the same rules apply."""
+    """Slots of one phase, to all of which the same pauses and the same lateness apply."""
 
     phase: Phase
     definition: Definition
@@ -40,44 +34,52 @@ class Stretch(NamedTuple):
     """How many."""
 
 
-def spans(state: CronState, until: datetime) -> list[Span]:
-    """Where the undecided slots are, phase by phase; nothing where a cron was retired."""
-    if state.watermark is None:
-        return []
-    ends = [*[phase.start for phase in state.phases[1:]], until]
-    found = [
-        Span(phase, after, part_until or until)
-        for phase, end in zip(state.phases, ends, strict=True)
-        for after, part_until in around(
-            state.kept, max(state.watermark, phase.start), min(end, until)
-        )
-    ]
-    return [span for span in found if span.phase.definition and span.after < span.until]
+class _Span(NamedTuple):
+    """A phase with the instants between which its slots lie: after the first, up to the second."""
+
+    phase: Phase
+    definition: Definition
+    after: datetime
+    until: datetime
 
 
-def stretches(
-    state: CronState,
-    now: datetime,
-    *,
-    all_paused: GlobalPauses,
-    late_after: timedelta | None,
-    keep: int,
+def due_stretches(
+    state: CronState, now: datetime, *, all_paused: GlobalPauses, late_after: timedelta | None
 ) -> list[Stretch]:
-    """The undecided slots, oldest first, but for the newest ones: at least ``keep`` of these are
-    left, and all of which jitter decides whether they are too late (``late_after``).
+    """Every slot that is due at ``now`` and not decided, oldest first; few ones each on its own.
 
-    Empty when there are no more than that.
+    ``late_after``: how late a slot may be and still fire (``late_bound``).
     """
-    cut = _cut(spans(state, now), now, keep)
-    if late_after is not None:
-        # A slot's own delay moves its bound: leave out those for which that could matter.
-        jitter = max(phase.definition.jitter for phase in state.phases if phase.definition)
-        cut = min(cut, now - late_after - jitter) if jitter else cut
     found: list[Stretch] = []
-    for span in spans(state, cut):
+    for span in _spans(state, now):
+        schedule = span.definition.schedule
+        few = list(slots_between(schedule, span.after, span.until, FEW + 1))
+        if len(few) <= FEW:
+            found += [Stretch(span.phase, span.definition, slot, slot, 1) for slot in few]
+            continue
         pauses = [span.phase.pause, state.phases[-1].pause, *all_paused.pauses]
         found += _parts(span, _changes(span, now, pauses, late_after))
+    if found:
+        last = found[-1]
+        # Jitter never passes the next slot, so only the newest can be waiting for it.
+        if last.last + last.definition.delay(last.last) > now:
+            found[-1:] = newest_apart(last, 1)[:-1]
     return found
+
+
+def newest_apart(stretch: Stretch, count: int) -> list[Stretch]:
+    """The same slots, with the newest ``count`` of them each on its own."""
+    if stretch.slots == 1 or count < 1:
+        return [stretch]
+    schedule = stretch.definition.schedule
+    newest = newest_slots(schedule, stretch.first - MOMENT, stretch.last, count)
+    apart = [stretch._replace(first=slot, last=slot, slots=1) for slot in newest]
+    older = stretch.slots - len(newest)
+    if older < 1:
+        return apart
+    last = schedule.prev_until(newest[0] - MOMENT)
+    assert last is not None
+    return [stretch._replace(last=last, slots=older), *apart]
 
 
 def late_bound(policy: Definition, grace: timedelta) -> timedelta | None:
@@ -88,28 +90,25 @@ def late_bound(policy: Definition, grace: timedelta) -> timedelta | None:
     return min(bounds, default=None)
 
 
-def _cut(undecided: Sequence[Span], now: datetime, keep: int) -> datetime:
-    """An instant after which at least ``keep`` undecided slots lie, as far as there are so many."""
-    if not undecided:
-        return now
-    window = FIRST_WINDOW
-    while (cut := now - window) > undecided[0].after:
-        later = (Span(phase, max(after, cut), until) for phase, after, until in undecided)
-        if sum(map(_count, later)) >= keep:
-            return cut
-        window *= 2
-    return undecided[0].after
-
-
-def _count(span: Span) -> int:
-    assert span.phase.definition is not None
-    if span.after >= span.until:
-        return 0
-    return count_slots(span.phase.definition.schedule, span.after, span.until)
+def _spans(state: CronState, until: datetime) -> list[_Span]:
+    """Where the undecided slots are, phase by phase; nothing where a cron was retired."""
+    if state.watermark is None:
+        return []
+    found: list[_Span] = []
+    ends = [*[phase.start for phase in state.phases[1:]], until]
+    for phase, end in zip(state.phases, ends, strict=True):
+        if phase.definition is None:
+            continue
+        start, last = max(state.watermark, phase.start), min(end, until)
+        for after, part_end in around(state.kept, start, last):
+            span = _Span(phase, phase.definition, after, part_end or last)
+            if span.after < span.until:
+                found.append(span)
+    return found
 
 
 def _changes(
-    span: Span, now: datetime, pauses: Sequence[Pause | None], late_after: timedelta | None
+    span: _Span, now: datetime, pauses: Sequence[Pause | None], late_after: timedelta | None
 ) -> list[datetime]:
     """The instants within a span up to which, and after which, other rules apply."""
     found: set[datetime] = set()
@@ -117,14 +116,26 @@ def _changes(
         if pause is not None:
             found |= {pause.since, pause.until} if pause.until else {pause.since}
     if late_after is not None:
-        found.add(now - late_after - MOMENT)
+        found.add(_last_late(span.definition, now - late_after))
     return sorted(at for at in found if span.after < at < span.until)
 
 
-def _parts(span: Span, changes: Sequence[datetime]) -> Iterator[Stretch]:
-    definition = span.phase.definition
-    assert definition is not None
-    schedule = definition.schedule
+def _last_late(definition: Definition, bound: datetime) -> datetime:
+    """Slots up to there are due, with their own delay, before the bound; later ones are not.
+
+    The delay of a slot never passes the next one, so it matters for one slot only.
+    """
+    before = bound - MOMENT
+    if not definition.jitter_seconds:
+        return before
+    slot = definition.schedule.prev_until(before)
+    if slot is None or slot + definition.delay(slot) < bound:
+        return before
+    return slot - MOMENT
+
+
+def _parts(span: _Span, changes: Sequence[datetime]) -> Iterator[Stretch]:
+    schedule = span.definition.schedule
     for after, until in zip([span.after, *changes], [*changes, span.until], strict=True):
         first = schedule.next_after(after)
         if first is None or first > until:
@@ -132,4 +143,4 @@ def _parts(span: Span, changes: Sequence[datetime]) -> Iterator[Stretch]:
         last = schedule.prev_until(until)
         assert last is not None
         slots = count_slots(schedule, after, until)
-        yield Stretch(span.phase, definition, first, last, slots)
+        yield Stretch(span.phase, span.definition, first, last, slots)

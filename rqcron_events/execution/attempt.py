@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -31,11 +32,11 @@ from ..ledger.doors.home import Home, writing_to
 from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
+from ..process.time_limit import time_limit
 from ..registry import registry
 from . import ledger_session, spool
 from .enqueuer import META_KEY
 from .redis_clock import executions_alive
-from .time_limit import time_limit
 
 __all__ = ["Attempt", "CurrentRun", "begin", "close", "elsewhere"]
 
@@ -79,18 +80,19 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     told = _told_by(job, name, asked_run_id)
     actor = _actor(job)
     home = Home()
+    read: list[_Judged] = []
     reach("before_start")
     try:
         with time_limit(conf().worker_wait_seconds), writing_to(home):
             _write_spooled(job, told.run_id)
-            state, verdict = _append_start(job, name, asked_run_id, actor)
+            state, verdict = _append_start(job, name, asked_run_id, actor, read)
     except BaseTimeoutException:
         raise  # the job's own time is up
     except (UnreadableEvent, NewerEvent) as error:
         state, verdict = _refuse_unreadable(told, actor, error)
     except Exception as error:
         told = _told_by(job, name, asked_run_id)  # again: a new run may have been asked for
-        state, verdict = _spool_start(job, told, actor, error)
+        state, verdict = _spool_start(job, told, actor, error, read)
     reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=told.slot, attempt=state.attempt)
     closed = verdict.refusal is not None
@@ -174,12 +176,17 @@ class _Judged(NamedTuple):
     verdict: Start
 
 
-def _append_start(job: Job, name: str, asked_run_id: UUID, actor: str) -> _Judged:
-    """The start by the log. When another writer is first, the run is read and judged again."""
-    judged, events = append_optimistically(
-        lambda: _judge(job, name, asked_run_id, actor),
-        lambda judged: _start_events(judged, job, actor),
-    )
+def _append_start(
+    job: Job, name: str, asked_run_id: UUID, actor: str, read: list[_Judged]
+) -> _Judged:
+    """The start by the log. When another writer is first, the run is read and judged again; ``read``
+    gets each judgement, for when nothing can be written."""
+
+    def judge() -> _Judged:
+        read.append(_judge(job, name, asked_run_id, actor))
+        return read[-1]
+
+    judged, events = append_optimistically(judge, lambda found: _start_events(found, job, actor))
     for event in events:
         judged.state.apply(event)
     return judged
@@ -198,10 +205,9 @@ def _judge(job: Job, name: str, asked_run_id: UUID, actor: str) -> _Judged:
 def _verdict(state: RunState, job: Job) -> Start:
     alive = False
     if state.running:
-        try:
+        alive = True
+        with suppress(RedisError):
             alive = executions_alive(job) > 1  # one of them is this one
-        except RedisError:
-            alive = True
     return start_verdict(
         state,
         retries_left=job.retries_left or 0,
@@ -215,15 +221,14 @@ def _start_events(judged: _Judged, job: Job, actor: str) -> list[Event]:
     state, verdict = judged
     if verdict.refusal is not None:
         return [_refused_event(state, actor, verdict.refusal)]
-    number = state.attempt + 1
     if verdict is not Start.BEGIN_AFTER_DEATH:
-        return [_started_event(state, job, actor, attempt=number)]
+        return [_started_event(state, job, actor, attempt=state.attempt + 1)]
     dead = make.attempt_died(
         attempt=state.attempt,
         retries_left=(job.retries_left or 0) + 1,
         **_place(state, actor, clock.now()),
     )
-    return [dead, _started_event(state, job, actor, attempt=number, after=1)]
+    return [dead, _started_event(state, job, actor, attempt=state.attempt + 1, after=1)]
 
 
 def _refused_event(state: RunState, actor: str, refusal: Reason) -> Event:
@@ -249,8 +254,7 @@ def _started_event(state: RunState, job: Job, actor: str, *, attempt: int, after
 def _new_run(ended: RunState, job: Job, actor: str) -> RunState:
     """Somebody requeued a job whose run has its outcome: what runs now is a run of its own.
 
-    From then on the job tells of the new run, here and in the callbacks.
-    """
+    From then on the job tells of the new run, here and in the callbacks."""
     run_id = uuid4()
     requested = make.run_requested(
         cron=ended.cron,
@@ -307,13 +311,19 @@ class SuccessWaits(Exception):
     """The run has succeeded, and the ledger cannot be told."""
 
 
-def _spool_start(job: Job, told: RunState, actor: str, why: Exception) -> _Judged:
-    """The start without the log: RQ tells which attempt it is, the spool whether it succeeded."""
+def _spool_start(
+    job: Job, told: RunState, actor: str, why: Exception, read: list[_Judged]
+) -> _Judged:
+    """The start that cannot be written: what was read of the log still counts (it may be read-only).
+    Otherwise RQ tells which attempt it is, the spool whether it succeeded."""
     ledger_session.disconnect()
     told.attempt = _attempt_by_rq(job, told.cron)
-    if _has_succeeded(job, told.run_id):
-        _spool(_refused_event(told, actor, Reason.ALREADY_SUCCEEDED), job, why)
-        return _Judged(told, Start.REFUSE_SUCCEEDED)
+    judged = read[-1] if read else _Judged(told, Start.BEGIN)
+    if judged.verdict.refusal is None and _has_succeeded(job, told.run_id):
+        judged = _Judged(told, Start.REFUSE_SUCCEEDED)
+    if judged.verdict.refusal is not None:
+        _spool(_refused_event(judged.state, actor, judged.verdict.refusal), job, why)
+        return judged
     _spool(_started_event(told, job, actor, attempt=told.attempt), job, why)
     return _Judged(told, Start.BEGIN)
 

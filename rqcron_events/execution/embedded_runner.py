@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import connections
@@ -16,6 +17,7 @@ from django_rq.workers import get_worker
 from rq import Worker
 
 from ..registry import registry
+from .patient_worker import PatientWorker
 
 __all__ = ["RunnerChild", "work"]
 
@@ -96,28 +98,25 @@ class RunnerChild:
 
 
 def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
-    """Run django-rq's worker on the queues, with a runner beside it unless ``burst``."""
+    """Run django-rq's worker on the queues, with a runner beside it unless ``burst``.
+
+    Redis that is away is waited for, unless ``burst``. Raises redis-py's errors, and what RQ and
+    django-rq raise for a worker that cannot start.
+    """
     with_scheduler = options.pop("with_scheduler") or _retries_wait()
     limits = {key: options.pop(key) for key in ("max_jobs", "max_idle_time")}
     level = options.pop("logging_level")
-    worker: Worker = get_worker(*queues, **options)
+    make: Callable[[], Worker] = partial(get_worker, *queues, **options)
     # Connections must not be shared with the work-horses that are forked.
     connections.close_all()
+    limits |= {"with_scheduler": with_scheduler, "logging_level": level}
     if burst:
-        worker.work(burst=True, with_scheduler=with_scheduler, logging_level=level, **limits)
+        make().work(burst=True, **limits)
         return
     child = RunnerChild()
-    warm_shutdown: Callable[[], None] = worker.handle_warm_shutdown_request
-
-    def stop_both() -> None:
-        child.request_stop()
-        warm_shutdown()
-
-    # On the instance, because the class is the project's choice (RQ["WORKER_CLASS"]).
-    worker.handle_warm_shutdown_request = stop_both  # type: ignore[method-assign]
     child.start()
     try:
-        worker.work(with_scheduler=with_scheduler, logging_level=level, **limits)
+        PatientWorker(make, on_stop=child.request_stop).work(**limits)
     finally:
         child.stop()
 

@@ -72,8 +72,8 @@ class Enqueuer:
                 away = next((result for result in results if result.is_outage), None)
                 yield from self._by_kind(results)
 
-    def connections(self) -> list[Redis]:
-        """One connection for each Redis of the queues in RQ_QUEUES that can be used."""
+    def servers(self) -> dict[str, Redis]:
+        """One connection for each Redis of the queues in RQ_QUEUES that can be used, by address."""
         found: dict[str, Redis] = {}
         for name in settings.RQ_QUEUES:
             try:
@@ -81,7 +81,7 @@ class Enqueuer:
             except QueueUnusable:  # health names it
                 continue
             found.setdefault(redis_key(connection), connection)
-        return list(found.values())
+        return found
 
     def unusable_queues(self) -> list[str]:
         """One sentence for each queue in RQ_QUEUES that cannot be used."""
@@ -324,11 +324,13 @@ def _bound_answers(connection: Redis, seconds_max: float) -> None:
 
 
 def redis_key(connection: Redis) -> str:
-    """Equal for two connections to one Redis database."""
+    """An address for people, without a password; equal for two connections to one Redis database."""
     pool = connection.connection_pool
-    service = getattr(pool, "service_name", "")
-    kwargs = pool.connection_kwargs
-    return repr((service, *[kwargs.get(key) for key in ("host", "port", "path", "db", "username")]))
+    given = pool.connection_kwargs
+    place = getattr(pool, "service_name", "") or given.get("path")
+    place = place or f"{given.get('host')}:{given.get('port')}"
+    user = given.get("username")
+    return f"{f'{user}@' if user else ''}{place}/{given.get('db') or 0}"
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:

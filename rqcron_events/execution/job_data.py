@@ -11,6 +11,11 @@ from .run_request import RunRequest, job_id
 __all__ = ["META_KEY", "job_data", "try_dry"]
 
 CALLBACK_SECONDS_MAX = 30
+FAILURE_TTL_SECONDS = 3 * 86_400
+"""How long RQ keeps a job that failed, and its traceback, unless the cron says otherwise. RQ's own is a
+year, some 7 kB each, and for ever for the traceback. The ledger has the outcome; the job is for people who
+want to requeue it, and the evidence for the reconciler where a worker was killed: it lasts for as long as
+database and runners may be away, a weekend. See docs/guarantees.md."""
 META_KEY = "rqcron"
 """Where a job's meta holds slot and function, so that a worker knows them even without the
 database."""
@@ -38,7 +43,7 @@ def job_data(request: RunRequest, result_ttl: int | None) -> Any:
         timeout=options.get("timeout"),
         ttl=options.get("ttl"),
         result_ttl=options.get("result_ttl", result_ttl),
-        failure_ttl=options.get("failure_ttl"),
+        failure_ttl=options.get("failure_ttl", FAILURE_TTL_SECONDS),
         at_front=bool(options.get("at_front")),
         meta={**options.get("meta", {}), META_KEY: told},
         retry=retry,

@@ -23,7 +23,7 @@ from rq.queue import Queue
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 from rq.scheduler import RQScheduler
-from rq.timeouts import BaseTimeoutException
+from rq.timeouts import BaseTimeoutException, TimerDeathPenalty
 from rq.utils import str_to_date, utcformat
 
 from .. import clock
@@ -132,7 +132,8 @@ def clean_up_abandoned(queues: Iterable[Queue]) -> None:
     cannot read would stop it for the whole queue, so that job is taken off its list.
     """
     for queue in queues:
-        registry = StartedJobRegistry(queue=queue)
+        # The callbacks have a time limit, and RQ's usual one works in the main thread only.
+        registry = StartedJobRegistry(queue=queue, death_penalty_class=TimerDeathPenalty)
         try:
             registry.cleanup(set_expiry_by_redis(registry))
         except _NOT_OF_ONE_JOB:

@@ -24,6 +24,8 @@ class RunRequest:
     definition: Definition
     slot: datetime | None
     trigger: str = "slot"
+    decided_at: datetime | None = None
+    """When it was decided, by this process's clock; None when that may be long ago."""
 
     @property
     def cron(self) -> str:

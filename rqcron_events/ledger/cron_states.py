@@ -55,11 +55,12 @@ class States:
         self._snapshot = Snapshot()
 
     @classmethod
-    def load(cls) -> Self:
-        """From the snapshot, if it is whole, and the log after it."""
+    def load(cls, progress: Callable[[], None] | None = None) -> Self:
+        """From the snapshot, if it is whole, and the log after it; ``progress`` is told of each
+        page."""
         states = cls()
         states._load_snapshot()
-        states.follow()
+        states.follow(progress)
         return states
 
     def is_set_aside(self, name: str) -> bool:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.wording import clause
 from ..models import CronSnapshot
+from .backend import backend_of
 
 __all__ = ["FORMAT", "POSITION_ROW", "Loaded", "Snapshot"]
 
@@ -79,25 +80,20 @@ class Snapshot:
         database = conf().database
         whole = not self._digests
         names = sorted(states if whole else changed)
-        rows = [
-            CronSnapshot(name=name, position=position, state=states[name].to_data())
-            for name in names
-        ]
-        digests = {**self._digests, **{r.name: _digest(r.name, position, r.state) for r in rows}}
+        rows = [(name, position, states[name].to_data()) for name in names]
+        digests = {**self._digests, **{row[0]: _digest(*row) for row in rows}}
         head = _head(digests, position, unreadable)
-        rows.append(CronSnapshot(name=POSITION_ROW, position=position, state=head))
+        rows.append((POSITION_ROW, position, head))
+        db, stored = connections[database], CronSnapshot.objects.using(database)
         with transaction.atomic(using=database):
             if not still_leads():
                 return False
             if whole:  # rows of crons that the log does not have, and of damage
-                CronSnapshot.objects.using(database).all().delete()
-            CronSnapshot.objects.using(database).bulk_create(
-                rows,
-                batch_size=500,
-                update_conflicts=True,
-                unique_fields=["name"],
-                update_fields=["position", "state"],
-            )
+                stored.all().delete()
+            else:
+                for start in range(0, len(rows), 500):
+                    stored.filter(name__in=[row[0] for row in rows[start : start + 500]]).delete()
+            backend_of(db).tables.insert(db, CronSnapshot, rows)
         self._digests = digests
         return True
 

@@ -71,7 +71,7 @@ def compare_clocks(redis_answer_seconds_max: float) -> Clocks:
 
 
 def _compare_redis(found: Clocks, seconds_max: float) -> None:
-    for connection in Enqueuer(seconds_max).connections():
+    for connection in Enqueuer(seconds_max).servers().values():
         try:
             ahead = skew_seconds(partial(redis_seconds, connection))
         except RedisError:  # the spool's part says that it is away

@@ -56,7 +56,7 @@ class Health:
     oldest_undecided_cron: str = ""
     oldest_undecided_at: datetime | None = None
     spool_length: int | None = None
-    """Runs whose events wait in Redis for the leader; None when Redis does not answer."""
+    """Runs whose events wait in Redis for the leader; None when a Redis does not answer."""
     clocks: Clocks = field(default_factory=Clocks)
     warnings: list[str] = field(default_factory=list)
     """What should be looked at, and keeps nothing from working."""
@@ -207,15 +207,19 @@ def _rows() -> CronEventQuerySet:
 
 
 def _look_at_spool(found: Health) -> None:
-    try:
-        enqueuer = Enqueuer(REDIS_SECONDS_MAX)
-        found.problems += enqueuer.unusable_queues()
-        connections = enqueuer.connections()
-        found.spool_length = spool_length(connections)
-        refused = spool_refused(connections)
-    except RedisError as error:
-        found.problems.append(f"Redis does not answer: {clause(error)}.")
-        return
+    enqueuer = Enqueuer(REDIS_SECONDS_MAX)
+    found.problems += enqueuer.unusable_queues()
+    waiting: list[int] = []
+    refused = 0
+    servers = enqueuer.servers()
+    for redis, connection in servers.items():
+        try:
+            waiting.append(spool_length([connection]))
+            refused += spool_refused([connection])
+        except RedisError as error:  # the others may answer
+            found.problems.append(f"Redis does not answer ({redis}): {clause(error)}.")
+    if len(waiting) == len(servers):
+        found.spool_length = sum(waiting)
     if refused:
         count = f"{refused:,}" if refused < REFUSED_MAX else f"{REFUSED_MAX:,} or more"
         found.problems.append(

@@ -82,7 +82,7 @@ class Loop:
             self.runner.watch.start()
         with self.runner.watch.watching():
             seconds = self.runner.tick()
-        self._followers.active = self.runner.leading
+        self._followers.active = self.runner.leading and not self.runner.behind
         return seconds
 
     def _database_lost(self, error: Exception) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..leadership.clock_skew import check_clock
-from .follower_thread import follow_once
+from .follower_thread import follow_all
 from .runner import Runner
 
 __all__ = ["Once", "once"]
@@ -37,7 +37,7 @@ def once() -> Once:
         runner.enqueue(requests)
     runner.reconcile_all()
     runner.save_snapshot_if_free()
-    follow_once()
+    follow_all()
     done.waiting = sum(
         run.enqueued_at is None and not run.refused
         for state in runner.states.crons.values()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID, uuid4
 
@@ -36,7 +36,7 @@ from ..ledger.run_streams import read_runs
 from ..process.failpoints import reach
 from .found import Finding, end_event
 
-__all__ = ["Reconciler"]
+__all__ = ["Reconciler", "never_begun"]
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +55,19 @@ class Reconciler:
         self._waiting: list[tuple[str, OpenRun]] = []
         self._stranded: set[UUID] = set()
         """Runs whose jobs were in no list at the last clean-up."""
-        self._away: dict[str, RedisError] = {}
-        """Redis servers that did not answer in this pass; they are not asked again in it."""
+        self.away: dict[str, str] = {}
+        """Redis servers that did not answer in this pass, or took nothing, and what they said; they
+        are not asked again in it."""
         self.findings: list[Finding] = []
         """Of this pass: what was repaired, or would be."""
 
-    def begin(self, states: States, *, dry_run: bool = False) -> None:
-        """Start a new pass, unless the last one is not through yet."""
+    def begin(
+        self, states: States, *, dry_run: bool = False, away: Mapping[str, str] | None = None
+    ) -> None:
+        """Start a new pass, unless the last one is not through yet; ``away`` are known already."""
         if self._waiting:
             return
-        self._away, self.findings = {}, []
+        self.away, self.findings = dict(away or {}), []
         if not dry_run:
             self._bring_back_due(states)
         self._waiting = [
@@ -77,17 +80,14 @@ class Reconciler:
     def give_up(self) -> None:
         """Drop the rest of the pass; the next one looks at everything again."""
         self._waiting.clear()
-        self._away.clear()
 
     @property
     def done(self) -> bool:
         return not self._waiting
 
     def step(self, states: States, *, dry_run: bool = False) -> list[Finding]:
-        """Look at the next runs and repair what needs it.
-
-        A Redis that is away concerns the runs in it only; its error is raised at the end of the pass.
-        """
+        """Look at the next runs and repair what needs it. A Redis that is away concerns the runs in
+        it only."""
         chunk = self._waiting[:RUNS_PER_STEP_MAX]
         looked_at: list[tuple[OpenRun, Definition]] = []
         for name, run in chunk:
@@ -111,8 +111,6 @@ class Reconciler:
             reach("after_repair")
         self.findings += findings
         del self._waiting[: len(chunk)]
-        if not self._waiting and self._away:
-            raise next(iter(self._away.values()))
         return findings
 
     def _look_up(self, runs: list[tuple[OpenRun, Definition]]) -> dict[UUID, JobFacts]:
@@ -135,7 +133,7 @@ class Reconciler:
     def _answering(self, requests: list[RunRequest]) -> Iterator[list[RunRequest]]:
         """The requests of each Redis that has not failed to answer in this pass."""
         for redis, group in self._enqueuer.by_redis(requests).items():
-            if redis not in self._away:
+            if redis not in self.away:
                 yield group
 
     @contextmanager
@@ -144,7 +142,7 @@ class Reconciler:
         try:
             yield
         except RedisError as error:
-            self._away[self._enqueuer.redis_of(group[0].definition.queue)] = error
+            self.away[self._enqueuer.redis_of(group[0].definition.queue)] = str(error)
 
     def clean_up(self, states: States) -> None:
         """Let RQ give up jobs whose worker is gone, on the queues that open runs are in, and put
@@ -183,7 +181,7 @@ class Reconciler:
         for group in self._answering(quiet):
             with self._noting_away(group):
                 here = stranded(self._enqueuer, group)
-                seen_twice = [request for request in here if request.run_id in self._stranded]
+                seen_twice = never_begun([r for r in here if r.run_id in self._stranded])
                 put_back(self._enqueuer, seen_twice)
                 found += here
                 again += seen_twice
@@ -202,23 +200,28 @@ class Reconciler:
 
     def _repair_all(self, findings: list[Finding], states: States) -> list[Finding]:
         """Returns those that were repaired."""
-        again = _never_started([f for f in findings if f.repair is Repair.ENQUEUE])
+        missing = [f for f in findings if f.repair is Repair.ENQUEUE]
+        again = never_begun([_request(finding.run, finding.definition) for finding in missing])
         open_still: set[UUID] = set()
         for results in self._enqueuer.enqueue(again):
             if results[0].error:
                 open_still |= {result.request.run_id for result in results}
+            if results[0].is_outage:
+                self.away[results[0].redis] = results[0].error
             if results[0].is_refused:
                 self._append_refused(results, states)
             elif not results[0].error:  # otherwise the next pass finds these runs again
                 self._append_enqueued(results, states, "no job, never started")
-        findings = [finding for finding in findings if finding.run.run_id not in open_still]
-        unrecorded = _not_recorded([f for f in findings if f.repair is Repair.RECORD_ENQUEUED])
-        findings = [f for f in findings if f.repair is not Repair.RECORD_ENQUEUED] + unrecorded
+        there = [f for f in findings if f.repair is Repair.RECORD_ENQUEUED]
+        # What was handed over beside this pass may have been recorded after it began.
+        unrecorded = never_begun([_request(f.run, f.definition) for f in there], not_enqueued=True)
         now = clock.now()
-        there = [Enqueued(request=_request(f.run, f.definition), at=now) for f in unrecorded]
-        self._append_enqueued(there, states, "the job existed already")
-        keep = (Repair.ENQUEUE, Repair.RECORD_ENQUEUED)
-        self._append_ends([f for f in findings if f.repair not in keep], states)
+        results = [Enqueued(request=request, at=now) for request in unrecorded]
+        self._append_enqueued(results, states, "the job existed already")
+        ends = [f for f in findings if f.repair not in (Repair.ENQUEUE, Repair.RECORD_ENQUEUED)]
+        self._append_ends(ends, states)
+        done = {request.run_id for request in (*again, *unrecorded)} - open_still
+        findings = ends + [f for f in (*missing, *there) if f.run.run_id in done]
         for repair, count in Counter(finding.repair.value for finding in findings).items():
             log.warning(
                 "Reconciled %d open run%s: %s.",
@@ -283,29 +286,19 @@ class Reconciler:
             states.apply([lost, again])
 
 
-def _never_started(findings: list[Finding]) -> list[RunRequest]:
-    """Those of which the log knows no start by now: the pass may have begun before it."""
-    known = read_runs([finding.run.run_id for finding in findings]) if findings else {}
+def never_begun(requests: list[RunRequest], *, not_enqueued: bool = False) -> list[RunRequest]:
+    """Those of which the log, read now, knows no start and no end, and no job with ``not_enqueued``.
+
+    What somebody remembers may be old, and Redis may be older: both are asked before a job is made.
+    """
+    known = read_runs([request.run_id for request in requests]) if requests else {}
     return [
-        _request(finding.run, finding.definition)
-        for finding in findings
-        if (state := known.get(finding.run.run_id)) is not None
+        request
+        for request in requests
+        if (state := known.get(request.run_id)) is not None
         and not state.attempt
         and state.outcome is None
-    ]
-
-
-def _not_recorded(findings: list[Finding]) -> list[Finding]:
-    """Those of which the log does not know by now that they are in RQ, or were: what was handed over
-    beside this pass may have been recorded after it began."""
-    known = read_runs([finding.run.run_id for finding in findings]) if findings else {}
-    return [
-        finding
-        for finding in findings
-        if (state := known.get(finding.run.run_id)) is not None
-        and state.enqueued_at is None
-        and not state.attempt
-        and state.outcome is None
+        and not (not_enqueued and state.enqueued_at is not None)
     ]
 
 

@@ -26,15 +26,17 @@ from ..process.gc_pause import collection_paused
 from ..registry import registry
 from .due_queue import Agenda
 from .registration import sync
-from .rq_side import RqSide, RqThread
+from .rq_side import RqSide, RqThreads
 from .statement_watch import StatementWatch
 
 __all__ = ["Runner"]
 
 log = logging.getLogger(__name__)
 
-ROUNDS_PER_TICK_MAX = 10
-"""How often one tick decides again, after conflicts or for long catch-ups, before it looks up."""
+SLICE_SECONDS = 0.1
+"""How long one slice of a catch-up may take, before what came due meanwhile has its turn."""
+DECIDING_SECONDS_MAX = 0.5
+"""How long one tick decides, before it looks at its lease and whether it is to stop."""
 STANDBY_SECONDS = 1.0
 RECONCILE_SECONDS = 5.0
 """How often open runs are compared with RQ."""
@@ -57,13 +59,15 @@ class Runner:
         self.rq = RqSide(self.actor)
         self.watch = StatementWatch()
         self.leading = False
+        self.behind = False
+        """The last tick left slots that are due to the next one."""
         self._agenda = Agenda()
         self._synced = True
-        self._rq_thread: RqThread | None = None
-        """None: what concerns RQ is done in this thread."""
+        self._rq_threads: RqThreads | None = None
+        """None: what concerns RQ is done in the deciding thread."""
         self._reconciled_at = 0.0
         self._held_up: HeldUp | None = None
-        """What kept this runner from deciding until now; forgotten after one tick."""
+        """What kept this runner from deciding until now; forgotten when nothing is due any more."""
         self._saved_at = 0.0
 
     # The flow
@@ -75,27 +79,34 @@ class Runner:
         self._look_again(self.states.follow(self.watch.progress))
         if self.states.accepted:
             self.states.accepted = self._synced = False
-        for _ in range(ROUNDS_PER_TICK_MAX):
+        looks_up_at = clock.monotonic_seconds() + DECIDING_SECONDS_MAX
+        while self._agenda.is_due(clock.now()) and clock.monotonic_seconds() < looks_up_at:
             self.watch.progress()
             now = clock.now()
             if not self._clock_is_right():  # asked after: it may have been set since the last look
                 return STANDBY_SECONDS
-            names = self._agenda.take(now)
-            if not names:
-                break
             with collection_paused():
-                self.enqueue(self._decide(names, now))
-        self._held_up = None
+                self.enqueue(self._decide_slice(now))
+        self.behind = self._agenda.is_due(clock.now())
+        if not self.behind:
+            self._held_up = None
         self._reconcile()
         self._save_snapshot()
-        if self._rq_thread is None and self.rq.busy:
+        if self._rq_threads is None and self.rq.busy:
             return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
-    def _decide(self, names: list[str], now: datetime) -> list[RunRequest]:
-        """Decide and append; what comes back is committed and may be enqueued."""
-        limits = self._limits()
-        result = store.append_batches([self._decide_one(name, now, limits) for name in names])
+    def _decide_slice(self, now: datetime) -> list[RunRequest]:
+        """Decide for some time and append; what comes back is committed and may be enqueued."""
+        limits, ends_at = self._limits(), clock.monotonic_seconds() + SLICE_SECONDS
+        batches: list[list[Event]] = []
+        for name in self._agenda.take(now):
+            batches.append(self._decide_one(name, now, limits))
+            if clock.monotonic_seconds() >= ends_at:
+                break
+        if (oldest := self._agenda.take_oldest()) is not None:
+            batches.append(self._decide_one(oldest, now, limits))
+        result = store.append_batches(batches)
         if result.accepted:
             reach("after_decision")
         for batch in result.refused:  # another writer was first: decide again on what it wrote
@@ -114,7 +125,7 @@ class Runner:
         for batch in result.accepted:
             self.states.apply(batch)
             state = self.states.crons[batch[0].cron]
-            requests += [_request(state, event) for event in batch if event.run_id is not None]
+            requests += [_request(state, event, now) for event in batch if event.run_id is not None]
             self._look_again([state.name])
         return requests
 
@@ -147,8 +158,8 @@ class Runner:
 
     def enqueue(self, requests: list[RunRequest]) -> None:
         """Hand runs to RQ whose decision is committed."""
-        if self._rq_thread is not None:
-            self._rq_thread.enqueue(requests)
+        if self._rq_threads is not None:
+            self._rq_threads.enqueue(requests)
         else:
             self.states.apply(self.rq.enqueue(requests))
 
@@ -157,8 +168,8 @@ class Runner:
         self.states = States.load()
         sync(registry, self.states, self.actor)
         self._look_again(self.states.crons)
-        while names := self._agenda.take(clock.now()):
-            yield self._decide(names, clock.now())
+        while self._agenda.is_due(clock.now()):
+            yield self._decide_slice(clock.now())
 
     # Open runs
 
@@ -172,15 +183,15 @@ class Runner:
 
     def _reconcile(self) -> None:
         """Compare open runs with RQ: a pass every few seconds, in steps that delay no slot."""
-        now, beside = clock.monotonic_seconds(), self._rq_thread
+        now, beside = clock.monotonic_seconds(), self._rq_threads
         is_due = now - self._reconciled_at >= RECONCILE_SECONDS
         if is_due and (beside is not None or not self.rq.busy):
             self._reconciled_at = now
             self.presence.record_lost_runners()
             if not self._synced:
                 self._sync()
-            if beside is not None and beside.takes_a_pass:
-                beside.reconcile(self.states.with_open_runs())
+            if beside is not None:
+                beside.reconcile(self.states.with_open_runs)
         if beside is not None:
             beside.say_if_silent()
         elif is_due or self.rq.busy:
@@ -228,13 +239,18 @@ class Runner:
         self._held_up = HeldUp(since=since, until=now, data=data)
 
     def _take_over(self) -> None:
-        self.states = States.load()
+        self.states = States.load(self._keep_lease)
         self._agenda = Agenda()
         self._look_again(self.states.crons)
 
+    def _keep_lease(self) -> None:
+        """In between, while a long log is folded."""
+        self.watch.progress()
+        self.lease.hold()
+
     def _save_snapshot(self) -> None:
-        if clock.monotonic_seconds() - self._saved_at < conf().snapshot_seconds:
-            return
+        if self.behind or clock.monotonic_seconds() - self._saved_at < conf().snapshot_seconds:
+            return  # it takes seconds where many runs are open, and decisions go first
         self._saved_at = clock.monotonic_seconds()
         if self.leading:
             reach("before_snapshot")
@@ -290,9 +306,9 @@ class Runner:
     # Beginning and end
 
     def work_with_rq_beside(self) -> None:
-        """From now on, in a thread of its own: a Redis that hangs holds up no decision."""
-        self._rq_thread = RqThread(self.rq)
-        self._rq_thread.start()
+        """From now on, in threads of its own: a Redis that hangs holds up no decision."""
+        self._rq_threads = RqThreads(self.rq, self.actor)
+        self._rq_threads.start()
 
     def start(self) -> None:
         """Load what is known, say hello, and bring the code's crons into the log."""
@@ -314,9 +330,9 @@ class Runner:
 
     def stop(self) -> None:
         """Save what is known, and say goodbye. Raises Django's database errors."""
-        if self._rq_thread is not None:
-            self._rq_thread.stop()
-        if self.leading:
+        if self._rq_threads is not None:
+            self._rq_threads.stop()
+        if self.leading and not self.behind:  # otherwise whoever is next had better go on at once
             self.save_snapshot()
         self.presence.stopped()
 
@@ -327,8 +343,10 @@ class Runner:
         store.connection().close()
 
 
-def _request(state: CronState, event: Event) -> RunRequest:
+def _request(state: CronState, event: Event, now: datetime) -> RunRequest:
     definition = state.last_definition
     assert definition is not None
     assert event.run_id is not None
-    return RunRequest(run_id=event.run_id, definition=definition, slot=event.scheduled_for)
+    return RunRequest(
+        run_id=event.run_id, definition=definition, slot=event.scheduled_for, decided_at=now
+    )

@@ -135,6 +135,45 @@ def test_a_redis_that_is_frozen_holds_up_no_decision(project: Project, tmp_path:
         server.stop()
 
 
+def test_servers_that_are_frozen_hold_up_nothing_in_another_one(
+    project: Project, redis_connection: Redis, tmp_path: Path
+):
+    """Jobs are handed over, and repaired, as if they were not there; each is told of once."""
+    server = RedisServer(tmp_path, appendonly="no")
+    others = ["low", "b", "c", "d", "e"]  # databases of one process, for us servers of their own
+    try:
+        project.environment["TEST_QUEUES"] = ",".join(["default", "high", *others])
+        for number, name in enumerate(others):
+            url = server.url.removesuffix("/0") + f"/{number}"
+            project.environment[f"REDIS_URL_{name.upper()}"] = url
+        runner = project.start("cron_run")
+        quick = CronEvent.objects.for_cron("quick")
+        enqueued, fired = quick.of_type("run_enqueued"), quick.of_type("slot_fired")
+        project.wait_until(enqueued.exists)
+        project.wait_until(CronEvent.objects.for_cron("slow").of_type("run_enqueued").exists)
+        server.freeze()
+        waiting = [0]  # slots of a second each, that were decided and not handed over
+
+        def is_told_of_all() -> bool:
+            waiting.append(fired.count() - enqueued.count())
+            return runner.output.count("Redis cannot be used") >= len(others)
+
+        project.wait_until(is_told_of_all)
+        redis_connection.flushdb()
+        known = fired.count()
+        project.wait_until(enqueued.filter(data__found="no job, never started").exists)
+        assert max(waiting) < FROZEN_SLOTS
+        assert fired.count() - known < 4 * FROZEN_SLOTS
+        server.thaw()
+        project.wait_until(lambda: runner.output.count("Redis is back") >= len(others))
+        assert runner.output.count("Redis cannot be used") == len(others)
+        assert runner.output.count("Redis is back") == len(others)
+        assert runner.stop() == 0
+    finally:
+        server.thaw()
+        server.stop()
+
+
 def _is_loading(client: Redis) -> bool:
     try:
         client.ping()

@@ -16,7 +16,6 @@ from ..definition import Definition, Overlap, run_id_for_slot
 from ..events import EventType, cron_stream, run_stream
 from ..expected_slots import Promise, Slot, promised
 from ..rewind import Rewind
-from .decided import Decided, RunFacts, Tally
 from .findings import (
     FINDINGS_KEPT_MAX,
     SLOTS_KEPT_MAX,
@@ -28,11 +27,14 @@ from .findings import (
     version_gap,
 )
 from .rewinds import Rewinds
+from .tally import Decided, RunFacts, Tally, is_whole_stretch
 
 __all__ = ["CronAuditor", "Decided", "RunFacts"]
 
 UNDECIDED_KEPT_MAX = 500
 """Slots whose runs are looked for although nobody decided them."""
+WALKED_MAX = 1_000
+"""Decisions that cover more slots are counted first, and walked over only where that does not fit."""
 CLOCKS_APART_MAX = timedelta(hours=1)
 """A decision about a slot that is this far in the future was not made by any clock."""
 STARTED_MARGIN = timedelta(minutes=10)
@@ -79,11 +81,7 @@ class CronAuditor:
         self._last_possible = now + CLOCKS_APART_MAX
         self._counts: Counter[EventType] = Counter()
         self._rewinds = Rewinds(rewinds, stretches) if rewinds else None
-        self._slots = self._to_decide(
-            promised(
-                stretches, self._since - _MOMENT, min(self._until - _MOMENT, self._last_possible)
-            )
-        )
+        self._slots = self._promised_after(self._since - _MOMENT)
         self._next = next(self._slots, None)
         self._covered: datetime | None = None
         self._unaccounted: dict[datetime, None] = {}
@@ -123,6 +121,12 @@ class CronAuditor:
         if unreadable is not None:
             self._count_as_recorded(decision, unreadable)
             return
+        if self._is_counted(decision):
+            self._counts[decision.type] += decision.slots
+            self._covered = decision.last
+            self._slots = self._promised_after(decision.last)
+            self._next = next(self._slots, None)
+            return
         tally = Tally(decision.definition_version)
         twice = self._cover_again(decision, tally)
         while self._next is not None and self._next.at <= decision.last:
@@ -137,9 +141,6 @@ class CronAuditor:
         else:
             self._counts[decision.type] += tally.count - twice
             self._compare(decision, tally)
-
-    def _to_decide(self, slots: Iterator[Slot]) -> Iterator[Slot]:
-        return (slot for slot in slots if not self._fired_ahead(slot))
 
     def _fired_ahead(self, slot: Slot) -> bool:
         """One that fired before a rewind counts when it comes, and is not to be decided again."""
@@ -168,6 +169,20 @@ class CronAuditor:
             text = f"run {run.run_id} has no outcome, {what} {_text(since)}"
             kind = Wrong.NO_OUTCOME
         self.found(Finding(kind=kind, stream=stream, text=text, run_id=run.run_id))
+
+    def _promised_after(self, instant: datetime) -> Iterator[Slot]:
+        until = min(self._until - _MOMENT, self._last_possible)
+        slots = promised(self._stretches, instant, until)
+        return (slot for slot in slots if not self._fired_ahead(slot))
+
+    def _is_counted(self, decision: Decided) -> bool:
+        """It covers very many slots, the next ones, and all that it says: known without walking."""
+        due = self._next
+        if due is None or decision.slots < WALKED_MAX or decision.last >= self._until:
+            return False
+        if (due.at, due.definition_version) != (decision.first, decision.definition_version):
+            return False
+        return is_whole_stretch(self._stretches, decision.first, decision.last, decision.slots)
 
     def _rules_of(self, decision: Decided, tally: Tally) -> str:
         """The other rules by which the decision found its slots, if today's would be others."""

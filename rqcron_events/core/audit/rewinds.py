@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from ..events import EventType
 from ..expected_slots import Promise, promised
 from ..rewind import Rewind, is_kept
-from .decided import Decided
+from .tally import Decided
 
 __all__ = ["Rewinds"]
 

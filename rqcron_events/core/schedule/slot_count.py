@@ -1,4 +1,4 @@
-"""How many slots fall on each calendar day: by arithmetic, not by walking over every slot."""
+"""How many slots there are, in all or on each calendar day: by arithmetic, not by walking over them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import TypeGuard
 
 from .cron import CronSchedule
 from .every import EverySchedule
-from .schedule import EPOCH, Schedule
+from .schedule import EPOCH, Schedule, slots_between
 
-__all__ = ["count_slots", "slots_by_day"]
+__all__ = ["count_slots", "newest_slots", "slots_by_day"]
 
 DAY = timedelta(days=1)
+HALF_DAY = DAY / 2
+"""No zone changes its offset there and back within it."""
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 MICROSECOND = timedelta(microseconds=1)
 MARGIN = timedelta(hours=3)
 """A change of the zone this near to a day may move its slots or its midnight."""
@@ -21,12 +25,79 @@ DAYS_MAX = 40_000
 
 
 def count_slots(schedule: Schedule, after: datetime, until: datetime) -> int:
-    """The number of slots with ``after < slot <= until``: a step for each day at most."""
+    """The number of slots with ``after < slot <= until``: a step or two for each day at most."""
     if isinstance(schedule, EverySchedule):
         begin = EPOCH + schedule.offset
         return max((until - begin) // schedule.period - (after - begin) // schedule.period, 0)
+    if isinstance(schedule, CronSchedule) and not schedule.times_of_day:
+        return _count_real_time(schedule, after, until)
     zone = schedule.zone if isinstance(schedule, CronSchedule) else UTC
     return sum(slots_by_day(schedule, zone, after + MICROSECOND, until).values())
+
+
+def newest_slots(
+    schedule: Schedule, after: datetime, until: datetime, count: int
+) -> list[datetime]:
+    """The last ``count`` slots with ``after < slot <= until``, or all if there are fewer; oldest
+    first."""
+    newest = schedule.prev_until(until)
+    if count == 1 or newest is None or newest <= after:
+        return [newest] if newest is not None and newest > after else []
+    enough, too_late = after, newest  # behind the first lie enough slots, behind the other too few
+    window = MINUTE
+    while newest - window > after:
+        if count_slots(schedule, newest - window, newest) >= count:
+            enough = newest - window
+            break
+        too_late = newest - window
+        window *= 2
+    slots = count_slots(schedule, enough, newest)
+    while slots > 2 * count and too_late - enough > SECOND:
+        middle = enough + (too_late - enough) / 2
+        found = count_slots(schedule, middle, newest)
+        if found >= count:
+            enough, slots = middle, found
+        else:
+            too_late = middle
+    return list(slots_between(schedule, enough, newest, slots))[-count:]
+
+
+def _count_real_time(schedule: CronSchedule, after: datetime, until: datetime) -> int:
+    """Each instant whose wall time matches is a slot, so where the zone's offset stays the same the
+    wall times are counted."""
+    counted = 0
+    low, end = (at.astimezone(UTC).replace(microsecond=0) for at in (after, until))
+    while low < end:  # the slots up to ``low`` are counted
+        offset = schedule.offset_at(low + SECOND)
+        high = low
+        while high < end:
+            following = min(high + HALF_DAY, end)
+            if schedule.offset_at(following) != offset:
+                high = schedule.change_between(max(high, low + SECOND), following, offset) - SECOND
+                break
+            high = following
+        counted += _walls(schedule, _wall(low, offset), _wall(high, offset))
+        low = high
+    return counted
+
+
+def _wall(instant: datetime, offset: timedelta) -> datetime:
+    return instant.replace(tzinfo=None) + offset
+
+
+def _walls(schedule: CronSchedule, after: datetime, until: datetime) -> int:
+    """How many matching wall times are later than the first and not later than the second."""
+    first, last = after.date(), until.date()
+    whole = len(schedule.hours) * len(schedule.minutes) * len(schedule.seconds)
+    counted, day = 0, first
+    while day < last:
+        counted += whole * schedule.matches_day(day)
+        day += DAY
+    if schedule.matches_day(last):
+        counted += _times_until(schedule, until.time())
+    if schedule.matches_day(first):
+        counted -= _times_until(schedule, after.time())
+    return counted
 
 
 def slots_by_day(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from redis.exceptions import RedisError
 
 from ...cli.tables import print_rows
 from ...core.wording import clause
@@ -31,16 +30,12 @@ class Command(LedgerCommand):
         states = States.load()
         enqueuer = Enqueuer()
         reconciler = Reconciler(enqueuer, by)
-        away: RedisError | None = None
-        try:
-            if not options["dry_run"]:
-                reconciler.clean_up(states)
-                states.follow()
-            reconciler.begin(states, dry_run=options["dry_run"])
-            while not reconciler.done:
-                reconciler.step(states, dry_run=options["dry_run"])
-        except RedisError as error:  # what could be done is done
-            away = error
+        if not options["dry_run"]:
+            reconciler.clean_up(states)
+            states.follow()
+        reconciler.begin(states, dry_run=options["dry_run"], away=reconciler.away)
+        while not reconciler.done:
+            reconciler.step(states, dry_run=options["dry_run"])
         rows = [
             {
                 "cron": finding.definition.name,
@@ -54,7 +49,8 @@ class Command(LedgerCommand):
         print_rows(
             self.stdout, rows, COLUMNS, options["format"], empty="Every open run is on its way."
         )
-        if away is not None:
-            raise CommandError(f"Redis does not answer: {clause(away)}. Check RQ_QUEUES.") from away
+        if reconciler.away:
+            told = "; ".join(f"{redis}: {clause(why)}" for redis, why in reconciler.away.items())
+            raise CommandError(f"Redis does not answer ({told}). Check RQ_QUEUES.")
         if enqueuer.refused:
             raise CommandError(" ".join(enqueuer.refused))

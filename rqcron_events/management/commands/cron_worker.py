@@ -59,3 +59,7 @@ class Command(LedgerCommand):
             raise CommandError(
                 f"Redis does not answer: {clause(error)}. Check RQ_QUEUES."
             ) from error
+        except (ValueError, ImportError, AttributeError) as error:  # a class, or the name
+            raise CommandError(
+                f"The worker cannot start: {clause(error)}. Check --name, the classes and --serializer."
+            ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import zlib
 from base64 import b64encode
 from uuid import UUID, uuid4
@@ -15,6 +16,7 @@ from rq.results import Result
 from rqcron_events.core.definition import Definition
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.rq_jobs import clean_up_abandoned, look_up, stranded
+from rqcron_events.models import CronEvent
 
 CRON = Definition(name="report", function="nowhere:report", expression="* * * * *")
 
@@ -147,3 +149,19 @@ def test_a_queue_whose_registry_is_no_list_keeps_no_other_from_being_cleaned(red
     enqueuer = Enqueuer()
     clean_up_abandoned([enqueuer.queue("high"), enqueuer.queue("default")])
     assert redis_connection.hget(job(good.run_id), "status") == b"failed"
+
+
+def test_an_abandoned_job_is_given_up_by_a_thread_too(
+    transactional_db, redis_connection: Redis
+) -> None:
+    """The runner's RQ side is a thread, where no signal can limit what the callbacks take."""
+    request = enqueued()
+    name = job_id(request.run_id)
+    redis_connection.hset(job(request.run_id), "status", "started")
+    redis_connection.zadd("rq:wip:default", {f"{name}:1": 1})
+    side = threading.Thread(target=clean_up_abandoned, args=[[Enqueuer().queue(CRON.queue)]])
+    side.start()
+    side.join()
+    outcome = CronEvent.objects.outcomes().get(run_id=request.run_id)
+    assert (outcome.type, outcome.reason) == ("run_failed", "worker_killed")
+    assert redis_connection.hget(job(request.run_id), "status") == b"failed"

@@ -28,7 +28,7 @@ def test_a_pause_reaches_a_runner_that_has_not_heard_of_it(deploy, add, clock):
     runner = deploy()
     controls.pause("report", reason="stop", by="ann")
     clock.advance(MINUTE)
-    runner.enqueue(runner._decide(["report"], clock.now))  # without following the log first
+    runner.enqueue(runner._decide_slice(clock.now))  # without following the log first
     runner.tick()
     assert_not_fired("report", slot("09:01"), reason="paused")
 

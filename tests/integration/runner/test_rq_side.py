@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,9 +48,8 @@ def beside(transactional_db, deploy, add):
     runner.work_with_rq_beside()
     yield runner, frozen
     frozen.goes_on.set()
-    runner._rq_thread.stop()
-    runner._rq_thread.join(WAIT_SECONDS_MAX)  # a test may have shortened what stop() waits
-    assert not runner._rq_thread.is_alive()
+    runner._rq_threads.stop()
+    assert runner._rq_threads.join(WAIT_SECONDS_MAX)  # a test may have shortened what stop() waits
 
 
 def test_decisions_go_on_while_redis_is_frozen_and_each_job_follows(beside, clock):
@@ -103,9 +103,9 @@ def test_a_runner_that_stops_does_not_wait_for_a_frozen_redis(beside, clock, mon
 
 def test_what_waits_is_bounded(deploy, add, monkeypatch):
     monkeypatch.setattr(rq_side, "REQUESTS_WAITING_MAX", 2)
-    thread = RqThread(deploy().rq)
-    thread.enqueue([object(), object(), object()])
-    assert len(thread._requests) == 2, "the reconciler finds the rest"
+    thread = RqThread(deploy().rq, "")
+    thread.enqueue([SimpleNamespace(slot=None)] * 3)
+    assert len(thread._on_time) == 2, "the reconciler finds the rest"
 
 
 def test_a_step_that_fails_is_tried_again_by_the_next_pass(beside, clock, caplog):
@@ -124,7 +124,7 @@ def test_a_step_that_fails_is_tried_again_by_the_next_pass(beside, clock, caplog
     runner.tick()
     wait_until(lambda: not failing)
     clock.advance(timedelta(minutes=1))
-    wait_until(lambda: runner._rq_thread.takes_a_pass)
+    wait_until(lambda: runner._rq_threads.takes_a_pass)
     runner._reconciled_at = float("-inf")
     runner.tick()
     first = CronEvent.objects.of_type(EventType.SLOT_FIRED).first()

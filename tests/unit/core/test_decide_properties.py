@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rqcron_events.core import stretches
 from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.decide import next_due
 from rqcron_events.core.events import EventType
@@ -32,7 +34,7 @@ DEFINITIONS = st.fixed_dictionaries(
     }
 )
 LIMITS = st.fixed_dictionaries(
-    {"catch_up_slots_max": st.integers(1, 6), "slots_per_call": st.integers(1, 40)}
+    {"catch_up_slots_max": st.integers(1, 6), "events_per_call": st.integers(1, 40)}
 )
 PAUSES = st.one_of(st.none(), st.integers(1, 300))
 ACTIONS = st.one_of(
@@ -157,6 +159,21 @@ def test_the_fold_of_the_events_is_the_state(definition, limits, steps):
 
 
 @settings(max_examples=100, deadline=None)
+@given(DEFINITIONS, st.integers(1, 6), STEPS, st.integers(0, 5), st.integers(0, 3 * 24 * 60))
+def test_slots_that_are_counted_are_decided_as_if_each_were_looked_at(
+    definition, catch_up_slots_max, steps, few, downtime
+):
+    """After any history, and across a change of the clocks."""
+    steps = [*steps, (downtime * 60, ("decide", None))]
+    told = []
+    for walked in (few, 10**9):
+        with patch.object(stretches, "FEW", walked):
+            history, _ = play(definition, {"catch_up_slots_max": catch_up_slots_max}, steps)
+        told.append(history.events)
+    assert told[0] == told[1]
+
+
+@settings(max_examples=100, deadline=None)
 @given(DEFINITIONS, LIMITS, st.integers(1, 3 * 24 * 60))
 def test_one_call_is_bounded_whatever_the_downtime(definition, limits, downtime):
     history = History(**limits)
@@ -164,7 +181,7 @@ def test_one_call_is_bounded_whatever_the_downtime(definition, limits, downtime)
     now = at("03-08 04:00") + minutes(downtime)
     while True:
         step = history.step(now)
-        assert len(step.events) <= limits["slots_per_call"] + limits["catch_up_slots_max"]
+        assert len(step.events) <= limits["events_per_call"]
         if not step.more:
             break
     fired = [event for event in history.decisions() if event.type is EventType.SLOT_FIRED]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -302,3 +303,33 @@ def test_what_decide_made_is_without_a_finding(definition, limits, steps):
     found = audited(history.events, now)
     assert found.ok, found
     assert found.totals.expected == len(history.promised())
+
+
+@settings(max_examples=100, deadline=None)
+@given(DEFINITIONS, LIMITS, STEPS)
+def test_what_is_counted_is_found_as_if_each_slot_were_walked_over(definition, limits, steps):
+    history, now = play(definition, limits, [*steps, (90 * 60, ("decide", None))])
+    lost = [event for event in history.events if event.version % 5]
+    wrong = [_with_another_count(event) if event.version % 3 else event for event in history.events]
+    found = []
+    for walked in (1, 10**9):
+        with patch.object(auditor_module, "WALKED_MAX", walked):
+            found.append([audited(events, now) for events in (history.events, lost, wrong)])
+    assert found[0] == found[1]
+
+
+def _with_another_count(event: Event) -> Event:
+    if "count" not in event.data:
+        return event
+    return replace(event, data={**event.data, "count": event.data["count"] + 1})
+
+
+def test_years_of_a_one_second_cron_are_audited_at_once():
+    history = History()
+    history.register(at("03-02 09:00"), schedule="* * * * * *", timezone="Europe/Berlin")
+    now = at("03-02 09:00") + timedelta(days=3 * 365)
+    history.decide(now)
+    expected = 3 * 365 * 86_400
+    assert told(audited(history.events, now)) == (
+        f"{expected} = 1 fired 0 skipped {expected - 1} missed"
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rqcron_events.core.audit.decided import Decided
 from rqcron_events.core.audit.rewinds import Rewinds
+from rqcron_events.core.audit.tally import Decided
 from rqcron_events.core.cron_state import Phase
 from rqcron_events.core.events import EventType
 from rqcron_events.core.expected_slots import promises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rqcron_events.core.audit.decided import Tally
+from rqcron_events.core.audit.tally import Tally
 from rqcron_events.core.expected_slots import Slot
 from tests.unit.history import at
 

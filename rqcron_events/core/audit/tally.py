@@ -1,15 +1,17 @@
-"""What an audit is given of the log, decision by decision and run by run. Pure."""
+"""Which promised slots a decision covers: one by one, or by their number."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from ..events import EventType
-from ..expected_slots import Slot
+from ..expected_slots import Promise, Slot
+from ..schedule.slot_count import count_slots
 
-__all__ = ["Decided", "RunFacts", "Tally"]
+__all__ = ["Decided", "RunFacts", "Tally", "is_whole_stretch"]
 
 
 class Decided(NamedTuple):
@@ -59,3 +61,16 @@ class Tally:
         self.last = slot.at
         if slot.definition_version != self.version and self.other is None:
             self.other = slot
+
+
+def is_whole_stretch(
+    stretches: Sequence[Promise], first: datetime, last: datetime, slots: int
+) -> bool:
+    """Whether from ``first``, a slot, to ``last``, another, one definition promised so many."""
+    in_force = [item for item in stretches if item.covers(first)]
+    if len(in_force) != 1 or not in_force[0].covers(last):
+        return False
+    schedule = in_force[0].schedule
+    if schedule is None or schedule.prev_until(last) != last:
+        return False
+    return count_slots(schedule, first - timedelta.resolution, last) == slots

@@ -1,0 +1,124 @@
+"""Before Redis is touched the log is asked: what a runner or a worker remembers may be old."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from rq.job import Job
+
+from rqcron_events.core.events import EventType, make
+from rqcron_events.core.events.make import InRun
+from rqcron_events.execution import spool
+from rqcron_events.execution.attempt import begin
+from rqcron_events.execution.enqueuer import Enqueuer, job_id
+from rqcron_events.ledger import store
+from rqcron_events.ledger.run_streams import read_run
+from rqcron_events.models import CronEvent
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def old(deploy, add, clock, redis_connection):
+    """A runner that was frozen after its decision; what it would hand over; its memory of then."""
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    held = []
+    hand_over, runner.enqueue = runner.enqueue, held.extend
+    clock.advance(MINUTE)
+    runner.tick()
+    runner.enqueue = hand_over
+    (request,) = held
+    return runner, request, runner.states.with_open_runs()
+
+
+def elsewhere(request, clock, *, succeeded: bool = True) -> None:
+    """Another runner hands the run over, and it runs to its end."""
+    place = {"cron": "report", "run_id": request.run_id, "slot": request.slot, "actor": "worker/1"}
+    store.append_next(
+        [
+            make.run_enqueued(
+                queue="default",
+                job_id=job_id(request.run_id),
+                found="",
+                **InRun(version=1, at=clock.now, **place),
+            ),
+            make.run_started(
+                attempt=1,
+                retries_left=0,
+                job_created_at="then",
+                job_enqueued_at="then",
+                **InRun(version=2, at=clock.now, **place),
+            ),
+        ]
+    )
+    if succeeded:
+        end = InRun(version=3, at=clock.now, **place)
+        store.append_next([make.run_succeeded(attempt=1, duration_seconds=0.1, **end)])
+
+
+def jobs(redis_connection) -> list[bytes]:
+    return list(redis_connection.scan_iter("rq:job:*")) + redis_connection.lrange(
+        "rq:queue:default", 0, -1
+    )
+
+
+@pytest.mark.parametrize("succeeded", [True, False], ids=["succeeded", "running"])
+def test_what_a_frozen_runner_had_still_to_hand_over_is_compared_with_the_log(
+    old, clock, redis_connection, succeeded
+):
+    runner, request, _ = old
+    clock.advance(timedelta(seconds=30))
+    elsewhere(request, clock, succeeded=succeeded)
+    count = CronEvent.objects.count()
+    runner.rq.enqueue([request])
+    assert jobs(redis_connection) == []
+    assert CronEvent.objects.count() == count
+
+
+def test_a_pass_with_an_old_memory_enqueues_nothing_that_ran(old, clock, redis_connection):
+    runner, request, memory = old
+    clock.advance(timedelta(seconds=30))
+    elsewhere(request, clock)
+    runner.rq.reconcile(memory)
+    assert jobs(redis_connection) == []
+
+
+def test_a_pass_with_an_old_memory_puts_no_job_back_that_ran(old, clock, redis_connection):
+    """Redis is as it was before the job ran, as from its snapshot of then."""
+    runner, request, memory = old
+    runner.rq.enqueue([request])
+    runner.states.follow()
+    memory = runner.states.with_open_runs()
+    redis_connection.delete("rq:queue:default")
+    clock.advance(MINUTE)
+    elsewhere(request, clock)
+    for _ in range(2):  # seen twice, a clean-up apart
+        runner.rq.reconciler.clean_up(memory)
+    assert redis_connection.llen("rq:queue:default") == 0
+
+
+@pytest.mark.parametrize("succeeded", [True, False], ids=["succeeded", "running"])
+def test_a_worker_that_reads_that_a_run_ran_refuses_it_although_nothing_can_be_written(
+    old, clock, redis_connection, succeeded
+):
+    """The job is in Redis once more, from whoever had an old memory, and the database is read-only."""
+    _, request, _ = old
+    elsewhere(request, clock, succeeded=succeeded)
+    list(Enqueuer().enqueue([request]))
+    job = Job.fetch(job_id(request.run_id), connection=redis_connection)
+    on_postgresql = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET transaction_read_only = on" if on_postgresql else "PRAGMA query_only = 1"
+        )
+        try:
+            attempt = begin(job, "report", request.run_id)
+        finally:
+            if not on_postgresql:
+                cursor.execute("PRAGMA query_only = 0")
+    assert attempt.closed
+    assert spool.spooled_types(redis_connection, request.run_id) == [EventType.START_REFUSED]
+    assert not read_run(request.run_id).spooled
