@@ -37,6 +37,12 @@ class Conf:
     give_back_seconds: int = 120
     """RQCRON_GIVE_BACK_SECONDS: how long workers that do not know a cron (an older deploy) put
     its job back into the queue, before the run fails."""
+    clock_skew_warning_seconds: float = 2.0
+    """RQCRON_CLOCK_SKEW_WARNING_SECONDS: clocks that differ by more are named, by runners and by
+    health."""
+    clock_skew_seconds_max: float = 10.0
+    """RQCRON_CLOCK_SKEW_SECONDS_MAX: a runner whose clock differs from the database's by more
+    decides nothing."""
     result_bytes_max: int = 2_000
     """RQCRON_RESULT_BYTES_MAX: bound of a stored result."""
     message_bytes_max: int = 1_000
@@ -58,6 +64,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "snapshot_seconds": (1, 86_400),
     "worker_wait_seconds": (0.1, 60),
     "give_back_seconds": (0, 86_400),
+    "clock_skew_warning_seconds": (0.1, 3_600),
+    "clock_skew_seconds_max": (0.5, 3_600),
     "result_bytes_max": (0, 1_000_000),
     "message_bytes_max": (0, 1_000_000),
     "traceback_bytes_max": (0, 1_000_000),

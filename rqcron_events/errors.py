@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "AppendOnlyError",
+    "ClockSkewed",
     "CronConfigError",
     "CronError",
     "EventRefused",
@@ -25,6 +26,10 @@ class CronError(Exception):
 
 class CronConfigError(CronError, ValueError):
     """A cron, a setting or an argument is wrong."""
+
+
+class ClockSkewed(CronError):
+    """The clock of this machine differs too much from the database's to decide by it."""
 
 
 class UnknownCron(CronError, LookupError):

@@ -173,6 +173,7 @@ class CronEvent(models.Model):
                         "cron_retired",
                         "cron_paused",
                         "cron_resumed",
+                        "cron_rewound",
                     ]
                 ),
             ),

@@ -16,7 +16,7 @@ import math
 import os
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -56,13 +56,13 @@ if not (apps.ready or apps.loading):
     django.setup()
 
 # ruff: noqa: E402 - see above
-from . import clock
 from .conf import conf
 from .core.events import Reason, make
 from .core.wording import clause
 from .errors import CronError
 from .execution.attempt import Attempt, CurrentRun, begin, close, elsewhere
 from .execution.enqueuer import META_KEY
+from .execution.redis_clock import executions_alive, redis_seconds
 from .execution.told import CannotBeShown, failure_of, presentable, result_of, text_of
 from .registry import BrokenModule, Registered, registry
 
@@ -159,7 +159,7 @@ def _give_back(job: Job, name: str) -> Retry | None:
     if _broken_module(job) is not None:
         return None
     meta = job.meta.setdefault(META_KEY, {})
-    now = clock.now()
+    now = datetime.fromtimestamp(redis_seconds(job.connection), UTC)  # common to all workers
     since = _given_back_since(meta, now)
     passed = (now - since).total_seconds()
     left = conf().give_back_seconds - passed
@@ -259,6 +259,8 @@ def on_failure(
         return
     if exc_type is not None and issubclass(exc_type, DeserializationError):
         exc_value = exc_type(OTHER_SERIALIZER)  # RQ says nothing
+    if attempt is None and _is_alive(job, exc_type):
+        return
     retries_left = job.retries_left or 0
     error = failure_of(exc_type, exc_value, exc_traceback)
     end = make.attempt_failed if retries_left > 0 else make.run_failed
@@ -268,6 +270,25 @@ def on_failure(
         attempt or elsewhere(job),
         partial(end, reason=reason, error=error, retries_left=retries_left),
     )
+
+
+def _is_alive(job: Job, exc_type: type[BaseException] | None) -> bool:
+    """RQ gave up a job that is at work, because the clock of who cleaned up is ahead, or that of its
+    worker behind. Its own end counts; the second start, if RQ makes one, is refused."""
+    if exc_type is None or not issubclass(exc_type, AbandonedJobError):
+        return False
+    try:
+        alive = bool(executions_alive(job))
+    except RedisError:
+        return False
+    if alive:
+        log.warning(
+            "RQ gave up job %s, whose worker is alive: check the clocks of the machines that run "
+            "workers. Its run stays open.",
+            job.id,
+            extra={"action": "living_job_given_up"},
+        )
+    return alive
 
 
 def on_stopped(job: Job, connection: Redis) -> None:

@@ -44,7 +44,7 @@ def type_name(kind: type) -> str:
 def shown(value: Any, bytes_max: int, render: Callable[[Any], str] = str) -> str:
     """A value as its own ``__str__`` or ``__repr__`` has it, bounded, or that it has none.
 
-    The caller bounds the time (``execution.time_limit``).
+    The caller bounds the time (``process.time_limit``).
     """
     try:
         return bounded(render(value), bytes_max)

@@ -6,12 +6,11 @@ fold quadratic in the number of open runs) but reads nothing except its argument
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from .codec import Unreadable
 from .definition import Definition
 from .events import DECISIONS, OUTCOMES, Event, EventType, Reason, cron_stream
 from .events.keys import (
@@ -19,10 +18,6 @@ from .events.keys import (
     DEFINITION_VERSION,
     ERROR,
     ERROR_TYPE,
-    PAUSE_ACTOR,
-    PAUSE_REASON,
-    PAUSE_SINCE,
-    PAUSE_UNTIL,
     QUEUE,
     RECOVERED,
     RECOVERED_CREATED_AT,
@@ -30,45 +25,13 @@ from .events.keys import (
     TRIGGER,
     UNTIL,
 )
-from .run_state import attempt_number
+from .interventions.pauses import Pause
+from .interventions.rewind import Kept, Rewind
+from .run_state import OpenRun, attempt_number
 
-__all__ = ["CronState", "GlobalPauses", "OpenRun", "Pause", "Phase", "refusal_cause"]
+__all__ = ["CronState", "OpenRun", "Phase", "refusal_cause"]
 
 _WITH_RUN = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
-PAUSES_KEPT_MAX = 1000
-"""How many pauses of everything are remembered; they are people's actions, so this is years."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
-    """Somebody stopped a cron, or all of them."""
-
-    since: datetime
-    until: datetime | None
-    """When it ends by itself, or None."""
-    reason: str
-    actor: str
-
-    def covers(self, instant: datetime) -> bool:
-        return self.since < instant and (self.until is None or instant <= self.until)
-
-    def to_data(self) -> dict[str, Any]:
-        return {
-            PAUSE_SINCE: self.since.isoformat(),
-            PAUSE_UNTIL: self.until.isoformat() if self.until else None,
-            PAUSE_REASON: self.reason,
-            PAUSE_ACTOR: self.actor,
-        }
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any]) -> Self:
-        return cls(
-            since=datetime.fromisoformat(data[PAUSE_SINCE]),
-            until=datetime.fromisoformat(data[PAUSE_UNTIL]) if data[PAUSE_UNTIL] else None,
-            reason=data[PAUSE_REASON],
-            actor=data[PAUSE_ACTOR],
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,28 +46,6 @@ class Phase:
     pause: Pause | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class OpenRun:
-    """A run without an outcome yet."""
-
-    run_id: UUID
-    slot: datetime | None
-    requested_at: datetime
-    trigger: str = "slot"
-    """slot, manual, rerun, backfill, requeue or recovered."""
-    enqueued_at: datetime | None = None
-    enqueue_failed: bool = False
-    refused: str = ""
-    """Why RQ takes no job for it (``refusal_cause``); empty when it does, and in an outage."""
-    started_at: datetime | None = None
-    worker: str = ""
-    attempt: int = 0
-    """The newest attempt; 0 before the first start."""
-    start_refused: bool = False
-    """A second job of the run came while this attempt was running; RQ's status is that job's."""
-    last_event_at: datetime | None = None
-
-
 @dataclass(slots=True)
 class CronState:
     """Everything that deciding needs to know about one cron."""
@@ -117,6 +58,10 @@ class CronState:
     phases: list[Phase] = field(default_factory=list)
     """In order; the first is the one in force at the watermark."""
     open_runs: dict[UUID, OpenRun] = field(default_factory=dict)
+    kept: tuple[Kept, ...] = ()
+    """Slots past the watermark that fired ahead of their time, before a rewind."""
+    rewound_version: int = 0
+    """Version of the last rewind; decisions before it end where it begins."""
 
     @property
     def current(self) -> Phase | None:
@@ -166,6 +111,8 @@ class CronState:
                 self._set_pause(start, pause)
             case EventType.CRON_RESUMED:
                 self._set_pause(event.effective_from, None)
+            case EventType.CRON_REWOUND:
+                self._rewind(Rewind.of(event))
             case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if _has_ended(event):
                 pass
             case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if event.run_id is not None:
@@ -174,6 +121,8 @@ class CronState:
                     slot=event.scheduled_for,
                     requested_at=_requested_at(event),
                     trigger=event.data.get(TRIGGER, "slot"),
+                    # A slot's is asked for by a runner, whose clock is right enough.
+                    recorded_at=None if event.type in DECISIONS else event.recorded_at,
                 )
             case _:
                 pass
@@ -183,8 +132,22 @@ class CronState:
     def advance(self, watermark: datetime) -> None:
         """Every slot up to there is decided: what was in force before is of no use any more."""
         self.watermark = watermark
+        if self.kept:
+            self.kept = tuple(stretch for stretch in self.kept if stretch.last > watermark)
         while len(self.phases) > 1 and self.phases[1].start <= watermark:
             del self.phases[0]
+
+    def _rewind(self, rewind: Rewind) -> None:
+        """What is in force now is so from there on, whatever clock said when it began."""
+        if not self.phases:
+            return
+        last, start = self.phases[-1], rewind.start
+        pause = last.pause
+        if pause is not None and pause.since > start:
+            pause = replace(pause, since=start)
+        before = [phase for phase in self.phases if phase.start < start]
+        self.phases = [*before, replace(last, start=start, pause=pause)]
+        self.watermark, self.kept, self.rewound_version = start, rewind.kept, rewind.version
 
     def _begin(self, event: Event, definition: Definition | None) -> None:
         start = event.effective_from
@@ -223,6 +186,7 @@ class CronState:
         if run is None:
             return
         run.last_event_at = event.occurred_at
+        run.recorded_at = event.recorded_at or run.recorded_at
         match event.type:
             case EventType.RUN_ENQUEUED:
                 run.enqueued_at = event.occurred_at
@@ -249,6 +213,8 @@ class CronState:
         return {
             "version": self.version,
             "watermark": _iso(self.watermark),
+            "kept": [[first.isoformat(), last.isoformat()] for first, last in self.kept],
+            "rewound_version": self.rewound_version,
             "phases": [
                 {
                     "start": phase.start.isoformat(),
@@ -272,6 +238,7 @@ class CronState:
                     "attempt": run.attempt,
                     "start_refused": run.start_refused,
                     "last_event_at": _iso(run.last_event_at),
+                    "recorded_at": _iso(run.recorded_at),
                 }
                 for run in self.open_runs.values()
             ],
@@ -305,6 +272,7 @@ class CronState:
                 attempt=run["attempt"],
                 start_refused=run["start_refused"],
                 last_event_at=_time(run["last_event_at"]),
+                recorded_at=_time(run["recorded_at"]),
             )
             for run in data["open_runs"]
         ]
@@ -314,65 +282,9 @@ class CronState:
             watermark=_time(data["watermark"]),
             phases=phases,
             open_runs={run.run_id: run for run in runs},
+            kept=tuple(Kept(*map(datetime.fromisoformat, pair)) for pair in data["kept"]),
+            rewound_version=data["rewound_version"],
         )
-
-
-@dataclass(slots=True)
-class GlobalPauses:
-    """The pauses of everything, folded from the ``ledger`` stream."""
-
-    version: int = 0
-    pauses: list[Pause] = field(default_factory=list)
-    _unreadable: set[int] = field(default_factory=set)
-    """Versions of the events that cannot be read."""
-
-    def apply(self, event: Event) -> None:
-        if event.version <= self.version:
-            return
-        self.version = event.version
-        if event.type is EventType.ALL_PAUSED:
-            self._end_open_pause(event.effective_from)
-            self.pauses.append(
-                Pause(
-                    since=event.effective_from,
-                    until=event.parsed_time(UNTIL),
-                    reason=event.reason,
-                    actor=event.actor,
-                )
-            )
-            del self.pauses[:-PAUSES_KEPT_MAX]
-        elif event.type is EventType.ALL_RESUMED:
-            self._end_open_pause(event.effective_from)
-
-    def apply_unreadable(self, item: Unreadable) -> None:
-        """Fold in what cannot be read: the safe way, because nobody knows what it said.
-
-        A pause is one without an end, from when it occurred, or else from ever. The end of one
-        ends nothing.
-        """
-        if item.version in self._unreadable:
-            return
-        self._unreadable.add(item.version)
-        self.version = max(self.version, item.version)
-        if item.type == EventType.ALL_PAUSED:
-            since = item.occurred_at or _EVER
-            reason = f"event {item.id}, which cannot be read: see cron_quarantine"
-            self._end_open_pause(since)
-            self.pauses.append(Pause(since=since, until=None, reason=reason, actor=""))
-
-    def _end_open_pause(self, at: datetime) -> None:
-        if self.pauses and (self.pauses[-1].until is None or at < self.pauses[-1].until):
-            last = self.pauses[-1]
-            self.pauses[-1] = Pause(
-                since=last.since, until=at, reason=last.reason, actor=last.actor
-            )
-
-    def at(self, instant: datetime) -> Pause | None:
-        """The pause that covers the instant, or None."""
-        for pause in reversed(self.pauses):
-            if pause.covers(instant):
-                return pause
-        return None
 
 
 def refusal_cause(queue: str, error_type: str) -> str:

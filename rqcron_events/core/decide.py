@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from .cron_state import CronState, GlobalPauses, OpenRun, Pause, Phase
+from .cron_state import CronState, OpenRun, Phase
 from .definition import CatchUp, Definition, Overlap, run_id_for_slot
 from .events import Event, EventType, Reason, keys, make
 from .events.make import InCron, PassedOver
+from .interventions.pauses import GlobalPauses, Pause
+from .interventions.rewind import around, kept_before
 from .stretches import Stretch, due_stretches, late_bound, newest_apart
 
 __all__ = ["Decisions", "HeldUp", "Limits", "decide", "next_due"]
@@ -100,7 +102,11 @@ def decide(
         return Decisions()
     judged = _judge(state, policy, now, all_paused, limits)
     builder = _EventBuilder(state, now, actor, held_up)
-    for verdict, group in groupby(judged.decided, key=lambda pair: pair[0]):
+
+    def one_event(pair: tuple[_Verdict, Stretch]) -> tuple[_Verdict, int]:
+        return pair[0], kept_before(state.kept, pair[1].first)
+
+    for (verdict, _), group in groupby(judged.decided, key=one_event):
         if len(builder.events) == limits.events_per_call:
             return Decisions(events=builder.events, more=True)
         slots = [stretch for _, stretch in group]
@@ -117,10 +123,10 @@ def next_due(state: CronState) -> datetime | None:
     if state.watermark is None:
         return None
     due: datetime | None = None
-    for phase, end in _spans(state.phases):
+    for phase, after, end in _spans(state, state.watermark):
         if phase.definition is None:
             continue
-        slot = phase.definition.schedule.next_after(max(state.watermark, phase.start))
+        slot = phase.definition.schedule.next_after(after)
         if slot is None or (end is not None and slot > end):
             continue
         if due is not None:
@@ -130,12 +136,15 @@ def next_due(state: CronState) -> datetime | None:
     return due
 
 
-def _spans(phases: Sequence[Phase]) -> list[tuple[Phase, datetime | None]]:
-    """Each phase with its last instant; None for the one that still goes on."""
-    spans: list[tuple[Phase, datetime | None]] = [
-        (phase, following.start) for phase, following in pairwise(phases)
+def _spans(state: CronState, watermark: datetime) -> list[tuple[Phase, datetime, datetime | None]]:
+    """Each phase with the instants between which its undecided slots lie; None as the end of the one
+    that still goes on."""
+    ends = [*[phase.start for phase in state.phases[1:]], None]
+    return [
+        (phase, after, until)
+        for phase, end in zip(state.phases, ends, strict=False)
+        for after, until in around(state.kept, max(watermark, phase.start), end)
     ]
-    return [*spans, (phases[-1], None)] if phases else []
 
 
 def _judge(

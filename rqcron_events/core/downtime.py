@@ -20,6 +20,8 @@ class DowntimeCause(StrEnum):
     """A runner was, and the database did not answer it."""
     STALE_LEASE = "stale_lease"
     """The leading runner fell silent until another took over."""
+    CLOCK_SKEWED = "clock_skewed"
+    """The runner's clock differed from the database's, so it decided nothing."""
 
 
 class Downtime(NamedTuple):
@@ -31,7 +33,7 @@ class Downtime(NamedTuple):
     """When the next one started; None while there is none."""
     cause: DowntimeCause = DowntimeCause.NO_RUNNER
     runner: str = ""
-    """Who fell silent, when the cause is a stale lease."""
+    """Who fell silent, or whose clock was wrong, when that is the cause."""
 
     def covers(self, instant: datetime) -> bool:
         after = self.since is None or self.since <= instant

@@ -22,8 +22,13 @@ class JobFacts:
     retries_left: int = 0
     executions: int = 0
     """Executions whose worker still sends heartbeats."""
+    alive: int = 0
+    """Those of them that were heard of within RQ's ninety seconds."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    """By the clock of the worker's machine, and so is ``started_at``: for the record only."""
+    ended_for: timedelta | None = None
+    """How long ago the last attempt ended, by Redis' clock alone."""
     result_type: str = ""
     """SUCCESSFUL, FAILED, STOPPED, RETRIED, MAX_RETRIES_EXCEEDED, or empty."""
     error: str = ""
@@ -78,19 +83,19 @@ _FINAL = {
 def judge(
     run: OpenRun, definition: Definition, job: JobFacts, now: datetime, patience: Patience
 ) -> Repair:
-    """The repair for one open run, by the log's and RQ's word."""
+    """The repair for one open run, by the log's and RQ's word; ``now`` is the database's time."""
     if job.unreadable:
         return Repair.NONE
     if run.started_at is None and run.attempt == 0:
         return _never_started(run, definition, job, now, patience)
-    since = run.started_at or run.last_event_at or run.requested_at
+    since = run.heard_at(now) or run.started_at or run.last_event_at or run.requested_at
     if now - since < patience.callback:
         return Repair.NONE
     if job.status == "finished" and run.start_refused:
         # What finished is the start that was refused; the attempt itself may be at work.
         return _vanished_after_start(run, definition, job, since, now, patience)
     if job.status in _FINAL:
-        if job.ended_at is not None and now - job.ended_at < patience.callback:
+        if _is_recent_or_alive(job, patience):
             return Repair.NONE
         return _FINAL[job.status]
     if not job.status or (job.status == "started" and not job.executions):
@@ -100,14 +105,22 @@ def judge(
     return Repair.NONE  # being executed, or waiting for its next attempt
 
 
+def _is_recent_or_alive(job: JobFacts, patience: Patience) -> bool:
+    """The worker may still be about to say it. A job that failed while an execution sends heartbeats
+    was given up by somebody whose clock is ahead: its function is at work."""
+    if job.status == "failed" and job.alive:
+        return True
+    return job.ended_for is not None and job.ended_for < patience.callback
+
+
 def _never_started(
     run: OpenRun, definition: Definition, job: JobFacts, now: datetime, patience: Patience
 ) -> Repair:
-    since = run.enqueued_at or run.requested_at
+    since = run.heard_at(now) or run.enqueued_at or run.requested_at
     if now - since < patience.callback:
         return Repair.NONE
     if job.status in _FINAL:
-        if job.ended_at is not None and now - job.ended_at < patience.callback:
+        if _is_recent_or_alive(job, patience):
             return Repair.NONE
         return _FINAL[job.status]  # it ran although its start could not be recorded
     if job.status == "started" and not job.executions:
@@ -117,7 +130,7 @@ def _never_started(
     if job.status:
         return Repair.RECORD_ENQUEUED if run.enqueued_at is None else Repair.NONE
     ttl = definition.options.get("ttl")
-    if run.enqueued_at is not None and ttl and now - run.enqueued_at >= timedelta(seconds=ttl):
+    if run.enqueued_at is not None and ttl and now - since >= timedelta(seconds=ttl):
         return Repair.EXPIRE
     return Repair.ENQUEUE
 
@@ -131,7 +144,7 @@ def _vanished_after_start(
     patience: Patience,
 ) -> Repair:
     """The function may still be at work: Redis can be emptied below a running job."""
-    if job.started_at is not None:
+    if job.started_at is not None and job.started_at <= now:
         since = max(since, job.started_at)
     seconds = definition.options.get("timeout")
     if run.started_at is None and run.attempt and not job.status:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from .events.keys import JOB_CREATED_AT, JOB_ENQUEUED_AT, RETRIES_LEFT, SPOOLED
 __all__ = [
     "ENDED_STATUSES",
     "STATUS_OF_OUTCOME",
+    "OpenRun",
     "RunState",
     "RunStatus",
     "Start",
@@ -53,6 +54,42 @@ def attempt_number(started: Event, newest: int) -> int:
     """Which attempt a ``run_started`` begins: its own number, or else the one after ``newest``
     (0: none yet). Every writer gives the number; only events made by hand lack it."""
     return started.attempt or newest + 1
+
+
+CLOCKS_APART_MAX = timedelta(minutes=1)
+"""A database whose clock is further ahead of what it recorded was set back."""
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenRun:
+    """A run without an outcome yet."""
+
+    run_id: UUID
+    slot: datetime | None
+    requested_at: datetime
+    trigger: str = "slot"
+    """slot, manual, rerun, backfill, requeue or recovered."""
+    enqueued_at: datetime | None = None
+    enqueue_failed: bool = False
+    refused: str = ""
+    """Why RQ takes no job for it (``refusal_cause``); empty when it does, and in an outage."""
+    started_at: datetime | None = None
+    worker: str = ""
+    attempt: int = 0
+    """The newest attempt; 0 before the first start."""
+    start_refused: bool = False
+    """A second job of the run came while this attempt was running; RQ's status is that job's."""
+    last_event_at: datetime | None = None
+    recorded_at: datetime | None = None
+    """When the last event about it was recorded, by the database's clock; all other times are by the
+    clocks of the machines that wrote the events."""
+
+    def heard_at(self, now: datetime) -> datetime | None:
+        """When something was last heard of it. One that lies in the future of ``now`` is of a
+        database whose clock was set back: then those who wrote the events are believed."""
+        if self.recorded_at is not None and self.recorded_at <= now + CLOCKS_APART_MAX:
+            return self.recorded_at
+        return None
 
 
 @dataclass(slots=True)

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from .cron_state import CronState, GlobalPauses, Pause, Phase
+from .cron_state import CronState, Phase
 from .definition import CatchUp, Definition
+from .interventions.pauses import GlobalPauses, Pause
+from .interventions.rewind import around
 from .schedule import slots_between
 from .schedule.slot_count import count_slots, newest_slots
 
@@ -98,9 +100,11 @@ def spans(state: CronState, until: datetime) -> list[Span]:
     for phase, end in zip(state.phases, ends, strict=True):
         if phase.definition is None:
             continue
-        span = Span(phase, phase.definition, max(state.watermark, phase.start), min(end, until))
-        if span.after < span.until:
-            found.append(span)
+        start, last = max(state.watermark, phase.start), min(end, until)
+        for after, part_end in around(state.kept, start, last):
+            span = Span(phase, phase.definition, after, part_end or last)
+            if span.after < span.until:
+                found.append(span)
     return found
 
 

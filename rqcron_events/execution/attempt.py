@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -31,10 +32,11 @@ from ..ledger.doors.home import Home, writing_to
 from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
+from ..process.time_limit import time_limit
 from ..registry import registry
 from . import ledger_session, spool
 from .job_data import META_KEY, asked
-from .time_limit import time_limit
+from .redis_clock import executions_alive
 
 __all__ = ["Attempt", "CurrentRun", "begin", "close", "elsewhere"]
 
@@ -203,10 +205,9 @@ def _judge(job: Job, name: str, asked_run_id: UUID, actor: str) -> _Judged:
 def _verdict(state: RunState, job: Job) -> Start:
     alive = False
     if state.running:
-        try:
-            alive = len(job.get_executions()) > 1  # one of them is this one
-        except RedisError:
-            alive = True
+        alive = True
+        with suppress(RedisError):
+            alive = executions_alive(job) > 1  # one of them is this one
     return start_verdict(
         state,
         retries_left=job.retries_left or 0,
@@ -220,15 +221,14 @@ def _start_events(judged: _Judged, job: Job, actor: str) -> list[Event]:
     state, verdict = judged
     if verdict.refusal is not None:
         return [_refused_event(state, actor, verdict.refusal)]
-    number = state.attempt + 1
     if verdict is not Start.BEGIN_AFTER_DEATH:
-        return [_started_event(state, job, actor, attempt=number)]
+        return [_started_event(state, job, actor, attempt=state.attempt + 1)]
     dead = make.attempt_died(
         attempt=state.attempt,
         retries_left=(job.retries_left or 0) + 1,
         **_place(state, actor, clock.now()),
     )
-    return [dead, _started_event(state, job, actor, attempt=number, after=1)]
+    return [dead, _started_event(state, job, actor, attempt=state.attempt + 1, after=1)]
 
 
 def _refused_event(state: RunState, actor: str, refusal: Reason) -> Event:

@@ -6,7 +6,7 @@ import logging
 import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
@@ -31,6 +31,7 @@ from .. import clock
 from ..core.bounded import bounded
 from ..core.repair import JobFacts
 from .enqueuer import Enqueuer, RunRequest, job_id
+from .redis_clock import redis_seconds, set_expiry_by_redis
 from .run_request import JOB_ID_PREFIX
 from .unreadable_jobs import text_of
 
@@ -55,18 +56,21 @@ _FIELDS = ("status", "worker_name", "retries_left", "started_at", "ended_at")
 
 _LOOK_UP = """
 local answers = {}
-local now, field_bytes, error_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local field_bytes, error_bytes = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 for i = 1, #KEYS, 3 do
-  local job = redis.pcall('HMGET', KEYS[i], unpack(ARGV, 4))
-  local executions = redis.pcall('ZCOUNT', KEYS[i + 1], now, '+inf')
+  local job = redis.pcall('HMGET', KEYS[i], unpack(ARGV, 3))
+  local executions = redis.pcall('ZCARD', KEYS[i + 1])
   local results = redis.pcall('XREVRANGE', KEYS[i + 2], '+', '-', 'COUNT', 1)
   local answer
   if job.err then answer = {job.err}
   elseif type(executions) == 'table' then answer = {executions.err}
   elseif results.err then answer = {results.err}
   else
-    local kind, text = false, false
+    local kind, text, ended = false, false, false
     if results[1] then
+      ended = now - tonumber(string.match(results[1][1], '^%d+'))
       for j = 1, #results[1][2], 2 do
         if results[1][2][j] == 'type' then kind = string.sub(results[1][2][j + 1], 1, field_bytes) end
         if results[1][2][j] == 'exc_string' then text = results[1][2][j + 1] end
@@ -76,18 +80,27 @@ for i = 1, #KEYS, 3 do
     for j = 1, #job do
       if job[j] and #job[j] > field_bytes then answer = {'a field of ' .. #job[j] .. ' bytes'} end
     end
-    answer = answer or {false, job, executions, kind, text}
+    local alive = 0
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[i + 1], 0, 9)) do
+      local name = string.match(KEYS[i], '[^:]*$')
+      alive = alive + redis.call('EXISTS', 'rq:execution:' .. name .. ':' .. member)
+    end
+    answer = answer or {false, job, executions, kind, text, ended, alive}
   end
   answers[#answers + 1] = answer
 end
 return answers
 """
 """What is needed of each job, and no more: a result of 100 MB, which RQ keeps, stays in Redis. What
-is wrong with one job is the answer for that job."""
+is wrong with one job is the answer for that job.
+
+Of time it asks only what Redis' own clock tells: the key of a job's executions lives a minute longer
+than its last heartbeat is good for, and the id of a result is when it came."""
 _FIELD_BYTES_MAX = 1_000
 _NAME_BYTES_MAX = 200
 _RETRIES_MAX = 1_000_000
 _AHEAD_MAX = timedelta(days=1)
+_YEAR_MAX = 2100
 _PACKED_BYTES_MAX = 1_000_000
 """Of RQ's compressed traceback."""
 _ERROR_BYTES_MAX = 1_000_000
@@ -112,8 +125,9 @@ def look_up_at(connection: Redis, requests: Sequence[RunRequest]) -> dict[UUID, 
 
 
 def ask(connection: Redis, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
-    """Of each job: why nothing can be told, or None; these fields; the number of living executions;
-    type and packed error of its last result. Raises redis-py's errors."""
+    """Of each job: why nothing can be told, or None; these fields; the number of its executions; type
+    and packed error of its last result, and how many milliseconds old that is; how many of its
+    executions are alive. Raises redis-py's errors."""
     keys: list[str] = []
     for name in names:
         keys += [
@@ -121,10 +135,9 @@ def ask(connection: Redis, names: Sequence[str], fields: Sequence[str]) -> list[
             ExecutionRegistry(name, connection=connection).key,
             Result.get_key(name),  # type: ignore[no-untyped-call]
         ]
-    now = clock.now().timestamp()
     limits = (_FIELD_BYTES_MAX, _PACKED_BYTES_MAX)
     answers: list[list[Any]] = connection.execute_command(  # type: ignore[no-untyped-call]
-        "EVAL", _LOOK_UP, len(keys), *keys, now, *limits, *fields, **{NEVER_DECODE: True}
+        "EVAL", _LOOK_UP, len(keys), *keys, *limits, *fields, **{NEVER_DECODE: True}
     )
     return answers
 
@@ -140,7 +153,7 @@ def clean_up_abandoned(queues: Iterable[Queue]) -> None:
         # The callbacks have a time limit, and RQ's usual one works in the main thread only.
         registry = StartedJobRegistry(queue=queue, death_penalty_class=TimerDeathPenalty)
         try:
-            registry.cleanup()
+            registry.cleanup(set_expiry_by_redis(registry))
         except _NOT_OF_ONE_JOB:
             raise
         except Exception as error:
@@ -156,7 +169,7 @@ def _take_off_unreadable(registry: StartedJobRegistry) -> None:
     connection = registry.connection
     try:
         expired = connection.zrangebyscore(
-            registry.key, 0, clock.now().timestamp(), start=0, num=JOBS_PER_ROUND_TRIP
+            registry.key, 0, redis_seconds(connection), start=0, num=JOBS_PER_ROUND_TRIP
         )
     except ResponseError:  # the key itself is of another type
         return
@@ -220,11 +233,10 @@ def _stranded_of(queue: Queue, requests: list[RunRequest]) -> list[RunRequest]:
 def _confirmed(queue: Queue, requests: list[RunRequest]) -> list[RunRequest]:
     """The same question again, answered for all at one instant."""
     pipeline = queue.connection.pipeline()
-    now = clock.now().timestamp()
     for request in requests:
         name = job_id(request.run_id)
         pipeline.hmget(Job.key_for(name), "status", "origin")
-        pipeline.zcount(ExecutionRegistry(name, connection=queue.connection).key, now, "+inf")
+        pipeline.zcard(ExecutionRegistry(name, connection=queue.connection).key)
         pipeline.lpos(queue.key, name)
     answers = pipeline.execute(raise_on_error=False)
     found = []
@@ -266,16 +278,18 @@ def bring_back_due(queues: Iterable[Queue]) -> int:
         if queue.connection.exists(RQScheduler.get_locking_key(queue.name)):
             continue  # it expires a minute after the scheduler's last sign of life
         key = ScheduledJobRegistry(queue=queue).key  # type: ignore[no-untyped-call]
-        now = clock.now()
+        now = redis_seconds(queue.connection)
         due: list[Any] = queue.connection.zrangebyscore(
-            key, "-inf", now.timestamp(), start=0, num=JOBS_PER_ROUND_TRIP
+            key, "-inf", now, start=0, num=JOBS_PER_ROUND_TRIP
         )
         names = [_name(member) for member in due]
         ours = [name for name in names if name.startswith(JOB_ID_PREFIX)]
         pipeline = queue.connection.pipeline(transaction=False)
         for name in ours:
             keys = (key, Job.key_for(name), queue.key)
-            pipeline.eval(_BRING_BACK, len(keys), *keys, name, utcformat(now))
+            pipeline.eval(
+                _BRING_BACK, len(keys), *keys, name, utcformat(datetime.fromtimestamp(now, UTC))
+            )
         count += sum(answer == 1 for answer in pipeline.execute(raise_on_error=False))
     return count
 
@@ -318,7 +332,12 @@ def _say_unreadable(cron: str, run_id: UUID, why: str) -> None:
 
 
 def _facts(
-    fields: list[bytes | None], executions: int, result: bytes | None, packed: bytes | None
+    fields: list[bytes | None],
+    executions: int,
+    result: bytes | None,
+    packed: bytes | None,
+    ended_ms: int | None,
+    alive: int,
 ) -> JobFacts:
     status, worker, retries, started, ended = fields
     retries_left = int(retries or 0)
@@ -329,8 +348,10 @@ def _facts(
         worker=bounded(worker.decode(), _NAME_BYTES_MAX) if worker else "",
         retries_left=retries_left,
         executions=executions,
+        alive=alive,
         started_at=_date(started),
         ended_at=_date(ended),
+        ended_for=None if ended_ms is None else timedelta(milliseconds=ended_ms),
         result_type=Result.Type(int(result)).name if result else "",
         error=_unpacked(packed) if packed else "",
     )
@@ -346,10 +367,10 @@ def _unpacked(packed: bytes) -> str:
 
 
 def _date(value: bytes | None) -> datetime | None:
-    """It becomes the time of an event."""
+    """It becomes the time of an event; None for one of a worker whose clock is far ahead."""
     if not value:
         return None
     found = str_to_date(value)
-    if found.tzinfo is None or found.year < 1970 or found > clock.now() + _AHEAD_MAX:
+    if found.tzinfo is None or not 1970 <= found.year < _YEAR_MAX:
         raise ValueError(f"{value!r} is no time that a worker can have noted")
-    return found
+    return found if found <= clock.now() + _AHEAD_MAX else None

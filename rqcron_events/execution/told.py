@@ -15,7 +15,7 @@ from .. import clock
 from ..conf import conf
 from ..core.bounded import failure_data, result_text, shown, type_name
 from ..core.events.keys import ERROR_MESSAGE, ERROR_TRACEBACK, ERROR_TYPE
-from .time_limit import TookTooLong, time_limit
+from ..process.time_limit import TookTooLong, time_limit
 
 __all__ = ["CannotBeShown", "failure_of", "presentable", "result_of", "text_of"]
 

@@ -158,6 +158,11 @@ class Lease:
         lost = rows.exclude(beats(conf().lease_seconds * SILENT_LEASES))
         return [LostRunner(row.holder, row.renewed_at) for row in lost]
 
+    def alive_runners(self) -> list[str]:
+        """Runners whose last heartbeat is not too long ago."""
+        rows = self._rows().exclude(name=LEADER).filter(beats(conf().lease_seconds * SILENT_LEASES))
+        return list(rows.values_list("name", flat=True))
+
     def forget(self, runner_id: str) -> None:
         self._rows().filter(name=runner_id).delete()
 

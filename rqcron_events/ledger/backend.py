@@ -120,6 +120,9 @@ class Backend(Protocol):
         """End the statement that another thread is running on this connection, with an error
         there. May raise anything when there is none."""
 
+    def clock_seconds(self, db: BaseDatabaseWrapper, /) -> float:
+        """The database's clock at this moment, as seconds since the Unix epoch."""
+
     def place(self, db: BaseDatabaseWrapper, /) -> str:
         """Where the database is, for people; without user or password."""
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Concat
 
 from ..conf import conf
 from ..core.codec import Unreadable
-from ..core.cron_state import CronState, GlobalPauses
+from ..core.cron_state import CronState
 from ..core.events import (
     DECISIONS,
     DEFINITION_TYPES,
@@ -24,6 +24,7 @@ from ..core.events import (
     run_stream,
 )
 from ..core.events.keys import EVENT, EVENT_STREAM
+from ..core.interventions.pauses import GlobalPauses
 from ..errors import PositionAhead, UnreadableEvent
 from ..models import CronEvent, CronEventQuerySet
 from . import quarantine, store
@@ -281,9 +282,10 @@ def state_of(name: str) -> CronState:
     unreadable = _fold_into(state, _read(rows.filter(cron=name, type__in=DEFINITION_TYPES)))
     if unreadable:
         raise UnreadableEvent(unreadable[0])
-    decided = rows.filter(cron=name, type__in=sorted(DECISIONS)).order_by("-scheduled_for")
-    slot = decided.values_list("scheduled_for", flat=True).first()
-    if slot is not None:
+    # By version, not by slot: a rewind may have taken back what was decided about the future.
+    decided = versions.filter(type__in=sorted(DECISIONS))
+    version, slot = decided.values_list("version", "scheduled_for").first() or (0, None)
+    if slot is not None and version > state.rewound_version:
         state.watermark = slot
     state.version = max(state.version, head)
     return state
@@ -309,12 +311,14 @@ def states_without_runs() -> tuple[dict[str, CronState], dict[str, str]]:
         CronEvent.objects.using(conf().database)
         .filter(stream=Concat(Value(cron_stream("")), OuterRef("cron")), type__in=sorted(DECISIONS))
         .order_by("-version")
-        .values("scheduled_for")[:1]
     )
     registered = rows.of_type(EventType.CRON_REGISTERED).order_by().values("cron").distinct()
-    for name, decided in registered.values_list("cron", Subquery(newest)):
-        if decided is not None and name in states:
-            states[name].watermark = decided
+    found_newest = registered.values_list(
+        "cron", Subquery(newest.values("version")[:1]), Subquery(newest.values("scheduled_for")[:1])
+    )
+    for name, version, slot in found_newest:
+        if slot is not None and name in states and version > states[name].rewound_version:
+            states[name].watermark = slot
     return {name: states[name] for name in states.keys() - unreadable.keys()}, unreadable
 
 

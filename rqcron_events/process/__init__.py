@@ -1,3 +1,4 @@
 """Of one operating-system process: who runs it (``actor``), dying with its parent (``parent_watch``),
-when Python collects garbage (``gc_pause``), and where tests kill it (``failpoints``). Imports leaves.
+when Python collects garbage (``gc_pause``), where tests kill it (``failpoints``), and how long a
+block may take (``time_limit``). Imports leaves.
 """

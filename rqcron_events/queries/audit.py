@@ -28,6 +28,7 @@ from ..core.events import (
 )
 from ..core.events.keys import COUNT, DEFINITION_VERSION, FIRST
 from ..core.expected_slots import promises
+from ..core.interventions.rewind import Rewind
 from ..errors import CronConfigError, UnknownCron
 from ..leadership.slot_rules import other_rules
 from ..ledger import store
@@ -118,8 +119,17 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
     # After the head was read: what is decided meanwhile lies behind it, and only looks pending.
     now = clock.now()
     stretches = promises(state.phases)
+    rewinds = _rewinds(name) if state.rewound_version else ()
+    if rewinds:
+        stream.read_all()
     auditor = CronAuditor(
-        name, stretches, now=now, since=since, until=until, other_rules=other_rules(stretches)
+        name,
+        stretches,
+        now=now,
+        since=since,
+        until=until,
+        other_rules=other_rules(stretches),
+        rewinds=rewinds,
     )
     if stretches and stretches[-1].unreadable:
         auditor.found(_unreadable(name, stretches[-1].unreadable))
@@ -149,6 +159,11 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
     for run_id in _undecided_runs(undecided):
         auditor.undecided_run(run_id, undecided[run_id])
     return auditor.result()
+
+
+def _rewinds(name: str) -> list[Rewind]:
+    rows = _rows().filter(cron=name, type=EventType.CRON_REWOUND).order_by("id")
+    return [Rewind.of(row.to_event()) for row in rows]
 
 
 def _snapshot_differs(name: str, text: str) -> Finding:
@@ -182,6 +197,10 @@ class _Stream:
             after = decisions.filter(scheduled_for__gte=until).order_by("scheduled_for")
             last = after.values_list("version", flat=True).first()
             self._last = min(last or self.head, self.head)
+
+    def read_all(self) -> None:
+        """Where a rewind took decisions back, slots and versions do not go in step."""
+        self.expected, self._last = 1, self.head
 
     def pages(self, auditor: CronAuditor) -> Iterator[list[CronRow]]:
         """Key by key, not by a cursor: those behind PgBouncer may not have one on the server. Where

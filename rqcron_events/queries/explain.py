@@ -10,7 +10,7 @@ from uuid import UUID
 from .. import clock
 from ..conf import conf
 from ..core.codec import Unreadable
-from ..core.cron_state import PAUSES_KEPT_MAX, CronState, GlobalPauses
+from ..core.cron_state import CronState
 from ..core.definition import Overlap, run_id_for_slot
 from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import (
@@ -28,6 +28,8 @@ from ..core.explain.evidence import Evidence, Waited, is_promised, phase_at, why
 from ..core.explain.explanation import Explanation
 from ..core.explain.requested import explain_requested
 from ..core.explain.slot import explain_slot, explain_unknown
+from ..core.interventions.pauses import PAUSES_KEPT_MAX, GlobalPauses
+from ..core.interventions.rewind import Rewind
 from ..errors import CronConfigError, UnknownRun
 from ..leadership.downtime import downtime_at
 from ..ledger import store
@@ -43,6 +45,7 @@ RUN_EVENTS_MAX = 200
 OPEN_RUNS_LOOKED_AT_MAX = 20
 REQUESTS_MAX = 50
 """Reruns and backfills of one slot that are shown."""
+VERSION_MAX = 2**31 - 1
 LATE_SECONDS = 2.0
 """A slot that fired later than this is worth asking whether a runner was alive."""
 
@@ -140,12 +143,14 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
     Decisions follow one another and carry the last slot they cover, so only the first one that
     ends at or after the instant can.
     """
-    row = (
-        _rows()
-        .filter(cron=state.name, type__in=sorted(DECISIONS), scheduled_for__gte=instant)
-        .order_by("scheduled_for")
-        .first()
-    )
+    decisions = _rows().filter(cron=state.name, type__in=sorted(DECISIONS))
+    if state.rewound_version:
+        # What fired counts always. Of the rest, a rewind took back what lies behind its start.
+        fired = decisions.filter(type=EventType.SLOT_FIRED, scheduled_for=instant).first()
+        if fired is not None:
+            return fired.to_event()
+        decisions = decisions.filter(version__range=_versions_that_count(state.name, instant))
+    row = decisions.filter(scheduled_for__gte=instant).order_by("scheduled_for").first()
     if row is None:
         return None
     event = row.to_event()
@@ -157,6 +162,15 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
     phase = phase_at(state, instant)
     unreadable = phase is not None and why_unreadable(phase.definition)
     return event if unreadable or is_promised(state, instant) else None
+
+
+def _versions_that_count(name: str, instant: datetime) -> tuple[int, int]:
+    """The versions of a cron's stream between which a decision about the instant stands."""
+    rows = _rows().filter(cron=name, type=EventType.CRON_REWOUND).order_by("id")
+    rewinds = [Rewind.of(row.to_event()) for row in rows]
+    first = max((item.version for item in rewinds if item.start < instant), default=0)
+    later = (item.version for item in rewinds if item.start >= instant and item.version > first)
+    return first, min(later, default=VERSION_MAX)
 
 
 def _definition_events(name: str) -> list[Event]:
@@ -221,12 +235,15 @@ def _downtime_of(found: Evidence, decision: Event) -> tuple[Downtime | None, lis
         return None, []  # this machine's clock is behind, so it can't tell who was alive
     recorded = decision.data.get(keys.HELD_UP)
     held_up = Downtime.from_data(recorded) if recorded else None
-    if held_up is not None and held_up.cause is DowntimeCause.DATABASE_AWAY:
-        return held_up, []  # a runner was alive, though it could not say so
+    if held_up is not None and held_up.cause in _RUNNER_ALIVE:
+        return held_up, []  # though it could not decide, or not even say that it was alive
     downtime, evidence = downtime_at(slot)
     if downtime is None and held_up is not None and held_up.covers(slot):
         return held_up, evidence
     return downtime, evidence
+
+
+_RUNNER_ALIVE = (DowntimeCause.DATABASE_AWAY, DowntimeCause.CLOCK_SKEWED)
 
 
 def _waited(found: Evidence, decision: Event) -> Waited | None:

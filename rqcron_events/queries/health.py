@@ -24,18 +24,19 @@ from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
 from ..execution.unreadable_jobs import noted
 from ..followers import followers
+from ..leadership.clock_skew import ClockSkew
 from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import quarantine, store
 from ..ledger.backend import backend_of
 from ..ledger.cron_states import states_without_runs
 from ..ledger.lookup import told_losses
 from ..models import CronEvent, CronEventQuerySet
+from .clocks import Clocks, compare_clocks, event_of_the_future, silent_crons
 from .runs_in_rq import open_runs, out_of_reach, refused
 
 __all__ = ["MAX_LAG_SECONDS", "Health", "health"]
 
 MAX_LAG_SECONDS = 30.0
-CLOCK_BEHIND_SECONDS_MAX = 30.0
 UNREADABLE_JOBS_TOLD_MAX = 5
 REDIS_SECONDS_MAX = 3.0
 """How long one answer of Redis may take: a probe must not hang with it."""
@@ -68,6 +69,9 @@ class Health:
     oldest_undecided_at: datetime | None = None
     spool_length: int | None = None
     """Runs whose events wait in Redis for the leader; None when a Redis does not answer."""
+    clocks: Clocks = field(default_factory=Clocks)
+    warnings: list[str] = field(default_factory=list)
+    """What should be looked at, and keeps nothing from working."""
     projection_lag_events: dict[str, int] = field(default_factory=dict)
     """How many events each follower of the log is behind."""
 
@@ -86,6 +90,8 @@ class Health:
             "oldest_undecided_cron": self.oldest_undecided_cron,
             "oldest_undecided_at": at.isoformat() if at else None,
             "spool_length": self.spool_length,
+            "clock": self.clocks.to_data(),
+            "warnings": self.warnings,
             "projection_lag_events": self.projection_lag_events,
         }
 
@@ -99,7 +105,7 @@ def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
     found = Health()
     parts: dict[str, Callable[[Health], None]] = {
         "The leader": _look_at_leader,
-        "The clock": _look_at_clock,
+        "The clocks": _look_at_clocks,
         "The slots": partial(_look_at_slots, max_lag_seconds=max_lag_seconds),
         "The runs that RQ refuses": _look_at_refused_runs,
         "The runs that workers cannot read": _look_at_serializers,
@@ -157,17 +163,10 @@ def _look_at_leader(found: Health) -> None:
         )
 
 
-def _look_at_clock(found: Health) -> None:
-    """A runner decides by its own clock. Behind the log it decides nothing, which is right, and
-    must not look like a quiet night."""
-    newest = _rows().order_by("-id").values_list("occurred_at", flat=True).first()
-    behind = (newest - clock.now()).total_seconds() if newest else 0
-    if behind > CLOCK_BEHIND_SECONDS_MAX:
-        found.problems.append(
-            f"The newest event of the log lies {behind:.0f} s in the future of this machine's clock. "
-            "A runner whose clock is behind decides nothing until then: check the clocks of the "
-            "machines and of the database."
-        )
+def _look_at_clocks(found: Health) -> None:
+    found.clocks = compare_clocks(REDIS_SECONDS_MAX)
+    found.problems += found.clocks.problems
+    found.warnings += found.clocks.warnings
 
 
 def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
@@ -177,7 +176,8 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
     for name, why in unreadable.items():
         found.slots_known = False
         found.problems.append(f"Cron {name!r} cannot be decided: {why}.")
-    now = clock.now()
+    now = ClockSkew().database_now()
+    found.problems += list(filter(None, [silent_crons(states, now) or event_of_the_future(now)]))
     for state in states.values():
         try:
             due = next_due(state)

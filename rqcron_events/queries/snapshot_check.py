@@ -43,6 +43,8 @@ def _differences(stored: CronState, position: int) -> Iterator[str]:
         yield f"it claims version {stored.version}, and the stream ends at {fresh.version}"
     if fresh.watermark != stored.watermark:
         yield f"its watermark is {stored.watermark}, and the log says {fresh.watermark}"
+    if fresh.kept != stored.kept:
+        yield "the slots that fired ahead of their time are not those of the log"
     if fresh.phases != stored.phases:
         yield "its definitions or pauses are not those of the log"
     asked = _own(stored.name).filter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..leadership.clock_skew import check_clock
 from .follower_thread import follow_all
 from .runner import Runner
 
@@ -26,7 +27,9 @@ def once() -> Once:
     """Register, decide and enqueue what is due now.
 
     It does not wait for the lease: stream versions make it harmless beside a leader.
+    Raises ClockSkewed where this machine's clock is not to be decided by.
     """
+    check_clock()
     runner = Runner()
     done = Once()
     for requests in runner.decide_due():

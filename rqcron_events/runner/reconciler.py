@@ -32,6 +32,7 @@ from ..execution.rq_jobs import (
     stranded,
 )
 from ..execution.unreadable_jobs import note, text_of
+from ..leadership.clock_skew import ClockSkew
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
@@ -53,6 +54,7 @@ class Reconciler:
         self._enqueuer = enqueuer
         self._actor = actor
         self._patience = Patience()
+        self._skew = ClockSkew()
         self._waiting: list[tuple[str, OpenRun]] = []
         self._stranded: set[UUID] = set()
         """Runs whose jobs were in no list at the last clean-up."""
@@ -102,7 +104,7 @@ class Reconciler:
             if state is not None and definition is not None and run.run_id in state.open_runs:
                 looked_at.append((run, definition))
         jobs = self._look_up(looked_at)
-        now = clock.now()
+        now = self._skew.database_now()
         findings = [
             Finding(run, definition, jobs[run.run_id], repair)
             for run, definition in looked_at
@@ -224,13 +226,16 @@ class Reconciler:
 
         Seen so twice, a clean-up apart: a worker is in between for some milliseconds each time.
         """
-        since = clock.now() - self._patience.taken
+        now = self._skew.database_now()
+        since = now - self._patience.taken
         quiet = [
             _request(run, state.last_definition)
             for state in states.crons.values()
             if state.last_definition is not None
             for run in state.open_runs.values()
-            if run.enqueued_at and not run.started_at and (run.last_event_at or since) <= since
+            if run.enqueued_at
+            and not run.started_at
+            and (run.heard_at(now) or run.last_event_at or since) <= since
             if not states.run_is_set_aside(run.run_id)
         ]
         found: list[RunRequest] = []

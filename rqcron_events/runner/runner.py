@@ -88,8 +88,11 @@ class Runner:
         looks_up_at = clock.monotonic_seconds() + DECIDING_SECONDS_MAX
         while self._agenda.is_due(clock.now()) and clock.monotonic_seconds() < looks_up_at:
             self.watch.progress()
+            now = clock.now()
+            if not self._clock_is_right():  # asked after: it may have been set since the last look
+                return STANDBY_SECONDS
             with collection_paused():
-                self.enqueue(self._decide_slice(clock.now()))
+                self.enqueue(self._decide_slice(now))
         self.behind = self._agenda.is_due(clock.now())
         if not self.behind:
             self._held_up = None
@@ -206,7 +209,10 @@ class Runner:
     # Leading
 
     def _lead(self) -> bool:
+        right = self._clock_is_right()
         self.presence.beat(registry)
+        if not right:
+            return False
         leading = self.lease.hold()
         if leading and not self.leading:
             log.info("This runner leads.", extra={"action": "leading", "runner": self.id})
@@ -216,6 +222,19 @@ class Runner:
             log.warning("Another runner leads.", extra={"action": "standby", "runner": self.id})
         self.leading = leading
         return leading
+
+    def _clock_is_right(self) -> bool:
+        """Whether this runner may decide by its clock. If not, it leads no more, and a slot that is
+        late because of it says so."""
+        since = self.presence.skewed_since
+        if self.presence.clock_is_right():
+            if since is not None:
+                self.hold_up(since, DowntimeCause.CLOCK_SKEWED, self.id)
+            return True
+        if self.lease.held:
+            self.lease.step_down()
+        self.leading = False
+        return False
 
     def _note_stale_lease(self) -> None:
         silent = self.lease.taken_from
@@ -324,8 +343,12 @@ class Runner:
     def start(self) -> None:
         """Load what is known, say hello, and bring the code's crons into the log."""
         self._load()
+        right = self._clock_is_right()
         self.presence.beat(registry)
-        self._sync()
+        if right:
+            self._sync()
+        else:  # a definition would take effect by a clock that is wrong
+            self._synced = False
 
     def _sync(self) -> None:
         """Unless newer code is alive: then later."""

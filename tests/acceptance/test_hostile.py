@@ -61,6 +61,7 @@ def _expire_heartbeat(redis_connection: Redis, job: str) -> None:
     for key in ("rq:wip:default", "rq:wip:low"):
         for member in redis_connection.zrange(key, 0, -1):
             if member.decode().startswith(job):
+                redis_connection.delete(f"rq:execution:{member.decode()}")  # expires with them
                 redis_connection.zadd(key, {member: 1})
 
 

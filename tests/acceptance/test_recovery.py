@@ -114,6 +114,7 @@ def _expire_heartbeats() -> None:
     connection = Redis.from_url(os.environ["REDIS_URL"])
     for key in ("rq:wip:low",):
         for member, _ in connection.zrange(key, 0, -1, withscores=True):
+            connection.delete(f"rq:execution:{member.decode()}")  # which expires with them
             connection.zadd(key, {member: 1})
     connection.close()
 

@@ -295,6 +295,7 @@ class Stage:
             for member, score in connection.zrange(key, 0, -1, withscores=True):
                 worker = connection.hget(f"rq:execution:{member.decode()}", "worker_name")
                 if score > 1 and (worker or b"").decode() not in alive:
+                    connection.delete(f"rq:execution:{member.decode()}")  # expires with it
                     expired += connection.zadd(key, {member: 1}, xx=True, ch=True)
         connection.close()
         return expired

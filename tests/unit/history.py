@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from rqcron_events.core.cron_state import CronState, GlobalPauses
+from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.decide import Decisions, Limits, decide
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import (
@@ -18,6 +18,7 @@ from rqcron_events.core.events import (
     cron_stream,
     run_stream,
 )
+from rqcron_events.core.interventions.pauses import GlobalPauses
 
 NAME = "alpha"
 CALLS_MAX = 10_000

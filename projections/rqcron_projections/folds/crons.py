@@ -222,6 +222,12 @@ def _resumed(row: CronJob, event: Event) -> None:
     clear_pause(row)
 
 
+def _rewound(row: CronJob, event: Event) -> None:
+    """What was decided about the future no longer counts."""
+    row.effective_from = event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
+    row.last_slot = None
+
+
 def _ignored(row: CronJob, event: Event) -> None:
     pass
 
@@ -247,6 +253,7 @@ _FOLD: dict[EventType, Callable[[CronJob, Event], None]] = {
     EventType.CRON_CHANGED: _defined,
     EventType.CRON_PAUSED: _paused,
     EventType.CRON_RESUMED: _resumed,
+    EventType.CRON_REWOUND: _rewound,
     EventType.SLOT_FIRED: _fired,
     EventType.SLOT_SKIPPED: _skipped,
     EventType.SLOT_MISSED: _missed,

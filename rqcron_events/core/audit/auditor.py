@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
 from uuid import UUID
 
 from ..definition import Definition, Overlap, run_id_for_slot
 from ..events import EventType, cron_stream, run_stream
 from ..expected_slots import Promise, Slot, promised
+from ..interventions.rewind import Rewind
 from .findings import (
     FINDINGS_KEPT_MAX,
     SLOTS_KEPT_MAX,
@@ -26,7 +26,8 @@ from .findings import (
     notes_text,
     version_gap,
 )
-from .tally import Tally, is_whole_stretch
+from .rewinds import Rewinds
+from .tally import Decided, RunFacts, Tally, is_whole_stretch
 
 __all__ = ["CronAuditor", "Decided", "RunFacts"]
 
@@ -50,33 +51,6 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
 _END = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 
 
-class Decided(NamedTuple):
-    """A decision as it is recorded."""
-
-    type: EventType
-    first: datetime
-    last: datetime
-    slots: int
-    """How many it says it covers."""
-    definition_version: int
-    version: int
-    """Of the event, in the cron's stream."""
-
-
-class RunFacts(NamedTuple):
-    """A run as its stream tells it."""
-
-    run_id: UUID
-    requested_at: datetime
-    events: int = 0
-    version: int = 0
-    """Of the last event; the same number where nothing is missing."""
-    outcomes: int = 0
-    started_at: datetime | None = None
-    """Start of the attempt that is not over; only needed when there is no outcome."""
-    last_event_at: datetime | None = None
-
-
 class CronAuditor:
     """Holds one cron's decisions and runs against what its definitions promised."""
 
@@ -89,11 +63,13 @@ class CronAuditor:
         since: datetime | None = None,
         until: datetime | None = None,
         other_rules: Callable[[datetime], str] | None = None,
+        rewinds: Sequence[Rewind] = (),
     ) -> None:
         """Slots with ``since <= slot < until`` are audited; None leaves that side open.
 
         ``other_rules`` says by which rules the slots around an instant were found, if not by
         today's: where the schedule gives other slots today, that is noted and not wrong.
+        ``rewinds``: of the cron, in order.
         """
         self._name = name
         self.stream = cron_stream(name)
@@ -103,10 +79,11 @@ class CronAuditor:
         self._since = since or _BEGINNING
         self._until = until or _END
         self._last_possible = now + CLOCKS_APART_MAX
+        self._counts: Counter[EventType] = Counter()
+        self._rewinds = Rewinds(rewinds, stretches) if rewinds else None
         self._slots = self._promised_after(self._since - _MOMENT)
         self._next = next(self._slots, None)
         self._covered: datetime | None = None
-        self._counts: Counter[EventType] = Counter()
         self._unaccounted: dict[datetime, None] = {}
         self._unaccounted_more = 0
         self._pending = 0
@@ -121,6 +98,13 @@ class CronAuditor:
 
     def decided(self, decision: Decided) -> None:
         """The next decision, in the order of the cron's stream."""
+        if self._rewinds is not None:
+            stands = self._rewinds.still_counts(decision)
+            if self._next is not None and self._fired_ahead(self._next):
+                self._next = next(self._slots, None)
+            if stands is None:
+                return
+            decision = stands
         due = self._next
         if due is not None and (due.at, due.at, 1, due.definition_version) == decision[1:5]:
             self._counts[decision.type] += 1  # what nearly every one is: the next slot, and no more
@@ -158,6 +142,12 @@ class CronAuditor:
             self._counts[decision.type] += tally.count - twice
             self._compare(decision, tally)
 
+    def _fired_ahead(self, slot: Slot) -> bool:
+        """One that fired before a rewind counts when it comes, and is not to be decided again."""
+        ahead = self._rewinds is not None and self._rewinds.fired_ahead(slot.at)
+        self._counts[EventType.SLOT_FIRED] += ahead
+        return ahead
+
     def run(self, run: RunFacts, definition: Definition | None) -> None:
         """A run that a slot or a person asked for; ``definition`` is the cron's last one."""
         stream = run_stream(run.run_id)
@@ -182,7 +172,8 @@ class CronAuditor:
 
     def _promised_after(self, instant: datetime) -> Iterator[Slot]:
         until = min(self._until - _MOMENT, self._last_possible)
-        return promised(self._stretches, instant, until)
+        slots = promised(self._stretches, instant, until)
+        return (slot for slot in slots if not self._fired_ahead(slot))
 
     def _is_counted(self, decision: Decided) -> bool:
         """It covers very many slots, the next ones, and all that it says: known without walking."""

@@ -4,11 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
 
+from ..events import EventType
 from ..expected_slots import Promise, Slot
 from ..schedule.slot_count import count_slots
 
-__all__ = ["Tally", "is_whole_stretch"]
+__all__ = ["Decided", "RunFacts", "Tally", "is_whole_stretch"]
+
+
+class Decided(NamedTuple):
+    """A decision as it is recorded."""
+
+    type: EventType
+    first: datetime
+    last: datetime
+    slots: int
+    """How many it says it covers."""
+    definition_version: int
+    version: int
+    """Of the event, in the cron's stream."""
+
+
+class RunFacts(NamedTuple):
+    """A run as its stream tells it."""
+
+    run_id: UUID
+    requested_at: datetime
+    events: int = 0
+    version: int = 0
+    """Of the last event; the same number where nothing is missing."""
+    outcomes: int = 0
+    started_at: datetime | None = None
+    """Start of the attempt that is not over; only needed when there is no outcome."""
+    last_event_at: datetime | None = None
 
 
 class Tally:

@@ -20,6 +20,12 @@ CHANGES: Final = "changes"
 UNTIL: Final = "until"
 """time or null: when the pause ends by itself."""
 
+WATERMARK: Final = "watermark"
+"""time: up to where the cron's slots had been decided."""
+KEPT: Final = "kept"
+"""array: ``[first, last]`` of stretches of slots that fired ahead of their time, and are not decided
+again."""
+
 # Decisions
 
 LATENESS_SECONDS: Final = "lateness_seconds"
@@ -116,6 +122,13 @@ CRONITER: Final = "croniter"
 """str: version of the package that parses expressions."""
 LAST_HEARTBEAT: Final = "last_heartbeat"
 """time: when the lost runner was last heard of, by the database's clock."""
+
+DATABASE_SKEW_SECONDS: Final = "database_skew_seconds"
+"""float, seconds: how far the runner's clock was ahead of the database's; below zero: behind."""
+SKEW_SECONDS_MAX: Final = "skew_seconds_max"
+"""float, seconds: the bound in force (``RQCRON_CLOCK_SKEW_SECONDS_MAX``)."""
+SKEWED_SINCE: Final = "since"
+"""time: when the runner began to decide nothing, by the database's clock."""
 
 # Projections
 

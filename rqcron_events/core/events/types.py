@@ -23,6 +23,7 @@ class EventType(StrEnum):
     CRON_RETIRED = "cron_retired"
     CRON_PAUSED = "cron_paused"
     CRON_RESUMED = "cron_resumed"
+    CRON_REWOUND = "cron_rewound"
     SLOT_FIRED = "slot_fired"
     SLOT_SKIPPED = "slot_skipped"
     SLOT_MISSED = "slot_missed"
@@ -43,6 +44,8 @@ class EventType(StrEnum):
     RUNNER_STARTED = "runner_started"
     RUNNER_STOPPED = "runner_stopped"
     RUNNER_LOST = "runner_lost"
+    CLOCK_SKEWED = "clock_skewed"
+    CLOCK_AGREES = "clock_agrees"
 
     ALL_PAUSED = "all_paused"
     ALL_RESUMED = "all_resumed"
@@ -60,8 +63,9 @@ DEFINITION_TYPES = (
     EventType.CRON_RETIRED,
     EventType.CRON_PAUSED,
     EventType.CRON_RESUMED,
+    EventType.CRON_REWOUND,
 )
-"""What changes which definition is in force, and whether it is paused."""
+"""What changes which definition is in force, whether it is paused, and from where slots count."""
 
 RUNNER_TYPES = (EventType.RUNNER_STARTED, EventType.RUNNER_STOPPED, EventType.RUNNER_LOST)
 

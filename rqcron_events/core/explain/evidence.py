@@ -10,11 +10,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ..codec import Unreadable
-from ..cron_state import CronState, GlobalPauses, Pause, Phase
+from ..cron_state import CronState, Phase
 from ..definition import Definition
 from ..downtime import Downtime
 from ..events import Event, EventType, Reason, keys
 from ..expected_slots import promises, slots_around
+from ..interventions.pauses import GlobalPauses, Pause
 from ..wording import Show, shower
 from .clock_change import clock_change_text
 from .run import Request
@@ -165,7 +166,7 @@ class Evidence:
         chosen: list[Event] = []
         for event in self.definition_events:
             if event.effective_from >= self.at:
-                break
+                continue
             chosen = [event] if event.type in _NEW_DEFINITION else [*chosen[:1], event]
         return chosen
 

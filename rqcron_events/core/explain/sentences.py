@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
-from ..cron_state import Pause
 from ..downtime import Downtime, DowntimeCause
 from ..events import Event, EventType, Reason, keys
+from ..interventions.pauses import Pause
 from ..run_state import RunStatus
 from ..wording import Show, because, clause, duration, late, shown
 from .evidence import Evidence, Waited
@@ -155,6 +155,8 @@ def _downtime(downtime: Downtime | None, show: Show) -> str:
             what = "the database did not answer"
         case DowntimeCause.STALE_LEASE:
             what = f"the leading runner {downtime.runner} was silent"
+        case DowntimeCause.CLOCK_SKEWED:
+            what = f"the clock of runner {downtime.runner} differed too much from the database's"
         case _:
             assert_never(downtime.cause)
     return f"{what}{since}{until}"

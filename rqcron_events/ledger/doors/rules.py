@@ -14,13 +14,15 @@ DATA_BYTES_MAX = 4 << 20
 TYPES_OF_STREAMS = {
     "cron": (
         "cron_registered", "cron_changed", "cron_retired", "cron_paused", "cron_resumed",
-        "slot_fired", "slot_skipped", "slot_missed", "run_requested",
+        "cron_rewound", "slot_fired", "slot_skipped", "slot_missed", "run_requested",
     ),
     "run": (
         "run_enqueued", "enqueue_failed", "run_started", "attempt_failed", "run_succeeded",
         "run_failed", "run_stopped", "run_cancelled", "run_declined", "run_lost", "start_refused",
     ),
-    "runner": ("runner_started", "runner_stopped", "runner_lost"),
+    "runner": (
+        "runner_started", "runner_stopped", "runner_lost", "clock_skewed", "clock_agrees",
+    ),
     "ledger": ("all_paused", "all_resumed", "projection_rebuilt", "event_accepted"),
 }  # fmt: skip
 

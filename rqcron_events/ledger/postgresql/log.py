@@ -11,10 +11,7 @@ from django.db import DatabaseError
 from django.db import DataError as DjangoDataError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import DataError, Error, IntegrityError
-from psycopg.errors import (
-    SequenceGeneratorLimitExceeded,
-    UniqueViolation,
-)
+from psycopg.errors import SequenceGeneratorLimitExceeded, UniqueViolation
 
 from ...clock import monotonic_seconds
 from ...core.clean_run.run import CleanRun
@@ -292,6 +289,12 @@ _MARK = """
     FROM (SELECT pg_get_serial_sequence('rqcron_event', 'id')::regclass AS name) AS found
         LEFT JOIN pg_sequence ON seqrelid = name
 """
+
+
+def clock_seconds(db: BaseDatabaseWrapper) -> float:
+    with db.cursor() as cursor:  # now() is when the transaction began
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+        return float(cursor.fetchone()[0])
 
 
 def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:

@@ -316,6 +316,12 @@ _CLEAN_RUNS = clean_runs_statement(
 )
 
 
+def clock_seconds(db: BaseDatabaseWrapper) -> float:
+    with db.cursor() as cursor:
+        cursor.execute("SELECT (julianday('now') - 2440587.5) * 86400.0")
+        return float(cursor.fetchone()[0])
+
+
 def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
     """The last id: on SQLite ids become visible in their order."""
     with db.cursor() as cursor:

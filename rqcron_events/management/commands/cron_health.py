@@ -44,6 +44,8 @@ class Command(LedgerCommand):
             self.stdout.write("healthy" if found.ok else "NOT HEALTHY")
             for problem in found.problems:
                 self.stdout.write(f"  {problem}")
+            for warning in found.warnings:
+                self.stdout.write(f"  warning: {warning}")
             for label, text in _lines(found):
                 self.stdout.write(f"  {label:<22}{text}")
         if not found.ok:
@@ -60,6 +62,11 @@ def _lines(found: Health) -> Iterator[tuple[str, str]]:
         at = found.oldest_undecided_at.isoformat(" ", "seconds")
         undecided = f"{at} of {found.oldest_undecided_cron}, due for {found.lag_seconds:.1f} s"
     yield "oldest undecided slot", undecided
+    clocks = found.clocks
+    skews = [f"this machine {clocks.database_skew_seconds:+.3f} s"]
+    if clocks.redis_skew_seconds is not None:
+        skews.append(f"Redis {clocks.redis_skew_seconds:+.3f} s")
+    yield "clock, to database", ", ".join(skews)
     spooled = found.spool_length
     yield "spool", "unknown" if spooled is None else f"events of {spooled} runs wait in Redis"
     for name, events in found.projection_lag_events.items():

@@ -16,6 +16,7 @@ from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import make
 from rqcron_events.core.events.make import LOG_FORMAT, InRun
 from rqcron_events.errors import LedgerUnavailable
+from rqcron_events.execution import attempt as attempt_module
 from rqcron_events.execution import spool
 from rqcron_events.execution.attempt import begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
@@ -68,7 +69,7 @@ def test_of_starts_at_the_same_moment_one_begins_and_the_others_know_why_not(
 
 
 @pytest.mark.django_db
-def test_a_run_that_ends_while_its_next_attempt_is_judged_begins_as_a_new_run(fetch):
+def test_a_run_that_ends_while_its_next_attempt_is_judged_begins_as_a_new_run(fetch, monkeypatch):
     """I5: the reconciler gives the dead attempt up between the worker's look and its append."""
     begin(fetch(), NAME, RUN)
     job = fetch()
@@ -84,12 +85,12 @@ def test_a_run_that_ends_while_its_next_attempt_is_judged_begins_as_a_new_run(fe
         at=clock.now(),
     )
 
-    def overtaken() -> list[object]:
+    def overtaken(_: Any) -> int:
         if not CronEvent.objects.of_type("run_lost").exists():
             store.append([lost])
-        return []
+        return 0
 
-    job.get_executions = overtaken
+    monkeypatch.setattr(attempt_module, "executions_alive", overtaken)
     attempt = begin(job, NAME, RUN)
     assert not attempt.closed
     assert types(RUN) == ["run_started", "run_lost"]

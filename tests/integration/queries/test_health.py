@@ -17,6 +17,7 @@ from rqcron_events.core.events.make import LOG_FORMAT
 from rqcron_events.followers import Follower, followers
 from rqcron_events.ledger import store
 from rqcron_events.models import CronLease, CronSnapshot
+from rqcron_events.queries.clocks import compare_clocks
 from rqcron_events.queries.health import health
 
 
@@ -143,7 +144,37 @@ def test_a_clock_behind_the_log_is_a_problem(deploy, add, clock):
     deploy()
     clock.advance(-timedelta(hours=1))
     (problem,) = health().problems
-    assert "3600 s in the future of this machine's clock" in problem
+    assert "decided up to 3600 s in the future" in problem
+    assert "cron_rewind" in problem
+
+
+def test_clocks_that_differ_a_little_are_a_warning(deploy, add, monkeypatch, capsys):
+    add("report", schedule="* * * * *")
+    deploy()
+    skews = iter([5.0, 1.0])
+    monkeypatch.setattr("rqcron_events.leadership.clock_skew.skew_seconds", lambda _: next(skews))
+    monkeypatch.setattr("rqcron_events.queries.clocks.skew_seconds", lambda _: next(skews))
+    found = compare_clocks(3)
+    assert found.to_data() == {
+        "database_skew_seconds": 5.0,
+        "redis_skew_seconds": 4.0,
+        "runner_skew_seconds": {},
+    }
+    assert found.warnings == [
+        "This machine's clock is 5.0 s ahead of the database's.",
+        "Redis' clock is 4.0 s ahead of the database's.",
+    ]
+    assert found.problems == []
+    monkeypatch.undo()
+    monkeypatch.setattr("rqcron_events.queries.health.compare_clocks", lambda _: found)
+    told = health()
+    assert told.ok
+    assert told.to_data()["warnings"] == found.warnings
+    assert told.to_data()["clock"]["redis_skew_seconds"] == 4.0
+    call_command("cron_health")
+    output = capsys.readouterr().out
+    assert "warning: Redis' clock is 4.0 s ahead" in output
+    assert "this machine +5.000 s, Redis +4.000 s" in output
 
 
 def test_a_leader_of_the_future_is_a_problem(deploy, add):

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rqcron_events.core import cron_state
-from rqcron_events.core.cron_state import CronState, GlobalPauses, Pause
+from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.events import OUTCOMES, EventType, cron_stream
 from tests.unit.history import NAME, History, at, minutes
 
@@ -116,46 +115,3 @@ def test_the_snapshot_comes_back_from_json_as_it_was():
     history.retire(at("09:05"))
     stored = json.loads(json.dumps(history.state.to_data()))
     assert CronState.from_data(NAME, stored) == history.state
-
-
-@pytest.mark.parametrize(
-    ("until", "covered"), [("09:20", ["09:10", "09:20"]), (None, ["09:10", "09:20", "09:30"])]
-)
-def test_a_pause_begins_after_its_instant_and_ends_with_the_one_that_it_names(until, covered):
-    pause = Pause(since=at("09:00"), until=at(until) if until else None, reason="", actor="ada")
-    clocks = ["08:50", "09:00", "09:10", "09:20", "09:30"]
-    assert [clock for clock in clocks if pause.covers(at(clock))] == covered
-
-
-def test_pauses_of_everything_are_remembered_with_their_ends():
-    history = History()
-    history.pause_all(at("09:00"), reason="first")
-    history.pause_all(at("09:10"), until=at("09:20"), reason="second")  # takes the first's place
-    history.resume_all(at("09:30"))  # which is over already
-    history.pause_all(at("09:40"), reason="third")
-    history.resume_all(at("09:50"))
-    reasons = {
-        clock: pause.reason if (pause := history.pauses.at(at(clock))) else None
-        for clock in ("09:00", "09:05", "09:15", "09:25", "09:45", "09:55")
-    }
-    assert reasons == {
-        "09:00": None,
-        "09:05": "first",
-        "09:15": "second",
-        "09:25": None,
-        "09:45": "third",
-        "09:55": None,
-    }
-
-
-def test_pauses_of_everything_are_bounded(monkeypatch):
-    monkeypatch.setattr(cron_state, "PAUSES_KEPT_MAX", 3)
-    history = History()
-    for number in range(10):
-        history.pause_all(at("09:00") + minutes(number))
-    assert [pause.since for pause in history.pauses.pauses] == [
-        at("09:07"),
-        at("09:08"),
-        at("09:09"),
-    ]
-    assert GlobalPauses().at(at("09:00")) is None

@@ -67,3 +67,36 @@ def test_a_refused_start_that_rq_calls_finished_is_no_success():
     finished = JobFacts(status="finished", ended_at=ago(20))
     assert verdict(finished, started_at=ago(30), **run) is Repair.NONE
     assert verdict(finished, started_at=ago(80), **run) is Repair.LOSE
+
+
+def test_the_clock_of_the_worker_decides_nothing():
+    """It noted a start that is yet to come, or one of an hour ago: what counts is when that was
+    recorded, by the database."""
+    run = {"enqueued_at": ago(290), "attempt": 1}
+    for noted in (ago(-3_600), ago(3_600)):
+        at_work = verdict(JobFacts(), started_at=noted, recorded_at=ago(30), **run)
+        assert at_work is Repair.NONE
+        lost = verdict(JobFacts(), started_at=noted, recorded_at=ago(80), **run)
+        assert lost is Repair.LOSE
+    ahead = JobFacts(status="started", started_at=ago(-3_600))
+    assert verdict(ahead, started_at=ago(80), recorded_at=ago(80), **run) is Repair.LOSE
+
+
+def test_a_recorded_time_that_is_to_come_is_of_a_database_that_was_set_back():
+    run = {"enqueued_at": ago(290), "attempt": 1, "recorded_at": ago(-86_400)}
+    assert verdict(JobFacts(), started_at=ago(80), **run) is Repair.LOSE
+
+
+def test_how_long_ago_an_attempt_ended_is_by_redis():
+    run = {"enqueued_at": ago(290), "started_at": ago(60), "attempt": 1}
+    for seconds, repair in ((4, Repair.NONE), (6, Repair.RECORD_FAILURE)):
+        ended = JobFacts(
+            status="failed", ended_at=ago(-3_600), ended_for=timedelta(seconds=seconds)
+        )
+        assert verdict(ended, **run) is repair
+
+
+def test_a_job_that_was_given_up_while_its_worker_lives_has_not_failed():
+    run = {"enqueued_at": ago(290), "started_at": ago(60), "attempt": 1}
+    assert verdict(JobFacts(status="failed", alive=1), **run) is Repair.NONE
+    assert verdict(JobFacts(status="failed"), **run) is Repair.RECORD_FAILURE

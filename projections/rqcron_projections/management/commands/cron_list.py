@@ -10,8 +10,8 @@ from django.core.management.base import CommandParser
 from rqcron_events import clock
 from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
-from rqcron_events.core.cron_state import GlobalPauses
 from rqcron_events.core.events import LEDGER_STREAM
+from rqcron_events.core.interventions.pauses import GlobalPauses
 from rqcron_events.core.wording import because, shower, unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypedDict, Unpack
 from uuid import UUID
@@ -75,6 +75,24 @@ def cron_resumed(*, effective_from: datetime, reason: str, **place: Unpack[InCro
     """Somebody ended the pause."""
     data = {keys.EFFECTIVE_FROM: effective_from.isoformat()}
     return _in_cron(EventType.CRON_RESUMED, data, reason=reason, **place)
+
+
+def cron_rewound(
+    *,
+    effective_from: datetime,
+    watermark: datetime,
+    kept: Sequence[tuple[datetime, datetime]],
+    reason: str,
+    **place: Unpack[InCron],
+) -> Event:
+    """Somebody took back what a clock that was ahead had decided: slots later than
+    ``effective_from`` are decided at their time, except for what fired already (``kept``)."""
+    data = {
+        keys.EFFECTIVE_FROM: effective_from.isoformat(),
+        keys.WATERMARK: watermark.isoformat(),
+        keys.KEPT: [[first.isoformat(), last.isoformat()] for first, last in kept],
+    }
+    return _in_cron(EventType.CRON_REWOUND, data, reason=reason, **place)
 
 
 def slot_fired(

@@ -29,10 +29,11 @@ def runner_started(
     croniter: str,
     actor: str,
     at: datetime,
+    database_skew_seconds: float | None = None,
 ) -> Event:
     """A runner sends its first heartbeat, or the first since it was taken for lost. ``tzdata`` and
     ``croniter`` are the versions by which its slots are found."""
-    data = {
+    data: dict[str, Any] = {
         keys.HOST: host,
         keys.PID: pid,
         keys.CRONS: crons,
@@ -41,6 +42,8 @@ def runner_started(
         keys.TZDATA: tzdata,
         keys.CRONITER: croniter,
     }
+    if database_skew_seconds is not None:
+        data[keys.DATABASE_SKEW_SECONDS] = database_skew_seconds
     return _unnumbered(EventType.RUNNER_STARTED, runner_stream(runner_id), data, actor, at)
 
 
@@ -53,6 +56,39 @@ def runner_lost(*, runner_id: str, last_heartbeat: datetime, actor: str, at: dat
     """Another runner noticed that this one fell silent."""
     data = {keys.LAST_HEARTBEAT: last_heartbeat.isoformat()}
     return _unnumbered(EventType.RUNNER_LOST, runner_stream(runner_id), data, actor, at)
+
+
+def clock_skewed(
+    *,
+    runner_id: str,
+    database_skew_seconds: float,
+    skew_seconds_max: float,
+    actor: str,
+    at: datetime,
+) -> Event:
+    """The runner's clock differs too much from the database's: it decides nothing from now on.
+    ``at`` is the database's time."""
+    data = {
+        keys.DATABASE_SKEW_SECONDS: database_skew_seconds,
+        keys.SKEW_SECONDS_MAX: skew_seconds_max,
+    }
+    return _unnumbered(EventType.CLOCK_SKEWED, runner_stream(runner_id), data, actor, at)
+
+
+def clock_agrees(
+    *,
+    runner_id: str,
+    database_skew_seconds: float,
+    since: datetime,
+    actor: str,
+    at: datetime,
+) -> Event:
+    """The clock is right again, and the runner may lead; ``since`` is when it stopped deciding."""
+    data = {
+        keys.DATABASE_SKEW_SECONDS: database_skew_seconds,
+        keys.SKEWED_SINCE: since.isoformat(),
+    }
+    return _unnumbered(EventType.CLOCK_AGREES, runner_stream(runner_id), data, actor, at)
 
 
 def all_paused(*, until: datetime | None, reason: str, actor: str, at: datetime) -> Event:

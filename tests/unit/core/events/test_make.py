@@ -26,6 +26,8 @@ UNNUMBERED = {
     "runner_started": "runner/web-1-42",
     "runner_stopped": "runner/web-1-42",
     "runner_lost": "runner/web-1-42",
+    "clock_skewed": "runner/web-1-42",
+    "clock_agrees": "runner/web-1-42",
     "all_paused": "ledger",
     "all_resumed": "ledger",
     "projection_rebuilt": "ledger",
@@ -123,6 +125,19 @@ PAYLOADS = [
     ("runner_started", {}, RUNNER),
     ("runner_stopped", {}, ""),
     ("runner_lost", {}, '"last_heartbeat":"2026-03-02T14:00:01.500000+00:00"'),
+    ("runner_started", {"database_skew_seconds": 0.5}, f'{RUNNER},"database_skew_seconds":0.5'),
+    ("clock_skewed", {}, '"database_skew_seconds":-86400.5,"skew_seconds_max":10.0'),
+    (
+        "clock_agrees",
+        {"database_skew_seconds": 0.0},
+        '"database_skew_seconds":0.0,"since":"2026-03-02T14:00:00+00:00"',
+    ),
+    (
+        "cron_rewound",
+        {},
+        f'{EFFECTIVE},"watermark":"2026-03-02T14:00:01.500000+00:00","kept":'
+        '[["2026-03-02T14:00:00+00:00","2026-03-02T14:00:01.500000+00:00"]]',
+    ),
     ("all_paused", {"until": None}, f'"until":null,{EFFECTIVE}'),
     ("all_resumed", {}, EFFECTIVE),
     ("projection_rebuilt", {}, '"projection":"runs","version":1,"events":40,"rows":10'),

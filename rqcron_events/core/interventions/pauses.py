@@ -1,0 +1,106 @@
+"""Pauses: of one cron, and of everything, folded from the ``ledger`` stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from ..codec import Unreadable
+from ..events import Event, EventType
+from ..events.keys import PAUSE_ACTOR, PAUSE_REASON, PAUSE_SINCE, PAUSE_UNTIL, UNTIL
+
+__all__ = ["GlobalPauses", "Pause"]
+
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+PAUSES_KEPT_MAX = 1000
+"""How many pauses of everything are remembered; they are people's actions, so this is years."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Somebody stopped a cron, or all of them."""
+
+    since: datetime
+    until: datetime | None
+    """When it ends by itself, or None."""
+    reason: str
+    actor: str
+
+    def covers(self, instant: datetime) -> bool:
+        return self.since < instant and (self.until is None or instant <= self.until)
+
+    def to_data(self) -> dict[str, Any]:
+        return {
+            PAUSE_SINCE: self.since.isoformat(),
+            PAUSE_UNTIL: self.until.isoformat() if self.until else None,
+            PAUSE_REASON: self.reason,
+            PAUSE_ACTOR: self.actor,
+        }
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Self:
+        return cls(
+            since=datetime.fromisoformat(data[PAUSE_SINCE]),
+            until=datetime.fromisoformat(data[PAUSE_UNTIL]) if data[PAUSE_UNTIL] else None,
+            reason=data[PAUSE_REASON],
+            actor=data[PAUSE_ACTOR],
+        )
+
+
+@dataclass(slots=True)
+class GlobalPauses:
+    """The pauses of everything, folded from the ``ledger`` stream."""
+
+    version: int = 0
+    pauses: list[Pause] = field(default_factory=list)
+    _unreadable: set[int] = field(default_factory=set)
+    """Versions of the events that cannot be read."""
+
+    def apply(self, event: Event) -> None:
+        if event.version <= self.version:
+            return
+        self.version = event.version
+        if event.type is EventType.ALL_PAUSED:
+            self._end_open_pause(event.effective_from)
+            self.pauses.append(
+                Pause(
+                    since=event.effective_from,
+                    until=event.parsed_time(UNTIL),
+                    reason=event.reason,
+                    actor=event.actor,
+                )
+            )
+            del self.pauses[:-PAUSES_KEPT_MAX]
+        elif event.type is EventType.ALL_RESUMED:
+            self._end_open_pause(event.effective_from)
+
+    def apply_unreadable(self, item: Unreadable) -> None:
+        """Fold in what cannot be read: the safe way, because nobody knows what it said.
+
+        A pause is one without an end, from when it occurred, or else from ever. The end of one
+        ends nothing.
+        """
+        if item.version in self._unreadable:
+            return
+        self._unreadable.add(item.version)
+        self.version = max(self.version, item.version)
+        if item.type == EventType.ALL_PAUSED:
+            since = item.occurred_at or _EVER
+            reason = f"event {item.id}, which cannot be read: see cron_quarantine"
+            self._end_open_pause(since)
+            self.pauses.append(Pause(since=since, until=None, reason=reason, actor=""))
+
+    def _end_open_pause(self, at: datetime) -> None:
+        if self.pauses and (self.pauses[-1].until is None or at < self.pauses[-1].until):
+            last = self.pauses[-1]
+            self.pauses[-1] = Pause(
+                since=last.since, until=at, reason=last.reason, actor=last.actor
+            )
+
+    def at(self, instant: datetime) -> Pause | None:
+        """The pause that covers the instant, or None."""
+        for pause in reversed(self.pauses):
+            if pause.covers(instant):
+                return pause
+        return None

@@ -1,0 +1,36 @@
+"""Take back what a clock that was ahead decided about the future."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from ...operations import rewind
+from ..command import LedgerCommand, add_actor_options
+
+
+class Command(LedgerCommand):
+    help = (
+        "Decide a cron's slots again from now on, after a clock that was ahead had decided them. "
+        "What fired then is not fired again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", nargs="?")
+        parser.add_argument(
+            "--all", action="store_true", help="Every cron that is decided up to the future."
+        )
+        add_actor_options(parser, "Why.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if bool(options["name"]) == options["all"]:
+            raise CommandError("Give the name of a cron, or --all.")
+        words = {"reason": options["reason"], "by": options["by"]}
+        if options["all"]:
+            done = rewind.rewind_all(**words)
+        else:
+            done = {options["name"]: rewind.rewind(options["name"], **words)}
+        for name, watermark in done.items():
+            at = watermark.isoformat(" ", "seconds")
+            self.stdout.write(f"{name} had been decided up to {at}; slots count from now on.")
