@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis import Redis
 
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import EventType, runner_stream
 from ..core.events.keys import DATABASE_SKEW_SECONDS
-from ..execution.enqueuer import Enqueuer
 from ..execution.redis_clock import redis_seconds
 from ..leadership.clock_skew import ClockSkew, skew_seconds, skew_text
 from ..leadership.lease import Lease
 from ..models import CronEvent
 
-__all__ = ["Clocks", "compare_clocks", "event_of_the_future", "silent_crons"]
+__all__ = ["Clocks", "compare_clocks", "compare_redis", "event_of_the_future", "silent_crons"]
 
 FUTURE_SECONDS_MAX = 30.0
 """What lies further in the future was written by a clock that was wrong."""
@@ -50,17 +49,13 @@ class Clocks:
         }
 
 
-def compare_clocks(redis_answer_seconds_max: float) -> Clocks:
-    """Ask the database, every Redis, and the log. Raises Django's database errors."""
+def compare_clocks() -> Clocks:
+    """Ask the database and the log. Raises Django's database errors."""
     skew, settings = ClockSkew(), conf()
     skew.database_now()
     found = Clocks(database_skew_seconds=skew.seconds)
     if abs(skew.seconds) > settings.clock_skew_warning_seconds:
         found.warnings.append(skew_text(skew.seconds, "This machine's clock"))
-    _compare_redis(found, redis_answer_seconds_max)
-    redis = found.redis_skew_seconds
-    if redis is not None and abs(redis) > settings.clock_skew_warning_seconds:
-        found.warnings.append(skew_text(redis, "Redis' clock"))
     found.runner_skew_seconds = _skewed_runners()
     for runner, seconds in found.runner_skew_seconds.items():
         found.problems.append(
@@ -70,15 +65,17 @@ def compare_clocks(redis_answer_seconds_max: float) -> Clocks:
     return found
 
 
-def _compare_redis(found: Clocks, seconds_max: float) -> None:
-    for connection in Enqueuer(seconds_max).servers().values():
-        try:
-            ahead = skew_seconds(partial(redis_seconds, connection))
-        except RedisError:  # the spool's part says that it is away
-            continue
+def compare_redis(found: Clocks, connections: Iterable[Redis]) -> list[str]:
+    """Ask these, and return warnings. Raises redis-py's errors."""
+    for connection in connections:
+        ahead = skew_seconds(partial(redis_seconds, connection))
         redis = round(found.database_skew_seconds - ahead, 3)
         if found.redis_skew_seconds is None or abs(redis) > abs(found.redis_skew_seconds):
             found.redis_skew_seconds = redis
+    redis = found.redis_skew_seconds or 0.0
+    if abs(redis) > conf().clock_skew_warning_seconds:
+        return [skew_text(redis, "Redis' clock")]
+    return []
 
 
 def _skewed_runners() -> dict[str, float]:

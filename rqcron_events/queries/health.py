@@ -31,7 +31,7 @@ from ..ledger.backend import backend_of
 from ..ledger.cron_states import states_without_runs
 from ..ledger.lookup import told_losses
 from ..models import CronEvent, CronEventQuerySet
-from .clocks import Clocks, compare_clocks, event_of_the_future, silent_crons
+from .clocks import Clocks, compare_clocks, compare_redis, event_of_the_future, silent_crons
 from .runs_in_rq import open_runs, out_of_reach, refused
 
 __all__ = ["MAX_LAG_SECONDS", "Health", "health"]
@@ -164,7 +164,7 @@ def _look_at_leader(found: Health) -> None:
 
 
 def _look_at_clocks(found: Health) -> None:
-    found.clocks = compare_clocks(REDIS_SECONDS_MAX)
+    found.clocks = compare_clocks()
     found.problems += found.clocks.problems
     found.warnings += found.clocks.warnings
 
@@ -233,15 +233,18 @@ def _look_at_spool(found: Health) -> None:
     enqueuer = Enqueuer(REDIS_SECONDS_MAX, tries_once=True)
     found.problems += enqueuer.unusable_queues()
     waiting: list[int] = []
+    redis_warnings: list[str] = []
     refused = 0
     servers = enqueuer.servers()
     for redis, connection in servers.items():
         try:
+            redis_warnings = compare_redis(found.clocks, [connection])
             waiting.append(spool_length([connection]))
             refused += spool_refused([connection])
             found.problems += noted([connection])[:UNREADABLE_JOBS_TOLD_MAX]
         except RedisError as error:  # the others may answer
             found.problems.append(f"Redis does not answer ({redis}): {clause(error)}.")
+    found.warnings += redis_warnings
     if len(waiting) == len(servers):
         found.spool_length = sum(waiting)
     if refused:

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.db.models.functions import Now
 from django.utils.timezone import now
 
@@ -15,9 +16,15 @@ from tests.faketime import WrongClock, wrong_clock  # noqa: F401 - a fixture
 from tests.processes import Process, Project
 
 DAY = 86_400
+pytestmark = pytest.mark.usefixtures("postgresql")
 decided = CronEvent.objects.filter(type__in=("slot_fired", "slot_skipped", "slot_missed"))
 skewed = CronEvent.objects.filter(type="clock_skewed")
 agrees = CronEvent.objects.filter(type="clock_agrees")
+
+
+@pytest.fixture
+def postgresql() -> None:
+    """Not collected on SQLite, whose clock is that of the process."""
 
 
 def health(project: Project) -> tuple[int, dict[str, Any]]:

@@ -23,7 +23,9 @@ TYPES_OF_STREAMS = {
     "runner": (
         "runner_started", "runner_stopped", "runner_lost", "clock_skewed", "clock_agrees",
     ),
-    "ledger": ("all_paused", "all_resumed", "projection_rebuilt", "event_accepted"),
+    "ledger": (
+        "all_paused", "all_resumed", "projection_rebuilt", "event_accepted", "log_went_back",
+    ),
 }  # fmt: skip
 
 

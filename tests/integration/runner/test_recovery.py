@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -15,6 +16,7 @@ from rq import SimpleWorker
 from rqcron_projections import projector
 from rqcron_projections.models import CronDay, CronJob, CronRun
 
+from rqcron_events.core.repair import Patience
 from rqcron_events.core.run_state import RunState
 from rqcron_events.errors import PositionAhead
 from rqcron_events.ledger import store
@@ -27,6 +29,7 @@ from rqcron_events.operations import controls
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain
 from rqcron_events.queries.health import health
+from rqcron_events.runner import reconciler
 from rqcron_events.testing import FakeClock
 
 MINUTE = timedelta(minutes=1)
@@ -37,6 +40,12 @@ def clock() -> Iterator[FakeClock]:
     """Near the true time, by which RQ's workers note what they do."""
     with FakeClock(datetime.now(UTC).replace(second=30, microsecond=0)) as fake:
         yield fake
+
+
+@pytest.fixture(autouse=True)
+def _believe_rq_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job ended long ago by the test's clock, but just now by Redis'."""
+    monkeypatch.setattr(reconciler, "Patience", partial(Patience, callback=timedelta(0)))
 
 
 def go_back(to: int) -> None:
