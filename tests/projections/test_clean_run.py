@@ -351,7 +351,7 @@ POISONS = {
 def poisoned_run(db: None, request: pytest.FixtureRequest) -> int:
     """A log of runs without incident, one of which holds what nobody can read: the event's id."""
     kind, values = POISONS[request.param]
-    store.append(history(3, 300))
+    append(history(3, 300))
     clean = [run for page in pages_of_runs(run_pages(0, 2**62, 5_000, 5_000)) for run in page.clean]
     middle = clean[len(clean) // 2]
     event_id = middle.first_id if kind == "slot_fired" else middle.last_id

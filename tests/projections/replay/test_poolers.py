@@ -16,12 +16,11 @@ from rqcron_projections.projector import PROJECTIONS, catch_up
 from rqcron_projections.replay import rebuild
 
 from rqcron_events import models
-from rqcron_events.ledger import store
 from rqcron_events.ledger.postgresql import log as postgresql_log
 from rqcron_events.ledger.postgresql import sessions
 from rqcron_events.models import CronEvent
 from tests.pgbouncer import pooler
-from tests.projections.histories import history
+from tests.projections.histories import append, history
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -85,7 +84,7 @@ def temporary_tables() -> list[str]:
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_a_rebuild_gives_the_live_rows_and_a_check_the_truth(behind_pooler, unseen, mode: str):
-    store.append(history(1, 300))
+    append(history(1, 300))
     catch_up()
     live = rows()
     assert len({pid() for _ in range(6)}) == (3 if mode == "transaction" else 1), (
@@ -108,7 +107,7 @@ def test_no_long_read_rests_on_a_cursor_of_the_session(
     behind_pooler, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(models, "PAGE_ROWS", 20)
-    store.append(history(2, 80))
+    append(history(2, 80))
     catch_up()
     ids = list(CronEvent.objects.values_list("id", flat=True))
     met = [(event.id, pid()) for event in CronEvent.objects.events()]
@@ -133,6 +132,6 @@ def test_no_long_read_rests_on_a_cursor_of_the_session(
 
 @pytest.mark.parametrize("size", [1])
 def test_one_connection_of_a_pooler_is_enough_for_a_rebuild(behind_pooler):
-    store.append(history(3, 40))
+    append(history(3, 40))
     rebuild.rebuild()
     assert rebuild.check() == []
