@@ -19,7 +19,7 @@ COVERAGE ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-PYTEST := $(BIN)/$(if $(COVERAGE),coverage run -m )pytest
+PYTEST := $(if $(COVERAGE),RQCRON_FEWER_EXAMPLES=10 $(BIN)/coverage run -m pytest,$(BIN)/pytest)
 
 .PHONY: help demo test test-postgresql test-sqlite test-schedules test-failpoints chaos poison coverage \
 	coverage-report lint check-migrations bench bench-questions clean

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.examples import examples
 from tests.processes import ROOT, Project, database_url
 
 if TYPE_CHECKING:
     from redis import Redis
 
 # Other sets of tests run beside these in CI, and coverage counts: a slow example is no failure.
-settings.register_profile("tests", deadline=None)
+settings.register_profile("tests", deadline=None, max_examples=examples(100))
 settings.load_profile("tests")
 
 ONLY_ON = {"postgresql": "postgresql", "sqlite": "sqlite"}

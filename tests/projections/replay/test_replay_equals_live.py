@@ -29,6 +29,7 @@ from rqcron_projections.tables import row_values
 
 from rqcron_events.core.events import EventType, run_stream
 from rqcron_events.models import CronEvent
+from tests.examples import examples
 from tests.projections.histories import History, append, history
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +59,9 @@ def live_rows() -> dict[str, list[dict]]:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     seed=st.integers(0, 2**32), steps=st.integers(1, 150), pages=st.randoms(use_true_random=False)

@@ -19,6 +19,7 @@ from rqcron_projections.report.report import report
 
 from rqcron_events.core.events import EventType
 from rqcron_events.testing import FakeClock
+from tests.examples import examples
 from tests.projections.histories import START, History, append, history
 from tests.projections.replay.test_replay_equals_live import undone
 
@@ -28,7 +29,9 @@ pytestmark = pytest.mark.django_db
 
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 SETTINGS = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

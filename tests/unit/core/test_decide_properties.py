@@ -12,6 +12,7 @@ from rqcron_events.core import stretches
 from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.decide import next_due
 from rqcron_events.core.events import EventType
+from tests.examples import examples
 from tests.unit.history import NAME, History, at, minutes
 
 SCHEDULES = (
@@ -88,7 +89,7 @@ def take(history: History, now: datetime, action: str, value) -> None:
             pass
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(DEFINITIONS, LIMITS, STEPS)
 def test_every_promised_slot_is_covered_by_exactly_one_decision(definition, limits, steps):
     history, now = play(definition, limits, steps)
@@ -99,7 +100,7 @@ def test_every_promised_slot_is_covered_by_exactly_one_decision(definition, limi
     assert covered == history.promised(), "I2: no promised slot is left out"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(DEFINITIONS, LIMITS, STEPS)
 def test_what_is_due_is_decided_and_what_is_not_due_is_left_alone(definition, limits, steps):
     history, now = play(definition, limits, steps)
@@ -118,7 +119,7 @@ def test_what_is_due_is_decided_and_what_is_not_due_is_left_alone(definition, li
     assert history.step(now - timedelta(days=1)).events == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(DEFINITIONS, LIMITS, STEPS)
 def test_a_slot_fires_at_most_once_and_never_early(definition, limits, steps):
     history, _ = play(definition, limits, steps)
@@ -130,7 +131,7 @@ def test_a_slot_fires_at_most_once_and_never_early(definition, limits, steps):
         assert event.data["lateness_seconds"] >= 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(DEFINITIONS, LIMITS, STEPS)
 def test_nothing_fires_during_a_pause(definition, limits, steps):
     history, _ = play(
@@ -146,7 +147,7 @@ def test_nothing_fires_during_a_pause(definition, limits, steps):
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(DEFINITIONS, LIMITS, STEPS)
 def test_the_fold_of_the_events_is_the_state(definition, limits, steps):
     history, _ = play(definition, limits, steps)
@@ -158,7 +159,7 @@ def test_the_fold_of_the_events_is_the_state(definition, limits, steps):
     assert folded == history.state
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(DEFINITIONS, st.integers(1, 6), STEPS, st.integers(0, 5), st.integers(0, 3 * 24 * 60))
 def test_slots_that_are_counted_are_decided_as_if_each_were_looked_at(
     definition, catch_up_slots_max, steps, few, downtime
@@ -173,7 +174,7 @@ def test_slots_that_are_counted_are_decided_as_if_each_were_looked_at(
     assert told[0] == told[1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(DEFINITIONS, LIMITS, st.integers(1, 3 * 24 * 60))
 def test_one_call_is_bounded_whatever_the_downtime(definition, limits, downtime):
     history = History(**limits)

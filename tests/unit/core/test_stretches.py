@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rqcron_events.core.definition import CatchUp
 from rqcron_events.core.schedule import slots_between
 from rqcron_events.core.stretches import FEW, due_stretches, late_bound, newest_apart
+from tests.examples import examples
 from tests.unit.history import History, at, definition, minutes
 
 SCHEDULES = ("* * * * *", "*/7 9-17 * * 1-5", "30 2 * * *", "0 0 1 * *", "*/10 0 * * * *")
@@ -26,7 +27,7 @@ def found(history: History, now: str, late_after: timedelta | None = None):
     return due_stretches(history.state, at(now), all_paused=history.pauses, late_after=late_after)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.sampled_from(SCHEDULES), st.integers(0, 20_000), st.integers(0, 200))
 def test_they_hold_every_slot_and_the_newest_can_be_set_apart(
     schedule: str, downtime: int, count: int

@@ -18,6 +18,7 @@ from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.definition import Definition, Retries, run_id_for_slot
 from rqcron_events.core.events import DECISIONS, DEFINITION_TYPES, Event
 from rqcron_events.core.expected_slots import promised, promises
+from tests.examples import examples
 from tests.unit.core.test_decide_properties import DEFINITIONS, LIMITS, STEPS, play
 from tests.unit.history import NAME, History, at, clock_text, definition, minutes
 
@@ -295,7 +296,7 @@ def test_undecided_slots_are_told_by_the_ids_that_their_runs_would_have():
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(DEFINITIONS, LIMITS, STEPS)
 def test_what_decide_made_is_without_a_finding(definition, limits, steps):
     history, now = play(definition, limits, steps)
@@ -305,7 +306,7 @@ def test_what_decide_made_is_without_a_finding(definition, limits, steps):
     assert found.totals.expected == len(history.promised())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(DEFINITIONS, LIMITS, STEPS)
 def test_what_is_counted_is_found_as_if_each_slot_were_walked_over(definition, limits, steps):
     history, now = play(definition, limits, [*steps, (90 * 60, ("decide", None))])

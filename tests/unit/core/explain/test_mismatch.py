@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.explain.mismatch import mismatches
+from tests.examples import examples
 from tests.unit.history import at, definition
 
 # Real time, in zones without a change of clocks: what the wall shows is all that counts.
@@ -29,7 +30,7 @@ SCHEDULES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(SCHEDULES, st.integers(0, 400 * 86_400), st.booleans())
 def test_a_slot_has_no_mismatch_and_every_other_instant_has_one(cron, seconds, on_a_slot):
     instant = at("00:00") + timedelta(seconds=seconds)

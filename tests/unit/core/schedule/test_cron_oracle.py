@@ -26,6 +26,7 @@ from datetime import timedelta
 import pytest
 
 from rqcron_events.core.schedule import Schedule, cron_schedule
+from tests.examples import examples
 
 from .schedule_cases import (
     SLOTS_COMPARED,
@@ -38,7 +39,7 @@ from .schedule_cases import (
     near_a_slot,
 )
 
-COUNT = int(os.environ.get("RQCRON_SCHEDULE_CASES", "2000"))
+COUNT = int(os.environ.get("RQCRON_SCHEDULE_CASES", examples(2000)))
 SEED = int(os.environ.get("RQCRON_SCHEDULE_SEED", "0"))
 PART = 500
 

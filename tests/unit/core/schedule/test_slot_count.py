@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rqcron_events.core.schedule import CronSchedule, cron_schedule, every_schedule, slots_between
 from rqcron_events.core.schedule.slot_count import count_slots, newest_slots, slots_by_day
+from tests.examples import examples
 
 ZONES = [
     "UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Sao_Paulo",
@@ -23,7 +24,7 @@ EXPRESSIONS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     start=st.datetimes(datetime(1985, 1, 1), datetime(2030, 1, 1)),
     slots=st.integers(1, 3_000),
@@ -45,7 +46,7 @@ def test_each_day_has_as_many_as_a_walk_finds(
     assert slots_by_day(found, ZoneInfo(days_in), walked[0], walked[-1]) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     start=st.datetimes(datetime(1985, 1, 1), datetime(2030, 1, 1)),
     seconds=st.integers(0, 40 * 86_400),
