@@ -22,7 +22,7 @@ from ..core.codec import NewerEvent
 from ..core.wording import clause
 from ..errors import CronError
 
-__all__ = ["LedgerCommand", "add_actor_options"]
+__all__ = ["LedgerCommand", "add_actor_options", "add_name_or_all", "require_name_or_all"]
 
 ENDED_BY_SIGPIPE = 141
 """As shells tell it: 128, and the number of the signal."""
@@ -112,3 +112,14 @@ def _is_utf8(text: str) -> bool:
 def add_actor_options(parser: CommandParser, reason_help: str) -> None:
     parser.add_argument("--reason", default="", help=reason_help)
     parser.add_argument("--by", default=None, help="Who asks; default: the OS user.")
+
+
+def add_name_or_all(parser: CommandParser, all_help: str) -> None:
+    parser.add_argument("name", nargs="?")
+    parser.add_argument("--all", action="store_true", help=all_help)
+
+
+def require_name_or_all(options: dict[str, Any]) -> None:
+    """Raises CommandError unless exactly one of the two was given."""
+    if bool(options["name"]) == options["all"]:
+        raise CommandError("Give the name of a cron, or --all.")

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from ...cli.times import parse_instant
 from ...operations import controls
-from ..command import LedgerCommand, add_actor_options
+from ..command import LedgerCommand, add_actor_options, add_name_or_all, require_name_or_all
 
 
 class Command(LedgerCommand):
     help = "Stop a cron, or all, from firing; its slots are recorded as skipped meanwhile."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", nargs="?")
-        parser.add_argument("--all", action="store_true", help="Every cron, new ones included.")
+        add_name_or_all(parser, "Every cron, new ones included.")
         parser.add_argument(
             "--until", metavar="TIME", help="When it ends by itself: 2h, tomorrow 8am."
         )
         add_actor_options(parser, "Why; it stands in every answer about the skipped slots.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if bool(options["name"]) == options["all"]:
-            raise CommandError("Give the name of a cron, or --all.")
+        require_name_or_all(options)
         until = (
             parse_instant(options["until"], "--until", cron=options["name"] or "", future=True)
             if options["until"] is not None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from ...operations import rewind
-from ..command import LedgerCommand, add_actor_options
+from ..command import LedgerCommand, add_actor_options, add_name_or_all, require_name_or_all
 
 
 class Command(LedgerCommand):
@@ -17,15 +17,11 @@ class Command(LedgerCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", nargs="?")
-        parser.add_argument(
-            "--all", action="store_true", help="Every cron that is decided up to the future."
-        )
+        add_name_or_all(parser, "Every cron that is decided up to the future.")
         add_actor_options(parser, "Why.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if bool(options["name"]) == options["all"]:
-            raise CommandError("Give the name of a cron, or --all.")
+        require_name_or_all(options)
         words = {"reason": options["reason"], "by": options["by"]}
         if options["all"]:
             done = rewind.rewind_all(**words)
