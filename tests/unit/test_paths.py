@@ -22,7 +22,7 @@ DOCUMENTS = sorted(
     ]
 )
 MODULES = sorted(path for path in CORE.rglob("*.py") if path.name != "__init__.py")
-NAMED = re.compile(r"\btests/[\w/]+(?:\.\w+)?|(?<![\w/])test_\w+(?:\.py|\*)")
+NAMED = re.compile(r"\btests/[\w/*\[\]-]+(?:\.\w+)?|(?<![\w/])test_\w+(?:\.py|\*)")
 CASES = re.compile(r"`(test_\w+)(\*?)`")
 """Functions, as the documents name them; a star for all that begin so."""
 
@@ -41,7 +41,7 @@ def functions() -> frozenset[str]:
 
 def is_there(named: str) -> bool:
     if "/" in named:
-        return (ROOT / named).exists()
+        return any(ROOT.glob(named))
     if named.endswith("*"):
         return any(name.startswith(named[:-1]) for name in functions())
     return any(TESTS.rglob(named))
