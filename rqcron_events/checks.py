@@ -57,7 +57,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     return [
         checks.Error(
             text,
-            hint="All settings are in the table 'Settings' of README.md.",
+            hint="All settings are in docs/reference/settings.md.",
             id="rqcron_events.E004",
         )
         for text in problems()

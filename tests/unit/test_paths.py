@@ -15,7 +15,7 @@ TESTS = ROOT / "tests"
 DOCUMENTS = sorted(
     [
         *ROOT.glob("*.md"),
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("migrations_examples/**/*.md"),
         ROOT / "Makefile",
         ROOT / ".ci" / "run",
