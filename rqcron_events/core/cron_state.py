@@ -1,7 +1,8 @@
 """What is known of a cron, folded from its events.
 
 ``CronState.apply`` is the fold. It changes the state in place (a copy per event would make the
-fold quadratic in the number of open runs) but reads nothing except its arguments.
+fold quadratic in the number of open runs) but reads nothing except its arguments. What a state holds
+never changes itself, so a copy for another thread is as cheap as one of its lists.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .events.keys import (
 )
 from .interventions.pauses import Pause
 from .interventions.rewind import Kept, Rewind
-from .run_state import OpenRun, attempt_number
+from .run_state import OpenRun, attempt_number, check_run_event
 
 __all__ = ["CronState", "OpenRun", "Phase", "refusal_cause"]
 
@@ -179,34 +180,42 @@ class CronState:
         )
 
     def _apply_run(self, event: Event, run_id: UUID) -> None:
+        check_run_event(event)
         if event.type in OUTCOMES:
             self.open_runs.pop(run_id, None)
             return
         run = self.open_runs.get(run_id)
         if run is None:
             return
-        run.last_event_at = event.occurred_at
-        run.recorded_at = event.recorded_at or run.recorded_at
+        heard: dict[str, Any] = {"last_event_at": event.occurred_at}
+        if event.recorded_at is not None:
+            heard["recorded_at"] = event.recorded_at
         match event.type:
             case EventType.RUN_ENQUEUED:
-                run.enqueued_at = event.occurred_at
-                run.refused = ""
+                heard |= {"enqueued_at": event.occurred_at, "refused": ""}
             case EventType.ENQUEUE_FAILED:
-                run.enqueue_failed = True
+                heard["enqueue_failed"] = True
                 if event.reason == Reason.REFUSED:
                     kind = (event.data.get(ERROR) or {}).get(ERROR_TYPE, "")
-                    run.refused = refusal_cause(event.data.get(QUEUE, ""), kind)
+                    heard["refused"] = refusal_cause(event.data.get(QUEUE, ""), kind)
             case EventType.RUN_STARTED:
-                run.started_at = event.occurred_at
-                run.worker = event.actor
-                run.attempt = attempt_number(event, run.attempt)
-                run.start_refused = False
+                heard |= {
+                    "started_at": event.occurred_at,
+                    "worker": event.actor,
+                    "attempt": attempt_number(event, run.attempt),
+                    "start_refused": False,
+                }
             case EventType.ATTEMPT_FAILED:
-                run.started_at = None
+                heard["started_at"] = None
             case EventType.START_REFUSED:
-                run.start_refused = True
+                heard["start_refused"] = True
             case _:
                 pass
+        self.open_runs[run_id] = run._replace(**heard)
+
+    def copy(self) -> Self:
+        """One that another thread may read and fold on."""
+        return replace(self, phases=list(self.phases), open_runs=dict(self.open_runs))
 
     def to_data(self) -> dict[str, Any]:
         """JSON-ready, for the snapshot."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from .events import OUTCOMES, SUCCESSES, Event, EventType, Reason, run_stream
@@ -18,6 +19,7 @@ __all__ = [
     "RunStatus",
     "Start",
     "attempt_number",
+    "check_run_event",
     "start_verdict",
 ]
 
@@ -50,6 +52,15 @@ STATUS_OF_OUTCOME: dict[EventType, RunStatus] = {
 ENDED_STATUSES = frozenset(STATUS_OF_OUTCOME.values())
 
 
+def check_run_event(event: Event) -> None:
+    """Raises ValueError or TypeError for an event of a run of which nothing can be made.
+
+    Whoever folds events of runs asks, so that all set aside the same ones.
+    """
+    int(event.data.get(RETRIES_LEFT) or 0)
+    hash(event.data.get(SPOOLED))
+
+
 def attempt_number(started: Event, newest: int) -> int:
     """Which attempt a ``run_started`` begins: its own number, or else the one after ``newest``
     (0: none yet). Every writer gives the number; only events made by hand lack it."""
@@ -60,9 +71,9 @@ CLOCKS_APART_MAX = timedelta(minutes=1)
 """A database whose clock is further ahead of what it recorded was set back."""
 
 
-@dataclass(slots=True, kw_only=True)
-class OpenRun:
-    """A run without an outcome yet."""
+class OpenRun(NamedTuple):
+    """A run without an outcome yet. It never changes, so threads may share it: what is heard of it
+    makes another one."""
 
     run_id: UUID
     slot: datetime | None
@@ -128,7 +139,7 @@ class RunState:
     def apply(self, event: Event) -> None:
         if event.version <= self.version:
             return
-        retries_left = int(event.data.get(RETRIES_LEFT) or 0)
+        check_run_event(event)
         self.version = event.version
         self.cron = event.cron or self.cron
         self.slot = event.scheduled_for or self.slot
@@ -144,7 +155,7 @@ class RunState:
             self.started_at = event.occurred_at
             self.worker = event.actor
             self.attempt = attempt_number(event, self.attempt)
-            self.retries_left = retries_left
+            self.retries_left = int(event.data.get(RETRIES_LEFT) or 0)
             self.job_created_at = event.data.get(JOB_CREATED_AT) or ""
             self.job_enqueued_at = event.data.get(JOB_ENQUEUED_AT) or ""
         elif event.type is EventType.ATTEMPT_FAILED:

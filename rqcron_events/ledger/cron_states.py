@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from itertools import takewhile
 from typing import Self
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from ..errors import PositionAhead, UnreadableEvent
 from ..models import CronEvent, CronEventQuerySet
 from . import quarantine, store
 from .reading import Readable, in_order, not_accepted, readable_rows
-from .snapshot import MARKS_MAX, LogMark, Remembered, Snapshot, missing_marks
+from .snapshot import MARKS_MAX, LogMark, Remembered, Snapshot, Unsaved, missing_marks
 
 __all__ = ["States", "can_be_folded", "global_pauses", "state_of", "states_without_runs"]
 
@@ -53,7 +53,10 @@ class States:
         """Somebody accepted an event since this was last set to False."""
         self._unreadable: dict[str, set[int]] = {}
         """Ids of the events that cannot be read, by stream."""
-        self._changed: set[str] = set()
+        self._changed_at: dict[str, int] = {}
+        """The number of the last change of each cron, in their order."""
+        self.changes = 1
+        """The number of the last of all; the first one is that it was made."""
         self._snapshot = Snapshot()
         self.before: Remembered | None = None
         """What the snapshot says, where the log went back behind it; it is not folded in."""
@@ -118,7 +121,7 @@ class States:
             read = len(page.events) + len(page.unreadable)
             if not moved or read < store.TAIL_EVENTS_MAX:
                 break
-        self._changed |= touched
+        self._changed(touched)
         return touched
 
     def committed(self, events: Sequence[Event]) -> None:
@@ -129,7 +132,7 @@ class States:
     def apply(self, events: Iterable[Event]) -> None:
         """Fold events that this process has just appended."""
         for event in events:
-            self._changed |= self._fold(event)
+            self._changed(self._fold(event))
 
     def reload(self, name: str) -> CronState:
         """Read what others appended to one cron's stream, past the position of the tail."""
@@ -140,20 +143,48 @@ class States:
             self._behind = True
         ledger = store.readable_stream(LEDGER_STREAM, self.all_paused.version)
         for found in (own, ledger):
-            self._changed |= self._fold_all(in_order(found.events, found.unreadable))
-        self._changed.add(name)
+            self._changed(self._fold_all(in_order(found.events, found.unreadable)))
+        self._changed({name})
         return state
 
-    def with_open_runs(self) -> States:
-        """A copy for another thread: the crons that have open runs, and nothing of the others."""
+    def with_open_runs(self, since: int = 0) -> States:
+        """A copy for another thread: the crons that have open runs, and nothing of the others.
+
+        With ``since``, the last change that is known there, only what changed after it, crons that
+        have no open runs any more included: for :meth:`take`.
+        """
         copy = States()
-        for name, state in self.crons.items():
-            if state.open_runs:
-                runs = {run_id: replace(run) for run_id, run in state.open_runs.items()}
-                copy.crons[name] = replace(state, phases=list(state.phases), open_runs=runs)
-        copy.position = self.position
+        names = self._changed_since(since) if since else self.crons
+        for name in names:
+            state = self.crons[name]
+            if state.open_runs or since:
+                copy.crons[name] = state.copy()
+        copy.position, copy.changes = self.position, self.changes
         copy._unreadable = {stream: set(ids) for stream, ids in self._unreadable.items()}
         return copy
+
+    def take(self, newer: States) -> None:
+        """Bring a copy with open runs up to date with what changed since it was made."""
+        for name, state in newer.crons.items():
+            if state.open_runs:
+                self.crons[name] = state
+            else:
+                self.crons.pop(name, None)
+        self.position, self.changes = newer.position, newer.changes
+        self._unreadable = newer._unreadable
+
+    def _changed(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.changes += 1
+            self._changed_at.pop(name, None)  # to its end
+            self._changed_at[name] = self.changes
+
+    def _changed_since(self, changes: int) -> list[str]:
+        """The crons that changed after this one; those of before are not looked at."""
+        newest = takewhile(
+            lambda name: self._changed_at[name] > changes, reversed(self._changed_at)
+        )
+        return [name for name in newest if name in self.crons]
 
     def _fold_all(self, items: Iterable[Event | Unreadable]) -> set[str]:
         touched: set[str] = set()
@@ -225,7 +256,7 @@ class States:
             return
         if missing_marks(found.marks):
             self.before = found
-            self._snapshot = Snapshot()  # what is saved next replaces all of it
+            self._snapshot.forget()
             return
         self.position, self.crons = found.position, dict(found.crons)
         self._seen.extend(found.marks)
@@ -234,20 +265,20 @@ class States:
         ledger = store.readable_stream(LEDGER_STREAM)
         self._fold_all(in_order(ledger.events, ledger.unreadable))
 
-    def save_snapshot(self, still_leads: Callable[[], bool]) -> None:
-        """Write the changed states and the position, unless another runner leads by now.
+    def unsaved(self) -> Unsaved:
+        """What the snapshot lacks, as it is now; made in no time, and saved by whoever has some.
 
-        Only the leader saves, so that all rows are of one position: ``still_leads`` is asked inside
-        the transaction, and holds others off until its end.
+        Only the leader saves, so that all rows are of one position.
         """
-        saved = self._snapshot.save(
-            self.remembered(),
-            self._changed & self.crons.keys(),
-            unreadable=sum(map(len, self._unreadable.values())),
-            still_leads=still_leads,
-        )
-        if saved:
-            self._changed.clear()
+        snapshot = self._snapshot
+        names = self.crons if snapshot.is_empty else self._changed_since(snapshot.changes)
+        known = self.remembered()._replace(crons={name: self.crons[name].copy() for name in names})
+        return Unsaved(snapshot, known, sum(map(len, self._unreadable.values())), self.changes)
+
+    def save_snapshot(self, still_leads: Callable[[], bool]) -> bool:
+        """Save it here and now, unless another runner leads by now."""
+        unsaved = self.unsaved()
+        return unsaved.snapshot.save(unsaved, still_leads)
 
 
 def global_pauses() -> GlobalPauses:

@@ -20,7 +20,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connections, transaction
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 
 from ..conf import conf
 from ..core.cron_state import CronState
@@ -36,6 +36,7 @@ __all__ = [
     "LogMark",
     "Remembered",
     "Snapshot",
+    "Unsaved",
     "missing_marks",
 ]
 
@@ -46,6 +47,9 @@ FORMAT = 3
 """Raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
 
 
+LOCK_SECONDS_MAX = 0.2
+STATEMENT_SECONDS_MAX = 30.0
+"""How long one statement of a save may wait for a lock, and take."""
 MARKS_MAX = 10
 """How many of the newest events are looked for. Commits are lost from the newest on; there are
 several because the order of ids is not quite that of commits."""
@@ -97,12 +101,33 @@ def missing_marks(marks: Iterable[LogMark]) -> list[LogMark]:
     return [mark for mark in marks if mark[:2] not in there]
 
 
+class Unsaved(NamedTuple):
+    """What a snapshot lacks. Nobody changes it any more, so any thread may save it."""
+
+    snapshot: Snapshot
+    known: Remembered
+    """With the crons that changed, or all of them where there is no snapshot."""
+    unreadable: int
+    """How many events the fold went without."""
+    changes: int
+    """The last change that is in it."""
+
+
 class Snapshot:
     """The rows as one process knows them: it loads them once, and then writes what changed."""
 
     def __init__(self) -> None:
         self._digests: dict[str, str] = {}
         """Of each row that is in the table and right."""
+        self._head: Any = None
+        """The head that is in the table."""
+        self.changes = 1
+        """The last change of the states that is in it."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing that is in the table is of use."""
+        return not self._digests
 
     def load(self, unreadable: int) -> Remembered | None:
         """None when there is none, or it is not whole, or its fold went without another number of
@@ -125,39 +150,49 @@ class Snapshot:
                 extra={"action": "snapshot_refused"},
             )
             return None
-        self._digests = digests
+        self._digests, self._head = digests, head.state
         return Remembered(head.position, crons, seen)
 
-    def save(
-        self,
-        known: Remembered,
-        changed: Iterable[str],
-        *,
-        unreadable: int,
-        still_leads: Callable[[], bool],
-    ) -> bool:
+    def save(self, unsaved: Unsaved, still_leads: Callable[[], bool]) -> bool:
         """Write the changed states and the head, or all of them where nothing was loaded; False
-        when another runner leads by now, and nothing was written."""
-        database = conf().database
-        whole = not self._digests
-        position, states, marks = known
-        names = sorted(states if whole else changed)
-        rows = [(name, position, states[name].to_data()) for name in names]
+        when another runner leads by now, or has saved since, and nothing was written.
+
+        What takes long comes before the transaction, and the lease, which others renew, at its end.
+        """
+        database, (position, states, marks) = conf().database, unsaved.known
+        whole = self.is_empty
+        rows = [(name, position, state.to_data()) for name, state in sorted(states.items())]
         digests = {**self._digests, **{row[0]: _digest(*row) for row in rows}}
-        head = _head(digests, position, unreadable, [mark.to_data() for mark in marks])
+        head = _head(digests, position, unsaved.unreadable, [mark.to_data() for mark in marks])
         rows.append((POSITION_ROW, position, head))
         db, stored = connections[database], CronSnapshot.objects.using(database)
-        with transaction.atomic(using=database):
-            if not still_leads():
-                return False
+        bounds = backend_of(db).not_waiting(db, LOCK_SECONDS_MAX, STATEMENT_SECONDS_MAX)
+        with bounds, transaction.atomic(using=database):
             if whole:  # rows of crons that the log does not have, and of damage
                 stored.all().delete()
+            elif not self._is_in(stored):
+                self.forget()
+                return False
             else:
                 for start in range(0, len(rows), 500):
                     stored.filter(name__in=[row[0] for row in rows[start : start + 500]]).delete()
             backend_of(db).tables.insert(db, CronSnapshot, rows)
-        self._digests = digests
+            if not still_leads():
+                transaction.set_rollback(True, using=database)
+                return False
+        self._digests, self._head, self.changes = digests, head, unsaved.changes
         return True
+
+    def _is_in(self, stored: QuerySet[CronSnapshot]) -> bool:
+        """Whether the rows in the table are those that are known. Nobody changes them until the end
+        of the transaction."""
+        head = stored.filter(name=POSITION_ROW)
+        head.update(position=F("position"))
+        return bool(head.values_list("state", flat=True).first() == self._head)
+
+    def forget(self) -> None:
+        """What is saved next replaces all of it."""
+        self._digests, self._head, self.changes = {}, None, 0
 
 
 def _head(

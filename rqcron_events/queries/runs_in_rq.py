@@ -17,6 +17,9 @@ from ..models import CronEvent, CronEventQuerySet
 __all__ = ["open_runs", "out_of_reach", "refused", "refused_runs"]
 
 REFUSED_LOOKED_AT_MAX = 200
+LOOKS_MAX = 10
+CAUSES_TOLD_MAX = 10
+CRONS_TOLD_MAX = 5
 OPEN_RUNS_LOOKED_AT_MAX = 50
 """The newest runs of a cron."""
 _ASKED = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
@@ -25,27 +28,46 @@ _TAKEN = (*_IN_RQ, *sorted(OUTCOMES))
 
 
 def refused() -> list[str]:
-    """A sentence, when RQ takes no job for some runs."""
-    rows = refused_runs()
-    if not rows:
-        return []
-    newest = rows[0]
-    error = newest.data.get(ERROR) or {}
-    many = f"{len(rows)} or more" if len(rows) == REFUSED_LOOKED_AT_MAX else len(rows)
-    text = (
-        f"RQ takes no job for {many} run{'s' * (len(rows) != 1)}, such as {newest.run_id} of cron "
-        f"{newest.cron!r}: {clause(error.get(ERROR_MESSAGE, ''))}. They are enqueued when the cause "
-        "is gone."
+    """A sentence for each cause for which RQ takes no job for some runs."""
+    causes: dict[str, list[CronEvent]] = {}
+    for row in refused_runs():
+        error = row.data.get(ERROR) or {}
+        causes.setdefault(clause(error.get(ERROR_MESSAGE, "")), []).append(row)
+    texts = [_refused_text(cause, rows) for cause, rows in list(causes.items())[:CAUSES_TOLD_MAX]]
+    if len(causes) > CAUSES_TOLD_MAX:
+        texts.append(
+            f"RQ takes no job for other runs, for {len(causes) - CAUSES_TOLD_MAX} causes more."
+        )
+    return texts
+
+
+def _refused_text(cause: str, rows: list[CronEvent]) -> str:
+    crons = list(dict.fromkeys(row.cron for row in rows))
+    others = ", ".join(repr(name) for name in crons[1:CRONS_TOLD_MAX])
+    if len(crons) > CRONS_TOLD_MAX:
+        others += f" and {len(crons) - CRONS_TOLD_MAX} more"
+    return (
+        f"RQ takes no job for {len(rows)}{' or more' * (len(rows) >= REFUSED_LOOKED_AT_MAX)} "
+        f"run{'s' * (len(rows) != 1)}, such as {rows[0].run_id} of cron {rows[0].cron!r}"
+        f"{f' (others: {others})' if others else ''}: {cause}. They are enqueued when the cause is "
+        "gone."
     )
-    return [text]
 
 
 def refused_runs() -> list[CronEvent]:
-    """The newest refusals of runs that are still not in RQ, newest first, one for each run."""
+    """The newest refusals of runs that are still not in RQ, one for each run: the newest runs of all,
+    and of crons that are not among them, so that many of one cron hide no other."""
     newest = _rows().of_type(EventType.ENQUEUE_FAILED).filter(reason=Reason.REFUSED)
+    newest = newest.order_by("-occurred_at")
     found: dict[UUID | None, CronEvent] = {}
-    for row in newest.order_by("-occurred_at")[:REFUSED_LOOKED_AT_MAX]:
-        found.setdefault(row.run_id, row)
+    seen: set[str] = set()
+    for _ in range(LOOKS_MAX):
+        rows = list(newest.exclude(cron__in=seen)[:REFUSED_LOOKED_AT_MAX])
+        for row in rows:
+            found.setdefault(row.run_id, row)
+        seen |= {row.cron for row in rows}
+        if len(rows) < REFUSED_LOOKED_AT_MAX:
+            break
     later = _rows().filter(run_id__in=list(found), type__in=_TAKEN).order_by()
     taken = set(later.values_list("run_id", flat=True))
     return [row for run_id, row in found.items() if run_id not in taken]

@@ -44,13 +44,18 @@ class Loop:
             while not self._stopping.is_set():
                 self._stopping.wait(self._turn())
         finally:
-            self._followers.join_quietly()
-            self.runner.watch.stop()
-            if self._started:
-                self._stop_runner()
+            self.finish()
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def finish(self) -> None:
+        """End what works beside, and say goodbye."""
+        self.stop()
+        self._followers.join_quietly()
+        self.runner.watch.stop()
+        if self._started:
+            self._stop_runner()
 
     def _on_signal(self, *_: object) -> None:
         self.stop()
@@ -77,6 +82,7 @@ class Loop:
         if not self._started:
             self.runner.start()
             self.runner.work_with_rq_beside()
+            self.runner.save_beside()
             self._started = True
             self._followers.start()
             self.runner.watch.start()

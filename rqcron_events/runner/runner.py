@@ -6,20 +6,16 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
-from django.db import OperationalError
-
 from .. import clock
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.decide import HeldUp, Limits, decide, next_due
 from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import Event
-from ..core.wording import clause
 from ..execution.enqueuer import RunRequest
 from ..leadership.code_version import fingerprint, newer_code_is_alive
 from ..leadership.heartbeat import Presence
 from ..ledger import store
-from ..ledger.backend import backend_of
 from ..ledger.cron_states import States
 from ..ledger.snapshot import Remembered
 from ..process.failpoints import reach
@@ -28,7 +24,9 @@ from ..registry import registry
 from .due_queue import Agenda
 from .recovery import recover, recover_unknown_jobs
 from .registration import sync
-from .rq_side import RqSide, RqThreads
+from .rq_side import RqSide
+from .rq_threads import RqThreads
+from .snapshot_thread import SnapshotThread, save_unless_locked
 from .statement_watch import StatementWatch
 
 __all__ = ["Runner"]
@@ -67,6 +65,8 @@ class Runner:
         self._synced = True
         self._rq_threads: RqThreads | None = None
         """None: what concerns RQ is done in the deciding thread."""
+        self._saver: SnapshotThread | None = None
+        """The same for snapshots."""
         self._reconciled_at = 0.0
         self._before: Remembered | None = None
         """What was known before the log went back, until that is dealt with."""
@@ -200,7 +200,7 @@ class Runner:
             if not self._synced:
                 self._sync()
             if beside is not None:
-                beside.reconcile(self.states.with_open_runs)
+                beside.reconcile(self.states)
         if beside is not None:
             beside.say_if_silent()
         elif is_due or self.rq.busy:
@@ -278,27 +278,21 @@ class Runner:
 
     def _save_snapshot(self) -> None:
         if self.behind or clock.monotonic_seconds() - self._saved_at < conf().snapshot_seconds:
-            return  # it takes seconds where many runs are open, and decisions go first
-        self._saved_at = clock.monotonic_seconds()
-        if self.leading:
-            reach("before_snapshot")
-            self.save_snapshot()
-            reach("after_snapshot")
+            return  # decisions go first
+        if self._saver is None or self._saver.is_idle:
+            self._saved_at = clock.monotonic_seconds()
+            if self.leading:
+                reach("before_snapshot")
+                self.save_snapshot()
 
     def save_snapshot(self) -> None:
-        """Save what is folded, unless somebody holds the rows locked: it is a cache."""
-        if not self.lease.confirm():  # renewed now: saving takes a while where many runs are open
+        """Save what is folded, or have it saved beside."""
+        if not self.lease.confirm():
             return
-        try:
-            self.states.save_snapshot(self.lease.confirm)
-        except OperationalError as error:
-            if not backend_of(store.connection()).was_locked(error):
-                raise
-            log.warning(
-                "The snapshot is locked by somebody else's transaction (%s); it is saved later.",
-                clause(error),
-                extra={"action": "snapshot_locked", "runner": self.id},
-            )
+        if self._saver is not None:
+            self._saver.save(self.states.unsaved())
+        else:
+            save_unless_locked(self.states.unsaved(), self.lease.confirm)
 
     def save_snapshot_if_free(self) -> None:
         """The same for one that does not lead, when nobody does: whoever comes next, as the next
@@ -340,6 +334,11 @@ class Runner:
         self._rq_threads = RqThreads(self.rq, self.actor)
         self._rq_threads.start()
 
+    def save_beside(self) -> None:
+        """From now on, save snapshots in a thread of their own."""
+        self._saver = SnapshotThread(self.lease.confirm)
+        self._saver.start()
+
     def start(self) -> None:
         """Load what is known, say hello, and bring the code's crons into the log."""
         self._load()
@@ -360,10 +359,12 @@ class Runner:
 
     def stop(self) -> None:
         """Save what is known, and say goodbye. Raises Django's database errors."""
-        if self._rq_threads is not None:
-            self._rq_threads.stop()
         if self.leading and not self.behind:  # otherwise whoever is next had better go on at once
             self.save_snapshot()
+        if self._rq_threads is not None:
+            self._rq_threads.stop()
+        if self._saver is not None:
+            self._saver.stop()
         self.presence.stopped()
 
     def fall_back(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from rqcron_events.leadership.downtime import downtime_at
@@ -17,21 +17,29 @@ from rqcron_events.runner.runner import Runner
 
 ROW = "SELECT 1 FROM rqcron_lease WHERE name = 'leader' FOR UPDATE"
 TABLE = "LOCK TABLE rqcron_lease IN ACCESS EXCLUSIVE MODE"
+HELD_SECONDS = 5
+"""At most; nothing here takes half of it."""
 
 
 @contextmanager
 def locked(statement: str) -> Iterator[None]:
-    """Another session holds it, and does nothing more."""
+    """Another session holds it, and does nothing more. What waits for it fails the test: the server
+    ends that session after some seconds."""
     other = connection.copy()
     try:
         with transaction.atomic(using=connection.alias):
             pass  # the test's own session is idle
         other.set_autocommit(False)
         with other.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{HELD_SECONDS}s'")
             cursor.execute(statement)
         yield
+        try:
+            with other.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except (OperationalError, InterfaceError) as error:
+            pytest.fail(f"Something waited until the lock was gone: {error}")
     finally:
-        other.rollback()
         other.close()
 
 

@@ -15,7 +15,7 @@ from rqcron_events.models import CronEvent, CronLease, CronSnapshot
 from rqcron_events.runner import runner as runner_module
 from rqcron_events.runner.follower_thread import follow_all
 from rqcron_events.runner.loop import Loop
-from rqcron_events.runner.rq_side import RqThread
+from rqcron_events.runner.rq_threads import RqThread
 from rqcron_events.runner.runner import Runner
 
 OVERDUE = 12

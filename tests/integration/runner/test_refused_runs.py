@@ -12,6 +12,7 @@ from rqcron_events.core.definition import Definition, Retries
 from rqcron_events.execution.enqueuer import RunRequest, job_id
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
+from rqcron_events.queries import runs_in_rq
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain, explain_run
 from rqcron_events.queries.health import health
@@ -283,6 +284,26 @@ def test_health_and_explain_name_the_run_and_the_cause_until_it_is_gone(
     reconcile(deploy())
     assert not [text for text in health().problems if "RQ takes no job" in text]
     assert "its run waits in queue 'default'" in explain_run(older).summary
+
+
+def test_health_names_each_cause_and_its_crons_however_many_runs_one_has(
+    deploy, add_raw, clock, monkeypatch
+):
+    monkeypatch.setattr(runs_in_rq, "REFUSED_LOOKED_AT_MAX", 2)
+    for number, queue in enumerate(("gone", "gone", "away")):
+        add_raw(f"guilty-{number}", queue=queue)
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    add_raw("newest", options={"ttl": -1})
+    runner = deploy()
+    for _ in range(3):
+        clock.advance(MINUTE)
+        runner.tick()
+    told = [text for text in health().problems if "RQ takes no job" in text]
+    for name in ("guilty-0", "guilty-1", "guilty-2", "newest"):
+        assert len([text for text in told if f"'{name}'" in text]) == 1, told
+    assert len(told) == 3, "one for each cause"
 
 
 def test_a_run_is_refused_in_words_when_a_person_asks_for_it(deploy, add_raw, clock, caplog):

@@ -11,8 +11,8 @@ import pytest
 
 from rqcron_events.core.events import EventType
 from rqcron_events.models import CronEvent
-from rqcron_events.runner import rq_side
-from rqcron_events.runner.rq_side import RqThread
+from rqcron_events.runner import rq_threads
+from rqcron_events.runner.rq_threads import RqThread
 
 WAIT_SECONDS_MAX = 30.0
 
@@ -81,7 +81,7 @@ def test_the_deciding_thread_knows_from_the_log_what_the_other_one_did(beside, c
 
 def test_a_redis_that_is_silent_is_said_once(beside, clock, caplog, monkeypatch):
     runner, frozen = beside
-    monkeypatch.setattr(rq_side, "SILENT_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(rq_threads, "SILENT_SECONDS_MAX", 0.0)
     clock.advance(timedelta(seconds=1))
     runner.tick()
     assert frozen.reached.wait(WAIT_SECONDS_MAX)
@@ -93,7 +93,7 @@ def test_a_redis_that_is_silent_is_said_once(beside, clock, caplog, monkeypatch)
 
 def test_a_runner_that_stops_does_not_wait_for_a_frozen_redis(beside, clock, monkeypatch):
     runner, frozen = beside
-    monkeypatch.setattr(rq_side, "JOIN_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(rq_threads, "JOIN_SECONDS_MAX", 0.05)
     clock.advance(timedelta(seconds=1))
     runner.tick()
     assert frozen.reached.wait(WAIT_SECONDS_MAX)
@@ -102,7 +102,7 @@ def test_a_runner_that_stops_does_not_wait_for_a_frozen_redis(beside, clock, mon
 
 
 def test_what_waits_is_bounded(deploy, add, monkeypatch):
-    monkeypatch.setattr(rq_side, "REQUESTS_WAITING_MAX", 2)
+    monkeypatch.setattr(rq_threads, "REQUESTS_WAITING_MAX", 2)
     thread = RqThread(deploy().rq, "")
     thread.enqueue([SimpleNamespace(slot=None)] * 3)
     assert len(thread._on_time) == 2, "the reconciler finds the rest"

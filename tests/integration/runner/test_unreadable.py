@@ -308,3 +308,24 @@ def test_a_time_of_the_pause_that_python_does_not_have_stops_nothing_but_the_cro
     clock.advance(MINUTE)
     two.tick()
     assert (decided("good"), skipped("good")) == ([], ["all_paused"])
+
+
+@pytest.mark.parametrize(
+    "data", [{"retries_left": "many"}, {"spooled": ["a list"]}], ids=["retries", "spool"]
+)
+def test_what_only_a_reader_of_the_run_cannot_read_is_set_aside_and_named_too(
+    deploy, add, clock, rows_of_before, data
+):
+    """A worker refuses to start such a run, so somebody has to be told."""
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    (run_id,) = runner.states.crons["report"].open_runs
+    event_id = poison(f"run/{run_id}", "report", run_id=run_id, type="run_started", data=data)
+    clock.advance(MINUTE)
+    runner.tick()
+    assert runner.states.run_is_set_aside(run_id)
+    (problem,) = health().problems
+    assert f"Event {event_id} of run/{run_id} cannot be read" in problem
+    assert len(decided("report")) == 2, "the cron goes on"

@@ -1,0 +1,145 @@
+"""What the deciding thread has others do beside it, it hands over in no time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+from rqcron_events.core.events import EventType, make
+from rqcron_events.core.events.make import InRun
+from rqcron_events.ledger import snapshot, store
+from rqcron_events.ledger.cron_states import States
+from rqcron_events.models import CronEvent, CronSnapshot
+from rqcron_events.runner import snapshot_thread
+from tests.integration.conftest import MINUTE
+
+WAIT_SECONDS_MAX = 10.0
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + WAIT_SECONDS_MAX
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def runner(transactional_db, deploy, add, clock):
+    """It has handed over one run of each of two crons; a third one is not due."""
+    for name in ("one", "two", "idle"):
+        add(name, schedule="@yearly" if name == "idle" else "* * * * *")
+    found = deploy()
+    clock.advance(MINUTE)
+    found.tick()
+    found.tick()  # that they are enqueued is folded
+    return found
+
+
+def end(run, clock) -> None:
+    place = {"cron": "one", "run_id": run.run_id, "slot": run.slot, "actor": "worker/1"}
+    ended = make.run_succeeded(
+        attempt=1, duration_seconds=0.1, **InRun(version=3, at=clock.now, **place)
+    )
+    store.append_next([ended])
+
+
+def test_a_copy_of_the_open_runs_is_made_of_what_changed_since(runner, clock):
+    states = runner.states
+    known = states.with_open_runs()
+    assert known.crons.keys() == {"one", "two"}
+    assert states.with_open_runs(known.changes).crons == {}
+    (run,) = states.crons["one"].open_runs.values()
+    assert known.crons["one"].open_runs[run.run_id] is run, "runs are not copied"
+    end(run, clock)
+    states.follow()
+    assert known.crons["one"].open_runs, "it is a copy"
+    newer = states.with_open_runs(known.changes)
+    assert newer.crons.keys() == {"one"}
+    known.take(newer)
+    assert known.crons.keys() == {"two"}
+    assert known.crons["two"] == states.crons["two"]
+
+
+def test_a_pass_looks_at_runs_of_which_nothing_was_heard_since_the_last_one(
+    runner, clock, redis_connection
+):
+    """Their jobs vanish without a word."""
+    runner.work_with_rq_beside()
+    try:
+        for _ in range(2):
+            runner._reconciled_at = float("-inf")
+            runner.tick()
+            wait_until(lambda: runner._rq_threads.takes_a_pass)
+        redis_connection.flushdb()
+        clock.advance(timedelta(seconds=30))
+        again = CronEvent.objects.of_type(EventType.RUN_ENQUEUED).filter(data__has_key="found")
+        runner._reconciled_at = float("-inf")
+        runner.tick()
+        wait_until(lambda: set(again.values_list("cron", flat=True)) == {"one", "two"})
+    finally:
+        runner._rq_threads.stop()
+
+
+@pytest.fixture
+def held(runner, monkeypatch):
+    """A snapshot is being saved, and does not get on until it is let go."""
+    begun, goes_on = threading.Event(), threading.Event()
+    make_head = snapshot._head
+
+    def wait(*args):
+        begun.set()
+        goes_on.wait(WAIT_SECONDS_MAX)
+        return make_head(*args)
+
+    monkeypatch.setattr(snapshot, "_head", wait)
+    runner.save_beside()
+    runner._saved_at = float("-inf")
+    runner.tick()
+    assert begun.wait(WAIT_SECONDS_MAX)
+    yield goes_on
+    goes_on.set()
+    runner._saver.stop()
+
+
+def test_decisions_go_on_while_a_snapshot_is_saved_and_it_is_that_of_its_moment(
+    runner, held, clock, caplog
+):
+    decided = CronEvent.objects.of_type(EventType.SLOT_FIRED)
+    before, position = decided.count(), runner.states.position
+    clock.advance(MINUTE)
+    runner.tick()
+    assert decided.count() == before + 2
+    assert not runner._saver.is_idle, "all that was meanwhile"
+    held.set()
+    wait_until(lambda: runner._saver.is_idle)
+    assert CronSnapshot.objects.get(name="").position == position
+    runner.tick()
+    assert States.load().crons == runner.states.crons
+    assert not caplog.records
+
+
+def test_a_stop_leaves_a_snapshot_that_takes_long(runner, held, monkeypatch):
+    monkeypatch.setattr(snapshot_thread, "STOP_SECONDS", 0.05)
+    runner.stop()
+    assert not runner._saver.is_idle
+    assert CronEvent.objects.of_type(EventType.RUNNER_STOPPED).exists()
+
+
+def test_a_snapshot_of_somebody_else_is_not_written_over_in_part(runner, clock, caplog):
+    """Two processes, each of which takes itself for the leader for a while."""
+    runner.states.save_snapshot(lambda: True)
+    other = States.load()
+    for _ in range(2):
+        clock.advance(MINUTE)
+        runner.tick()
+        runner.tick()
+    assert runner.states.save_snapshot(lambda: True)
+    other.follow()
+    assert not other.save_snapshot(lambda: True)
+    assert States.load().crons == runner.states.crons
+    assert other.save_snapshot(lambda: True), "the next one replaces all of it"
+    assert States.load().crons == runner.states.crons
+    assert not caplog.records
