@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -28,9 +28,9 @@ __all__ = ["LEADER", "Lease", "LostRunner", "beats", "seconds_since_renewal"]
 LEADER = "leader"
 SILENT_LEASES = 2
 """A runner that is silent for this many lease times is taken for lost."""
-LOCK_SECONDS_MAX = 0.2
-"""How long a statement here may wait for a row or table that somebody else holds: slots of one-second
-crons come due meanwhile."""
+LOCK_SECONDS_MAX = 0.05
+"""How long a statement here may wait for a row or table that somebody else holds: what comes due
+meanwhile is late by that."""
 
 log = logging.getLogger(__name__)
 
@@ -153,8 +153,8 @@ class Lease:
         return True
 
     def lost_runners(self) -> list[LostRunner]:
-        """Runners that have not beaten for too long. Forget each with :meth:`forget`."""
-        rows = self._rows().exclude(name=LEADER)
+        """Other runners that have not beaten for too long. Forget each with :meth:`forget`."""
+        rows = self._rows().exclude(name__in=[LEADER, self.holder])
         lost = rows.exclude(beats(conf().lease_seconds * SILENT_LEASES))
         return [LostRunner(row.holder, row.renewed_at) for row in lost]
 
@@ -164,7 +164,9 @@ class Lease:
         return list(rows.values_list("name", flat=True))
 
     def forget(self, runner_id: str) -> None:
-        self._rows().filter(name=runner_id).delete()
+        """Unless its row is locked: then somebody finds it again."""
+        with suppress(LeaseLocked), self._not_waiting():
+            self._rows().filter(name=runner_id).delete()
 
     def confirm(self) -> bool:
         """Renew now, inside the caller's transaction: False when somebody else has taken over, or
@@ -178,9 +180,10 @@ class Lease:
         return self.held
 
     def step_down(self) -> None:
-        """Let a standby take over at once."""
-        self._rows().filter(name=LEADER, holder=self.holder).update(holder="")
+        """Let a standby take over at once; or once the lease has run out, when it is locked."""
         self.held = False
+        with suppress(LeaseLocked), self._not_waiting():
+            self._rows().filter(name=LEADER, holder=self.holder).update(holder="")
 
     def release(self) -> None:
         """The end of this runner: step down, and leave no heartbeat."""
@@ -198,7 +201,8 @@ class Lease:
         except OperationalError as error:
             if not backend.was_locked(error):
                 raise
-            log.warning(
+            log.log(
+                logging.WARNING if self.locked_since is None else logging.DEBUG,  # once
                 "The lease is locked by somebody else's transaction (%s); deciding goes on.",
                 clause(error),
                 extra={"action": "lease_locked", "runner": self.holder},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
@@ -11,6 +12,7 @@ from uuid import UUID
 from django.db.models import OuterRef, Subquery, Value
 from django.db.models.functions import Concat
 
+from .. import clock
 from ..conf import conf
 from ..core.codec import Unreadable
 from ..core.cron_state import CronState
@@ -34,6 +36,8 @@ from .snapshot import MARKS_MAX, LogMark, Remembered, Snapshot, Unsaved, missing
 __all__ = ["States", "can_be_folded", "global_pauses", "state_of", "states_without_runs"]
 
 _CRON_PREFIX = cron_stream("")
+PAGE_EVENTS = 500
+"""How many events are read at once by who has other things to do."""
 RETRIED_MAX = 1_000
 """Events that were set aside and are looked at again when a process starts."""
 
@@ -49,6 +53,8 @@ class States:
         self.crons: dict[str, CronState] = {}
         self.all_paused = GlobalPauses()
         self.position = 0
+        self.is_behind = False
+        """The last look at the log ended before its end."""
         self.accepted = False
         """Somebody accepted an event since this was last set to False."""
         self._unreadable: dict[str, set[int]] = {}
@@ -62,7 +68,7 @@ class States:
         """What the snapshot says, where the log went back behind it; it is not folded in."""
         self._seen: deque[LogMark] = deque(maxlen=MARKS_MAX)
         self._written: deque[LogMark] = deque(maxlen=MARKS_MAX)
-        self._behind = False
+        self._went_back = False
         """A cron's stream, or the log, ends before what is known of it."""
 
     @classmethod
@@ -81,7 +87,7 @@ class States:
     def log_went_back(self) -> bool:
         """Whether the log does not have what is known of it, as after a failover: then nothing may
         be decided on this any more."""
-        return self._behind or bool(missing_marks((*self._seen, *self._written)))
+        return self._went_back or bool(missing_marks((*self._seen, *self._written)))
 
     def is_set_aside(self, name: str) -> bool:
         """Whether an event of the cron's own stream cannot be read: it must not be decided."""
@@ -99,18 +105,25 @@ class States:
         noted = {row.event_id for row in quarantine.quarantined(quarantine.RUNNER)}
         return any(ids - noted for ids in self._unreadable.values())
 
-    def follow(self, progress: Callable[[], None] | None = None) -> set[str]:
+    def follow(
+        self, progress: Callable[[], None] | None = None, *, seconds_max: float = math.inf
+    ) -> set[str]:
         """Fold what was appended since, and return the names of the crons it concerns; ``progress``
-        is told of each page.
+        is told of each page. After ``seconds_max`` the rest is left to the next call
+        (``is_behind``).
 
         The empty string is among them when everything was paused or resumed.
         """
         touched: set[str] = set()
-        while True:
+        ends_at = clock.monotonic_seconds() + seconds_max
+        limit = store.TAIL_EVENTS_MAX if seconds_max == math.inf else PAGE_EVENTS
+        self.is_behind = True
+        while self.is_behind:
             try:
-                page = store.tail(self.position)
+                page = store.tail(self.position, limit)
             except PositionAhead:
-                self._behind = True
+                self._went_back = True
+                self.is_behind = False
                 break
             self._seen.extend(map(LogMark.of, page.events[-MARKS_MAX:]))
             touched |= self._fold_all(in_order(page.events, page.unreadable))
@@ -118,8 +131,8 @@ class States:
                 progress()
             moved = page.position > self.position
             self.position = page.position
-            read = len(page.events) + len(page.unreadable)
-            if not moved or read < store.TAIL_EVENTS_MAX:
+            self.is_behind = moved and len(page.events) + len(page.unreadable) >= limit
+            if clock.monotonic_seconds() >= ends_at:
                 break
         self._changed(touched)
         return touched
@@ -140,7 +153,7 @@ class States:
         # With the last one that is known: it must still be there.
         own = store.readable_stream(cron_stream(name), max(state.version - 1, 0))
         if state.version and not (own.events or own.unreadable):
-            self._behind = True
+            self._went_back = True
         ledger = store.readable_stream(LEDGER_STREAM, self.all_paused.version)
         for found in (own, ledger):
             self._changed(self._fold_all(in_order(found.events, found.unreadable)))

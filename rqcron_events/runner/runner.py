@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 0.1
 """How long one slice of a catch-up may take, before what came due meanwhile has its turn."""
+FOLLOWING_SECONDS_MAX = 0.1
+"""How long one tick reads what others wrote, before it decides on what it knows."""
 DECIDING_SECONDS_MAX = 0.5
 """How long one tick decides, before it looks at its lease and whether it is to stop."""
 STANDBY_SECONDS = 1.0
@@ -82,7 +84,7 @@ class Runner:
             return STANDBY_SECONDS
         if self.states.log_went_back():
             self._take_over()
-        self._look_again(self.states.follow(self.watch.progress))
+        self._look_again(self.states.follow(self.watch.progress, seconds_max=FOLLOWING_SECONDS_MAX))
         if self.states.accepted:
             self.states.accepted = self._synced = False
         looks_up_at = clock.monotonic_seconds() + DECIDING_SECONDS_MAX
@@ -98,7 +100,7 @@ class Runner:
             self._held_up = None
         self._reconcile()
         self._save_snapshot()
-        if self._rq_threads is None and self.rq.busy:
+        if self.states.is_behind or (self._rq_threads is None and self.rq.busy):
             return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 

@@ -103,6 +103,35 @@ def test_a_heartbeat_waits_for_nobody(postgresql: None, transactional_db: None) 
         assert not one.beat()
 
 
+def test_letting_go_of_a_lease_and_of_a_lost_runner_waits_for_nobody(
+    postgresql: None, age: Callable[[str, float], None]
+) -> None:
+    Lease("lost").beat()
+    age("lost", 60)
+    one = Lease("one")
+    assert one.hold()
+    with locked("SELECT 1 FROM rqcron_lease FOR UPDATE"):
+        one.forget("lost")
+        one.step_down()
+        assert not one.held
+    assert [runner.id for runner in one.lost_runners()] == ["lost"], (
+        "found again, and forgotten then"
+    )
+    one.forget("lost")
+    assert one.lost_runners() == []
+
+
+def test_a_runner_that_could_not_beat_is_not_lost_to_itself(
+    age: Callable[[str, float], None],
+) -> None:
+    """Somebody held its row for long, and it leads."""
+    one = Lease("one")
+    one.beat()
+    age("one", 60)
+    assert one.lost_runners() == []
+    assert [runner.id for runner in Lease("two").lost_runners()] == ["one"]
+
+
 def test_a_lease_of_the_future_is_taken_over(age: Callable[[str, float], None]) -> None:
     """The database's clock was set back, or a server with another clock took over."""
     assert Lease("one").hold()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from rqcron_events.core.events import EventType, make
-from rqcron_events.core.events.make import InRun
-from rqcron_events.ledger import snapshot, store
+from rqcron_events.core.events.make import InCron, InRun
+from rqcron_events.ledger import cron_states, snapshot, store
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSnapshot
+from rqcron_events.runner import runner as runner_module
 from rqcron_events.runner import snapshot_thread
 from tests.integration.conftest import MINUTE
 
@@ -81,6 +83,30 @@ def test_a_pass_looks_at_runs_of_which_nothing_was_heard_since_the_last_one(
         wait_until(lambda: set(again.values_list("cron", flat=True)) == {"one", "two"})
     finally:
         runner._rq_threads.stop()
+
+
+def test_decisions_go_on_while_a_flood_of_events_is_read(runner, clock, monkeypatch):
+    monkeypatch.setattr(cron_states, "PAGE_EVENTS", 5)
+    monkeypatch.setattr(runner_module, "FOLLOWING_SECONDS_MAX", 0)
+    place = {"cron": "idle", "actor": "ann"}
+    asked = [
+        make.run_requested(
+            run_id=UUID(int=number),
+            trigger="manual",
+            reason="a flood",
+            **InCron(version=1 + number, at=clock.now, **place),
+        )
+        for number in range(1, 13)
+    ]
+    store.append(asked)
+    decided = CronEvent.objects.of_type(EventType.SLOT_FIRED)
+    clock.advance(MINUTE)
+    assert runner.tick() == 0, "there is more to read"
+    assert decided.count() == 4, "what is due was decided before all was read"
+    assert len(runner.states.crons["idle"].open_runs) == 5
+    for _ in range(5):
+        runner.tick()
+    assert len(runner.states.crons["idle"].open_runs) == 12
 
 
 @pytest.fixture
