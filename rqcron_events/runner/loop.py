@@ -52,10 +52,10 @@ class Loop:
     def finish(self) -> None:
         """End what works beside, and say goodbye."""
         self.stop()
-        self._followers.join_quietly()
         self.runner.watch.stop()
         if self._started:
             self._stop_runner()
+        self._followers.join_quietly()  # last: they have been stopping meanwhile
 
     def _on_signal(self, *_: object) -> None:
         self.stop()
