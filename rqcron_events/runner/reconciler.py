@@ -55,7 +55,7 @@ class Reconciler:
         self._actor = actor
         self._patience = Patience()
         self._skew = ClockSkew()
-        self._waiting: list[tuple[str, OpenRun]] = []
+        self._waiting: list[tuple[str, UUID]] = []
         self._stranded: set[UUID] = set()
         """Runs whose jobs were in no list at the last clean-up."""
         self.away: dict[str, str] = {}
@@ -78,10 +78,10 @@ class Reconciler:
         if not dry_run:
             self._bring_back_due(states)
         self._waiting = [
-            (name, run)
+            (name, run_id)
             for name, state in states.crons.items()
-            for run in state.open_runs.values()
-            if not states.run_is_set_aside(run.run_id)  # it may have an end that cannot be read
+            for run_id in state.open_runs
+            if not states.run_is_set_aside(run_id)  # it may have an end that cannot be read
         ]
 
     def give_up(self) -> None:
@@ -97,11 +97,11 @@ class Reconciler:
         it only."""
         chunk = self._waiting[:RUNS_PER_STEP_MAX]
         looked_at: list[tuple[OpenRun, Definition]] = []
-        for name, run in chunk:
+        for name, run_id in chunk:
             state = states.crons.get(name)
             definition = state.last_definition if state else None
-            # It may have ended since the pass began.
-            if state is not None and definition is not None and run.run_id in state.open_runs:
+            run = state.open_runs.get(run_id) if state else None  # it may have ended meanwhile
+            if run is not None and definition is not None:
                 looked_at.append((run, definition))
         jobs = self._look_up(looked_at)
         now = self._skew.database_now()

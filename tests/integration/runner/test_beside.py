@@ -76,7 +76,7 @@ def test_a_pass_looks_at_runs_of_which_nothing_was_heard_since_the_last_one(
             runner.tick()
             wait_until(lambda: runner._rq_threads.takes_a_pass)
         redis_connection.flushdb()
-        clock.advance(timedelta(seconds=30))
+        clock.advance(timedelta(seconds=20))  # no slot is due
         again = CronEvent.objects.of_type(EventType.RUN_ENQUEUED).filter(data__has_key="found")
         runner._reconciled_at = float("-inf")
         runner.tick()
@@ -92,6 +92,7 @@ def test_decisions_go_on_while_a_flood_of_events_is_read(runner, clock, monkeypa
     asked = [
         make.run_requested(
             run_id=UUID(int=number),
+            slot=None,
             trigger="manual",
             reason="a flood",
             **InCron(version=1 + number, at=clock.now, **place),
