@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from django.db import connection
-from django.db.models import Max
 from django_rq import get_worker
 from rq import SimpleWorker
 from rqcron_projections import projector
@@ -20,7 +18,6 @@ from rqcron_events.core.repair import Patience
 from rqcron_events.core.run_state import RunState
 from rqcron_events.errors import PositionAhead
 from rqcron_events.ledger import store
-from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.ledger.follow import follow
 from rqcron_events.ledger.run_streams import append_to_run, read_run
@@ -31,6 +28,7 @@ from rqcron_events.queries.explain import explain
 from rqcron_events.queries.health import health
 from rqcron_events.runner import reconciler
 from rqcron_events.testing import FakeClock
+from tests.went_back import go_back, newest
 
 MINUTE = timedelta(minutes=1)
 
@@ -46,24 +44,6 @@ def clock() -> Iterator[FakeClock]:
 def _believe_rq_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job ended long ago by the test's clock, but just now by Redis'."""
     monkeypatch.setattr(reconciler, "Patience", partial(Patience, callback=timedelta(0)))
-
-
-def go_back(to: int) -> None:
-    """The log as it was when this id was its newest, and its ids are handed out again."""
-    backend_of(connection).set_append_only(connection, enabled=False)
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM rqcron_event WHERE id > %s", [to])
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                "SELECT setval(pg_get_serial_sequence('rqcron_event', 'id'), %s)", [max(to, 1)]
-            )
-        else:
-            cursor.execute("UPDATE sqlite_sequence SET seq = %s WHERE name = 'rqcron_event'", [to])
-    backend_of(connection).set_append_only(connection, enabled=True)
-
-
-def newest() -> int:
-    return CronEvent.objects.aggregate(newest=Max("id"))["newest"] or 0
 
 
 def work() -> None:
@@ -419,7 +399,7 @@ def ahead(deploy, executed, clock) -> int:
 def test_a_projection_that_is_ahead_of_the_log_says_so_and_stays(ahead, caplog):
     with caplog.at_level(logging.ERROR):
         assert projector.catch_up() == 0
-    assert "cron_replay" in caplog.text and "ahead of the log" in caplog.text
+    assert "cron_replay" in caplog.text and "went back" in caplog.text
     assert projector.broken()
     assert any("ahead of the log" in problem for problem in health().problems)
 
