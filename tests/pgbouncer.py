@@ -24,7 +24,7 @@ START_SECONDS_MAX = 10
 @contextmanager
 def pooler(mode: str = "transaction", size: int = 3) -> Iterator[str]:
     """Its URL. It has so many connections to PostgreSQL, and gives the next one to each transaction
-    (or client, as ``mode`` says)."""
+    (or client, as ``mode`` says). Its database "shop" is the test's, any other is that of this name."""
     assert PGBOUNCER, "pgbouncer is not installed; on Debian: apt-get install pgbouncer"
     directory = Path(tempfile.mkdtemp(prefix="rqcron-pgbouncer-"))
     database, port = connection.settings_dict, free_port()
@@ -32,11 +32,11 @@ def pooler(mode: str = "transaction", size: int = 3) -> Iterator[str]:
         "host": database["HOST"], "port": database["PORT"], "dbname": database["NAME"],
         "user": database["USER"], "password": database["PASSWORD"],
     }  # fmt: skip
+    place = " ".join(f"{key}={value}" for key, value in target.items() if value)
+    server = place.replace(f"dbname={database['NAME']}", "")
     (directory / "users").write_text(f'"{database["USER"]}" "{database["PASSWORD"]}"\n')
     (directory / "ini").write_text(
-        "[databases]\nshop = "
-        + " ".join(f"{key}={value}" for key, value in target.items() if value)
-        + f"\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"[databases]\nshop = {place}\n* = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = any\nauth_file = {directory}/users\npool_mode = {mode}\n"
         f"default_pool_size = {size}\nserver_round_robin = 1\nlogfile = \n"
         f"admin_users = {database['USER']}\n"

@@ -43,7 +43,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 POSITION_ROW = ""
-FORMAT = 3
+FORMAT = 4
 """Raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
 
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
 from django_rq import get_worker
@@ -14,7 +13,6 @@ from rq import SimpleWorker
 from rqcron_projections import projector
 from rqcron_projections.models import CronDay, CronJob, CronRun
 
-from rqcron_events.core.repair import Patience
 from rqcron_events.core.run_state import RunState
 from rqcron_events.errors import PositionAhead
 from rqcron_events.ledger import store
@@ -26,11 +24,11 @@ from rqcron_events.operations import controls
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain
 from rqcron_events.queries.health import health
-from rqcron_events.runner import reconciler
 from rqcron_events.testing import FakeClock
 from tests.went_back import go_back, newest
 
 MINUTE = timedelta(minutes=1)
+pytestmark = pytest.mark.usefixtures("rq_believed_at_once")
 
 
 @pytest.fixture
@@ -38,12 +36,6 @@ def clock() -> Iterator[FakeClock]:
     """Near the true time, by which RQ's workers note what they do."""
     with FakeClock(datetime.now(UTC).replace(second=30, microsecond=0)) as fake:
         yield fake
-
-
-@pytest.fixture(autouse=True)
-def _believe_rq_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job ended long ago by the test's clock, but just now by Redis'."""
-    monkeypatch.setattr(reconciler, "Patience", partial(Patience, callback=timedelta(0)))
 
 
 def work() -> None:
