@@ -13,6 +13,7 @@ from rq import SimpleWorker
 from rqcron_projections import projector
 from rqcron_projections.models import CronDay, CronJob, CronRun
 
+from rqcron_events import clock as machine
 from rqcron_events.core.run_state import RunState
 from rqcron_events.errors import PositionAhead
 from rqcron_events.ledger import store
@@ -24,6 +25,7 @@ from rqcron_events.operations import controls
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain
 from rqcron_events.queries.health import health
+from rqcron_events.runner import runner as runner_module
 from rqcron_events.testing import FakeClock
 from tests.went_back import go_back, newest
 
@@ -399,3 +401,33 @@ def test_a_projection_that_is_ahead_of_the_log_says_so_and_stays(ahead, caplog):
 def test_a_reader_that_is_ahead_of_the_log_is_told(ahead):
     with pytest.raises(PositionAhead, match="position 0"):
         next(follow(ahead, idle_seconds_max=0))
+
+
+def test_a_clock_that_is_set_in_the_middle_of_it_leaves_nothing_of_the_future(
+    deploy, executed, clock, redis_connection, monkeypatch
+):
+    """It was right when the runner looked last."""
+    runner = deploy()
+    kept = newest()
+    clock.advance(MINUTE)
+    runner.tick()
+    work()
+    runner.states.follow()
+    redis_connection.flushdb()
+    go_back(kept)
+    clock.advance(timedelta(seconds=20))
+    recover = runner_module.recover
+
+    def ahead_meanwhile(*args: object) -> None:
+        with monkeypatch.context() as wrong:
+            real, day = machine.machine_seconds, timedelta(days=1)
+            wrong.setattr(machine, "machine_seconds", lambda: real() + day.total_seconds())
+            clock.advance(day)
+            recover(*args)
+            clock.advance(-day)
+
+    monkeypatch.setattr(runner_module, "recover", ahead_meanwhile)
+    runner.tick()
+    assert decisions() == [("slot_missed", 1, "decision_lost")]
+    assert not CronEvent.objects.filter(occurred_at__gt=clock.now + MINUTE).exists()
+    is_sound()
