@@ -77,7 +77,9 @@ def _nothing_acts_before_its_decision(evidence: Evidence) -> Iterator[str]:
     for run_id, rows in evidence.attempts().items():
         decision = decisions.get(run_id)
         if decision is None:
-            if not evidence.trace_lost(rows[0].began_at):
+            # It may have waited in a Redis that told nothing of it when somebody looked.
+            asked_at = _seconds(rows[0].slot) or rows[0].began_at
+            if not evidence.trace_lost(asked_at):
                 yield f"I3: run {run_id} was executed, and nobody decided it"
         elif "recovered" in decision["data"]:
             continue  # its first decision was committed before, and lost
@@ -141,7 +143,8 @@ def _each_run_has_one_outcome(evidence: Evidence) -> Iterator[str]:
         if len(outcomes) != 1:
             yield f"I5: outcomes: {outcomes or 'none'}{_story(evidence, run_id)}"
     for run_id in streams.keys() - evidence.decisions().keys():
-        if evidence.trace_lost(streams[run_id][0]["recorded_at"].timestamp()):
+        first = streams[run_id][0]
+        if evidence.trace_lost((first["scheduled_for"] or first["recorded_at"]).timestamp()):
             continue
         yield f"I3: events of a run that nobody decided{_story(evidence, run_id)}"
 
@@ -187,8 +190,8 @@ def _rq_agrees(evidence: Evidence) -> Iterator[str]:
             yield f"I9: RQ says {job.status}{_story(evidence, run_id)}"
 
 
-def _seconds(created_at: str) -> float:
-    return datetime.fromisoformat(created_at).timestamp() if created_at else 0.0
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
 def _made_by_a_wrong_clock(evidence: Evidence, decision: Event) -> bool:
