@@ -9,6 +9,7 @@ __all__ = [
     "CronError",
     "EventRefused",
     "LedgerUnavailable",
+    "LogWentBack",
     "PositionAhead",
     "PredecessorMissing",
     "QueueUnusable",
@@ -98,16 +99,28 @@ class LedgerUnavailable(CronError):
     """The ledger cannot be read, or written, safely in this situation."""
 
 
-class PositionAhead(LedgerUnavailable):
-    """A reader has been further than the log is: the log went back, as after a failover."""
+class LogWentBack(LedgerUnavailable):
+    """The log does not have what a reader has read, as after a failover."""
 
-    def __init__(self, position: int, newest: int) -> None:
+    def __init__(
+        self,
+        position: int,
+        *,
+        what: str = "was reached by events that the log does not have any more",
+    ) -> None:
         super().__init__(
-            f"Position {position} is ahead of the log, whose newest id is {newest}: the log went back, "
+            f"Position {position} {what}: the log went back, "
             "as after a failover or a restored backup, and what was made of the lost events is still "
             "there. Start again from position 0; for projections: cron_replay."
         )
         self.position = position
+
+
+class PositionAhead(LogWentBack):
+    """A reader has been further than the log is: the log went back, as after a failover."""
+
+    def __init__(self, position: int, newest: int) -> None:
+        super().__init__(position, what=f"is ahead of the log, whose newest id is {newest}")
 
 
 class QueueUnusable(CronError):

@@ -23,6 +23,8 @@ class Follower:
     build_again: Callable[[Collection[str]], list[str]] | None = None
     """Is told of readers (as in the quarantine) that can read now what they left out; folds the log
     anew for those that are its own, and returns their names."""
+    problems: Callable[[], list[str]] | None = None
+    """What is wrong with it now, one sentence for each, for ``cron_health``."""
 
 
 followers: dict[str, Follower] = {}
@@ -34,7 +36,10 @@ def register_follower(
     catch_up: Callable[[], int],
     position: Callable[[], int] | None = None,
     build_again: Callable[[Collection[str]], list[str]] | None = None,
+    problems: Callable[[], list[str]] | None = None,
 ) -> None:
     """Have ``catch_up`` called about once a second by the leading runner, in a thread of its own, and
     again at once for as long as it finds events."""
-    followers[name] = Follower(catch_up=catch_up, position=position, build_again=build_again)
+    followers[name] = Follower(
+        catch_up=catch_up, position=position, build_again=build_again, problems=problems
+    )

@@ -28,6 +28,7 @@ class WrongClock:
     @property
     def environment(self) -> dict[str, str]:
         """Of a process that goes by this clock."""
+        assert LIBRARIES, "libfaketime is not installed; on Debian: apt-get install faketime"
         return {
             "LD_PRELOAD": str(LIBRARIES[0]),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
@@ -40,6 +41,5 @@ class WrongClock:
 @pytest.fixture
 def wrong_clock(tmp_path: Path) -> Iterator[WrongClock]:
     """A clock for processes of the project: ``project.start("cron_run", **clock.environment)``."""
-    assert LIBRARIES, "libfaketime is not installed; on Debian: apt-get install faketime"
     assert "FAKETIME" not in os.environ, "the tests run under faketime themselves"
     yield WrongClock(tmp_path)

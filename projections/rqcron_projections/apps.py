@@ -21,10 +21,21 @@ class RqcronProjectionsConfig(AppConfig):
         from rqcron_events.followers import register_follower
 
         from . import checks
-        from .projector import catch_up_some, position
+        from .projector import position, problems
 
         checks.register_all()
-        register_follower("projections", catch_up_some, position, _build_again)
+        register_follower("projections", _follow, position, _build_again, problems)
+
+
+def _follow() -> int:
+    """What was made of events that are lost cannot be followed on: it is built again from the log."""
+    from .projector import catch_up_some, of_another_history
+    from .replay.rebuild import rebuild
+
+    applied = catch_up_some()
+    if names := of_another_history():
+        applied += sum(done.events for done in rebuild(names))
+    return applied
 
 
 def _build_again(readers: Collection[str]) -> list[str]:

@@ -69,6 +69,9 @@ class CronJob(models.Model):
     pause_reason = models.TextField(blank=True)
 
     next_slot = models.DateTimeField(null=True, blank=True)
+    kept = models.JSONField(default=list, blank=True)
+    """``[first, last]`` of slots that fired ahead of their time, before ``cron_rewind``: they do not
+    come again."""
     """The first slot that may fire after the last one decided; None when there is none."""
     last_slot = models.DateTimeField(null=True, blank=True)
     """The last slot that was decided."""
@@ -328,6 +331,9 @@ class Checkpoint(models.Model):
     """Of the code that built the rows from the beginning."""
     position = models.BigIntegerField()
     """Every event up to here is in the rows, and none behind it."""
+    marks = models.JSONField(default=list)
+    """The newest of these events, by what they say: after a failover another history may have the same
+    ids. Empty: not known, as in rows of an older release."""
     updated_at = models.DateTimeField()
 
     class Meta:

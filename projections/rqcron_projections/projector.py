@@ -20,9 +20,10 @@ from rqcron_events import clock
 from rqcron_events.core.codec import Unreadable
 from rqcron_events.core.events import Event
 from rqcron_events.core.wording import clause
-from rqcron_events.errors import PositionAhead
+from rqcron_events.errors import LogWentBack
 from rqcron_events.ledger import quarantine, store
 from rqcron_events.ledger.reading import not_accepted
+from rqcron_events.ledger.snapshot import MARKS_MAX, LogMark, missing_marks
 
 from .fold_failed import FoldFailed, reader_of
 from .folds import crons, days, runners, runs
@@ -36,7 +37,10 @@ __all__ = [
     "catch_up",
     "catch_up_some",
     "checkpoints",
+    "history_is_lost",
+    "of_another_history",
     "position",
+    "problems",
     "projections_named",
 ]
 
@@ -62,6 +66,8 @@ OVERTAKEN_MAX = 20
 
 _broken: set[str] = set()
 """Projections whose failure this process has logged already."""
+_of_another_history: set[str] = set()
+"""Projections that this process found so when it tried last."""
 
 Advance = Literal["moved", "overtaken", "failed"]
 
@@ -72,22 +78,26 @@ def catch_up(limit_events: int | None = None) -> int:
     Anybody may call it at any time and from several processes: a page counts only for the one who
     moves the checkpoint. A projection that raises stays where it is and is tried again by the next
     call; it stops nothing else. A checkpoint of an older VERSION moves on too, because old rows
-    that are current are better than old rows: only ``rebuild`` replaces them.
+    that are current are better than old rows: only ``rebuild`` replaces them. One whose rows are made of
+    events that the log does not have any more stays, too.
 
     Lets database errors of reading the log through.
     """
     left = CATCH_UP_EVENTS_MAX if limit_events is None else limit_events
     waiting = {projection.name: projection for projection in PROJECTIONS}
     applied = overtaken = 0
+    _of_another_history.clear()
+    for point in filter(history_is_lost, checkpoints(PROJECTIONS)):
+        _log_went_back(waiting.pop(point.name), point, LogWentBack(point.position))
     while waiting and left > 0 and overtaken < OVERTAKEN_MAX:
         for position, group in _by_position(waiting.values()):
             if left <= 0:
                 break
             try:
                 page = store.tail(position, min(PAGE_EVENTS_MAX, left))
-            except PositionAhead as error:  # nothing is right that is added to such rows
+            except LogWentBack as error:
                 for point in group:
-                    _log_failure(waiting.pop(point.name), point, error)
+                    _log_went_back(waiting.pop(point.name), point, error)
                 continue
             results = [_advance(waiting[point.name], point, page) for point in group]
             if "moved" in results:
@@ -109,6 +119,24 @@ def catch_up_some() -> int:
 def broken() -> list[str]:
     """Projections that did not get on when this process tried last."""
     return sorted(_broken)
+
+
+def of_another_history() -> list[str]:
+    """Projections that had read what the log does not have any more when this process tried last:
+    nothing is right that is added to their rows, so they have to be built again."""
+    return sorted(_of_another_history)
+
+
+def problems() -> list[str]:
+    """The same as of now, for health: one sentence for each."""
+    points = filter(history_is_lost, checkpoints(PROJECTIONS))
+    return [f"Projection {point.name}: {LogWentBack(point.position)}" for point in points]
+
+
+def history_is_lost(point: Checkpoint) -> bool:
+    """Whether the log does not have what the rows were made of: it went back, and the ids may have been
+    handed out again."""
+    return bool(missing_marks(map(LogMark.from_data, point.marks)))
 
 
 def position() -> int:
@@ -238,11 +266,18 @@ def _save(projection: Projection, point: Checkpoint, page: store.Tail) -> bool:
         unmoved = Checkpoint.objects.using(db.alias).filter(
             name=point.name, position=point.position, updated_at=point.updated_at
         )
-        if not unmoved.update(position=page.position, updated_at=clock.now()):
+        seen = [LogMark.of(event).to_data() for event in page.events[-MARKS_MAX:]]
+        marks = [*point.marks, *seen][-MARKS_MAX:]
+        if not unmoved.update(position=page.position, marks=marks, updated_at=clock.now()):
             return False
         tables.save(rows)
         quarantine.set_aside(reader_of(projection.name), page.unreadable)
     return True
+
+
+def _log_went_back(projection: Projection, point: Checkpoint, error: LogWentBack) -> None:
+    _of_another_history.add(projection.name)
+    _log_failure(projection, point, error)
 
 
 def _log_failure(projection: Projection, point: Checkpoint, error: Exception) -> None:

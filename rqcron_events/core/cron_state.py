@@ -7,6 +7,7 @@ never changes itself, so a copy for another thread is as cheap as one of its lis
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
@@ -27,11 +28,12 @@ from .events.keys import (
     UNTIL,
 )
 from .interventions.pauses import Pause
-from .interventions.rewind import Kept, Rewind
+from .interventions.rewind import Kept, Rewind, is_kept
 from .run_state import OpenRun, attempt_number, check_run_event
 
 __all__ = ["CronState", "OpenRun", "Phase", "refusal_cause"]
 
+EARLY_RUNS_MAX = 1_000
 _WITH_RUN = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
 
 
@@ -61,6 +63,9 @@ class CronState:
     open_runs: dict[UUID, OpenRun] = field(default_factory=dict)
     kept: tuple[Kept, ...] = ()
     """Slots past the watermark that fired ahead of their time, before a rewind."""
+    early_runs: dict[UUID, OpenRun] = field(default_factory=dict)
+    """Runs of slots past the watermark of which a worker wrote before they were decided here: the
+    decision that it knows is in a log that is lost, or in the one of the other side of a split."""
     rewound_version: int = 0
     """Version of the last rewind; decisions before it end where it begins."""
 
@@ -117,24 +122,37 @@ class CronState:
             case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if _has_ended(event):
                 pass
             case EventType.SLOT_FIRED | EventType.RUN_REQUESTED if event.run_id is not None:
-                self.open_runs[event.run_id] = OpenRun(
-                    run_id=event.run_id,
-                    slot=event.scheduled_for,
-                    requested_at=_requested_at(event),
-                    trigger=event.data.get(TRIGGER, "slot"),
-                    # A slot's is asked for by a runner, whose clock is right enough.
-                    recorded_at=None if event.type in DECISIONS else event.recorded_at,
-                )
+                self._open(event, event.run_id)
             case _:
                 pass
         if event.type in DECISIONS and event.scheduled_for is not None:
             self.advance(event.scheduled_for)
+
+    def _open(self, event: Event, run_id: UUID) -> None:
+        early = self.early_runs.get(run_id)
+        if early is not None and early.outcome:
+            return
+        # A slot's is asked for by a runner, whose clock is right enough.
+        recorded_at = None if event.type in DECISIONS else event.recorded_at
+        asked = OpenRun(
+            run_id=run_id,
+            slot=event.scheduled_for,
+            requested_at=_requested_at(event),
+            trigger=event.data.get(TRIGGER, "slot"),
+            recorded_at=recorded_at,
+        )
+        if early is not None:
+            asked = early._replace(requested_at=asked.requested_at, trigger=asked.trigger)
+        self.open_runs[run_id] = asked
 
     def advance(self, watermark: datetime) -> None:
         """Every slot up to there is decided: what was in force before is of no use any more."""
         self.watermark = watermark
         if self.kept:
             self.kept = tuple(stretch for stretch in self.kept if stretch.last > watermark)
+        if self.early_runs:
+            early = self.early_runs.items()
+            self.early_runs = {key: run for key, run in early if run.slot and run.slot > watermark}
         while len(self.phases) > 1 and self.phases[1].start <= watermark:
             del self.phases[0]
 
@@ -181,11 +199,15 @@ class CronState:
 
     def _apply_run(self, event: Event, run_id: UUID) -> None:
         check_run_event(event)
-        if event.type in OUTCOMES:
-            self.open_runs.pop(run_id, None)
-            return
-        run = self.open_runs.get(run_id)
+        run = self.open_runs.get(run_id) or self._early_run(event, run_id)
         if run is None:
+            return
+        runs = self.open_runs if run_id in self.open_runs else self.early_runs
+        if event.type in OUTCOMES:
+            if runs is self.early_runs:
+                runs[run_id] = run._replace(outcome=event.type.value)
+            else:
+                del runs[run_id]
             return
         heard: dict[str, Any] = {"last_event_at": event.occurred_at}
         if event.recorded_at is not None:
@@ -211,11 +233,28 @@ class CronState:
                 heard["start_refused"] = True
             case _:
                 pass
-        self.open_runs[run_id] = run._replace(**heard)
+        runs[run_id] = run._replace(**heard)
 
     def copy(self) -> Self:
         """One that another thread may read and fold on."""
-        return replace(self, phases=list(self.phases), open_runs=dict(self.open_runs))
+        return replace(
+            self,
+            phases=list(self.phases),
+            open_runs=dict(self.open_runs),
+            early_runs=dict(self.early_runs),
+        )
+
+    def _early_run(self, event: Event, run_id: UUID) -> OpenRun | None:
+        slot = event.scheduled_for
+        if slot is None or self.watermark is None or slot <= self.watermark:
+            return None  # it has ended
+        if is_kept(self.kept, slot):
+            return None
+        known = self.early_runs.get(run_id)
+        if known is None and len(self.early_runs) < EARLY_RUNS_MAX:
+            known = OpenRun(run_id=run_id, slot=slot, requested_at=event.occurred_at)
+            self.early_runs[run_id] = known
+        return known
 
     def to_data(self) -> dict[str, Any]:
         """JSON-ready, for the snapshot."""
@@ -233,24 +272,8 @@ class CronState:
                 }
                 for phase in self.phases
             ],
-            "open_runs": [
-                {
-                    "run_id": str(run.run_id),
-                    "slot": _iso(run.slot),
-                    "requested_at": run.requested_at.isoformat(),
-                    "trigger": run.trigger,
-                    "enqueued_at": _iso(run.enqueued_at),
-                    "enqueue_failed": run.enqueue_failed,
-                    "refused": run.refused,
-                    "started_at": _iso(run.started_at),
-                    "worker": run.worker,
-                    "attempt": run.attempt,
-                    "start_refused": run.start_refused,
-                    "last_event_at": _iso(run.last_event_at),
-                    "recorded_at": _iso(run.recorded_at),
-                }
-                for run in self.open_runs.values()
-            ],
+            "open_runs": [_run_data(run) for run in self.open_runs.values()],
+            "early_runs": [_run_data(run) for run in self.early_runs.values()],
         }
 
     @classmethod
@@ -267,33 +290,58 @@ class CronState:
             )
             for phase in data["phases"]
         ]
-        runs = [
-            OpenRun(
-                run_id=UUID(run["run_id"]),
-                slot=_time(run["slot"]),
-                requested_at=datetime.fromisoformat(run["requested_at"]),
-                trigger=run["trigger"],
-                enqueued_at=_time(run["enqueued_at"]),
-                enqueue_failed=run["enqueue_failed"],
-                refused=run.get("refused", ""),  # snapshots of older releases have none
-                started_at=_time(run["started_at"]),
-                worker=run["worker"],
-                attempt=run["attempt"],
-                start_refused=run["start_refused"],
-                last_event_at=_time(run["last_event_at"]),
-                recorded_at=_time(run["recorded_at"]),
-            )
-            for run in data["open_runs"]
-        ]
         return cls(
             name=name,
             version=data["version"],
             watermark=_time(data["watermark"]),
             phases=phases,
-            open_runs={run.run_id: run for run in runs},
+            open_runs=_runs_by_id(data["open_runs"]),
+            early_runs=_runs_by_id(data["early_runs"]),
             kept=tuple(Kept(*map(datetime.fromisoformat, pair)) for pair in data["kept"]),
             rewound_version=data["rewound_version"],
         )
+
+
+def _run_data(run: OpenRun) -> dict[str, Any]:
+    return {
+        "run_id": str(run.run_id),
+        "slot": _iso(run.slot),
+        "requested_at": run.requested_at.isoformat(),
+        "trigger": run.trigger,
+        "enqueued_at": _iso(run.enqueued_at),
+        "enqueue_failed": run.enqueue_failed,
+        "refused": run.refused,
+        "started_at": _iso(run.started_at),
+        "worker": run.worker,
+        "attempt": run.attempt,
+        "start_refused": run.start_refused,
+        "last_event_at": _iso(run.last_event_at),
+        "recorded_at": _iso(run.recorded_at),
+        "outcome": run.outcome,
+    }
+
+
+def _runs_by_id(rows: Iterable[dict[str, Any]]) -> dict[UUID, OpenRun]:
+    runs = (
+        OpenRun(
+            run_id=UUID(run["run_id"]),
+            slot=_time(run["slot"]),
+            requested_at=datetime.fromisoformat(run["requested_at"]),
+            trigger=run["trigger"],
+            enqueued_at=_time(run["enqueued_at"]),
+            enqueue_failed=run["enqueue_failed"],
+            refused=run["refused"],
+            started_at=_time(run["started_at"]),
+            worker=run["worker"],
+            attempt=run["attempt"],
+            start_refused=run["start_refused"],
+            last_event_at=_time(run["last_event_at"]),
+            recorded_at=_time(run["recorded_at"]),
+            outcome=run["outcome"],
+        )
+        for run in rows
+    )
+    return {run.run_id: run for run in runs}
 
 
 def refusal_cause(queue: str, error_type: str) -> str:

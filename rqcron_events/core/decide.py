@@ -118,6 +118,14 @@ def decide(
     return Decisions(events=builder.events, waits_for=judged.waits_for)
 
 
+def _told_by_log(early: OpenRun | None) -> dict[str, Any] | None:
+    """A worker wrote of the run before its slot was decided here."""
+    if early is None:
+        return None
+    told: dict[str, Any] = {keys.RECOVERED_FROM: ["log"]}
+    return told | ({keys.RECOVERED_OUTCOME: early.outcome} if early.outcome else {})
+
+
 def next_due(state: CronState) -> datetime | None:
     """When the first undecided slot becomes due (jitter included), or None for never."""
     if state.watermark is None:
@@ -329,13 +337,15 @@ class _EventBuilder:
         slot = slots.first
         delay = min(slots.definition.delay(slot), self._now - slot)
         lateness = self._now - slot - delay
+        run_id = run_id_for_slot(self._state.name, slot)
         event = make.slot_fired(
             slot=slot,
-            run_id=run_id_for_slot(self._state.name, slot),
+            run_id=run_id,
             lateness_seconds=round(lateness.total_seconds(), 6),
             jitter_seconds=round(delay.total_seconds(), 6) if delay else None,
             definition_version=verdict.definition_version,
             held_up=self._held_up_at(slot),
+            recovered=_told_by_log(self._state.early_runs.get(run_id)),
             **self._place(),
         )
         self.events.append(event)

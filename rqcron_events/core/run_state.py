@@ -94,6 +94,8 @@ class OpenRun(NamedTuple):
     recorded_at: datetime | None = None
     """When the last event about it was recorded, by the database's clock; all other times are by the
     clocks of the machines that wrote the events."""
+    outcome: str = ""
+    """Type of the event that ended it, before anybody decided its slot; otherwise empty."""
 
     def heard_at(self, now: datetime) -> datetime | None:
         """When something was last heard of it. One that lies in the future of ``now`` is of a

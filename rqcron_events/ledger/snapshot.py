@@ -37,13 +37,14 @@ __all__ = [
     "Remembered",
     "Snapshot",
     "Unsaved",
+    "marks_up_to",
     "missing_marks",
 ]
 
 log = logging.getLogger(__name__)
 
 POSITION_ROW = ""
-FORMAT = 3
+FORMAT = 4
 """Raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
 
 
@@ -99,6 +100,12 @@ def missing_marks(marks: Iterable[LogMark]) -> list[LogMark]:
     rows = CronEvent.objects.using(conf().database).filter(wanted).order_by()
     there = set(rows.values_list("stream", "version"))
     return [mark for mark in marks if mark[:2] not in there]
+
+
+def marks_up_to(position: int) -> list[LogMark]:
+    """Of the newest events up to this id."""
+    rows = CronEvent.objects.using(conf().database).filter(id__lte=position).order_by("-id")
+    return [LogMark._make(row) for row in rows.values_list(*LogMark._fields)[:MARKS_MAX]]
 
 
 class Unsaved(NamedTuple):

@@ -279,3 +279,5 @@ def _look_at_followers(found: Health) -> None:
             store.require_not_ahead(position)
         except PositionAhead as error:
             found.problems.append(f"Follower {name}: {error}")
+            continue
+        found.problems += follower.problems() if follower.problems is not None else ()

@@ -17,7 +17,6 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
-from .. import clock
 from ..conf import conf
 from ..core.cron_state import CronState, OpenRun
 from ..core.events import Event, EventType, cron_stream, make
@@ -28,6 +27,7 @@ from ..errors import EventRefused
 from ..execution.enqueuer import Enqueuer, RunRequest, job_id
 from ..execution.rq_jobs import look_up
 from ..execution.traces.jobs import job_traces
+from ..leadership.clock_skew import ClockSkew
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.lookup import told_losses
@@ -112,7 +112,7 @@ def _tell(
     known: Mapping[str, CronState], states: States, lost_at: list[datetime], actor: str
 ) -> None:
     """That events were lost, and from when to when; once for each loss."""
-    now = clock.now()
+    now = _now()
     losses = told_losses()
     if lost_at and any(loss.covers(max(lost_at)) for loss in losses):
         return
@@ -191,7 +191,7 @@ def _asked_for(run_ids: Collection[UUID]) -> set[UUID]:
 
 def _close_what_ran(before: Remembered, states: States, complete: bool, actor: str) -> None:
     """Without this, the reconciler would find that they never started, and enqueue them again."""
-    now = clock.now()
+    now = _now()
     doubtful: list[RunRequest] = []
     certain: set[UUID] = set()
     for name, state in states.crons.items():
@@ -242,7 +242,7 @@ def _place(state: RunState, actor: str, at: datetime | None = None) -> InRun:
         version=state.version + 1,
         slot=state.slot,
         actor=actor,
-        at=at or clock.now(),
+        at=at or _now(),
     )
 
 
@@ -283,7 +283,7 @@ def _decide_again(lost: _Lost, actor: str) -> int:
         return _Known(states.reload(name), told, runs)
 
     def build(known: _Known) -> list[Event]:
-        now = clock.now()
+        now = _now()
         until = decided_until(lost.known, known.traces, now)
         decisions = decided_again(known.state, known.traces, until, actor=actor, now=now)
         return decisions + _what_follows(known, actor)
@@ -327,6 +327,14 @@ def _what_follows(known: _Known, actor: str) -> list[Event]:
         elif definition is None or not definition.idempotent:
             events.append(_lost_event(run, actor))
     return events
+
+
+_skew = ClockSkew()
+
+
+def _now() -> datetime:
+    """By the database's clock: it takes seconds to get here, and this machine's may have been set."""
+    return _skew.database_now()
 
 
 def _rows() -> CronEventQuerySet:

@@ -133,7 +133,7 @@ class Runner:
         for batch in result.accepted:
             self.states.committed(batch)
             state = self.states.crons[batch[0].cron]
-            requests += [_request(state, event, now) for event in batch if event.run_id is not None]
+            requests += [_request(state, event, now) for event in batch if _is_to_run(state, event)]
             self._look_again([state.name])
         return requests
 
@@ -374,6 +374,12 @@ class Runner:
         self.lease.held = False
         self.leading = False
         store.connection().close()
+
+
+def _is_to_run(state: CronState, event: Event) -> bool:
+    """Somebody who decided it before, in a log that is another one, may have had it begun."""
+    run = state.open_runs.get(event.run_id) if event.run_id is not None else None
+    return run is not None and not run.attempt
 
 
 def _request(state: CronState, event: Event, now: datetime) -> RunRequest:

@@ -5,68 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
-from django.db import connection
-from psycopg import sql
 from redis import Redis
 
 from rqcron_events.models import CronEvent
 from tests.acceptance.test_poolers import pgbouncer, postgresql  # noqa: F401
+from tests.failover import Databases, paused
 from tests.failover_app.crons import EXECUTED
 from tests.processes import Project
 
 CRONS = ("steady", "slow", "traceless")
-
-
-class Databases:
-    """The test database, and a copy of it that takes its place later."""
-
-    def __init__(self) -> None:
-        settings = connection.settings_dict
-        self.live = str(settings["NAME"])
-        self.copy, self.lost = f"{self.live}_copy", f"{self.live}_lost"
-        connection.close()
-        self._server = psycopg.connect(
-            host=settings["HOST"], port=settings["PORT"] or None, user=settings["USER"],
-            password=settings["PASSWORD"] or None, dbname="postgres", autocommit=True,
-        )  # fmt: skip
-
-    def __enter__(self) -> Databases:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        connection.close()
-        for name in (self.copy, self.lost):
-            self._do("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
-        self._server.close()
-
-    def take_copy(self) -> None:
-        """As a replica that will be promoted, or a backup, has it."""
-        with self._nobody_connected():
-            self._do("CREATE DATABASE {} TEMPLATE {}", self.copy, self.live)
-
-    def go_back(self) -> None:
-        with self._nobody_connected():
-            self._do("ALTER DATABASE {} RENAME TO {}", self.live, self.lost)
-            self._do("ALTER DATABASE {} RENAME TO {}", self.copy, self.live)
-
-    @contextmanager
-    def _nobody_connected(self) -> Iterator[None]:
-        connection.close()
-        self._do("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.live)
-        self._server.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s",
-            [self.live],
-        )
-        yield
-        self._do("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.live)
-
-    def _do(self, statement: str, *names: str) -> None:
-        self._server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @pytest.fixture
@@ -74,19 +23,6 @@ def databases(postgresql: None, project: Project) -> Iterator[Databases]:  # noq
     project.environment["TEST_APPS"] = "tests.failover_app"
     with Databases() as found:
         yield found
-
-
-@contextmanager
-def paused(project: Project) -> Iterator[None]:
-    """PgBouncer holds its clients back meanwhile: they see no connection end."""
-    url = urlsplit(project.environment["DATABASE_URL"])
-    console = psycopg.connect(
-        host=url.hostname, port=url.port, user=url.username, dbname="pgbouncer", autocommit=True
-    )
-    with console:
-        console.execute("PAUSE shop")
-        yield
-        console.execute("RESUME shop")
 
 
 def goes_back(
@@ -147,7 +83,7 @@ def test_it_notices_behind_a_pooler_that_hides_the_failover(
     redis_connection: Redis,
 ):
     def swap() -> None:
-        with paused(project):
+        with paused(project.environment["DATABASE_URL"]):
             databases.go_back()
 
     output = goes_back(project, redis_connection, databases, swap)

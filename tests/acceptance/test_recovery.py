@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from redis import Redis
@@ -25,13 +27,21 @@ def registered(project: Project) -> Project:
     return project
 
 
-def test_a_killed_work_horse_is_a_failed_run(registered: Project):
+@pytest.fixture
+def outcome(registered: Project) -> Callable[[UUID], CronEvent]:
+    """The outcome of a run, once a runner that begins now has found it."""
+
+    def found(run_id: UUID) -> CronEvent:
+        registered.start("cron_run")
+        return registered.wait_until(CronEvent.objects.filter(run_id=run_id).outcomes().first)
+
+    return found
+
+
+def test_a_killed_work_horse_is_a_failed_run(registered: Project, outcome):
     run_id = controls.trigger("killed")
     assert registered.run("rqworker", "default", "--burst").returncode == 0
-    registered.start("cron_run")
-    outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
-    registered.wait_until(outcomes.exists)
-    failed = outcomes.get()
+    failed = outcome(run_id)
     assert (failed.type, failed.reason) == ("run_failed", "worker_killed")
     assert failed.data["found"] == "RQ says failed"
     assert failed.attempt == 1
@@ -68,32 +78,26 @@ def test_redis_emptied_with_jobs_queued_runs_each_once(
         assert types == ["run_enqueued", "run_enqueued", "run_started", "run_succeeded"]
 
 
-def test_a_cancelled_job_is_a_cancelled_run(registered: Project, redis_connection: Redis):
+def test_a_cancelled_job_is_a_cancelled_run(registered: Project, outcome, redis_connection: Redis):
     from rq.job import Job
 
     run_id = controls.trigger("digest")
     Job.fetch(job_id(run_id), connection=redis_connection).cancel()
-    registered.start("cron_run")
-    outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
-    registered.wait_until(outcomes.exists)
-    assert outcomes.get().type == "run_cancelled"
+    assert outcome(run_id).type == "run_cancelled"
 
 
 def test_an_outcome_that_could_not_be_written_is_taken_from_rq(
-    registered: Project, redis_connection: Redis
+    registered: Project, outcome, redis_connection: Redis
 ):
     run_id = controls.trigger("quick")
     nowhere = "postgresql://nobody@127.0.0.1:1/nowhere"
     registered.run("rqworker", "default", "--burst", DATABASE_URL=nowhere)
     redis_connection.delete(INDEX_KEY, run_key(run_id))  # and the spool is lost, too
-    registered.start("cron_run")
-    outcomes = CronEvent.objects.filter(stream=f"run/{run_id}").outcomes()
-    registered.wait_until(outcomes.exists)
-    succeeded = outcomes.get()
+    succeeded = outcome(run_id)
     assert (succeeded.type, succeeded.data["found"]) == ("run_succeeded", "RQ says finished")
 
 
-def test_a_dead_workers_job_is_closed_once_rq_gives_it_up(registered: Project):
+def test_a_dead_workers_job_is_closed_once_rq_gives_it_up(registered: Project, outcome):
     """The whole worker is killed; nobody is left to notice, but the reconciler."""
     run_id = controls.trigger("slow")
     worker = registered.start("rqworker", "low")
@@ -101,11 +105,8 @@ def test_a_dead_workers_job_is_closed_once_rq_gives_it_up(registered: Project):
     registered.wait_until(stream.of_type("run_started").exists)
     worker.kill_session()
     _expire_heartbeats()
-    runner = registered.start("cron_run")
-    registered.wait_until(stream.outcomes().exists, 60)
-    failed = stream.outcomes().get()
+    failed = outcome(run_id)
     assert (failed.type, failed.reason) == ("run_failed", "worker_killed")
-    runner.stop()
 
 
 def _expire_heartbeats() -> None:

@@ -13,11 +13,13 @@ from .app import outside
 from .evidence import OUTCOMES, Evidence, Job, jobs_in
 from .faults import FAULTS, Fault, Faults
 from .invariants import violations
-from .stage import QUEUES, Stage
+from .stage import Stage
 
 __all__ = ["Report", "drill"]
 
-WORKERS = 3
+WORKERS = ("default", "high", "default", "high")
+"""The queue of each: they are on two servers."""
+BEHIND_POOLER = (0, 1)
 LOOK_SECONDS = 0.05
 JOBS_LOOK_SECONDS = 0.5
 WARM_UP_SECONDS_MAX = 60
@@ -61,9 +63,11 @@ def drill(seed: int, seconds: float, *, opening: tuple[str, ...] = (), hasten: b
     instead of after its ninety seconds.
     """
     with Stage() as stage:
-        for number in range(WORKERS):
-            stage.add(f"worker{number}", "cron_worker", *QUEUES, "--name", "{name}")
-        stage.add("runner", "cron_run")
+        pooled = {"DATABASE_URL": f"{stage.pooler.url}?pooler=1"}
+        for number, queue in enumerate(WORKERS):
+            environment = pooled if number in BEHIND_POOLER else {}
+            stage.add(f"worker{number}", "cron_worker", queue, "--name", "{name}", **environment)
+        stage.add("runner", "cron_run", **stage.clock.environment)
         jobs: dict[str, Job] = {}
         _warm_up(stage)
         faults = Faults(stage, random.Random(seed))
@@ -158,20 +162,21 @@ def _open_runs(stage: Stage) -> int:
 
 def _look_at_jobs(stage: Stage, jobs: dict[str, Job]) -> dict[str, Job]:
     """Remember every job that RQ has, with what it says about it last."""
-    connection = stage.redis.connect()
-    try:
-        found = jobs_in(connection)
-    except RedisError:
-        return jobs  # it is away
-    finally:
-        connection.close()
-    for run_id, before in jobs.items():
-        now = found.get(run_id)
-        if now is None:
-            found[run_id] = replace(before, status="")
-        elif not now.created_at:
-            found[run_id] = replace(now, created_at=before.created_at)
-    jobs.update(found)
+    for queue, server in stage.servers().items():
+        connection = server.connect()
+        try:
+            found = jobs_in(connection, queue)
+        except RedisError:
+            continue  # it is away
+        finally:
+            connection.close()
+        for run_id, before in jobs.items():
+            now = found.get(run_id)
+            if now is None and before.queue == queue:
+                found[run_id] = replace(before, status="")
+            elif now is not None and not now.created_at:
+                found[run_id] = replace(now, created_at=before.created_at)
+        jobs.update(found)
     return jobs
 
 

@@ -12,7 +12,12 @@ from redis import Redis
 from .app.outside import Row
 from .faults import Fault
 
-__all__ = ["OUTCOMES", "Evidence", "Job"]
+__all__ = ["AROUND_SECONDS", "OUTCOMES", "Evidence", "Job", "jobs_in"]
+
+AROUND_SECONDS = 7
+"""A worker waits five seconds for the database; servers need a moment to come up."""
+LOOKED_SECONDS = 20
+"""After a failover, until a runner leads and has looked at what Redis knows."""
 
 OUTCOMES = frozenset(
     ["run_succeeded", "run_failed", "run_stopped", "run_cancelled", "run_declined", "run_lost"]
@@ -29,10 +34,11 @@ class Job:
     status: str
     created_at: str
     """RQ's text, UTC; empty when the job was never seen whole."""
+    queue: str = "default"
 
 
-def jobs_in(connection: Redis) -> dict[str, Job]:
-    """By run id: every job that Redis has now. Raises redis-py's errors."""
+def jobs_in(connection: Redis, queue: str = "default") -> dict[str, Job]:
+    """By run id: every job that the Redis of this queue has now. Raises redis-py's errors."""
     # Shorter and longer keys belong to results and dependents.
     keys = [key for key in connection.keys("rq:job:cron-*") if key.count(b":") == 2]
     pipeline = connection.pipeline(transaction=False)
@@ -45,6 +51,7 @@ def jobs_in(connection: Redis) -> dict[str, Job]:
             run_id=run_id,
             status=(status or b"").decode(),
             created_at=(created or b"").decode(),
+            queue=queue,
         )
     return found
 
@@ -123,6 +130,16 @@ class Evidence:
         """Whether a fault killed that process, at ``since`` or later."""
         return any(
             pid in fault.pids and fault.kind.startswith("kill") and fault.ended_at >= since
+            for fault in self.faults
+        )
+
+    def trace_lost(self, at: float) -> bool:
+        """Whether what was committed about then may be gone with everything that could tell of it: a
+        failover lost it, and a Redis was struck before somebody had looked there."""
+        return any(
+            fault.kind == "fail_over"
+            and fault.overlaps(at - AROUND_SECONDS, at + AROUND_SECONDS)
+            and self.struck(("_redis",), fault.began_at, fault.ended_at + LOOKED_SECONDS)
             for fault in self.faults
         )
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import psutil
 import psycopg
@@ -46,8 +47,8 @@ class Faults:
     rng: random.Random
     done: list[Fault] = field(default_factory=list)
     _undo: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
-    _database_away: bool = False
-    _redis_away: bool = False
+    _away: set[str] = field(default_factory=set)
+    """Parts of the stage that are struck now: database, pooler, clock, and each Redis by its queue."""
 
     def strike(self, kind: str) -> None:
         """Do it, unless there is nothing that it could strike."""
@@ -115,38 +116,78 @@ class Faults:
     def stop_database(self) -> Struck | None:
         return self._stop_database(2, 8)
 
+    def fail_over(self) -> Struck | None:
+        """A replica that falls behind takes over: all connections end, and commits are lost."""
+        if "database" in self._away:
+            return None
+        self._away.add("database")
+        self.stage.database.take_copy()
+        seconds = self.rng.uniform(1, 6)
+
+        def swap() -> None:
+            self.stage.database.fail_over()
+            self._away.discard("database")
+
+        self._undo.append((time.time() + seconds, swap))
+        return "database", seconds, ()
+
+    def restart_pooler(self) -> Struck | None:
+        return self._stop("pooler", "pooler", self.stage.pooler, 0, 3)
+
     def restart_redis(self) -> Struck | None:
-        return self._stop_redis(0, 0.5)
+        return self._stop_redis("default", 0, 0.5)
 
     def stop_redis(self) -> Struck | None:
-        return self._stop_redis(1, 5)
+        return self._stop_redis("default", 1, 5)
+
+    def stop_second_redis(self) -> Struck | None:
+        return self._stop_redis("high", 0, 5)
 
     def empty_redis(self) -> Struck | None:
-        if self._redis_away:
+        queue = self._some_redis()
+        if queue is None:
             return None
-        connection = self.stage.redis.connect()
+        connection = self.stage.servers()[queue].connect()
         connection.flushall()
         connection.close()
-        return "redis", 0, ()
+        return f"redis of {queue}", 0, ()
 
     def freeze_redis(self) -> Struck | None:
         """It keeps its connections, and neither answers nor refuses."""
-        if self._redis_away:
+        queue = self._some_redis()
+        if queue is None:
             return None
         seconds = self.rng.uniform(2, 15)
-        self._redis_away = True
-        self.stage.redis.freeze()
+        server = self.stage.servers()[queue]
+        self._away.add(queue)
+        server.freeze()
 
         def thaw() -> None:
-            self.stage.redis.thaw()
-            self._redis_away = False
+            server.thaw()
+            self._away.discard(queue)
 
         self._undo.append((time.time() + seconds, thaw))
-        return "redis", seconds, ()
+        return f"redis of {queue}", seconds, ()
+
+    def skew_clock(self) -> Struck | None:
+        """Of the machine of one runner, by more than what runners decide by."""
+        if "clock" in self._away:
+            return None
+        self._away.add("clock")
+        ahead = self.rng.choice([-1, 1]) * self.rng.choice([60, 600, 86_400])
+        seconds = self.rng.uniform(2, 12)
+        self.stage.clock.set(ahead)
+
+        def set_right() -> None:
+            self.stage.clock.set(0)
+            self._away.discard("clock")
+
+        self._undo.append((time.time() + seconds, set_right))
+        return f"runner, {ahead:+} s", seconds, ()
 
     def lock_row(self) -> Struck | None:
         """A transaction that somebody left open, or a maintenance command that takes its time."""
-        if self._database_away:
+        if "database" in self._away:
             return None
         statement = self.rng.choice(LOCKS)
         seconds = self.rng.uniform(2, 15)
@@ -193,32 +234,38 @@ class Faults:
         return target, seconds, (pid,)
 
     def _stop_database(self, low: float, high: float) -> Struck | None:
-        if self._database_away:
+        return self._stop("database", "database", self.stage.database, low, high)
+
+    def _stop_redis(self, queue: str, low: float, high: float) -> Struck | None:
+        return self._stop(queue, f"redis of {queue}", self.stage.servers()[queue], low, high)
+
+    def _some_redis(self) -> str | None:
+        there = [queue for queue in self.stage.servers() if queue not in self._away]
+        return self.rng.choice(there) if there else None
+
+    def _stop(
+        self, key: str, target: str, server: Server, low: float, high: float
+    ) -> Struck | None:
+        if key in self._away:
             return None
         seconds = self.rng.uniform(low, high)
-        self._database_away = True
-        self.stage.database.stop()
+        self._away.add(key)
+        server.stop()
 
         def start() -> None:
-            self.stage.database.start()
-            self._database_away = False
+            server.start()
+            self._away.discard(key)
 
         self._undo.append((time.time() + seconds, start))
-        return "database", seconds, ()
+        return target, seconds, ()
 
-    def _stop_redis(self, low: float, high: float) -> Struck | None:
-        if self._redis_away:
-            return None
-        seconds = self.rng.uniform(low, high)
-        self._redis_away = True
-        self.stage.redis.stop()
 
-        def start() -> None:
-            self.stage.redis.start()
-            self._redis_away = False
+class Server(Protocol):
+    """What can be stopped and started."""
 
-        self._undo.append((time.time() + seconds, start))
-        return "redis", seconds, ()
+    def stop(self) -> None: ...
+
+    def start(self) -> None: ...
 
 
 LOCKS = (
@@ -245,6 +292,10 @@ FAULTS: dict[str, Callable[[Faults], Struck | None]] = {
     "stop_redis": Faults.stop_redis,
     "empty_redis": Faults.empty_redis,
     "freeze_redis": Faults.freeze_redis,
+    "stop_second_redis": Faults.stop_second_redis,
+    "fail_over": Faults.fail_over,
+    "restart_pooler": Faults.restart_pooler,
+    "skew_clock": Faults.skew_clock,
     "lock_row": Faults.lock_row,
 }
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from .app.outside import Row
-from .evidence import OUTCOMES, Event, Evidence
+from .evidence import AROUND_SECONDS, OUTCOMES, Event, Evidence
 
 __all__ = ["violations"]
 
-AROUND_SECONDS = 7
-"""A worker waits five seconds for the database; servers need a moment to come up."""
+DATABASE_AWAY = ("_database", "_pooler", "fail_over")
+"""Kinds of faults in which a worker cannot write."""
 CLOCK_SECONDS = 0.005
 """RQ's and the database's clock are one clock here, read by two programs."""
 _IN_RQ = {
@@ -66,16 +66,23 @@ def _nothing_acts_before_its_decision(evidence: Evidence) -> Iterator[str]:
     decisions = evidence.decisions()
     for job in evidence.jobs.values():
         decision = decisions.get(job.run_id)
+        made_at = _seconds(job.created_at)
         if decision is None:
-            yield f"I3: RQ has had a job of run {job.run_id}, which nobody decided"
-        elif job.created_at:
-            created = datetime.fromisoformat(job.created_at).timestamp()
-            if created < decision["recorded_at"].timestamp() - CLOCK_SECONDS:
-                yield f"I3: the job was made before its decision{_story(evidence, job.run_id)}"
+            if not evidence.trace_lost(made_at):
+                yield f"I3: RQ has had a job of run {job.run_id}, which nobody decided"
+        elif 0 < made_at < decision[
+            "recorded_at"
+        ].timestamp() - CLOCK_SECONDS and not _made_by_a_wrong_clock(evidence, decision):
+            yield f"I3: the job was made before its decision{_story(evidence, job.run_id)}"
     for run_id, rows in evidence.attempts().items():
         decision = decisions.get(run_id)
         if decision is None:
-            yield f"I3: run {run_id} was executed, and nobody decided it"
+            # It may have waited in a Redis that told nothing of it when somebody looked.
+            asked_at = _seconds(rows[0].slot) or rows[0].began_at
+            if not evidence.trace_lost(asked_at):
+                yield f"I3: run {run_id} was executed, and nobody decided it"
+        elif "recovered" in decision["data"]:
+            continue  # its first decision was committed before, and lost
         elif rows[0].began_at < decision["recorded_at"].timestamp() - CLOCK_SECONDS:
             yield f"I3: it ran before its decision{_story(evidence, run_id)}"
 
@@ -83,6 +90,8 @@ def _nothing_acts_before_its_decision(evidence: Evidence) -> Iterator[str]:
 def _no_attempts_overlap(evidence: Evidence) -> Iterator[str]:
     for run_id, rows in evidence.attempts().items():
         for before, after in itertools.pairwise(rows):
+            if evidence.trace_lost(before.began_at):
+                continue
             # A killed process leaves no end; the fault that killed it says when that was.
             if before.ended_at is not None and before.ended_at > after.began_at:
                 yield f"I4: two attempts overlap{_story(evidence, run_id)}"
@@ -97,9 +106,11 @@ def _what_ended_well_is_not_started_again(evidence: Evidence) -> Iterator[str]:
 
 
 def _unrecorded(evidence: Evidence, rows: list[Row]) -> bool:
-    """The two ways in which a good end stays unknown, as docs/guarantees.md says."""
+    """The ways in which a good end stays unknown, as docs/guarantees.md says."""
     return all(
-        evidence.killed(row.pid, row.ended_at or row.began_at) or _both_away(evidence, row)
+        evidence.killed(row.pid, row.ended_at or row.began_at)
+        or _both_away(evidence, row)
+        or evidence.trace_lost(row.ended_at or row.began_at)
         for row in rows[:-1]
         if row.ended == "well"
     )
@@ -113,14 +124,15 @@ def _both_away(evidence: Evidence, row: Row) -> bool:
     )
     known = outcome["recorded_at"].timestamp() if outcome else float("inf")
     return evidence.struck(
-        ("_database",), row.began_at - AROUND_SECONDS, ended + AROUND_SECONDS
+        DATABASE_AWAY, row.began_at - AROUND_SECONDS, ended + AROUND_SECONDS
     ) and evidence.struck(("_redis",), row.began_at - AROUND_SECONDS, known)
 
 
 def _no_more_attempts_than_allowed(evidence: Evidence) -> Iterator[str]:
     for run_id, rows in evidence.attempts().items():
         allowed = 1 + evidence.retries(rows[0].cron)
-        if len(rows) > allowed and not any(_both_away(evidence, row) for row in rows):
+        unknown = any(_both_away(evidence, r) or evidence.trace_lost(r.began_at) for r in rows)
+        if len(rows) > allowed and not unknown:
             yield f"I4: {len(rows)} attempts, {allowed} allowed{_story(evidence, run_id)}"
 
 
@@ -131,6 +143,9 @@ def _each_run_has_one_outcome(evidence: Evidence) -> Iterator[str]:
         if len(outcomes) != 1:
             yield f"I5: outcomes: {outcomes or 'none'}{_story(evidence, run_id)}"
     for run_id in streams.keys() - evidence.decisions().keys():
+        first = streams[run_id][0]
+        if evidence.trace_lost((first["scheduled_for"] or first["recorded_at"]).timestamp()):
+            continue
         yield f"I3: events of a run that nobody decided{_story(evidence, run_id)}"
 
 
@@ -148,7 +163,8 @@ def _an_outcome_says_what_happened(evidence: Evidence) -> Iterator[str]:
         for row in well:
             if succeeded or evidence.killed(row.pid, row.ended_at or row.began_at):
                 continue
-            if not _both_away(evidence, row):
+            lost = evidence.trace_lost(row.ended_at or row.began_at)
+            if not (lost or _both_away(evidence, row)):
                 yield f"I9: it ended well and that is not recorded{_story(evidence, run_id)}"
 
 
@@ -169,8 +185,19 @@ def _rq_agrees(evidence: Evidence) -> Iterator[str]:
             for row in evidence.attempts().get(run_id, ())
             if evidence.killed(row.pid, row.began_at)
         )
-        if not (refused or killed or evidence.struck(("_redis",), since, until)):
+        lost = any(evidence.trace_lost(at) for at in (since, until))
+        if not (refused or killed or lost or evidence.struck(("_redis",), since, until)):
             yield f"I9: RQ says {job.status}{_story(evidence, run_id)}"
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def _made_by_a_wrong_clock(evidence: Evidence, decision: Event) -> bool:
+    """Or its decision is the second one, because the first was lost."""
+    at = decision["recorded_at"].timestamp()
+    return "recovered" in decision["data"] or evidence.struck(("_clock",), at - 30, at + 30)
 
 
 def _story(evidence: Evidence, run_id: str) -> str:

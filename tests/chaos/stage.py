@@ -10,10 +10,12 @@ import sys
 import tempfile
 import time
 import warnings
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
@@ -21,6 +23,8 @@ from psycopg.rows import dict_row
 from redis import Redis
 
 from tests.chaos.app import outside
+from tests.faketime import WrongClock
+from tests.pgbouncer import PgBouncer
 from tests.processes import ROOT, Process
 from tests.servers import free_port, redis_answers
 
@@ -30,6 +34,8 @@ START_SECONDS_MAX = 60
 RESTART_SECONDS = 0.5
 """A supervisor waits this long before it starts a process again."""
 QUEUES = ("default", "high")
+NAME = "shop"
+POOLED_CONNECTIONS = 5
 
 
 class Database:
@@ -43,15 +49,51 @@ class Database:
         # As root the server runs as another user, who must reach its directory.
         directory.chmod(0o755)
         self._server = get_server(directory / "postgresql", cleanup_mode="stop")
-        self.url: str = self._server.get_uri()
+        self._server_url: str = self._server.get_uri()
         # The machine stays up, so fsync may be off. Commits must still reach the kernel.
-        with self.connect() as connection:
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
             for setting in ("fsync = off", "full_page_writes = off"):
                 connection.execute(f"ALTER SYSTEM SET {setting}")
             connection.execute("SELECT pg_reload_conf()")
+            connection.execute(f"CREATE DATABASE {NAME}")
+        self.url = urlsplit(self._server_url)._replace(path=f"/{NAME}").geturl()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As in Django's DATABASES."""
+        with self.connect() as connection:
+            info = connection.info
+            return {
+                "HOST": info.host, "PORT": info.port, "USER": info.user, "PASSWORD": "",
+                "NAME": NAME,
+            }  # fmt: skip
 
     def connect(self) -> psycopg.Connection[dict[str, Any]]:
         return psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
+
+    def take_copy(self) -> None:
+        """As a replica has it that falls behind from now on."""
+        with self._nobody_connected() as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {NAME}_copy")
+            connection.execute(f"CREATE DATABASE {NAME}_copy TEMPLATE {NAME}")
+
+    def fail_over(self) -> None:
+        """To the copy: what was committed since is lost."""
+        with self._nobody_connected() as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {NAME}_lost")
+            connection.execute(f"ALTER DATABASE {NAME} RENAME TO {NAME}_lost")
+            connection.execute(f"ALTER DATABASE {NAME}_copy RENAME TO {NAME}")
+
+    @contextmanager
+    def _nobody_connected(self) -> Iterator[psycopg.Connection[Any]]:
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {NAME} ALLOW_CONNECTIONS false")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s",
+                [NAME],
+            )
+            yield connection
+            connection.execute(f"ALTER DATABASE {NAME} ALLOW_CONNECTIONS true")
 
     def stop(self) -> None:
         """At once: clients lose their connections in the middle of what they do."""
@@ -78,7 +120,7 @@ class RedisServer:
 
     def __init__(self, directory: Path, **options: str) -> None:
         self._options = options
-        self._directory = directory / "redis"
+        self._directory = directory / f"redis-{len(list(directory.glob('redis-*')))}"
         self._directory.mkdir()
         self._port = free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0"
@@ -130,8 +172,11 @@ class RedisServer:
 class Service:
     """A process that is started again whenever it ends, as by systemd."""
 
-    def __init__(self, name: str, command: list[str], stage: Stage) -> None:
+    def __init__(
+        self, name: str, command: list[str], stage: Stage, environment: Mapping[str, str]
+    ) -> None:
         self.name = name
+        self._environment = environment
         self._command = command
         self._stage = stage
         self.starts = 0
@@ -149,7 +194,8 @@ class Service:
         words = [word.replace("{name}", self.worker_name) for word in self._command]
         log = self._stage.directory / f"{self.name}-{self.starts:03}.log"
         command = [sys.executable, str(ROOT / "manage.py"), *words]
-        self.process = Process(command, self._stage.environment, log)
+        environment = {**self._stage.environment, **self._environment}
+        self.process = Process(command, environment, log)
         self._start_at = 0.0
 
     def supervise(self) -> bool:
@@ -214,14 +260,21 @@ class Stage:
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
         self.database = Database(self.directory)
         self._stack.callback(self.database.close)
+        self.pooler = PgBouncer(self.database.settings, "transaction", POOLED_CONNECTIONS)
+        self._stack.callback(self.pooler.close)
+        self.pooler.start()
         self.redis = RedisServer(self.directory)
         self._stack.callback(self.redis.stop)
+        self.second_redis = RedisServer(self.directory)
+        self._stack.callback(self.second_redis.stop)
+        self.clock = WrongClock(self.directory)
         self.outside = str(self.directory / "outside.sqlite3")
         outside.create(self.outside)
         self.environment = {
             **os.environ,
             "DATABASE_URL": self.database.url,
             "REDIS_URL": self.redis.url,
+            "REDIS_URL_HIGH": self.second_redis.url,
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "TEST_APPS": "tests.chaos.app",
             outside.VARIABLE: self.outside,
@@ -231,8 +284,12 @@ class Stage:
         self._stack.callback(self._kill_all)
         self.manage("migrate")
 
-    def add(self, name: str, *command: str) -> Service:
-        service = Service(name, list(command), self)
+    def servers(self) -> dict[str, RedisServer]:
+        """By the queue that is in each."""
+        return {"default": self.redis, "high": self.second_redis}
+
+    def add(self, name: str, *command: str, **environment: str) -> Service:
+        service = Service(name, list(command), self, environment)
         self.services.append(service)
         return service
 
@@ -289,15 +346,15 @@ class Stage:
         """As if the time had passed that RQ waits for a dead worker's heartbeat."""
         alive = {service.worker_name for service in self.services}
         expired = 0
-        connection = self.redis.connect()
-        for queue in QUEUES:
+        for queue, server in self.servers().items():
+            connection = server.connect()
             key = f"rq:wip:{queue}"
             for member, score in connection.zrange(key, 0, -1, withscores=True):
                 worker = connection.hget(f"rq:execution:{member.decode()}", "worker_name")
                 if score > 1 and (worker or b"").decode() not in alive:
                     connection.delete(f"rq:execution:{member.decode()}")  # expires with it
                     expired += connection.zadd(key, {member: 1}, xx=True, ch=True)
-        connection.close()
+            connection.close()
         return expired
 
     def tail_of_logs(self, lines_max: int = 15) -> str:

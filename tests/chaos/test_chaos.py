@@ -7,7 +7,10 @@ import pytest
 from tests.chaos.drill import drill
 
 FAULT_SECONDS = 25
-OPENING = ("empty_redis", "kill_horse", "kill_machine", "freeze_runner", "stop_database")
+OPENING = (
+    "fail_over", "empty_redis", "kill_horse", "kill_machine", "skew_clock", "freeze_runner",
+    "restart_pooler", "stop_second_redis", "stop_database",
+)  # fmt: skip
 """First, so that even a short drill has them; what Redis forgot takes a minute to be given up."""
 
 

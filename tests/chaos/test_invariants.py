@@ -97,3 +97,19 @@ def test_an_outcome_that_is_not_what_happened():
 def test_rq_says_something_else():
     job = replace(GOOD.jobs["r"], status="failed")
     assert found(jobs={"r": job}) == {"I9"}
+
+
+def test_a_failover_that_loses_commits_excuses_what_nothing_can_tell_any_more():
+    """That is: with a Redis that was struck as well, and about the time of what is lost."""
+    undecided = [REGISTERED, SKIPPED | {"scheduled_for": at(1)}]
+    began = at(1).timestamp()
+    lost = Fault(kind="fail_over", target="", began_at=began, ended_at=began + 3)
+    emptied = Fault(kind="empty_redis", target="", began_at=began + 4, ended_at=began + 4)
+    assert "I3" in found(events=undecided)
+    assert "I3" in found(events=undecided, faults=[lost])
+    assert "I3" in found(events=undecided, faults=[emptied])
+    assert "I3" not in found(events=undecided, faults=[lost, emptied])
+    before = [replace(fault, began_at=0, ended_at=1) for fault in (lost, emptied)]
+    assert "I3" in found(events=undecided, faults=before)
+    again = [*GOOD.events, SKIPPED | {"id": 9, "scheduled_for": at(1)}]
+    assert found(events=again, faults=[lost, emptied]) == {"I1"}

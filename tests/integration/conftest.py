@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from rqcron_events import worker as worker_module
+from rqcron_events.core.repair import Patience
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.registry import Registry
+from rqcron_events.runner import reconciler
 from rqcron_events.runner import runner as runner_module
 from rqcron_events.runner.runner import Runner
 from rqcron_events.testing import FakeClock
@@ -71,3 +74,9 @@ def deploy(db: None, redis_connection: Any, clock: FakeClock) -> Callable[[], Ru
         return runner
 
     return start
+
+
+@pytest.fixture
+def rq_believed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job ended long ago by the test's clock, but just now by Redis'."""
+    monkeypatch.setattr(reconciler, "Patience", partial(Patience, callback=timedelta(0)))

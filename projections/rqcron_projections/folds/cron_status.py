@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from rqcron_events.core.definition import Definition
+from rqcron_events.core.interventions.rewind import Kept, around
 
 from ..models import CronJob, CronStatus
 
@@ -43,11 +44,17 @@ def next_slot(row: CronJob) -> datetime | None:
         if row.paused_until is None:
             return None
         after = max(after, row.paused_until)
+    kept = [Kept(*map(datetime.fromisoformat, pair)) for pair in row.kept]
     try:
-        return Definition.from_data(row.definition).schedule.next_after(after)
+        schedule = Definition.from_data(row.definition).schedule
     except (ValueError, TypeError):
         # A zone that this machine does not know must not stop the rows of all other crons.
         return None
+    for start, end in around(kept, after, None):
+        slot = schedule.next_after(start)
+        if slot is not None and (end is None or slot <= end):
+            return slot
+    return None
 
 
 def as_of(row: CronJob, instant: datetime) -> CronJob:

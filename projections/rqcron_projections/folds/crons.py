@@ -20,6 +20,7 @@ from rqcron_events.core.events.keys import (
     DEFINITION,
     DEFINITION_VERSION,
     EFFECTIVE_FROM,
+    KEPT,
     RECOVERED,
     RECOVERED_OUTCOME,
     UNTIL,
@@ -226,6 +227,7 @@ def _rewound(row: CronJob, event: Event) -> None:
     """What was decided about the future no longer counts."""
     row.effective_from = event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
     row.last_slot = None
+    row.kept = event.data[KEPT]
 
 
 def _ignored(row: CronJob, event: Event) -> None:

@@ -19,10 +19,11 @@ from django.db.models import Model
 
 from rqcron_events import clock
 from rqcron_events.core.events import make
-from rqcron_events.errors import LedgerUnavailable
+from rqcron_events.errors import LedgerUnavailable, PositionAhead
 from rqcron_events.ledger import store
 from rqcron_events.ledger.quarantine import set_aside
 from rqcron_events.ledger.reading import not_accepted
+from rqcron_events.ledger.snapshot import marks_up_to
 from rqcron_events.models import CronEvent
 
 from ..fold_failed import FoldFailed, reader_of
@@ -30,7 +31,7 @@ from ..folds import crons
 from ..folds.cron_status import as_of
 from ..models import Checkpoint, CronJob
 from ..projection import Projection
-from ..projector import checkpoints, projections_named
+from ..projector import checkpoints, history_is_lost, projections_named
 from ..tables import row_values
 from .session import open_session
 from .shadow import LeftOut, Shadow, built_by_database, open_shadows, replay_together
@@ -226,16 +227,30 @@ def _swap(shadow: Shadow) -> int:
             # that comes first would make the later write fail.
             mine.update(updated_at=clock.now())
             shadow.replay()
-            if shadow.position < mine.get().position:
+            point = mine.get()
+            if shadow.position < point.position and not _is_ahead(point):
                 continue  # an open transaction hid the end from this reader, not from another
             rows = shadow.replace_live()
             shadow.go_on()  # or else take it all back
-            mine.update(version=shadow.projection.version, position=shadow.position)
+            mine.update(
+                version=shadow.projection.version,
+                position=shadow.position,
+                marks=[mark.to_data() for mark in reversed(marks_up_to(shadow.position))],
+            )
             return rows
     raise LedgerUnavailable(
         f"Projection {shadow.projection.name!r} was not replaced: for {TRIES_MAX} tries, open "
         "transactions kept the end of the log from being read. Try again when they are closed."
     )
+
+
+def _is_ahead(point: Checkpoint) -> bool:
+    """Of the log, which went back: then its place says nothing."""
+    try:
+        store.require_not_ahead(point.position)
+    except PositionAhead:
+        return True
+    return history_is_lost(point)
 
 
 def _record(result: Rebuilt, actor: str) -> None:

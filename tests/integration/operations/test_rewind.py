@@ -7,7 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from rqcron_projections import projector
+from rqcron_projections.models import CronJob
+from rqcron_projections.replay.rebuild import check
 
+from rqcron_events.core.decide import next_due
 from rqcron_events.core.events import DECISIONS
 from rqcron_events.core.explain.explanation import Verdict
 from rqcron_events.errors import CronConfigError, UnknownCron
@@ -106,6 +110,19 @@ def test_explain_knows_what_was_taken_back(ahead, clock):
     clock.advance(10 * MINUTE)
     ahead.tick()
     assert explain("minutely", taken_back).verdict is Verdict.FIRED
+
+
+def test_the_list_does_not_name_a_kept_slot_as_the_next(ahead, clock):
+    rewind_all(by="ann")
+    named = []
+    for _ in range(70):
+        projector.catch_up()
+        named.append(CronJob.objects.get(name="minutely").next_slot)
+        assert named[-1] == next_due(States.load().crons["minutely"])
+        clock.advance(MINUTE)
+        ahead.tick()
+    assert len(set(named)) == 70 - 3
+    assert check() == []
 
 
 def test_downtime_over_kept_slots_passes_them_over_in_parts(ahead, clock):

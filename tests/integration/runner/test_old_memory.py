@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from rqcron_events.core.events import EventType, make
 from rqcron_events.core.events.make import InRun
 from rqcron_events.execution import spool
 from rqcron_events.execution.attempt import begin
-from rqcron_events.execution.enqueuer import Enqueuer, job_id
+from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.ledger import store
 from rqcron_events.ledger.run_streams import read_run
 from rqcron_events.models import CronEvent
@@ -34,29 +35,29 @@ def old(deploy, add, clock, redis_connection):
     return runner, request, runner.states.with_open_runs()
 
 
-def elsewhere(request, clock, *, succeeded: bool = True) -> None:
-    """Another runner hands the run over, and it runs to its end."""
-    place = {"cron": "report", "run_id": request.run_id, "slot": request.slot, "actor": "worker/1"}
-    store.append_next(
-        [
-            make.run_enqueued(
-                queue="default",
-                job_id=job_id(request.run_id),
-                found="",
-                **InRun(version=1, at=clock.now, **place),
-            ),
-            make.run_started(
-                attempt=1,
-                retries_left=0,
-                job_created_at="then",
-                job_enqueued_at="then",
-                **InRun(version=2, at=clock.now, **place),
-            ),
+@pytest.fixture(params=["succeeded", "running"])
+def elsewhere(request, clock) -> Callable[[RunRequest], None]:
+    """Half a minute later another runner hands the run over; it begins, and ends or not."""
+
+    def run(asked: RunRequest) -> None:
+        clock.advance(MINUTE / 2)
+
+        def place(version: int) -> InRun:
+            return InRun(
+                cron="report", run_id=asked.run_id, slot=asked.slot, actor="worker/1",
+                version=version, at=clock.now,
+            )  # fmt: skip
+
+        times = {"job_created_at": "then", "job_enqueued_at": "then"}
+        events = [
+            make.run_enqueued(queue="default", job_id=job_id(asked.run_id), found="", **place(1)),
+            make.run_started(attempt=1, retries_left=0, **times, **place(2)),
         ]
-    )
-    if succeeded:
-        end = InRun(version=3, at=clock.now, **place)
-        store.append_next([make.run_succeeded(attempt=1, duration_seconds=0.1, **end)])
+        if request.param == "succeeded":
+            events.append(make.run_succeeded(attempt=1, duration_seconds=0.1, **place(3)))
+        store.append_next(events)
+
+    return run
 
 
 def jobs(redis_connection) -> list[bytes]:
@@ -65,54 +66,43 @@ def jobs(redis_connection) -> list[bytes]:
     )
 
 
-@pytest.mark.parametrize("succeeded", [True, False], ids=["succeeded", "running"])
 def test_what_a_frozen_runner_had_still_to_hand_over_is_compared_with_the_log(
-    old, clock, redis_connection, succeeded
+    old, elsewhere, redis_connection
 ):
     runner, request, _ = old
-    clock.advance(timedelta(seconds=30))
-    elsewhere(request, clock, succeeded=succeeded)
+    elsewhere(request)
     count = CronEvent.objects.count()
     runner.rq.enqueue([request])
     assert jobs(redis_connection) == []
     assert CronEvent.objects.count() == count
 
 
-@pytest.mark.parametrize("succeeded", [True, False], ids=["succeeded", "running"])
-def test_a_pass_with_an_old_memory_enqueues_nothing_that_began(
-    old, clock, redis_connection, succeeded
-):
+def test_a_pass_with_an_old_memory_enqueues_nothing_that_began(old, elsewhere, redis_connection):
     runner, request, memory = old
-    clock.advance(timedelta(seconds=30))
-    elsewhere(request, clock, succeeded=succeeded)
+    elsewhere(request)
     runner.rq.reconcile(memory)
     assert jobs(redis_connection) == []
 
 
-@pytest.mark.parametrize("succeeded", [True, False], ids=["succeeded", "running"])
-def test_a_pass_with_an_old_memory_puts_no_job_back_that_began(
-    old, clock, redis_connection, succeeded
-):
+def test_a_pass_with_an_old_memory_puts_no_job_back_that_began(old, elsewhere, redis_connection):
     """Redis is as it was before the job ran, as from its snapshot of then."""
     runner, request, memory = old
     runner.rq.enqueue([request])
     runner.states.follow()
     memory = runner.states.with_open_runs()
     redis_connection.delete("rq:queue:default")
-    clock.advance(MINUTE)
-    elsewhere(request, clock, succeeded=succeeded)
+    elsewhere(request)
     for _ in range(2):  # seen twice, a clean-up apart
         runner.rq.reconciler.clean_up(memory)
     assert redis_connection.llen("rq:queue:default") == 0
 
 
-@pytest.mark.parametrize("succeeded", [True, False], ids=["succeeded", "running"])
 def test_a_worker_that_reads_that_a_run_ran_refuses_it_although_nothing_can_be_written(
-    old, clock, redis_connection, succeeded
+    old, elsewhere, redis_connection
 ):
     """The job is in Redis once more, from whoever had an old memory, and the database is read-only."""
     _, request, _ = old
-    elsewhere(request, clock, succeeded=succeeded)
+    elsewhere(request)
     list(Enqueuer().enqueue([request]))
     job = Job.fetch(job_id(request.run_id), connection=redis_connection)
     on_postgresql = connection.vendor == "postgresql"

@@ -6,21 +6,17 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
-from django.db import connection
-from django.db.models import Max
 from django_rq import get_worker
 from rq import SimpleWorker
 from rqcron_projections import projector
 from rqcron_projections.models import CronDay, CronJob, CronRun
 
-from rqcron_events.core.repair import Patience
+from rqcron_events import clock as machine
 from rqcron_events.core.run_state import RunState
 from rqcron_events.errors import PositionAhead
 from rqcron_events.ledger import store
-from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.ledger.follow import follow
 from rqcron_events.ledger.run_streams import append_to_run, read_run
@@ -29,10 +25,12 @@ from rqcron_events.operations import controls
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain
 from rqcron_events.queries.health import health
-from rqcron_events.runner import reconciler
+from rqcron_events.runner import runner as runner_module
 from rqcron_events.testing import FakeClock
+from tests.went_back import go_back, newest
 
 MINUTE = timedelta(minutes=1)
+pytestmark = pytest.mark.usefixtures("rq_believed_at_once")
 
 
 @pytest.fixture
@@ -40,30 +38,6 @@ def clock() -> Iterator[FakeClock]:
     """Near the true time, by which RQ's workers note what they do."""
     with FakeClock(datetime.now(UTC).replace(second=30, microsecond=0)) as fake:
         yield fake
-
-
-@pytest.fixture(autouse=True)
-def _believe_rq_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job ended long ago by the test's clock, but just now by Redis'."""
-    monkeypatch.setattr(reconciler, "Patience", partial(Patience, callback=timedelta(0)))
-
-
-def go_back(to: int) -> None:
-    """The log as it was when this id was its newest, and its ids are handed out again."""
-    backend_of(connection).set_append_only(connection, enabled=False)
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM rqcron_event WHERE id > %s", [to])
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                "SELECT setval(pg_get_serial_sequence('rqcron_event', 'id'), %s)", [max(to, 1)]
-            )
-        else:
-            cursor.execute("UPDATE sqlite_sequence SET seq = %s WHERE name = 'rqcron_event'", [to])
-    backend_of(connection).set_append_only(connection, enabled=True)
-
-
-def newest() -> int:
-    return CronEvent.objects.aggregate(newest=Max("id"))["newest"] or 0
 
 
 def work() -> None:
@@ -419,7 +393,7 @@ def ahead(deploy, executed, clock) -> int:
 def test_a_projection_that_is_ahead_of_the_log_says_so_and_stays(ahead, caplog):
     with caplog.at_level(logging.ERROR):
         assert projector.catch_up() == 0
-    assert "cron_replay" in caplog.text and "ahead of the log" in caplog.text
+    assert "cron_replay" in caplog.text and "went back" in caplog.text
     assert projector.broken()
     assert any("ahead of the log" in problem for problem in health().problems)
 
@@ -427,3 +401,33 @@ def test_a_projection_that_is_ahead_of_the_log_says_so_and_stays(ahead, caplog):
 def test_a_reader_that_is_ahead_of_the_log_is_told(ahead):
     with pytest.raises(PositionAhead, match="position 0"):
         next(follow(ahead, idle_seconds_max=0))
+
+
+def test_a_clock_that_is_set_in_the_middle_of_it_leaves_nothing_of_the_future(
+    deploy, executed, clock, redis_connection, monkeypatch
+):
+    """It was right when the runner looked last."""
+    runner = deploy()
+    kept = newest()
+    clock.advance(MINUTE)
+    runner.tick()
+    work()
+    runner.states.follow()
+    redis_connection.flushdb()
+    go_back(kept)
+    clock.advance(timedelta(seconds=20))
+    recover = runner_module.recover
+
+    def ahead_meanwhile(*args: object) -> None:
+        with monkeypatch.context() as wrong:
+            real, day = machine.machine_seconds, timedelta(days=1)
+            wrong.setattr(machine, "machine_seconds", lambda: real() + day.total_seconds())
+            clock.advance(day)
+            recover(*args)
+            clock.advance(-day)
+
+    monkeypatch.setattr(runner_module, "recover", ahead_meanwhile)
+    runner.tick()
+    assert decisions() == [("slot_missed", 1, "decision_lost")]
+    assert not CronEvent.objects.filter(occurred_at__gt=clock.now + MINUTE).exists()
+    is_sound()

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from rqcron_events.core.cron_state import CronState
-from rqcron_events.core.events import OUTCOMES, EventType, cron_stream
+from rqcron_events.core.cron_state import CronState, OpenRun
+from rqcron_events.core.definition import run_id_for_slot
+from rqcron_events.core.events import OUTCOMES, Event, EventType, cron_stream
 from tests.unit.history import NAME, History, at, minutes
 
 
@@ -115,3 +116,42 @@ def test_the_snapshot_comes_back_from_json_as_it_was():
     history.retire(at("09:05"))
     stored = json.loads(json.dumps(history.state.to_data()))
     assert CronState.from_data(NAME, stored) == history.state
+
+
+def early(history: History, *types: EventType) -> OpenRun | None:
+    """A worker writes of the run of 09:10, as the other side of a split brain asked it to; then the slot
+    is decided here. The run, if it is open."""
+    run_id = run_id_for_slot(NAME, at("09:10"))
+    for number, kind in enumerate(types, 1):
+        history._add(
+            Event(
+                stream=f"run/{run_id}",
+                version=number,
+                type=kind,
+                cron=NAME,
+                run_id=run_id,
+                attempt=1,
+                actor="worker/1",
+                scheduled_for=at("09:10"),
+                occurred_at=at("09:10"),
+            )
+        )
+    # The same from a snapshot.
+    history.state = CronState.from_data(NAME, json.loads(json.dumps(history.state.to_data())))
+    assert history.decide(at("09:10")) == ["fired 09:10"]
+    assert history.state.early_runs == {}
+    return history.state.open_runs.get(run_id)
+
+
+def test_a_run_that_ended_before_its_decision_is_over():
+    history = fired()
+    assert early(history, EventType.RUN_STARTED, EventType.RUN_SUCCEEDED) is None
+    told = history.events[-1].data["recovered"]
+    assert told == {"from": ["log"], "outcome": "run_succeeded"}
+
+
+def test_a_run_that_began_before_its_decision_is_running():
+    history = fired()
+    run = early(history, EventType.RUN_STARTED)
+    assert (run.attempt, run.started_at, run.worker) == (1, at("09:10"), "worker/1")
+    assert history.events[-1].data["recovered"] == {"from": ["log"]}
