@@ -205,10 +205,10 @@ class _Lines:
             (Column(key="at", head="", cells_min=times), times),
             (Column(key="cron", head="", cells_min=14, middle=True), 24),
             (Column(key="what", head="", cells_min=30), WHAT_CELLS),
-            (Column(key="slot", head="", cells_min=19), 19),
             (Column(key="run", head=""), 12),
-            (Column(key="type", head="", cells_min=18), 18),
             (Column(key="actor", head=""), 40),
+            (Column(key="slot", head="", cells_min=19), 19),
+            (Column(key="type", head="", cells_min=18), 18),
         ]
         if not self.named:
             del asked[1]
@@ -227,10 +227,10 @@ class _Lines:
         cells = [
             local_time(event.occurred_at, self.zone, millis=self._has_millis),
             event_words(event, self.zone),
-            f"slot {self._slot(event)}",
             f"run {str(event.run_id)[:8] if event.run_id else '-'}",
-            event.type.value,
             f"[{event.actor}]",
+            f"slot {self._slot(event)}",
+            event.type.value,
         ]
         if self.named:
             cells.insert(1, event.cron or event.stream)

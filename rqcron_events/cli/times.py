@@ -15,6 +15,7 @@ from ..core.events import EventType
 from ..core.events.keys import DEFINITION
 from ..core.parse_time import leaves_the_day_open, names_a_zone, read_instant
 from ..core.schedule import zone_named
+from ..core.wording import local_time
 from ..errors import CronConfigError
 from ..models import CronEvent
 
@@ -32,7 +33,7 @@ def parse_instant(
     """What ``option`` was given, in UTC: ISO 8601, a date, or words like "yesterday 9am".
 
     What names no zone is read in that of ``cron``, else in the project's ``TIME_ZONE``; ``future``
-    asks for the next such time instead of the last. ``after`` is where the range begins that this
+    asks for the next such time instead of the last, and refuses one that is past. ``after`` is where the range begins that this
     ends: a time of day or a weekday, whose last one is not after that, is the next one from there.
     Raises CronConfigError with the value and the remedy.
     """
@@ -43,6 +44,10 @@ def parse_instant(
             return read_instant(text, now=after, zone=zone, future=True)
     except ValueError as error:
         raise CronConfigError(f"{option} {error}") from None
+    if future and found <= clock.now():
+        raise CronConfigError(
+            f"{option} {text!r} is in the past ({local_time(found, zone_of(cron))}). Give a later time."
+        )
     return found
 
 
@@ -51,8 +56,8 @@ def parse_past_instant(text: str, option: str, *, cron: str = "") -> datetime:
     found = parse_instant(text, option, cron=cron)
     if found > clock.now():
         raise CronConfigError(
-            f"{option} {text!r} is in the future ({found:%Y-%m-%d %H:%M:%S} UTC), of which the log "
-            "knows nothing. Give a time in the past, or leave it out for the state of now."
+            f"{option} {text!r} is in the future ({local_time(found, zone_of(cron))}), of which the "
+            "log knows nothing. Give a time in the past, or leave it out for the state of now."
         )
     return found
 

@@ -45,7 +45,7 @@ def shower_in(zone: tzinfo) -> Show:
     def show(instant: datetime | None) -> str:
         if instant is None:
             return "never"
-        local, utc = instant.astimezone(zone), instant.astimezone(UTC)
+        local, utc = _in_zone(instant, zone), instant.astimezone(UTC)
         text = local_time(instant, zone)
         if local.utcoffset():
             text += f" ({utc:%H:%M:%S} UTC)" if local.date() == utc.date() else f" ({_utc(utc)})"
@@ -56,9 +56,17 @@ def shower_in(zone: tzinfo) -> Show:
 
 def local_time(instant: datetime, zone: tzinfo, *, millis: bool = False) -> str:
     """``2026-03-02 09:00:00 CET``: how a time stands in tables and lists."""
-    local = instant.astimezone(zone)
+    local = _in_zone(instant, zone)
     fraction = f".{local.microsecond // 1000:03d}" if millis else ""
     return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {local.tzname()}"
+
+
+def _in_zone(instant: datetime, zone: tzinfo) -> datetime:
+    """In UTC where the zone's clocks would show the year 10000, or the year 0."""
+    try:
+        return instant.astimezone(zone)
+    except OverflowError:
+        return instant.astimezone(UTC)
 
 
 def _utc(utc: datetime) -> str:

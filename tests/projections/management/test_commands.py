@@ -229,6 +229,10 @@ def test_the_future_is_refused_and_not_shown_as_if_it_were_now(cron: str, comman
         (("cron_audit", "--since", ""), "--since '' is not an instant"),
         (("cron_events", "--until", ""), "--until '' is not an instant"),
         (("cron_events", "--run", ""), "Run '' is not an id"),
+        (
+            ("cron_pause", "{cron}", "--until", "2026-03-01 09:00"),
+            r"--until '2026-03-01 09:00' is in the past \(2026-03-01 09:00:00 \S+\)\. Give a later",
+        ),
         (("cron_events", "--since", "now", "--until", "yesterday"), "is after until="),
         (("cron_events", "--cron", "{cron}x"), "No cron is named '{cron}x'.*mean '{cron}'"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from rqcron_events.core.schedule import slots_between
@@ -77,6 +79,11 @@ def test_a_hashed_schedule_says_when_it_is_due(expression, text):
     )
     known = text or "H/15 * * * * = {} * * * *"
     assert told == known.format(",".join(map(str, minutes)))
+
+
+def test_the_last_second_of_all_is_shown_in_every_zone():
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert shower(definition(timezone="Asia/Tokyo"))(last) == "9999-12-31 23:59:59 UTC"
 
 
 def test_without_a_cron_instants_are_in_utc_and_none_is_never():
