@@ -204,7 +204,7 @@ class _Lines:
         asked = [
             (Column(key="at", head="", cells_min=times), times),
             (Column(key="cron", head="", cells_min=14, middle=True), 24),
-            (Column(key="what", head="", cells_min=30), WHAT_CELLS),
+            (Column(key="what", head="", cells_min=36 if self.named else 44), WHAT_CELLS),
             (Column(key="run", head=""), 12),
             (Column(key="actor", head=""), 40),
             (Column(key="slot", head="", cells_min=19), 19),

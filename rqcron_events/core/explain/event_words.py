@@ -101,7 +101,10 @@ _DEFAULTS = Definition(name="", function="")
 def _many(decision: Event, zone: tzinfo) -> str:
     count, first = decision.data.get(keys.COUNT, 1), decision.parsed_time(keys.FIRST)
     if count > 1 and first:
-        return f" ({count} slots from {local_time(first, zone)})"
+        local, told = first.astimezone(zone), decision.occurred_at.astimezone(zone)
+        same_day = local.date() == told.date()
+        since = f"{local:%H:%M:%S}" if same_day else local_time(first, zone)
+        return f" ({count} slots from {since})"
     return ""
 
 

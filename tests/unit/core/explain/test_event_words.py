@@ -22,7 +22,12 @@ ERROR = {"type": "ValueError", "message": "no " * 100}
         (
             "slot_missed",
             {"reason": "too_late", "data": {"count": 3, "first": "2026-03-02T10:00:00+01:00"}},
-            "missed: too_late (3 slots from 2026-03-02 09:00:00 UTC)",
+            "missed: too_late (3 slots from 09:00:00)",
+        ),
+        (
+            "slot_missed",
+            {"reason": "too_late", "data": {"count": 3, "first": "2026-03-01T09:00:00+00:00"}},
+            "missed: too_late (3 slots from 2026-03-01 09:00:00 UTC)",
         ),
         ("run_requested", {"reason": "no mail", "data": {}}, "asked for (manual): no mail"),
         ("run_requested", {"data": {"trigger": "rerun"}}, "asked for (rerun)"),
