@@ -113,13 +113,12 @@ def _refused_by_rq() -> list[checks.CheckMessage]:
 
 def check_serializers(**_: Any) -> list[checks.CheckMessage]:
     """RQ's worker asks no queue for it, and fails every job that it cannot read."""
-    from django.conf import settings
-
+    from .conf import rq_queues
     from .registry import registry
 
     registry.discover()
-    used = {cron.definition.queue for cron in registry.crons.values()} & settings.RQ_QUEUES.keys()
-    given = {name: settings.RQ_QUEUES[name].get("SERIALIZER") for name in sorted(used)}
+    used = {cron.definition.queue for cron in registry.crons.values()} & rq_queues().keys()
+    given = {name: rq_queues()[name].get("SERIALIZER") for name in sorted(used)}
     return [
         checks.Info(
             f"Queue {name!r} has SERIALIZER {serializer} in RQ_QUEUES, and rqworker does not look there.",

@@ -11,7 +11,7 @@ from django.core.signals import setting_changed
 
 from .errors import CronConfigError
 
-__all__ = ["Conf", "conf", "problems"]
+__all__ = ["Conf", "conf", "problems", "rq_queues"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,3 +124,8 @@ def problems() -> list[str]:
     if not settings.USE_TZ:
         found.append("Setting USE_TZ is False. Set USE_TZ = True: slots are instants in UTC.")
     return found
+
+
+def rq_queues() -> dict[str, Any]:
+    """RQ_QUEUES of django-rq; empty where it is not set, which ``manage.py check`` reports."""
+    return getattr(settings, "RQ_QUEUES", None) or {}

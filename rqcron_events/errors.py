@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 __all__ = [
     "AppendOnlyError",
     "ClockSkewed",
@@ -18,6 +20,7 @@ __all__ = [
     "UnknownRun",
     "UnreadableEvent",
     "VersionConflict",
+    "check_instant",
 ]
 
 
@@ -27,6 +30,19 @@ class CronError(Exception):
 
 class CronConfigError(CronError, ValueError):
     """A cron, a setting or an argument is wrong."""
+
+
+def check_instant(name: str, value: object) -> None:
+    """Raises CronConfigError unless ``value`` is a datetime with a zone."""
+    if not isinstance(value, datetime):
+        raise CronConfigError(
+            f"{name}={value!r:.100} is no datetime. Give one with a time zone, such as "
+            "django.utils.timezone.now() + timedelta(hours=2)."
+        )
+    if value.tzinfo is None:
+        raise CronConfigError(
+            f"{name}={value.isoformat()} has no time zone. Add tzinfo, such as UTC."
+        )
 
 
 class ClockSkewed(CronError):

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from .core.codec import check_shape, decode_data, event_type
 from .core.events import DECISIONS, OUTCOMES, Event, EventType
 from .core.wording import did_you_mean
-from .errors import AppendOnlyError, CronConfigError, UnreadableEvent
+from .errors import AppendOnlyError, CronConfigError, UnreadableEvent, check_instant
 
 __all__ = ["CronEvent", "CronLease", "CronSnapshot", "QuarantinedEvent"]
 
@@ -63,10 +63,8 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
         Raises CronConfigError, a ValueError, for times that are naive or the wrong way round.
         """
         for name, value in (("since", since), ("until", until)):
-            if value is not None and value.tzinfo is None:
-                raise CronConfigError(
-                    f"{name}={value.isoformat()} has no time zone. Add tzinfo, such as UTC."
-                )
+            if value is not None:
+                check_instant(name, value)
         if since is not None and until is not None and since > until:
             raise CronConfigError(
                 f"since={since.isoformat()} is after until={until.isoformat()}. Give an earlier "

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import OutputWrapper
+from rich.cells import cell_len
 
+from .. import clock
 from ..conf import conf
 from ..core.events import Event
+from ..core.events.keys import RESULT
 from ..core.explain.event_words import event_words
 from ..core.explain.explanation import Explanation
 from ..core.explain.run import Step
-from ..core.wording import duration
+from ..core.schedule import zone_or_utc
+from ..core.wording import duration, local_time, schedule_words
 from ..ledger.follow import follow as follow_log
 from ..ledger.follow import head
 from ..models import CronEvent, CronEventQuerySet
-from .tables import csv_line, print_rows
-from .terminal import json_text
+from .tables import Column, Layout, csv_line, laid_out, print_rows
+from .terminal import Terminal, json_text, page_of
+from .times import zone_of
 
 __all__ = ["Filter", "follow", "show_events", "tell"]
 
-COLUMNS = (
+CSV_FIELDS = (
     "id",
     "occurred_at",
+    "recorded_at",
+    "stream",
+    "version",
     "type",
     "cron",
     "run_id",
@@ -34,7 +42,14 @@ COLUMNS = (
     "scheduled_for",
     "reason",
     "actor",
+    "what",
 )
+"""``what`` is the event in a few words; what else is in its ``data`` stands in the JSON."""
+WHAT_CELLS = 70
+MILLIS_CELLS_MIN = 110
+"""A narrower terminal has times in seconds."""
+TIME_CELLS_MAX = 40
+STEP_COLUMNS = ("at", "since", "step", "detail")
 TRACEBACK_LINES = 6
 """Its end, which names the place; ``cron_events --run`` has all of it as JSON."""
 
@@ -80,21 +95,26 @@ class Filter:
 def show_events(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> None:
     """Print the newest ``limit`` events (0: all), oldest first."""
     rows = wanted.rows()
-    if limit:
-        _print_all(wanted.newest(limit)[::-1], output_format, stdout)
-    elif output_format == "table" and rows.exists():  # lines can be written as they are read
-        stdout.writelines(_line(event) + "\n" for event in rows.order_by("id").events())
-    else:
-        _print_all(list(rows.order_by("id").events()), output_format, stdout)
+    if output_format == "json":
+        found = wanted.newest(limit)[::-1] if limit else list(rows.order_by("id").events())
+        print_rows(stdout, [_row(event) for event in found], (), "json")
+        return
+    events = iter(wanted.newest(limit)[::-1]) if limit else rows.order_by("id").events()
+    show = _Shown(stdout, output_format, wanted.cron)
+    for event in events:  # lines can be written as they are read
+        show.one(event)
+    if output_format == "table" and not show.count:
+        stdout.write("No event matches.\n")
 
 
 def follow(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> None:
     """Print the newest events, then each new one as it is committed, until interrupted."""
     position = head()
     shown = wanted.newest(limit)[::-1]
+    show = _Shown(stdout, output_format, wanted.cron)
     try:
         for event in _unseen(shown, position, wanted):
-            _print_one(event, output_format, stdout)
+            show.one(event)
             stdout.flush()
     except KeyboardInterrupt:
         return
@@ -106,49 +126,65 @@ def _unseen(shown: list[Event], position: int, wanted: Filter) -> Iterator[Event
 
 
 def tell(answer: Explanation, stdout: OutputWrapper) -> None:
-    """An explanation for a person."""
+    """An explanation for a person, with times in the cron's zone."""
+    known = answer.definition
+    zone = zone_or_utc(known.timezone) if known else zone_of(answer.cron)
     stdout.write(f"{answer.verdict.value.upper().replace('_', ' ')}: {answer.summary}\n")
-    stdout.writelines(f"  {label:<12}{value}\n" for label, value in _details(answer))
+    stdout.writelines(f"  {label:<12}{value}\n" for label, value in _details(answer, zone))
     if answer.steps:
         stdout.write("  chain\n")
-    stdout.writelines(f"    {_step_line(step)}\n" for step in answer.steps)
+        _write_steps(answer.steps, zone, stdout)
     if answer.run and answer.run.error and answer.run.error.get("traceback"):
         last_lines = answer.run.error["traceback"].rstrip().split("\n")[-TRACEBACK_LINES:]
         stdout.writelines(f"  | {line}\n" for line in last_lines)
     if answer.events:
         stdout.write("  evidence\n")
-    stdout.writelines(f"    {_line(event)}\n" for event in answer.events)
+        lines = _Lines(stdout, zone, answer.cron, indent="    ")
+        stdout.writelines(lines.line(event) for event in answer.events)
 
 
-def _details(answer: Explanation) -> Iterator[tuple[str, str]]:
+def _details(answer: Explanation, zone: tzinfo) -> Iterator[tuple[str, str]]:
+    def at(instant: datetime | None, otherwise: str) -> str:
+        return local_time(instant, zone) if instant else otherwise
+
     if answer.run:
         run = answer.run
         yield "run", f"{run.id}  ({run.status}, queue {run.queue or '?'}, attempts {run.attempts})"
+        for event in answer.events:
+            if event.run_id == run.id and event.data.get(RESULT) is not None:
+                yield "result", str(event.data[RESULT])
     if answer.definition:
         definition = answer.definition
         policies = f"overlap {definition.overlap}, catch-up {definition.catch_up}"
-        yield "schedule", f"{definition.schedule_text}  ({definition.timezone}; {policies})"
+        yield "schedule", f"{schedule_words(definition)}  ({definition.timezone}; {policies})"
     if answer.effective_from:
-        version = answer.definition_version
-        yield "definition", f"version {version}, in force since {_utc(answer.effective_from)}"
+        since = at(answer.effective_from, "")
+        yield "definition", f"version {answer.definition_version}, in force since {since}"
     if answer.clock_change:
         yield "clocks", answer.clock_change
     if answer.downtime:
         downtime = answer.downtime
-        since, until = _utc(downtime.since), _utc(downtime.until) if downtime.until else "now"
+        since, until = at(downtime.since, "the beginning"), at(downtime.until, "now")
         cause = downtime.cause.value.replace("_", " ")
-        yield (
-            "downtime",
-            f"{since} to {until}  ({cause}{' ' * bool(downtime.runner)}{downtime.runner})",
-        )
+        runner = f" {downtime.runner}" if downtime.runner else ""
+        yield "downtime", f"{since} to {until}  ({cause}{runner})"
     if answer.previous_slot or answer.next_slot:
-        yield "slots", f"{_utc(answer.previous_slot)} before, {_utc(answer.next_slot)} after"
+        before, after = at(answer.previous_slot, "none"), at(answer.next_slot, "none")
+        yield "slots", f"{before} before, {after} after"
 
 
-def _step_line(step: Step) -> str:
-    since = "" if step.seconds is None else _signed(step.seconds)
-    name = step.name.replace("_", " ")
-    return f"{_utc(step.at, millis=True)}  {since:>12}  {name:<15} {step.detail}".rstrip()
+def _write_steps(steps: Sequence[Step], zone: tzinfo, stdout: OutputWrapper) -> None:
+    page = page_of(stdout)
+    rows = []
+    for step in steps:
+        since = "" if step.seconds is None else _signed(step.seconds)
+        cells = [_time(step.at, zone, page), since, step.name.replace("_", " "), step.detail]
+        rows.append([page.seen(cell) for cell in cells])
+    columns = [Column(key=key, head="", right=key == "since", cells_min=15) for key in STEP_COLUMNS]
+    columns[0] = replace(columns[0], cells_min=TIME_CELLS_MAX)
+    widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
+    layout = laid_out(columns, widths, page.table_cells - 4, page.seen("\u2026"))
+    stdout.writelines(f"    {layout.line(cells)}\n" for cells in rows)
 
 
 def _signed(seconds: float) -> str:
@@ -156,14 +192,76 @@ def _signed(seconds: float) -> str:
     return f"{'-' if seconds < 0 else '+'}{duration(abs(seconds))}"
 
 
-def _line(event: Event) -> str:
-    run = str(event.run_id)[:8] if event.run_id else "-"
-    slot = f"{event.scheduled_for.astimezone(UTC):%H:%M:%S}" if event.scheduled_for else "-"
-    what = event.cron or event.stream
-    return (
-        f"{_utc(event.occurred_at, millis=True)}  {event.type.value:<16} {what:<24} "
-        f"slot {slot:<9} run {run:<9} {event_words(event)}  [{event.actor}]"
-    )
+class _Lines:
+    """Events as lines that fit: what matters first, and all lines alike, as they come one by one."""
+
+    def __init__(self, stdout: OutputWrapper, zone: tzinfo, cron: str, indent: str = "") -> None:
+        """``cron`` is the only one that is shown, and so not named again."""
+        self.page, self.zone, self.indent = page_of(stdout), zone, indent
+        self.named = not cron
+        zone_name = local_time(clock.now(), zone).rsplit(" ", 1)[-1]
+        times = len("2026-03-02 09:00:00 ") + 4 * self._has_millis + max(len(zone_name), 4)
+        asked = [
+            (Column(key="at", head="", cells_min=times), times),
+            (Column(key="cron", head="", cells_min=14, middle=True), 24),
+            (Column(key="what", head="", cells_min=36 if self.named else 44), WHAT_CELLS),
+            (Column(key="run", head=""), 12),
+            (Column(key="actor", head=""), 40),
+            (Column(key="slot", head="", cells_min=19), 19),
+            (Column(key="type", head="", cells_min=18), 18),
+        ]
+        if not self.named:
+            del asked[1]
+        self.layout: Layout = laid_out(
+            [column for column, _ in asked],
+            [width for _, width in asked],
+            self.page.table_cells - len(indent),
+            self.page.seen("\u2026"),
+        )
+
+    @property
+    def _has_millis(self) -> bool:
+        return self.page.table_cells >= MILLIS_CELLS_MIN
+
+    def line(self, event: Event) -> str:
+        cells = [
+            local_time(event.occurred_at, self.zone, millis=self._has_millis),
+            event_words(event, self.zone),
+            f"run {str(event.run_id)[:8] if event.run_id else '-'}",
+            f"[{event.actor}]",
+            f"slot {self._slot(event)}",
+            event.type.value,
+        ]
+        if self.named:
+            cells.insert(1, event.cron or event.stream)
+        return f"{self.indent}{self.layout.line([self.page.seen(cell) for cell in cells])}\n"
+
+    def _slot(self, event: Event) -> str:
+        if event.scheduled_for is None:
+            return "-"
+        slot = event.scheduled_for.astimezone(self.zone)
+        same_day = slot.date() == event.occurred_at.astimezone(self.zone).date()
+        return f"{slot:%H:%M:%S}" if same_day else f"{slot:%m-%d %H:%M:%S}"
+
+
+class _Shown:
+    """Events, one by one, in the format that is asked for."""
+
+    def __init__(self, stdout: OutputWrapper, output_format: str, cron: str) -> None:
+        self.stdout, self.format, self.count = stdout, output_format, 0
+        self.lines = _Lines(stdout, zone_of(cron), cron)
+        if output_format == "csv":
+            stdout.write(csv_line(CSV_FIELDS))
+
+    def one(self, event: Event) -> None:
+        self.count += 1
+        if self.format == "json":  # one object per line, for jq
+            self.stdout.write(json_text(_row(event), indent=None))
+        elif self.format == "csv":
+            row = _row(event) | {"what": event_words(event)}
+            self.stdout.write(csv_line([row[name] for name in CSV_FIELDS]))
+        else:
+            self.stdout.write(self.lines.line(event))
 
 
 def _row(event: Event) -> dict[str, Any]:
@@ -186,27 +284,5 @@ def _row(event: Event) -> dict[str, Any]:
     }
 
 
-def _print_all(events: list[Event], output_format: str, stdout: OutputWrapper) -> None:
-    if output_format == "table":
-        if not events:
-            stdout.write("No event matches.\n")
-        stdout.writelines(_line(event) + "\n" for event in events)
-    else:
-        print_rows(stdout, [_row(event) for event in events], COLUMNS, output_format)
-
-
-def _print_one(event: Event, output_format: str, stdout: OutputWrapper) -> None:
-    if output_format == "json":  # one object per line, for jq
-        stdout.write(json_text(_row(event), indent=None))
-    elif output_format == "csv":
-        row = _row(event)
-        stdout.write(csv_line([row[name] for name in COLUMNS]))
-    else:
-        stdout.write(_line(event) + "\n")
-
-
-def _utc(instant: datetime | None, *, millis: bool = False) -> str:
-    if instant is None:
-        return "none"
-    text = instant.astimezone(UTC)
-    return f"{text:%Y-%m-%d %H:%M:%S}" + (f".{text.microsecond // 1000:03d}Z" if millis else "Z")
+def _time(instant: datetime, zone: tzinfo, page: Terminal) -> str:
+    return local_time(instant, zone, millis=page.table_cells >= MILLIS_CELLS_MIN)

@@ -2,7 +2,8 @@
 
 A text that users, errors or Redis contributed to may hold anything. A newline in it would begin a
 line that looks like ours, an ESC would speak to the terminal, a bidi control would turn the line
-around. So one write is one line, and whatever cannot be seen in it becomes a visible escape.
+around. So one write is one line, and whatever cannot be seen in it becomes a visible escape. A line that is
+wider than the terminal is broken between words.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 from django.core.management.base import OutputWrapper
 
 from ..core.wording import is_seen, shown
+from .width import PIPE_CELLS, known_cells, wrapped
 
-__all__ = ["OwnLines", "Terminal", "encodable", "json_text"]
+__all__ = ["OwnLines", "Terminal", "Whole", "encodable", "json_text", "page_of"]
 
 
 class OwnLines(str):
@@ -24,7 +26,9 @@ class OwnLines(str):
     __slots__ = ()
 
 
-class _Json(OwnLines):
+class Whole(OwnLines):
+    """For programs: no line of it is broken, and nothing in it replaced by something plainer."""
+
     __slots__ = ()
 
 
@@ -41,21 +45,44 @@ class Terminal(OutputWrapper):
         style_func: Callable[[str], str] | None = None,
         ending: str | None = None,
     ) -> None:
-        """One line, with or without its newline; :class:`OwnLines` may be several."""
+        """One line, with or without its newline; :class:`OwnLines` may be several.
+
+        Where the width is known, a wider line continues below, except for what is :class:`Whole`.
+        """
         if isinstance(msg, OwnLines):
             text = "\n".join(map(shown, msg.split("\n")))
         else:
             ended = msg.endswith("\n")
             text = shown(msg[:-1] if ended else msg) + "\n" * ended
-        encoding = (
-            getattr(self._out, "encoding", None) or "utf-8"
-        )  # PYTHONIOENCODING, or the locale
-        plain = {} if isinstance(msg, _Json) else PLAIN
-        super().write(encodable(text, encoding, plain), style_func, ending)
+        whole = isinstance(msg, Whole)
+        text = encodable(text, self.codec, {} if whole else PLAIN)
+        cells = None if whole else known_cells(self._out)
+        if cells is not None:
+            text = "\n".join(part for line in text.split("\n") for part in wrapped(line, cells))
+        super().write(text, style_func, ending)
+
+    @property
+    def codec(self) -> str:
+        """Of PYTHONIOENCODING, or of the locale."""
+        return getattr(self._out, "encoding", None) or "utf-8"
+
+    @property
+    def table_cells(self) -> int:
+        """How wide a table may be."""
+        return known_cells(self._out) or PIPE_CELLS
+
+    def seen(self, text: object) -> str:
+        """What will be on the screen of a text that is not ours."""
+        return encodable(shown(text), self.codec)
 
     def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
         for line in lines:
             self.write(line)
+
+
+def page_of(stdout: Any) -> Terminal:
+    """A command's stdout is one; what else has ``write`` becomes one."""
+    return stdout if isinstance(stdout, Terminal) else Terminal(stdout)
 
 
 def json_text(
@@ -69,7 +96,7 @@ def json_text(
     text = json.dumps(data, indent=indent, ensure_ascii=False, default=default)
     if not all(map(str.isprintable, text.split("\n"))):
         text = "".join(_json_character(character) for character in text)
-    return _Json(text + "\n")
+    return Whole(text + "\n")
 
 
 def encodable(text: str, encoding: str, plain: Mapping[str, str] = PLAIN) -> str:

@@ -1,4 +1,7 @@
-"""The instants that commands are given: in a zone of their own, the cron's or the project's."""
+"""The zone of a command: the one of the cron that it names, or else the project's ``TIME_ZONE``.
+
+Times are read in it and shown in it.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,42 @@ from .. import clock
 from ..conf import conf
 from ..core.events import EventType
 from ..core.events.keys import DEFINITION
-from ..core.parse_time import names_a_zone, read_instant
+from ..core.parse_time import leaves_the_day_open, names_a_zone, read_instant
 from ..core.schedule import zone_named
+from ..core.wording import local_time
 from ..errors import CronConfigError
 from ..models import CronEvent
 
-__all__ = ["parse_instant", "parse_past_instant", "zone_of"]
+__all__ = ["parse_instant", "parse_past_instant", "parse_range", "zone_of"]
 
 
-def parse_instant(text: str, option: str, *, cron: str = "", future: bool = False) -> datetime:
-    """What ``option`` was given, in UTC: ISO 8601 with a zone, a date, or words like "yesterday 9am".
+def parse_instant(
+    text: str,
+    option: str,
+    *,
+    cron: str = "",
+    future: bool = False,
+    after: datetime | None = None,
+) -> datetime:
+    """What ``option`` was given, in UTC: ISO 8601, a date, or words like "yesterday 9am".
 
-    Dates and words are read in the zone of ``cron``, else in the project's ``TIME_ZONE``; ``future``
-    asks for the next such time instead of the last. Raises CronConfigError with the value and the
-    remedy.
+    What names no zone is read in that of ``cron``, else in the project's ``TIME_ZONE``; ``future``
+    asks for the next such time instead of the last, and refuses one that is past. ``after`` is where the range begins that this
+    ends: a time of day or a weekday, whose last one is not after that, is the next one from there.
+    Raises CronConfigError with the value and the remedy.
     """
     zone = get_default_timezone() if names_a_zone(text) else zone_of(cron)
     try:
-        return read_instant(text, now=clock.now(), zone=zone, future=future)
+        found = read_instant(text, now=clock.now(), zone=zone, future=future)
+        if after is not None and found <= after and leaves_the_day_open(text):
+            return read_instant(text, now=after, zone=zone, future=True)
     except ValueError as error:
         raise CronConfigError(f"{option} {error}") from None
+    if future and found <= clock.now():
+        raise CronConfigError(
+            f"{option} {text!r} is in the past ({local_time(found, zone_of(cron))}). Give a later time."
+        )
+    return found
 
 
 def parse_past_instant(text: str, option: str, *, cron: str = "") -> datetime:
@@ -37,13 +56,23 @@ def parse_past_instant(text: str, option: str, *, cron: str = "") -> datetime:
     found = parse_instant(text, option, cron=cron)
     if found > clock.now():
         raise CronConfigError(
-            f"{option} {text!r} is in the future ({found:%Y-%m-%d %H:%M:%S} UTC), of which the log "
-            "knows nothing. Give a time in the past, or leave it out for the state of now."
+            f"{option} {text!r} is in the future ({local_time(found, zone_of(cron))}), of which the "
+            "log knows nothing. Give a time in the past, or leave it out for the state of now."
         )
     return found
 
 
-def zone_of(cron: str) -> tzinfo:
+def parse_range(
+    since: str | None, until: str | None, *, cron: str = ""
+) -> tuple[datetime | None, datetime | None]:
+    """What ``--since`` and ``--until`` were given; an end without a day lies after its beginning."""
+    begin = parse_instant(since, "--since", cron=cron) if since is not None else None
+    if until is None:
+        return begin, None
+    return begin, parse_instant(until, "--until", cron=cron, after=begin)
+
+
+def zone_of(cron: str | None) -> tzinfo:
     """The zone that a cron's schedule is in, or the project's for a name that the log lacks."""
     if not cron:
         return get_default_timezone()

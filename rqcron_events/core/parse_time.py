@@ -1,4 +1,4 @@
-"""Instants as people write them: ISO 8601 with a zone, a date, or English words.
+"""Instants as people write them: ISO 8601, a date, or English words.
 
 dateparser does the reading of words. It drops what it does not understand ("yesterday 25:00" is
 yesterday at this time of day, "yesterday 9am EST" is 9am of another zone), so words and numbers
@@ -14,7 +14,7 @@ from zoneinfo import available_timezones
 
 from .schedule import first_instant, zone_named
 
-__all__ = ["names_a_zone", "read_instant"]
+__all__ = ["leaves_the_day_open", "names_a_zone", "read_instant"]
 
 TEXT_CHARS_MAX = 100
 
@@ -42,22 +42,25 @@ _DAY = re.compile(
     r"today|yesterday|tomorrow|mon(day)?|tue(s|sday)?|wed(nesday)?|thu(r|rs|rsday)?|fri(day)?"
     r"|sat(urday)?|sun(day)?"
 )
+_FIXED_DAY = re.compile(
+    rf"\b(?:now|today|yesterday|tomorrow|last|next|ago|{_MONTH}\s+\d|\d+(?:st|nd|rd|th)?\s+{_MONTH})"
+)
 _WORD = re.compile(
     rf"{_DAY.pattern}|noon|midnight|the|at|on|in|ago|last|next|before|after|and|day|week|month|year"
 )
 _WHOLE_DAY = re.compile(r"(?:the day (?:before|after) )?(?:today|yesterday|tomorrow)")
 _EXAMPLES = (
-    "2026-03-01T09:00:00Z, '2026-03-01 09:00 Europe/Berlin', 'yesterday 9am', 'last tuesday 14:00' "
-    "or '2 hours ago'"
+    "2026-03-01T09:00:00Z, '2026-03-01 09:00', '2026-03-01 09:00 Europe/Berlin', 'yesterday 9am', "
+    "'last tuesday 14:00' or '2 hours ago'"
 )
 
 
 def read_instant(text: str, *, now: datetime, zone: tzinfo, future: bool = False) -> datetime:
     """The instant that ``text`` names, in UTC.
 
-    ISO 8601 has to carry a zone: ``Z``, an offset, or an IANA name after it. A date alone is its
-    midnight in ``zone``. Words are read in ``zone`` unless they end with one, relative to ``now``; a time of day or a weekday without a
-    date is the last one, or the next one with ``future``. Hours, minutes and seconds count
+    ISO 8601, a date (its midnight) and words are read in ``zone`` unless they carry one: ``Z``, an
+    offset, or an IANA name after them. Words are relative to ``now``; a time of day or a weekday
+    without a date is the last one, or the next one with ``future``. Hours, minutes and seconds count
     elapsed time; a day keeps the time of day. A wall time that clocks show twice means the first
     pass, one that they skip the moment right after the gap, as a schedule does.
 
@@ -74,9 +77,23 @@ def read_instant(text: str, *, now: datetime, zone: tzinfo, future: bool = False
 
 def names_a_zone(text: str) -> bool:
     """Whether the zone that ``read_instant`` is given makes no difference."""
-    if _DATE.fullmatch(text.strip()):
+    iso = _iso(text)
+    if iso is not None:
+        return iso.tzinfo is not None
+    return _ZONE.fullmatch(" ".join(text.split())) is not None
+
+
+def leaves_the_day_open(text: str) -> bool:
+    """Whether the text names a time of day or a weekday, so that which day is meant depends on what
+    it is read for.
+
+    >>> leaves_the_day_open("17:00"), leaves_the_day_open("yesterday 17:00")
+    (True, False)
+    """
+    words = text.lower()
+    if _iso(" ".join(text.split())) is not None or _DATE.search(words) or _COUNTS.search(words):
         return False
-    return _iso(text) is not None or _ZONE.fullmatch(" ".join(text.split())) is not None
+    return _FIXED_DAY.search(words) is None
 
 
 def _read(text: str, now: datetime, zone: tzinfo, future: bool) -> datetime:
@@ -87,13 +104,6 @@ def _read(text: str, now: datetime, zone: tzinfo, future: bool) -> datetime:
         iso = _iso(text)
     if iso is not None and iso.tzinfo is not None:
         return iso.astimezone(UTC)
-    alone = iso is not None and _DATE.fullmatch(text) is not None
-    if named is None and not alone and (iso is not None or _DATE.search(text)):
-        example = iso.isoformat() if iso is not None else "2026-03-01T09:00:00"
-        raise ValueError(
-            f"{text!r} has no time zone. Add one: {example}Z for UTC, an offset such as +01:00, or "
-            f"a name: '{example.replace('T', ' ')} Europe/Berlin'."
-        )
     if iso is not None:
         return first_instant(iso, zone)
     return _in_words(text, now, zone, future)

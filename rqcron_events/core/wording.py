@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
 
 from .definition import Definition
-from .schedule import zone_or_utc
+from .schedule import CronSchedule, zone_or_utc
 
 __all__ = [
     "Show",
@@ -18,7 +19,10 @@ __all__ = [
     "duration",
     "is_seen",
     "late",
+    "local_time",
+    "schedule_words",
     "shower",
+    "shower_in",
     "shown",
     "unknown_cron_text",
 ]
@@ -32,18 +36,70 @@ Show = Callable[[datetime | None], str]
 
 def shower(definition: Definition | None) -> Show:
     """Times in the cron's zone, with UTC beside it when that is another."""
-    zone = zone_or_utc(definition.timezone) if definition else UTC
+    return shower_in(zone_or_utc(definition.timezone) if definition else UTC)
+
+
+def shower_in(zone: tzinfo) -> Show:
+    """Times in ``zone``, with UTC beside it when that differs, and its date when that differs too."""
 
     def show(instant: datetime | None) -> str:
         if instant is None:
             return "never"
-        local = instant.astimezone(zone)
-        text = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
+        local, utc = _in_zone(instant, zone), instant.astimezone(UTC)
+        text = local_time(instant, zone)
         if local.utcoffset():
-            text += f" ({instant.astimezone(UTC):%H:%M:%S} UTC)"
+            text += f" ({utc:%H:%M:%S} UTC)" if local.date() == utc.date() else f" ({_utc(utc)})"
         return text
 
     return show
+
+
+def local_time(instant: datetime, zone: tzinfo, *, millis: bool = False) -> str:
+    """``2026-03-02 09:00:00 CET``: how a time stands in tables and lists."""
+    local = _in_zone(instant, zone)
+    fraction = f".{local.microsecond // 1000:03d}" if millis else ""
+    return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {local.tzname()}"
+
+
+def _in_zone(instant: datetime, zone: tzinfo) -> datetime:
+    """In UTC where the zone's clocks would show the year 10000, or the year 0."""
+    try:
+        return instant.astimezone(zone)
+    except OverflowError:
+        return instant.astimezone(UTC)
+
+
+def _utc(utc: datetime) -> str:
+    return f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def schedule_words(definition: Definition) -> str:
+    """The schedule as people wrote it and, where ``H`` is in it, what it was hashed to.
+
+    >>> schedule_words(Definition(name="digest", function="", expression="H 9 * * *"))
+    'H 9 * * * = 34 9 * * *'
+    """
+    text = definition.schedule_text
+    fields = (definition.expression or "").split()
+    if not any(map(_is_hashed, fields)):
+        return text
+    try:
+        schedule = definition.schedule
+    except ValueError:  # of a zone that this machine does not know
+        return text
+    if not isinstance(schedule, CronSchedule):
+        return text
+    known = [schedule.minutes, schedule.hours, schedule.days, schedule.months, schedule.weekdays]
+    numbers = [schedule.seconds, *known] if len(fields) == 6 else known
+    found = [
+        ",".join(map(str, sorted(values))) if _is_hashed(field) else field
+        for field, values in zip(fields, numbers, strict=True)
+    ]
+    return f"{text} = {' '.join(found)}"
+
+
+def _is_hashed(field: str) -> bool:
+    return re.search(r"\bH(?=[(/,]|$)", field, re.IGNORECASE) is not None
 
 
 def late(seconds: float | None) -> str:

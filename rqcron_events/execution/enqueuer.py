@@ -10,7 +10,6 @@ from typing import TypeVar
 from uuid import UUID
 
 import django_rq
-from django.conf import settings
 from django_rq.queues import get_result_ttl
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -18,6 +17,7 @@ from redis.retry import Retry
 from rq import Queue
 
 from .. import clock
+from ..conf import rq_queues
 from ..core.definition import Definition
 from ..errors import QueueUnusable
 from .job_data import META_KEY, job_data, try_dry
@@ -79,7 +79,7 @@ class Enqueuer:
     def servers(self) -> dict[str, Redis]:
         """One connection for each Redis of the queues in RQ_QUEUES that can be used, by address."""
         found: dict[str, Redis] = {}
-        for name in settings.RQ_QUEUES:
+        for name in rq_queues():
             try:
                 connection = self.queue(name).connection
             except QueueUnusable:  # health names it
@@ -89,12 +89,12 @@ class Enqueuer:
 
     def queue_names(self) -> list[str]:
         """The queues in RQ_QUEUES that can be used."""
-        return [name for name in settings.RQ_QUEUES if self.redis_of(name)]
+        return [name for name in rq_queues() if self.redis_of(name)]
 
     def unusable_queues(self) -> list[str]:
         """One sentence for each queue in RQ_QUEUES that cannot be used."""
         found = []
-        for name in settings.RQ_QUEUES:
+        for name in rq_queues():
             try:
                 self.queue(name)
             except QueueUnusable as error:
@@ -147,8 +147,8 @@ class Enqueuer:
     # Usable or not
 
     def _opened(self, name: str) -> Queue:
-        if name not in settings.RQ_QUEUES:
-            known = ", ".join(sorted(settings.RQ_QUEUES)) or "(none are defined)"
+        if name not in rq_queues():
+            known = ", ".join(sorted(rq_queues())) or "(none are defined)"
             raise QueueUnusable(
                 f"Queue {name!r} is not in RQ_QUEUES. Add it there, or give the cron one of: {known}."
             )

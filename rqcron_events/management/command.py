@@ -16,10 +16,10 @@ from django.core.management.base import (
 )
 from django.db import DatabaseError
 
+from ..cli.problems import database_problem
 from ..cli.terminal import Terminal
 from ..conf import conf
 from ..core.codec import NewerEvent
-from ..core.wording import clause
 from ..errors import CronError
 
 __all__ = ["LedgerCommand", "add_actor_options", "add_name_or_all", "require_name_or_all"]
@@ -72,9 +72,7 @@ class LedgerCommand(BaseCommand):
             traceback.clear_frames(error.__traceback__)
             raise
         except DatabaseError as error:
-            text = clause(str(error).strip().partition("\n")[0])
-            hint = " Run: manage.py migrate" if "rqcron_" in text else ""
-            raise CommandError(f"The database does not answer: {text}.{hint}") from error
+            raise CommandError(database_problem(error)) from error
 
 
 def _drop_unread_output() -> bool:

@@ -21,7 +21,7 @@ from ..core.cron_state import CronState
 from ..core.definition import Definition, Overlap
 from ..core.events import Event, EventType, cron_stream, keys, make
 from ..core.wording import clause
-from ..errors import CronConfigError, LedgerUnavailable
+from ..errors import CronConfigError, LedgerUnavailable, check_instant
 from ..execution.enqueuer import RunRequest
 from ..ledger import store
 from ..ledger.optimistic import append_optimistically
@@ -356,10 +356,7 @@ def _check_quiet(seconds: float | None) -> None:
 
 def _check_range(start: datetime, end: datetime, now: datetime) -> None:
     for key, instant in (("start", start), ("end", end)):
-        if instant.tzinfo is None:
-            raise CronConfigError(
-                f"{key}={instant.isoformat()} has no time zone. Add tzinfo, such as UTC."
-            )
+        check_instant(key, instant)
     if end > now:
         raise CronConfigError(
             f"A backfill is for the past, and {end.isoformat()} is in the future. End it at "

@@ -14,7 +14,7 @@ from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import Event, EventType, make
 from ..core.events.make import InCron, Trigger
-from ..errors import CronConfigError, UnknownCron, UnknownRun
+from ..errors import CronConfigError, UnknownCron, UnknownRun, check_instant
 from ..execution.enqueuer import Enqueuer, RunRequest
 from ..ledger import store
 from ..ledger.cron_states import global_pauses, state_of
@@ -203,8 +203,7 @@ def _append_to_cron(name: str, by: str | None, event: Callable[[InCron, datetime
 def _check_until(until: datetime | None) -> None:
     if until is None:
         return
-    if until.tzinfo is None:
-        raise CronConfigError(f"until={until.isoformat()} has no time zone. Add +00:00 or Z.")
+    check_instant("until", until)
     if not _lasts(until):
         raise CronConfigError(f"until={until.isoformat()} is in the past. Give a later time.")
 

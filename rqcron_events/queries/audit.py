@@ -29,7 +29,7 @@ from ..core.events import (
 from ..core.events.keys import COUNT, DEFINITION_VERSION, FIRST
 from ..core.expected_slots import promises
 from ..core.interventions.rewind import Rewind
-from ..errors import CronConfigError, UnknownCron
+from ..errors import CronConfigError, UnknownCron, check_instant
 from ..leadership.slot_rules import other_rules
 from ..ledger import store
 from ..ledger.backend import backend_of
@@ -97,8 +97,8 @@ def audit(
 
 def _check_times(since: datetime | None, until: datetime | None, now: datetime) -> None:
     for option, value in (("since", since), ("until", until)):
-        if value is not None and value.tzinfo is None:
-            raise CronConfigError(f"{option}={value.isoformat()} has no time zone. Add tzinfo.")
+        if value is not None:
+            check_instant(option, value)
     if since is not None and until is not None and since >= until:
         raise CronConfigError(
             f"since={since.isoformat()} is not before until={until.isoformat()}. Give an earlier "

@@ -30,7 +30,7 @@ from ..core.explain.requested import explain_requested
 from ..core.explain.slot import explain_slot, explain_unknown
 from ..core.interventions.pauses import PAUSES_KEPT_MAX, GlobalPauses
 from ..core.interventions.rewind import Rewind
-from ..errors import CronConfigError, UnknownRun
+from ..errors import UnknownRun, check_instant
 from ..leadership.downtime import downtime_at
 from ..ledger import store
 from ..ledger.cron_states import state_of
@@ -59,8 +59,8 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
     <Verdict.FIRED: 'fired'>
     """
     now = clock.now()
-    if at is not None and at.tzinfo is None:
-        raise CronConfigError(f"at={at.isoformat()} has no time zone. Add tzinfo, such as UTC.")
+    if at is not None:
+        check_instant("at", at)
     state = state_of(name)
     if not state.phases:
         return explain_unknown(name, at or now, known_names())

@@ -1,11 +1,12 @@
-"""A report for people: a table that fits into 120 columns, and what stands out."""
+"""A report for people: a table that fits the terminal, and what stands out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
+from rqcron_events.cli.tables import Column, print_rows
 from rqcron_events.core.wording import shown
 
 from ..histogram import RELATIVE_ERROR
@@ -14,19 +15,28 @@ from .report import Report
 
 __all__ = ["print_report"]
 
-LINE_CHARACTERS_MAX = 120
 NAME_CHARACTERS_MAX = 30
-NAME_CHARACTERS_MIN = 12
 SHAPE_CHARACTERS_MAX = 70
+NUMBER_CELLS_MAX = 40
+"""Numbers are not cut."""
+NAME_CELLS_MIN = 16
 _NOTHING = "-"
 
 
-def print_report(stdout: Any, report: Report) -> None:
-    """Write the rows, their totals, and the slowest, the flakiest and the errors if there are."""
-    stdout.writelines(_heading(report))
-    rows = [_cells(row, _group_text(row.group), report.by) for row in report.rows]
+def print_report(stdout: Any, report: Report, zone: tzinfo = UTC) -> None:
+    """Write the rows, their totals, and the slowest, the flakiest and the errors if there are;
+    instants in ``zone``."""
+    stdout.writelines(_heading(report, zone))
+    rows = [_cells(row, _group_text(row.group, zone), report.by) for row in report.rows]
     rows.append(_cells(report.totals, "all", report.by))
-    _print_table(stdout, rows)
+    columns = [
+        Column(key=report.by, head=report.by, cells_min=NAME_CELLS_MIN, middle=True),
+        *(
+            Column(key=key, head=key, cells_min=NUMBER_CELLS_MAX, right=True)
+            for key in list(rows[0])[1:]
+        ),
+    ]
+    print_rows(stdout, rows, columns, "table")
     _print_reasons(stdout, report.totals)
     if report.slowest:
         stdout.writelines(("\n", "Slowest\n"))
@@ -61,33 +71,14 @@ def print_report(stdout: Any, report: Report) -> None:
             )
 
 
-def _heading(report: Report) -> Iterable[str]:
+def _heading(report: Report, zone: tzinfo) -> Iterable[str]:
     if report.exact:
         how = "from single runs, exact"
     else:
         how = f"from whole days, percentiles within {RELATIVE_ERROR:.1%}"
-    yield f"{_instant_text(report.since)} to {_instant_text(report.until)}, {how}\n"
+    yield f"{_instant_text(report.since, zone)} to {_instant_text(report.until, zone)}, {how}\n"
     yield "late, wait: p95 of lateness and queue wait; run: p50 of the duration, then its p95 and max\n"
     yield "\n"
-
-
-def _print_table(stdout: Any, rows: list[dict[str, str]]) -> None:
-    """Numbers to the right, to be compared; the first column gets what they leave."""
-    first, *numbers = rows[0]
-    widths = {
-        name: max(len(name.replace("_", " ")), *(len(row[name]) for row in rows))
-        for name in numbers
-    }
-    used = sum(widths.values()) + 2 * len(widths)
-    gap = "  " if used + NAME_CHARACTERS_MAX <= LINE_CHARACTERS_MAX else " "
-    used = sum(widths.values()) + len(gap) * len(widths)
-    left = min(NAME_CHARACTERS_MAX, LINE_CHARACTERS_MAX - used)
-    room = max(left, NAME_CHARACTERS_MIN)
-    longest = min(max(len(first), *(len(row[first]) for row in rows)), room)
-    for row in ({name: name.replace("_", " ") for name in rows[0]}, *rows):
-        cells = [_cut(row[first], longest).ljust(longest)]
-        cells += [row[name].rjust(width) for name, width in widths.items()]
-        stdout.write(gap.join(cells) + "\n")
 
 
 def _cells(figures: Figures, group: str, by: str) -> dict[str, str]:
@@ -102,11 +93,11 @@ def _cells(figures: Figures, group: str, by: str) -> dict[str, str]:
         "miss": _count(sum(figures.missed.values())),
         "ok": str(outcomes["succeeded"]),
         "fail": _count(failed),
-        "other": _count(others),
         "rate": _percent(figures.success_rate),
+        "run": _duration(figures.duration.p50_seconds),
         "late": _duration(figures.lateness.p95_seconds),
         "wait": _duration(figures.queue_wait.p95_seconds),
-        "run": _duration(figures.duration.p50_seconds),
+        "other": _count(others),
         "p95": _duration(figures.duration.p95_seconds),
         "max": _duration(figures.duration.max_seconds),
         "streak": _count(figures.longest_failure_streak),
@@ -138,13 +129,13 @@ def _reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in counts.items())
 
 
-def _group_text(group: str | date | datetime) -> str:
-    return group if isinstance(group, str) else _instant_text(group)
+def _group_text(group: str | date | datetime, zone: tzinfo) -> str:
+    return group if isinstance(group, str) else _instant_text(group, zone)
 
 
-def _instant_text(value: date | datetime) -> str:
+def _instant_text(value: date | datetime, zone: tzinfo) -> str:
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M %Z")
+        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
     return value.isoformat()
 
 

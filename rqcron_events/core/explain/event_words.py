@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from collections.abc import Mapping
+from datetime import UTC, tzinfo
+from typing import Any
 
+from ..definition import Definition
 from ..events import Event, EventType, keys
+from ..wording import local_time
 
 __all__ = ["event_words"]
 
 ERROR_CHARACTERS_MAX = 160
 """Of a line about an error."""
+VALUE_CHARACTERS_MAX = 60
 
 
-def event_words(event: Event) -> str:
-    """What happened, without when, where and who.
+def event_words(event: Event, zone: tzinfo = UTC) -> str:
+    """What happened, without when, where and who. ``zone`` is for the times in it.
 
     >>> from datetime import datetime
     >>> event_words(Event(stream="run/1", version=3, type=EventType.RUN_SUCCEEDED,
@@ -27,9 +32,9 @@ def event_words(event: Event) -> str:
             recovered = f" (decision lost, recovered from {', '.join(found)})" if found else ""
             return _fired(float(data.get(keys.LATENESS_SECONDS) or 0)) + recovered
         case EventType.SLOT_SKIPPED:
-            return f"skipped: {event.reason}{_many(event)}"
+            return f"skipped: {event.reason}{_many(event, zone)}"
         case EventType.SLOT_MISSED:
-            return f"missed: {event.reason}{_many(event)}"
+            return f"missed: {event.reason}{_many(event, zone)}"
         case EventType.RUN_REQUESTED:
             return f"asked for ({data.get(keys.TRIGGER, 'manual')}){_after(event.reason)}"
         case EventType.RUN_ENQUEUED:
@@ -46,9 +51,16 @@ def event_words(event: Event) -> str:
         case EventType.RUN_FAILED:
             return _failed(event)
         case EventType.RUN_SUCCEEDED:
-            return f"succeeded in {float(data.get(keys.DURATION_SECONDS) or 0):.2f} s"
+            result = data.get(keys.RESULT)
+            returned = "" if result is None else f", returned {_bounded(result)}"
+            return f"succeeded in {float(data.get(keys.DURATION_SECONDS) or 0):.2f} s{returned}"
         case EventType.CRON_CHANGED:
-            return f"changed: {', '.join(data.get(keys.CHANGES, {}))}"
+            return f"changed: {_changes(data.get(keys.CHANGES, {}))}"
+        case EventType.CRON_PAUSED | EventType.ALL_PAUSED:
+            until = event.parsed_time(keys.UNTIL)
+            end = f" until {local_time(until, zone)}" if until else ""
+            what = "paused" if event.type is EventType.CRON_PAUSED else "all paused"
+            return f"{what}{end}{_after(event.reason)}"
         case _:
             words = event.type.value.removeprefix("run_").removeprefix("cron_").replace("_", " ")
             return f"{words}{_after(event.reason)}"
@@ -60,10 +72,39 @@ def _fired(late_seconds: float) -> str:
     return f"fired {late_seconds:.1f} s late"
 
 
-def _many(decision: Event) -> str:
+def _changes(changes: Mapping[str, Any]) -> str:
+    """``expression */2 * * * * \u2192 */3 * * * *``; what was not said before was the default."""
+    return ", ".join(
+        f"{name} {_value(name, found[0])} \u2192 {_value(name, found[1])}"
+        if isinstance(found, (list, tuple)) and len(found) == 2
+        else name
+        for name, found in sorted(changes.items())
+    )
+
+
+def _value(name: str, value: Any) -> str:
+    if value is None:
+        value = getattr(_DEFAULTS, name, None)
+    return "none" if value in (None, "", {}) else _bounded(value)
+
+
+def _bounded(value: object) -> str:
+    text = " ".join(str(value).split())
+    return (
+        text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 1] + "\u2026"
+    )
+
+
+_DEFAULTS = Definition(name="", function="")
+
+
+def _many(decision: Event, zone: tzinfo) -> str:
     count, first = decision.data.get(keys.COUNT, 1), decision.parsed_time(keys.FIRST)
     if count > 1 and first:
-        return f" ({count} slots from {first.astimezone(UTC):%H:%M:%S})"
+        local, told = first.astimezone(zone), decision.occurred_at.astimezone(zone)
+        same_day = local.date() == told.date()
+        since = f"{local:%H:%M:%S}" if same_day else local_time(first, zone)
+        return f" ({count} slots from {since})"
     return ""
 
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.db import connections
 from django_rq.workers import get_worker
 from rq import Worker
 from rq.serializers import resolve_serializer
 
+from ...conf import rq_queues
 from ...errors import CronConfigError
 from ...registry import registry
 from .patient_worker import PatientWorker
@@ -128,7 +128,7 @@ def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
 
 def _serializer(queues: list[str], wanted: Any) -> Any:
     """A worker reads all its jobs with one; RQ asks nobody for that of the queues."""
-    found: dict[str, Any] = {name: settings.RQ_QUEUES[name].get("SERIALIZER") for name in queues}
+    found: dict[str, Any] = {name: rq_queues()[name].get("SERIALIZER") for name in queues}
     given = wanted if wanted is not None else found[queues[0]]
     for name, own in found.items():
         if resolve_serializer(own) is not resolve_serializer(given):

@@ -9,12 +9,13 @@ from django.core.management.base import CommandParser
 
 from ...cli.tables import add_format, print_rows
 from ...cli.terminal import json_text
-from ...cli.times import parse_instant
+from ...cli.times import parse_range, zone_of
 from ...core.audit.findings import Audit
+from ...core.wording import Show, shower_in
 from ...queries.audit import audit
 from ..command import LedgerCommand
 
-COLUMNS = (
+CSV_FIELDS = (
     "cron",
     "expected",
     "fired",
@@ -25,6 +26,7 @@ COLUMNS = (
     "open_runs",
     "findings",
 )
+COLUMNS = (*CSV_FIELDS[:6], "findings", "pending", "open_runs")
 LINES_MAX = 20
 """Of each kind, per cron: JSON has more."""
 
@@ -37,16 +39,13 @@ class Command(LedgerCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?", help="Default: every cron of the log.")
-        parser.add_argument("--since", metavar="ISO", help="Only slots from then on.")
-        parser.add_argument("--until", metavar="ISO", help="Only slots before then.")
+        parser.add_argument("--since", metavar="TIME", help="Only slots from then on.")
+        parser.add_argument("--until", metavar="TIME", help="Only slots before then.")
         add_format(parser, "table", "json", "csv")
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["name"]
-        since, until = (
-            parse_instant(given, f"--{key}", cron=name or "") if given is not None else None
-            for key, given in ((key, options[key]) for key in ("since", "until"))
-        )
+        since, until = parse_range(options["since"], options["until"], cron=name or "")
         found = audit(name, since=since, until=until)
         if options["format"] == "json":
             self.stdout.write(json_text(found.to_data()))
@@ -54,27 +53,34 @@ class Command(LedgerCommand):
             rows = [{"cron": cron.cron, **cron.totals.to_data()} for cron in found.crons]
             if options["format"] == "table" and len(rows) > 1:
                 rows.append({"cron": "(all)", **found.totals.to_data()})
-            print_rows(self.stdout, rows, COLUMNS, options["format"], empty="No cron is known yet.")
+            print_rows(
+                self.stdout,
+                rows,
+                COLUMNS,
+                options["format"],
+                fields=CSV_FIELDS,
+                empty="No cron is known yet.",
+            )
         if options["format"] == "table":
-            for line in _lines(found):
+            for line in _lines(found, shower_in(zone_of(name))):
                 self.stdout.write(line)
         if not found.ok:
             sys.exit(1)
 
 
-def _lines(found: Audit) -> list[str]:
+def _lines(found: Audit, show: Show) -> list[str]:
     lines: list[str] = []
     for cron in found.crons:
         for slot in cron.unaccounted[:LINES_MAX]:
-            lines.append(f"UNACCOUNTED {cron.cron}: {slot:%Y-%m-%d %H:%M:%S} UTC")
+            lines.append(f"UNACCOUNTED {cron.cron}: {show(slot)}")
         lines += _more(cron.totals.unaccounted, "slots unaccounted for")
         lines += [f"WRONG {cron.cron}: {item.text}" for item in cron.findings[:LINES_MAX]]
         lines += _more(cron.totals.findings, "findings")
         lines += [f"NOTE {cron.cron}: {note}." for note in cron.notes]
         if cron.pending_since is not None:
-            since = f"{cron.pending_since:%Y-%m-%d %H:%M:%S} UTC"
             lines.append(
-                f"PENDING {cron.cron}: {cron.totals.pending} due and not decided, since {since}; "
+                f"PENDING {cron.cron}: {cron.totals.pending} due and not decided, "
+                f"since {show(cron.pending_since)}; "
                 "the next runner decides, or the end of a run for which overlap='queue' waits. "
                 f"cron_explain {cron.cron} says which."
             )

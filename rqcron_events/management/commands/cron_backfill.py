@@ -10,16 +10,17 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from ...cli.problems import require_queues
 from ...cli.tables import add_format, print_rows
 from ...cli.terminal import encodable
 from ...cli.times import parse_instant
-from ...core.backfill import DONE, SlotState
+from ...core.backfill import DONE, BackfillSlot, SlotState
 from ...core.schedule import zone_or_utc
 from ...operations.backfill import BackfillPlan, BackfillRun, plan_backfill, run_plan
 from ..command import LedgerCommand, add_actor_options
 
 COLUMNS = ("slot", "state", "run_id", "definition_version", "before_registration")
-RUN_COLUMNS = ("slot", "outcome", "run_id")
+CSV_FIELDS = (*COLUMNS, "outcome")
 INTERRUPTED = 130
 WORDS = {
     SlotState.TO_RUN: "to run",
@@ -59,11 +60,13 @@ class Command(LedgerCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         name, output_format = options["name"], options["format"]
-        start, end = (parse_instant(options[key], f"--{key}", cron=name) for key in ("from", "to"))
+        start = parse_instant(options["from"], "--from", cron=name)
+        end = parse_instant(options["to"], "--to", cron=name, after=start)
         plan = plan_backfill(name, start, end, again=options["again"])
         if options["dry_run"]:
             self._show(plan, output_format)
             return
+        require_queues()
         self._say(_summary(plan), output_format)
         ended: list[BackfillRun] = []
         try:
@@ -88,20 +91,17 @@ class Command(LedgerCommand):
                 "runs on; the same command goes on from here."
             )
             sys.exit(INTERRUPTED)
-        self._conclude(ended, output_format)
+        self._conclude(plan, ended, output_format)
 
     def _show(self, plan: BackfillPlan, output_format: str) -> None:
-        rows = [
-            {
-                "slot": item.slot,
-                "state": item.state.value,
-                "run_id": str(item.run_id) if item.run_id else None,
-                "definition_version": item.past.definition_version,
-                "before_registration": item.past.before_registration,
-            }
-            for item in plan.slots
-        ]
-        print_rows(self.stdout, rows, COLUMNS, output_format, timezone=plan.definition.timezone)
+        print_rows(
+            self.stdout,
+            [_row(item) for item in plan.slots],
+            COLUMNS,
+            output_format,
+            fields=CSV_FIELDS,
+            zone=zone_or_utc(plan.definition.timezone),
+        )
         self._say(_summary(plan), output_format)
 
     def _say(self, text: str, output_format: str) -> None:
@@ -141,13 +141,13 @@ class Command(LedgerCommand):
         self.stdout.write(line)
         self.stdout.flush()  # whoever reads the pipe wants to see it move
 
-    def _conclude(self, ended: list[BackfillRun], output_format: str) -> None:
+    def _conclude(self, plan: BackfillPlan, ended: list[BackfillRun], output_format: str) -> None:
         if output_format != "table":
+            planned = {item.slot: _row(item) for item in plan.slots}
             rows = [
-                {"slot": run.slot, "outcome": _word(run), "run_id": str(run.run_id)}
-                for run in ended
+                planned[run.slot] | {"outcome": _word(run), "run_id": run.run_id} for run in ended
             ]
-            print_rows(self.stdout, rows, RUN_COLUMNS, output_format)
+            print_rows(self.stdout, rows, COLUMNS, output_format, fields=CSV_FIELDS)
         elif ended:
             counts = Counter(_word(run) for run in ended)
             self.stdout.write(", ".join(f"{count} {word}" for word, count in counts.items()) + ".")
@@ -157,6 +157,16 @@ class Command(LedgerCommand):
                 f"{len(bad)} of {len(ended)} runs did not succeed; the first: cron_explain --run "
                 f"{bad[0].run_id}. The same command tries them again."
             )
+
+
+def _row(item: BackfillSlot) -> dict[str, Any]:
+    return {
+        "slot": item.slot,
+        "state": item.state.value,
+        "run_id": item.run_id,
+        "definition_version": item.past.definition_version,
+        "before_registration": item.past.before_registration,
+    }
 
 
 def _wanted(plan: BackfillPlan) -> int:

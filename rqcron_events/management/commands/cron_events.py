@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ...cli.render import Filter, follow, show_events
-from ...cli.times import parse_instant
+from ...cli.times import parse_range
 from ...conf import conf
 from ...core.events import EventType
 from ...errors import UnknownCron
@@ -39,10 +39,7 @@ class Command(LedgerCommand):
         if options["limit"] < 0:
             raise CommandError(f"--limit {options['limit']} is negative. Give 0 for all.")
         cron = options["cron"] or ""
-        since, until = (
-            parse_instant(options[key], f"--{key}", cron=cron) if options[key] is not None else None
-            for key in ("since", "until")
-        )
+        since, until = parse_range(options["since"], options["until"], cron=cron)
         wanted = Filter(
             cron=cron,
             types=frozenset(options["type"]),

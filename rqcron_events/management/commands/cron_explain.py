@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -40,6 +41,8 @@ class Command(LedgerCommand):
             raise CommandError("Give the name of a cron, or --run ID.")
         if options["format"] == "json":
             self.stdout.write(json_text(answer.to_data()))
+            if answer.verdict is Verdict.UNKNOWN_CRON:
+                sys.exit(1)
         elif answer.verdict is Verdict.UNKNOWN_CRON:
             raise CommandError(answer.summary)
         else:

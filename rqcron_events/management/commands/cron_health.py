@@ -8,9 +8,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
+from django.utils.timezone import get_default_timezone
 
+from ...cli.problems import database_problem
 from ...cli.terminal import json_text
-from ...core.wording import clause
+from ...core.wording import shower_in
 from ...queries.health import MAX_LAG_SECONDS, Health, health
 from ..command import LedgerCommand
 
@@ -36,7 +38,7 @@ class Command(LedgerCommand):
         except DatabaseError as error:
             if options["format"] != "json":
                 raise
-            found = Health(problems=[f"The database does not answer: {clause(error)}."])
+            found = Health(problems=[database_problem(error)])
             found.slots_known = False
         if options["format"] == "json":
             self.stdout.write(json_text(found.to_data()))
@@ -59,7 +61,7 @@ def _lines(found: Health) -> Iterator[tuple[str, str]]:
     yield "leader", leader
     undecided = "none is due" if found.slots_known else "unknown"
     if found.oldest_undecided_at is not None:
-        at = found.oldest_undecided_at.isoformat(" ", "seconds")
+        at = shower_in(get_default_timezone())(found.oldest_undecided_at)
         undecided = f"{at} of {found.oldest_undecided_cron}, due for {found.lag_seconds:.1f} s"
     yield "oldest undecided slot", undecided
     clocks = found.clocks

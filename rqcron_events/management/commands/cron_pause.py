@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from ...cli.times import parse_instant
+from ...cli.times import parse_instant, zone_of
+from ...core.wording import shower_in
 from ...operations import controls
 from ..command import LedgerCommand, add_actor_options, add_name_or_all, require_name_or_all
 
@@ -33,5 +34,5 @@ class Command(LedgerCommand):
             controls.pause_all(**words)
         else:
             controls.pause(options["name"], **words)
-        end = f" until {until.isoformat()}" if until else ""
+        end = f" until {shower_in(zone_of(options['name']))(until)}" if until else ""
         self.stdout.write(f"{options['name'] or 'All crons'} paused{end}.")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from ...cli.problems import require_queues
 from ...cli.tables import print_rows
 from ...core.wording import clause
 from ...execution.enqueuer import Enqueuer
@@ -26,6 +27,7 @@ class Command(LedgerCommand):
         parser.add_argument("--by", default=None, help="Who repairs; default: cron_reconcile.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        require_queues()
         by = actor_name(options["by"]) if options["by"] else "cron_reconcile"
         states = States.load()
         enqueuer = Enqueuer()
@@ -40,7 +42,7 @@ class Command(LedgerCommand):
             {
                 "cron": finding.definition.name,
                 "run_id": str(finding.run.run_id),
-                "slot": finding.run.slot.isoformat() if finding.run.slot else None,
+                "slot": finding.run.slot,
                 "found": finding.found,
                 "repair": finding.repair.value,
             }

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from ...cli.problems import require_queues
 from ...operations import controls
 from ..command import LedgerCommand, add_actor_options
 
@@ -18,5 +19,6 @@ class Command(LedgerCommand):
         add_actor_options(parser, "Why.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        require_queues()
         run_id = controls.rerun(options["run"], reason=options["reason"], by=options["by"])
         self.stdout.write(str(run_id))

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from ...cli.times import zone_of
+from ...core.wording import shower_in
 from ...operations import rewind
 from ..command import LedgerCommand, add_actor_options, add_name_or_all, require_name_or_all
 
@@ -28,5 +30,5 @@ class Command(LedgerCommand):
         else:
             done = {options["name"]: rewind.rewind(options["name"], **words)}
         for name, watermark in done.items():
-            at = watermark.isoformat(" ", "seconds")
+            at = shower_in(zone_of(options["name"]))(watermark)
             self.stdout.write(f"{name} had been decided up to {at}; slots count from now on.")

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ...checks import check_registry
+from ...cli.problems import require_queues
 from ...process.parent_watch import die_with_parent, log_to_stderr
 from ...runner.loop import Loop
 from ...runner.once import once
@@ -26,6 +27,7 @@ class Command(LedgerCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        require_queues()
         log_to_stderr(logging.DEBUG if options["verbosity"] > 1 else logging.INFO)
         for problem in check_registry():
             self.stderr.write(f"{problem.id}: {problem.msg}")

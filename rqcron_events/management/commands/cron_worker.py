@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from redis.exceptions import RedisError
 from rq.logutils import setup_loghandlers
 
 from ...checks import check_registry
+from ...cli.problems import require_queues
+from ...conf import rq_queues
 from ...core.wording import clause
 from ...execution.cron_worker import embedded_runner
 from ...process.parent_watch import log_to_stderr
@@ -37,9 +38,10 @@ class Command(LedgerCommand):
         parser.add_argument("--max-idle-time", type=int, help="Seconds.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        require_queues()
         for queue in options["queues"]:
-            if queue not in settings.RQ_QUEUES:
-                known = ", ".join(sorted(settings.RQ_QUEUES))
+            if queue not in rq_queues():
+                known = ", ".join(sorted(rq_queues()))
                 raise CommandError(f"Queue {queue!r} is not in RQ_QUEUES. Use one of: {known}.")
         verbosity = options["verbosity"]
         level = {0: "WARNING", 1: "INFO"}.get(verbosity, "DEBUG")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from rq import Queue
 
+from rqcron_events.errors import CronConfigError
 from rqcron_events.execution.enqueuer import job_id
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
+from rqcron_events.operations.backfill import plan_backfill
+from rqcron_events.queries.audit import audit
+from rqcron_events.queries.explain import explain
 from rqcron_events.testing import assert_fired, assert_not_fired
 
 MINUTE = timedelta(minutes=1)
@@ -60,3 +65,27 @@ def test_triggering_inside_a_transaction_enqueues_at_commit(
         "now",
         "manual",
     )
+
+
+NAIVE = datetime(2026, 3, 2, 12, 0)
+
+
+@pytest.mark.parametrize("value", ["2h", 7, date(2026, 3, 2), NAIVE], ids=repr)
+@pytest.mark.parametrize(
+    ("ask", "name"),
+    [
+        (lambda value: controls.pause("any", until=value), "until"),
+        (lambda value: controls.pause_all(until=value), "until"),
+        (lambda value: explain("any", value), "at"),
+        (lambda value: audit(since=value), "since"),
+        (lambda value: plan_backfill("send", value), "start"),
+        (lambda value: CronEvent.objects.between(None, value), "until"),
+    ],
+    ids=["pause", "pause_all", "explain", "audit", "backfill", "between"],
+)
+def test_what_is_no_instant_is_named_with_the_remedy(add, deploy, ask, name, value):
+    add("send", every=MINUTE)
+    deploy()
+    why = "has no time zone. Add tzinfo" if value is NAIVE else "is no datetime. Give one with"
+    with pytest.raises(CronConfigError, match=f"^{name}=.* {why}"):
+        ask(value)

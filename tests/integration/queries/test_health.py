@@ -69,7 +69,7 @@ def test_the_command_says_the_same_to_a_person(deploy, add, clock, capsys):
     assert lines[0] == "healthy"
     told = {line[2:24].strip(): line[24:] for line in lines[1:]}
     assert "heard of 0" in told["leader"]
-    assert told["oldest undecided slot"] == "2026-03-02 09:01:00+00:00 of report, due for 30.0 s"
+    assert told["oldest undecided slot"] == "2026-03-02 09:01:00 UTC of report, due for 30.0 s"
     assert told["spool"] == "events of 0 runs wait in Redis"
     assert told["projections behind"].endswith(" events")
 

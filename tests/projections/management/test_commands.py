@@ -7,6 +7,7 @@ import io
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,7 +15,7 @@ from django.core.management import CommandError, call_command
 from rqcron_projections.management import freshness
 from rqcron_projections.models import CronDay, CronJob, CronRun
 
-from rqcron_events.cli.times import parse_instant
+from rqcron_events.cli.times import parse_instant, parse_range, zone_of
 from rqcron_events.errors import CronConfigError, LedgerUnavailable
 from rqcron_events.models import CronEvent
 from rqcron_events.testing import FakeClock
@@ -42,14 +43,16 @@ def cron() -> str:
     return name
 
 
-def test_the_list_is_current_and_uncut(cron: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_is_current_and_has_no_escape_codes(
+    cron: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("COLUMNS", "160")
     text = printed("cron_list")
     assert "\x1b" not in text
     row = CronJob.objects.get()
-    heading, _, line = text.splitlines()
-    assert heading.split()[:3] == ["name", "status", "schedule"]
+    heading, _, line, *_ = text.splitlines()
+    assert heading.split()[:3] == ["name", "status", "next"]
     assert line.split()[:2] == [cron, row.status]
     assert row.schedule in line
 
@@ -134,7 +137,7 @@ def test_the_table_says_why_a_run_ended_in_one_bounded_line(cron: str) -> None:
     )
     line = printed("cron_history", cron, "--limit", "1").splitlines()[-1]
     assert "exception: ValueError: no site xxx" in line
-    assert line.endswith("x…")
+    assert "x…  " in line
 
 
 def test_an_unknown_cron_is_answered_with_the_closest(cron: str) -> None:
@@ -201,7 +204,6 @@ def test_the_past_is_shown_as_of_an_instant(cron: str) -> None:
     [
         ("", "--at '' is not an instant"),
         ("soon", "--at 'soon' is not an instant"),
-        ("2026-03-01T09:00:00", "has no time zone. Add one: 2026-03-01T09:00:00Z"),
         ("0001-01-01T00:00:00+14:00", "is not an instant"),
     ],
 )
@@ -227,6 +229,10 @@ def test_the_future_is_refused_and_not_shown_as_if_it_were_now(cron: str, comman
         (("cron_audit", "--since", ""), "--since '' is not an instant"),
         (("cron_events", "--until", ""), "--until '' is not an instant"),
         (("cron_events", "--run", ""), "Run '' is not an id"),
+        (
+            ("cron_pause", "{cron}", "--until", "2026-03-01 09:00"),
+            r"--until '2026-03-01 09:00' is in the past \(2026-03-01 09:00:00 \S+\)\. Give a later",
+        ),
         (("cron_events", "--since", "now", "--until", "yesterday"), "is after until="),
         (("cron_events", "--cron", "{cron}x"), "No cron is named '{cron}x'.*mean '{cron}'"),
     ],
@@ -269,3 +275,54 @@ def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
         assert parse_instant("2026-03-01", "--at", cron=name) == midnight
         with pytest.raises(CronConfigError, match="--at '9' is not an instant"):
             parse_instant("9", "--at", cron=name)
+
+
+@pytest.mark.parametrize(
+    ("command", "since", "until", "told"),
+    [
+        # 12:00 in Berlin: what ends at a time that is yet to come does not end yesterday.
+        ("cron_events", "09:00", "17:00", None),
+        ("cron_audit", "09:00", "17:00", None),
+        ("cron_report", "09:00", "17:00", None),
+        ("cron_backfill", "09:00", "17:00", r"2026-03-11T16:00:00\+00:00 is in the future"),
+        ("cron_backfill", "09:00", "yesterday 17:00", "the end has to be later"),
+        ("cron_events", "1h", "2h", "is after until="),
+        ("cron_audit", "2026-03-11 09:00", "2026-03-10 17:00", "is not before until="),
+    ],
+)
+def test_an_end_without_a_day_is_after_its_beginning(
+    settings: Any, command: str, since: str, until: str, told: str | None
+) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    written = History(seed=7, crons=1)
+    written.define(written.names[0])
+    for event in written.events:
+        event.data["definition"]["timezone"] = "Europe/Berlin"
+    append(written.events)
+    line = [command, "--since", since, "--until", until]
+    if command == "cron_backfill":
+        line = [command, written.names[0], "--from", since, "--to", until]
+    with FakeClock(datetime(2026, 3, 11, 11, 0, tzinfo=UTC)):
+        if told is None:
+            printed(*line)
+            assert parse_range(since, until) == (
+                datetime(2026, 3, 11, 8, tzinfo=UTC),
+                datetime(2026, 3, 11, 16, tzinfo=UTC),
+            )
+        else:
+            with pytest.raises(CommandError, match=told):
+                printed(*line)
+
+
+def test_a_time_without_a_zone_is_read_in_that_of_the_cron_or_of_the_project(
+    settings: Any, cron: str
+) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    found = parse_instant("2026-03-01 12:00", "--at")
+    assert found == datetime(2026, 3, 1, 11, tzinfo=UTC)
+    own = datetime(2026, 3, 1, 12, tzinfo=zone_of(cron))
+    assert parse_instant("2026-03-01T12:00", "--at", cron=cron) == own
+    answer = json.loads(
+        printed("cron_explain", cron, "--at", "2026-03-01 12:00", "--format", "json")
+    )
+    assert datetime.fromisoformat(answer["at"]) == own

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rqcron_events.core.parse_time import read_instant
+from rqcron_events.core.parse_time import leaves_the_day_open, read_instant
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 3, 11, 15, 30, tzinfo=BERLIN)
@@ -60,6 +60,9 @@ def read(text: str, *, now: datetime = NOW, zone=BERLIN, future: bool = False) -
         ("march 1 9am", "2026-03-01 09:00:00"),
         ("1 march 2025 09:00", "2025-03-01 09:00:00"),
         ("december 24", "2025-12-24 00:00:00"),
+        ("2026-03-01T09:00:00", "2026-03-01 09:00:00"),
+        ("2026-03-01 09:00", "2026-03-01 09:00:00"),
+        ("2026-03-01 9am", "2026-03-01 09:00:00"),
     ],
 )
 def test_a_time_in_words_is_this_instant(text: str, wall_in_berlin: str):
@@ -84,8 +87,6 @@ def test_where_an_end_is_asked_for_the_future_is_meant(text: str, wall_in_berlin
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("2026-03-01T09:00:00", r"has no time zone. Add one: 2026-03-01T09:00:00Z"),
-        ("2026-03-01 9am", r"has no time zone. Add one"),
         ("01/02/2026", r"'01/02/2026' can be read in more than one way.*2026-03-01T09:00:00Z"),
         ("01.02.2026 10:00", r"'01.02.2026' can be read"),
         ("1/2", r"'1/2' can be read"),
@@ -145,8 +146,29 @@ def test_now_is_now_in_the_second_pass_too():
 
 def test_nobody_pays_for_the_parser_who_writes_iso():
     code = (
-        "import sys; from datetime import *; from rqcron_events.core.parse_time import read_instant; "
+        "import sys; from datetime import *; from rqcron_events.core.parse_time import leaves_the_day_open, read_instant; "
         "read_instant('2026-03-01 09:00 Europe/Berlin', now=datetime.now(UTC), zone=UTC); "
         "sys.exit('dateparser' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "is_open"),
+    [
+        ("17:00", True),
+        ("9am", True),
+        ("friday", True),
+        ("friday 5pm", True),
+        ("yesterday 17:00", False),
+        ("today 9am", False),
+        ("last friday", False),
+        ("2026-03-01", False),
+        ("2026-03-01 17:00", False),
+        ("2026-03-01T17:00Z", False),
+        ("2h", False),
+        ("now", False),
+    ],
+)
+def test_a_time_of_day_or_a_weekday_leaves_the_day_open(text: str, is_open: bool):
+    assert leaves_the_day_open(text) is is_open

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from rqcron_events.core.wording import because, clause, duration, late, shower, shown
+from rqcron_events.core.schedule import slots_between
+from rqcron_events.core.wording import (
+    because,
+    clause,
+    duration,
+    late,
+    schedule_words,
+    shower,
+    shown,
+)
 from tests.unit.history import at, definition
 
 
@@ -43,12 +54,36 @@ def test_less_than_half_a_millisecond_is_on_time(seconds, text):
         ("Europe/Berlin", "03-29 01:00", "2026-03-29 03:00:00 CEST (01:00:00 UTC)"),
         # UTC for half of the year: nothing to add then.
         ("Europe/London", "09:00", "2026-03-02 09:00:00 GMT"),
-        ("Asia/Kathmandu", "20:00", "2026-03-03 01:45:00 +0545 (20:00:00 UTC)"),
+        ("Asia/Kathmandu", "20:00", "2026-03-03 01:45:00 +0545 (2026-03-02 20:00:00 UTC)"),
         ("Mars/Olympus", "09:00", "2026-03-02 09:00:00 UTC"),
     ],
 )
 def test_an_instant_is_shown_in_the_crons_zone_with_utc_beside_it(timezone, clock, text):
     assert shower(definition(timezone=timezone))(at(clock)) == text
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("H 9 * * *", "H 9 * * * = {} 9 * * *"),
+        ("H/15 * * * *", None),
+        ("0 9 * * 1-5", "0 9 * * 1-5"),
+        ("@daily", "@daily"),
+    ],
+)
+def test_a_hashed_schedule_says_when_it_is_due(expression, text):
+    cron = definition(expression)
+    told = schedule_words(cron)
+    minutes = sorted(
+        {slot.minute for slot in slots_between(cron.schedule, at("00:00"), at("23:59"), 99)}
+    )
+    known = text or "H/15 * * * * = {} * * * *"
+    assert told == known.format(",".join(map(str, minutes)))
+
+
+def test_the_last_second_of_all_is_shown_in_every_zone():
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert shower(definition(timezone="Asia/Tokyo"))(last) == "9999-12-31 23:59:59 UTC"
 
 
 def test_without_a_cron_instants_are_in_utc_and_none_is_never():

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
 
-from rqcron_events.cli.tables import add_format, print_rows
+from rqcron_events.cli.tables import Column, add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
+from rqcron_events.core.events import EventType
+from rqcron_events.core.events.keys import RESULT
 from rqcron_events.core.run_state import RunStatus
+from rqcron_events.core.schedule import zone_or_utc
 from rqcron_events.core.wording import unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
+from rqcron_events.models import CronEvent
 
 from ...models import CronJob, CronRun
 from ...past import runs_at
@@ -23,17 +28,19 @@ from ..freshness import catch_up_or_say
 COLUMNS = (
     "run_id",
     "status",
-    "trigger",
     "slot",
-    "lateness_seconds",
-    "started_at",
-    "queue_wait_seconds",
     "duration_seconds",
+    Column(key="outcome", head="result or reason", cells_min=20),
+    "trigger",
     "attempts",
-    "why",
+    "lateness_seconds",
+    "queue_wait_seconds",
+    "started_at",
 )
-"""Of the table, ``why`` made of three; JSON and CSV have all fields of the row."""
-WHY_CHARS_MAX = 60
+"""Of the table, what matters most first and ``outcome`` made of four; JSON and CSV have all fields of
+the row, and JSON the stored result."""
+OUTCOME_CHARS_MAX = 60
+RUNS_PER_QUERY = 500
 
 
 class Command(LedgerCommand):
@@ -70,24 +77,44 @@ class Command(LedgerCommand):
             known = CronRun.objects.using(alias).filter(cron=name)
             known = known.filter(status=status) if status else known
             runs = known.order_by("-requested_at", "run_id")[:limit]
+        runs = list(runs)
+        results = _results(runs)
         table = options["format"] == "table"
         print_rows(
             self.stdout,
-            [row_values(run) | ({"why": _why(run)} if table else {}) for run in runs],
+            [
+                row_values(run)
+                | {"result": results.get(run.run_id)}
+                | ({"outcome": _outcome(run, results.get(run.run_id))} if table else {})
+                for run in runs
+            ],
             COLUMNS,
             options["format"],
             fields=column_names(CronRun),
-            timezone=timezones[name],
+            zone=zone_or_utc(timezones[name]),
             empty=f"Cron {name!r} had no such runs by then."
             if at
             else f"Cron {name!r} has no such runs. Why: cron_explain {name}",
         )
 
 
-def _why(run: CronRun) -> str:
-    """Reason and error in one line; ``cron_explain --run`` has them whole."""
-    known = (run.outcome_reason, run.error_type, run.error_message)
+def _results(runs: Sequence[CronRun]) -> dict[UUID | None, str]:
+    """What the runs returned, of crons that store it. It is in the log, not in the projection."""
+    ids = [run.run_id for run in runs if run.status == RunStatus.SUCCEEDED]
+    found = {}
+    for start in range(0, len(ids), RUNS_PER_QUERY):
+        events = CronEvent.objects.using(store.connection().alias).of_type(EventType.RUN_SUCCEEDED)
+        page = events.filter(run_id__in=ids[start : start + RUNS_PER_QUERY])
+        for run_id, data in page.values_list("run_id", "data"):
+            if RESULT in data:
+                found[run_id] = str(data[RESULT])
+    return found
+
+
+def _outcome(run: CronRun, result: str | None) -> str:
+    """Result, or reason and error, in one line; ``cron_explain --run`` has them whole."""
+    known = (result, run.outcome_reason, run.error_type, run.error_message)
     text = " ".join(": ".join(part for part in known if part).split())
-    if len(text) > WHY_CHARS_MAX:
-        text = text[: WHY_CHARS_MAX - 1] + "…"
+    if len(text) > OUTCOME_CHARS_MAX:
+        text = text[: OUTCOME_CHARS_MAX - 1] + "…"
     return text

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from rqcron_events import clock
-from rqcron_events.cli.tables import add_format, print_rows
-from rqcron_events.cli.times import parse_past_instant
+from rqcron_events.cli.tables import Column, add_format, print_rows
+from rqcron_events.cli.times import parse_past_instant, zone_of
+from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import LEDGER_STREAM
 from rqcron_events.core.interventions.pauses import GlobalPauses
-from rqcron_events.core.wording import because, shower, unknown_cron_text
+from rqcron_events.core.wording import Show, because, schedule_words, shower_in, unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
@@ -26,14 +29,18 @@ from ..freshness import catch_up_or_say
 COLUMNS = (
     "name",
     "status",
-    "schedule",
-    "timezone",
     "next_slot",
-    "last_decision",
+    Column(key="schedule", head="schedule", cells_min=24),
     "last_run_status",
     "last_run_finished_at",
     "consecutive_failures",
+    "last_decision",
+    "timezone",
 )
+"""Of the table, what matters most first."""
+CSV_FIELDS = [name for name in column_names(CronJob) if name != "definition"]
+"""The definition is nested, so only JSON has it."""
+PAUSES_TOLD_MAX = 20
 
 
 class Command(LedgerCommand):
@@ -48,28 +55,29 @@ class Command(LedgerCommand):
 
     def handle(self, **options: Any) -> None:
         names, at = options["names"], options["at"]
-        instant = (
-            parse_past_instant(at, "--at", cron=names[0] if len(names) == 1 else "")
-            if at is not None
-            else None
-        )
+        only = names[0] if len(names) == 1 else ""
+        instant = parse_past_instant(at, "--at", cron=only) if at is not None else None
         catch_up_or_say(self.stderr)
         rows = self._rows_now(names)
         if instant is not None:
             rows = state_at(instant, names or None)
         print_rows(
             self.stdout,
-            [row_values(row) for row in rows],
+            [list_values(row, options["format"]) for row in rows],
             COLUMNS,
             options["format"],
-            fields=column_names(CronJob),
+            fields=CSV_FIELDS,
+            zone=zone_of(only),
             empty="No cron was registered by then."
             if at
             else "No cron is registered yet. A runner registers them: cron_run or cron_worker.",
         )
-        self._say_if_all_are_paused(instant or clock.now())
+        show = shower_in(zone_of(only))
+        if options["format"] == "table":
+            self.stdout.writelines(_pauses(rows, show))
+        self._say_if_all_are_paused(instant or clock.now(), show)
 
-    def _say_if_all_are_paused(self, at: datetime) -> None:
+    def _say_if_all_are_paused(self, at: datetime, show: Show) -> None:
         """No row of a cron tells it: the pause is not the cron's own."""
         everything = GlobalPauses()
         for event in store.read_stream(LEDGER_STREAM):
@@ -77,7 +85,6 @@ class Command(LedgerCommand):
                 everything.apply(event)
         pause = everything.at(at)
         if pause is not None:
-            show = shower(None)
             self.stderr.write(
                 f"All crons are paused by {pause.actor or 'somebody'} since {show(pause.since)}"
                 f"{' until ' + show(pause.until) if pause.until else ''}{because(pause.reason)}: "
@@ -92,3 +99,26 @@ class Command(LedgerCommand):
                 raise UnknownCron(unknown_cron_text(name, known.values_list("name", flat=True)))
         now = clock.now()
         return [as_of(row, now) for row in rows]
+
+
+def list_values(row: CronJob, output_format: str) -> dict[str, Any]:
+    """The row; for people, with what ``H`` in the schedule stands for."""
+    values = row_values(row)
+    if output_format == "table":
+        with suppress(ValueError, TypeError, KeyError):  # of a newer release
+            values["schedule"] = schedule_words(Definition.from_data(row.definition))
+    return values
+
+
+def _pauses(rows: Iterable[CronJob], show: Show) -> Iterator[str]:
+    """Who paused a cron, until when and why: a line for each."""
+    paused = [row for row in rows if row.paused_at is not None]
+    for row in paused[:PAUSES_TOLD_MAX]:
+        until = f" until {show(row.paused_until)}" if row.paused_until else ""
+        yield (
+            f"{row.name}: paused by {row.paused_by or 'somebody'} since {show(row.paused_at)}{until}"
+            f"{because(row.pause_reason)}.\n"
+        )
+    more = len(paused) - PAUSES_TOLD_MAX
+    if more > 0:
+        yield f"... and {more} more are paused; --format json tells of each.\n"

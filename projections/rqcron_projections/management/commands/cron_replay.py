@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from rqcron_events.cli.tables import add_format, print_rows
+from rqcron_events.cli.tables import Column, add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
 from rqcron_events.errors import CronError
 from rqcron_events.ledger.quarantine import problem_texts
@@ -18,15 +18,15 @@ from rqcron_events.process.actor import actor_name
 
 from ...projector import PROJECTIONS
 from ...replay.rebuild import Difference, check, rebuild, state_at
-from ...tables import row_values
 from ..freshness import catch_up_or_say
 from .cron_list import COLUMNS as CRON_COLUMNS
+from .cron_list import list_values
 
 REBUILT_COLUMNS = ("projection", "version", "events", "rows", "seconds")
 DIFFERENCE_COLUMNS = ("projection", "table", "key", "problem", "columns")
 KEY_CHARS_MAX = 40
 COLUMNS_CHARS_MAX = 70
-"""With them a line of the table has fewer than 160 characters; JSON has everything."""
+"""Bounds of a line in a pipe; JSON has everything."""
 VALUE_CHARS_MAX = 20
 MORE = "; +{} more"
 
@@ -64,7 +64,7 @@ class Command(LedgerCommand):
             if options["projection"]:
                 raise CommandError("--at shows the crons: leave out --projection.")
             instant = parse_past_instant(options["at"], "--at")
-            rows = [row_values(row) for row in state_at(instant)]
+            rows = [list_values(row, options["format"]) for row in state_at(instant)]
             self._print(rows, CRON_COLUMNS, options, "No cron was registered by then.")
             return
         catch_up_or_say(self.stderr)
@@ -89,7 +89,7 @@ class Command(LedgerCommand):
     def _print(
         self,
         rows: list[dict[str, Any]],
-        columns: Sequence[str],
+        columns: Sequence[str | Column],
         options: dict[str, Any],
         empty: str = "",
     ) -> None:

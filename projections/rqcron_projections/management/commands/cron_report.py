@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Any, get_args
 
 from django.core.management.base import CommandError, CommandParser
 
 from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.terminal import json_text
-from rqcron_events.cli.times import parse_instant
+from rqcron_events.cli.times import parse_instant, zone_of
+from rqcron_events.core.events import Reason
 from rqcron_events.core.wording import unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
@@ -21,6 +22,10 @@ from ...report.render import print_report
 from ...report.report import By, Report, report
 from ..freshness import catch_up_or_say
 
+REASONS = {
+    "skipped": (Reason.OVERLAP, Reason.PAUSED, Reason.ALL_PAUSED),
+    "missed": (Reason.TOO_LATE, Reason.SUPERSEDED, Reason.RETIRED, Reason.DECISION_LOST),
+}
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -42,9 +47,9 @@ class Command(LedgerCommand):
 
     def handle(self, **options: Any) -> None:
         name = options["cron"]
-        since, until = (
-            _parsed(options[key], f"--{key}", cron=name or "") for key in ("since", "until")
-        )
+        since = _parsed(options["since"], "--since", cron=name or "")
+        begin = since if isinstance(since, datetime) else None
+        until = _parsed(options["until"], "--until", cron=name or "", after=begin)
         catch_up_or_say(self.stderr)
         jobs = CronJob.objects.using(store.connection().alias)
         if name is not None and not jobs.filter(name=name).exists():
@@ -53,17 +58,16 @@ class Command(LedgerCommand):
             found = report(since, until, by=options["by"], cron=name)
         except ValueError as error:
             raise CommandError(str(error)) from error
-        self._print(found, options["format"])
+        self._print(found, options["format"], zone_of(name))
 
-    def _print(self, found: Report, output_format: str) -> None:
+    def _print(self, found: Report, output_format: str, zone: tzinfo) -> None:
         data = found.to_data()
         if output_format == "json":
             self.stdout.write(json_text(data))
         elif output_format == "csv":
-            columns = (found.by, *data["totals"])
-            print_rows(self.stdout, data["rows"], columns, "csv")
+            print_rows(self.stdout, [_flat(row) for row in data["rows"]], _fields(found), "csv")
         elif found.rows:
-            print_report(self.stdout, found)
+            print_report(self.stdout, found, zone)
         else:
             self.stdout.write(
                 f"Nothing was decided or asked for from {data['since']} to {data['until']}. "
@@ -71,7 +75,26 @@ class Command(LedgerCommand):
             )
 
 
-def _parsed(text: str | None, option: str, *, cron: str) -> date | datetime | None:
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Counts by reason as columns of their own, named as in the view ``rqcron_day_v``."""
+    flat = dict(row)
+    for name, reasons in REASONS.items():
+        counts: dict[str, int] = row[name]
+        flat[name] = sum(counts.values())
+        flat |= {f"{name}_{reason}": counts.get(reason, 0) for reason in reasons}
+    return flat
+
+
+def _fields(found: Report) -> list[str]:
+    names: list[str] = [found.by]
+    for name in found.totals.to_data():
+        names += [name, *(f"{name}_{reason}" for reason in REASONS.get(name, ()))]
+    return names
+
+
+def _parsed(
+    text: str | None, option: str, *, cron: str, after: datetime | None = None
+) -> date | datetime | None:
     if text is None:
         return None
     if _DATE.fullmatch(text):
@@ -81,4 +104,4 @@ def _parsed(text: str | None, option: str, *, cron: str) -> date | datetime | No
             raise CommandError(
                 f"{option} {text!r} is not a date. Give one that exists, such as 2026-03-01."
             ) from None
-    return parse_instant(text, option, cron=cron)
+    return parse_instant(text, option, cron=cron, after=after)

@@ -24,6 +24,11 @@ ERROR = {"type": "ValueError", "message": "no " * 100}
             {"reason": "too_late", "data": {"count": 3, "first": "2026-03-02T10:00:00+01:00"}},
             "missed: too_late (3 slots from 09:00:00)",
         ),
+        (
+            "slot_missed",
+            {"reason": "too_late", "data": {"count": 3, "first": "2026-03-01T09:00:00+00:00"}},
+            "missed: too_late (3 slots from 2026-03-01 09:00:00 UTC)",
+        ),
         ("run_requested", {"reason": "no mail", "data": {}}, "asked for (manual): no mail"),
         ("run_requested", {"data": {"trigger": "rerun"}}, "asked for (rerun)"),
         ("run_enqueued", {"data": {"queue": "high"}}, "in queue high"),
@@ -50,9 +55,24 @@ ERROR = {"type": "ValueError", "message": "no " * 100}
         (
             "cron_changed",
             {"data": {"changes": {"queue": [], "overlap": []}}},
-            "changed: queue, overlap",
+            "changed: overlap, queue",
+        ),
+        (
+            "cron_changed",
+            {"data": {"changes": {"overlap": [None, "skip"], "expression": ["*/2 * * * *", None]}}},
+            "changed: expression */2 * * * * \u2192 none, overlap allow \u2192 skip",
+        ),
+        (
+            "run_succeeded",
+            {"data": {"duration_seconds": 1.5, "result": '{"rows":\n 3}'}},
+            'succeeded in 1.50 s, returned {"rows": 3}',
         ),
         ("cron_paused", {}, "paused"),
+        (
+            "cron_paused",
+            {"reason": "no mail", "data": {"until": "2026-03-02T11:00:00+01:00"}},
+            "paused until 2026-03-02 10:00:00 UTC: no mail",
+        ),
         ("all_resumed", {}, "all resumed"),
     ],
 )
