@@ -15,7 +15,17 @@ from croniter import croniter
 
 from .remedies import field_remedy
 
-__all__ = ["FIELDS", "READING", "SECOND", "WEEKDAY", "Field", "Values", "expand", "is_hashed"]
+__all__ = [
+    "FIELDS",
+    "READING",
+    "SECOND",
+    "WEEKDAY",
+    "Field",
+    "Values",
+    "expand",
+    "is_hashed",
+    "was_always_so",
+]
 
 READING: Final = 2
 """Raise it whenever a text that was accepted is read as something else; the log has it with each
@@ -90,6 +100,29 @@ def expand(field: Field, text: str, hash_id: str = "") -> Values:
 def is_hashed(text: str) -> bool:
     """Whether the field asks for a value that is hashed from the cron's name."""
     return text[:1] in ("H", "h") and text[1:2] in ("", "(", "/")
+
+
+def was_always_so(field: Field, text: str) -> bool:
+    """Whether no release has read the field otherwise: a star, or numbers, names, ranges that rise.
+
+    Of what is left, most was read alike, too; but not all.
+    """
+    return bool(_STARS.fullmatch(text)) or all(
+        _item_was_always_so(field, item) for item in text.split(",")
+    )
+
+
+def _item_was_always_so(field: Field, item: str) -> bool:
+    plain = _RANGE.fullmatch(item)
+    if plain is None:
+        return False
+    first, last, step = plain.groups()
+    if step and field is WEEKDAY:
+        return False
+    try:
+        return last is None or _number(field, first) < _number(field, last)
+    except ValueError:
+        return False
 
 
 @lru_cache(maxsize=FIELDS_KEPT_MAX)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NoReturn
 
 from .cron import YEARS_SEARCHED_MAX, CronSchedule
-from .fields import FIELDS, SECOND, expand, is_hashed
+from .fields import FIELDS, SECOND, Field, expand, is_hashed, was_always_so
 from .remedies import expression_remedy
 from .schedule import EPOCH, SCHEDULES_KEPT_MAX
 from .zone import zone_named
@@ -27,7 +27,6 @@ _ALIASES = {
     "@hourly": "0 * * * *",
 }
 _RANDOM = re.compile(r"R(\(|/|$)", re.IGNORECASE)
-_PLAIN_FIELD = re.compile(r"\*(?:/[1-9]\d*)?|(?:0|[1-9]\d?)(?:,(?:0|[1-9]\d?))*", re.ASCII)
 
 
 def cron_schedule(expression: str, zone_name: str, hash_id: str = "") -> CronSchedule:
@@ -50,13 +49,14 @@ def is_hashed_expression(expression: str) -> bool:
 
 
 def has_one_reading(expression: str) -> bool:
-    """Whether every release of this package has read the expression alike: plain numbers, lists of
-    them, stars and their steps.
+    """Whether every release of this package has read the expression alike.
 
-    A caller that is told ``False`` cannot tell: most such expressions were read alike, too.
+    Where it is False, nobody knows: most others were read alike, too.
     """
     fields = expression.split()
-    return len(fields) != 1 and all(map(_PLAIN_FIELD.fullmatch, fields))
+    if len(fields) == 1:
+        return fields[0].lower() in _ALIASES
+    return all(map(was_always_so, _kinds(fields), fields))
 
 
 @lru_cache(maxsize=SCHEDULES_KEPT_MAX)
@@ -65,10 +65,7 @@ def _parsed_schedule(expression: str, zone_name: str, hash_id: str) -> CronSched
     fields = _fields(expression)
     try:
         *second, minute, hour, day, month, weekday = (
-            expand(field, text, hash_id)
-            for field, text in zip(
-                (SECOND, *FIELDS) if len(fields) == 6 else FIELDS, fields, strict=True
-            )
+            expand(field, text, hash_id) for field, text in zip(_kinds(fields), fields, strict=True)
         )
     except ValueError as error:
         _refuse(expression, str(error))
@@ -95,6 +92,10 @@ def _parsed_schedule(expression: str, zone_name: str, hash_id: str) -> CronSched
             "month",
         )
     return schedule
+
+
+def _kinds(fields: list[str]) -> tuple[Field, ...]:
+    return (SECOND, *FIELDS) if len(fields) == 6 else FIELDS
 
 
 def _fields(expression: str) -> list[str]:

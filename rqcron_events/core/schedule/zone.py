@@ -13,8 +13,27 @@ GAP_MINUTES_MAX = 2 * 24 * 60
 """The longest jump of a clock that is followed: zones that crossed the date line lost 24 hours."""
 
 
+_NO_ZONES = {
+    "localtime": "it is another zone on each machine",
+    "posixrules": "it is another zone on each machine",
+    "Factory": "it is the zone of a machine that was not set up",
+}
+"""What zoneinfo finds beside IANA's zones."""
+_COPIES = ("posix/", "right/")
+"""Folders with all zones once more, the second with leap seconds; not every machine has them."""
+
+
 def zone_named(name: str) -> ZoneInfo:
     """The IANA zone of that name. Raises ValueError with the value and the remedy."""
+    if why := _NO_ZONES.get(name):
+        raise ValueError(
+            f"timezone {name!r} is invalid: {why}; give an IANA zone such as 'Europe/Berlin'"
+        )
+    if name.startswith(_COPIES):
+        raise ValueError(
+            f"timezone {name!r} is invalid: not every machine has it; give an IANA zone such as "
+            f"{name.partition('/')[2]!r}"
+        )
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

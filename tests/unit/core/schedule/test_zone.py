@@ -17,6 +17,33 @@ def test_a_bad_zone_is_refused_with_its_value_and_the_remedy(zone):
     assert f"timezone {zone!r}" in str(caught.value)
 
 
+@pytest.mark.parametrize("zone", ["localtime", "posixrules", "Factory"])
+def test_a_file_of_the_machine_is_no_zone(zone):
+    """zoneinfo has them; what they mean is another thing on each machine."""
+    with pytest.raises(ValueError, match="give an IANA zone such as 'Europe/Berlin'") as caught:
+        cron_schedule("* * * * *", zone)
+    assert f"timezone {zone!r} is invalid: it is " in str(caught.value)
+
+
+@pytest.mark.parametrize("zone", ["posix/Europe/Paris", "right/Europe/Paris"])
+def test_a_copy_of_a_zone_is_refused_with_the_zone_itself(zone):
+    with pytest.raises(ValueError, match="give an IANA zone such as 'Europe/Paris'"):
+        cron_schedule("* * * * *", zone)
+
+
+@pytest.mark.parametrize("zone", ["leapseconds", "tzdata.zi", "zone.tab", "Europe", "UTC ", "\0"])
+def test_what_is_no_zone_at_all_is_refused(zone):
+    with pytest.raises(ValueError, match="it is not an IANA zone such as 'Europe/Berlin'"):
+        cron_schedule("* * * * *", zone)
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "GMT", "EST5EDT", "Etc/GMT+5", "US/Eastern", "Asia/Calcutta"]
+)
+def test_every_name_that_iana_has_is_taken(zone):
+    assert cron_schedule("* * * * *", zone).zone.key == zone
+
+
 def test_a_zone_that_this_machine_lacks_is_shown_as_utc():
     assert zone_or_utc("Mars/Olympus") is UTC
     assert zone_or_utc("Asia/Kathmandu") == ZoneInfo("Asia/Kathmandu")
