@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..core.schedule import zone_or_utc
+from ..core.schedule import local_time, zone_or_utc
 from ..core.wording import shown
 from .terminal import json_text
 
@@ -111,7 +111,7 @@ def _table_text(value: Any, timezone: str) -> str:
         case None:
             return "-"
         case datetime():
-            return value.astimezone(zone_or_utc(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+            return local_time(value, zone_or_utc(timezone)).strftime("%Y-%m-%d %H:%M:%S %Z")
         case float():
             return f"{value:.3f}"
         case _:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 
 from .definition import Definition
-from .schedule import zone_or_utc
+from .schedule import local_time, zone_or_utc
 
 __all__ = [
     "Show",
@@ -37,7 +37,7 @@ def shower(definition: Definition | None) -> Show:
     def show(instant: datetime | None) -> str:
         if instant is None:
             return "never"
-        local = instant.astimezone(zone)
+        local = local_time(instant, zone)
         text = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
         if local.utcoffset():
             text += f" ({instant.astimezone(UTC):%H:%M:%S} UTC)"

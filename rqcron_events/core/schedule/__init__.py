@@ -9,7 +9,7 @@ from .every import EverySchedule, every_schedule
 from .fields import READING
 from .parse import cron_schedule, has_one_reading, is_hashed_expression
 from .schedule import EPOCH, Schedule, slots_between
-from .zone import first_instant, zone_named, zone_or_utc
+from .zone import first_instant, local_time, zone_named, zone_or_utc
 
 __all__ = [
     "EPOCH",
@@ -22,6 +22,7 @@ __all__ = [
     "first_instant",
     "has_one_reading",
     "is_hashed_expression",
+    "local_time",
     "slots_between",
     "zone_named",
     "zone_or_utc",

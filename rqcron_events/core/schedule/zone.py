@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["first_instant", "zone_named", "zone_or_utc"]
+__all__ = ["first_instant", "local_time", "zone_named", "zone_or_utc"]
 
 MINUTE = timedelta(minutes=1)
 GAP_MINUTES_MAX = 2 * 24 * 60
@@ -49,6 +49,14 @@ def zone_or_utc(name: str) -> tzinfo:
         return zone_named(name)
     except ValueError:
         return UTC
+
+
+def local_time(instant: datetime, zone: tzinfo) -> datetime:
+    """The instant on that zone's clocks; in UTC where they would show a year that Python lacks."""
+    try:
+        return instant.astimezone(zone)
+    except OverflowError:
+        return instant.astimezone(UTC)
 
 
 def first_instant(wall: datetime, zone: tzinfo) -> datetime:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 
@@ -66,23 +65,3 @@ def test_h_has_as_many_values_as_its_row_says(text, count):
     assert f"| `{text}` |" in PAGE
     for number in range(20):
         assert len(cron_schedule(f"{text} * * * *", "UTC", f"cron {number}").minutes) == count
-
-
-@pytest.mark.parametrize(
-    ("words", "remedies"),
-    [
-        ("every 5 minutes", ["every=timedelta(minutes=5)", "schedule='*/5 * * * *'"]),
-        ("@every 7m", ["every=timedelta(minutes=7)"]),
-        ("Every 2 hours", ["every=timedelta(hours=2)", "schedule='0 */2 * * *'"]),
-        ("every 60 min", ["every=timedelta(minutes=60)"]),
-        ("each day", ["every=timedelta(days=1)", "schedule='0 0 * * *'"]),
-        ("every monday at nine am", ["five fields", "'0 9 * * 1-5'"]),
-    ],
-)
-def test_words_are_refused_with_what_to_write_instead(words, remedies):
-    with pytest.raises(ValueError, match="words are not read") as caught:
-        cron_schedule(words, "UTC")
-    for remedy in remedies:
-        assert remedy in str(caught.value)
-        for expression in re.findall(r"schedule='(.*)'", remedy):
-            assert cron_schedule(expression, "UTC").next_after(datetime(2026, 1, 1, tzinfo=UTC))
