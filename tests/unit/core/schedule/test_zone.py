@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from rqcron_events.core.schedule import cron_schedule, first_instant, zone_or_utc
+from rqcron_events.core.schedule import cron_schedule, first_instant, local_time, zone_or_utc
+from tests.processes import ROOT
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "CEST"])
@@ -66,3 +68,28 @@ def test_a_wall_time_is_its_first_instant_or_the_end_of_the_gap(zone, wall, inst
     found = first_instant(datetime.fromisoformat(wall), ZoneInfo(zone))
     assert found == datetime.fromisoformat(instant)
     assert found.tzinfo is UTC
+
+
+def test_only_schedules_ask_for_a_wall_time_that_may_not_exist():
+    """At an end of the calendar ``astimezone`` raises; ``local_time`` does not."""
+    found = [
+        f"{path.name}: {line.strip()}"
+        for source in ("rqcron_events", "projections")
+        for path in (ROOT / source).rglob("*.py")
+        if path.parent.name not in ("schedule", "explain")
+        for line in path.read_text().splitlines()
+        if re.search(r"\.astimezone\((?!UTC\))", line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("instant", "zone", "shown"),
+    [
+        (datetime(2026, 3, 2, 9, tzinfo=UTC), "Asia/Kathmandu", "2026-03-02 14:45:00+05:45"),
+        (datetime.max.replace(tzinfo=UTC), "Asia/Kathmandu", "9999-12-31 23:59:59.999999+00:00"),
+        (datetime.min.replace(tzinfo=UTC), "America/Lima", "0001-01-01 00:00:00+00:00"),
+    ],
+)
+def test_the_ends_of_the_calendar_are_shown_in_utc(instant, zone, shown):
+    assert str(local_time(instant, ZoneInfo(zone))) == shown
