@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from croniter import croniter
+from croniter.croniter import HashExpander, croniter
 
 from .remedies import field_remedy
 
@@ -246,21 +246,22 @@ def _hashed(field: Field, text: str, hash_id: str) -> Values:
     parts = _H.fullmatch(text)
     problem = "" if parts else "H stands alone in its field: H, H(0-5), H/15 or H(0-29)/10"
     if parts is not None:
-        first, last, step = parts.groups()
-        low, high = (
-            _in_range(field.name, end, field.low, field.high)
-            for end in (first or str(field.low), last or str(field.high))
-        )
+        first, last, step_text = parts.groups()
+        low, high = field.low, 6 if field is WEEKDAY else field.high
+        if first is not None:
+            low, high = (_in_range(field.name, end, low, field.high) for end in (first, last))
         if low >= high:
             problem = "the range of H must end after it begins"
-        elif step is not None and not _int(step):
+        elif step_text is None:
+            return _numbers(field, (_hash(field, hash_id, low, high),))
+        elif step := _int(step_text):
+            start = _hash(field, hash_id, low, min(low + step - 1, high))
+            return _numbers(field, range(start, high + 1, step))
+        else:
             problem = "a step must be 1 or more"
-    if problem:
-        raise ValueError(f"{field.name} {text[:TEXT_SHOWN_MAX]!r} is not understood; {problem}")
-    texts = ["*"] * (6 if field is SECOND else 5)
-    texts[field.place] = text
-    expanded, _ = croniter.expand(" ".join(texts), hash_id=hash_id.encode())
-    found = expanded[field.place]
-    if found == ["*"]:
-        return _expanded(field.place, "*")
-    return _numbers(field, [int(number) for number in found])
+    raise ValueError(f"{field.name} {text[:TEXT_SHOWN_MAX]!r} is not understood; {problem}")
+
+
+def _hash(field: Field, hash_id: str, low: int, high: int) -> int:
+    hasher = HashExpander(croniter)  # type: ignore[arg-type]  # the class, as croniter itself does
+    return int(hasher.do(field.place, hash_id=hash_id.encode(), range_begin=low, range_end=high))
