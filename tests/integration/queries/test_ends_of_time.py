@@ -21,7 +21,7 @@ SCHEDULES = {
     "plain": {"schedule": "* * * * *", "timezone": "UTC"},
     "period": {"every": timedelta(minutes=5), "timezone": EAST},
 }
-ENDS = [LAST, LAST.replace(microsecond=999_999), FIRST, FIRST + timedelta(hours=1)]
+ENDS = [LAST.replace(microsecond=999_999), FIRST]
 
 
 @pytest.fixture
@@ -65,18 +65,19 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("at", [*ENDS, "9999-12-31", "0001-01-01"], ids=str)
-def test_every_command_answers_or_says_what_it_does_not_take(crons_everywhere, capsys, at):
-    for name in ("east", "west-daily", "period"):
-        for command in COMMANDS:
-            text = at if isinstance(at, str) else at.isoformat()
-            args = [part.format(name=name, at=text) for part in command]
-            try:
-                call_command(*args)
-            except (CommandError, SystemExit) as end:
-                assert str(end), args
-            except Exception as error:
-                raise AssertionError(
-                    f"{' '.join(args)}: {type(error).__name__}: {error}"
-                ) from error
-            capsys.readouterr()
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [("east", LAST), ("east", "9999-12-31"), ("west-daily", FIRST), ("west-daily", "0001-01-01")],
+    ids=str,
+)
+def test_every_command_answers_or_says_what_it_does_not_take(crons_everywhere, capsys, name, at):
+    for command in COMMANDS:
+        text = at if isinstance(at, str) else at.isoformat()
+        args = [part.format(name=name, at=text) for part in command]
+        try:
+            call_command(*args)
+        except (CommandError, SystemExit) as end:
+            assert str(end), args
+        except Exception as error:
+            raise AssertionError(f"{' '.join(args)}: {type(error).__name__}: {error}") from error
+        capsys.readouterr()

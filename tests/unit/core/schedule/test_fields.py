@@ -17,7 +17,7 @@ from tests.examples import examples
 from .field_texts import RefusedText, field_texts, what_is_said
 
 BY_NAME = {field.name: field for field in (*FIELDS, SECOND)}
-TEXTS = int(os.environ.get("RQCRON_FIELD_TEXTS", examples(20_000)))
+TEXTS = int(os.environ.get("RQCRON_FIELD_TEXTS", examples(8_000)))
 SEED = int(os.environ.get("RQCRON_SCHEDULE_SEED", "0"))
 
 
