@@ -19,7 +19,7 @@ from ..core.explain.event_words import event_words
 from ..core.explain.explanation import Explanation
 from ..core.explain.run import Step
 from ..core.schedule import zone_or_utc
-from ..core.wording import duration, local_time, schedule_words
+from ..core.wording import duration, schedule_words, shown_time
 from ..ledger.follow import follow as follow_log
 from ..ledger.follow import head
 from ..models import CronEvent, CronEventQuerySet
@@ -145,7 +145,7 @@ def tell(answer: Explanation, stdout: OutputWrapper) -> None:
 
 def _details(answer: Explanation, zone: tzinfo) -> Iterator[tuple[str, str]]:
     def at(instant: datetime | None, otherwise: str) -> str:
-        return local_time(instant, zone) if instant else otherwise
+        return shown_time(instant, zone) if instant else otherwise
 
     if answer.run:
         run = answer.run
@@ -199,7 +199,7 @@ class _Lines:
         """``cron`` is the only one that is shown, and so not named again."""
         self.page, self.zone, self.indent = page_of(stdout), zone, indent
         self.named = not cron
-        zone_name = local_time(clock.now(), zone).rsplit(" ", 1)[-1]
+        zone_name = shown_time(clock.now(), zone).rsplit(" ", 1)[-1]
         times = len("2026-03-02 09:00:00 ") + 4 * self._has_millis + max(len(zone_name), 4)
         asked = [
             (Column(key="at", head="", cells_min=times), times),
@@ -225,7 +225,7 @@ class _Lines:
 
     def line(self, event: Event) -> str:
         cells = [
-            local_time(event.occurred_at, self.zone, millis=self._has_millis),
+            shown_time(event.occurred_at, self.zone, millis=self._has_millis),
             event_words(event, self.zone),
             f"run {str(event.run_id)[:8] if event.run_id else '-'}",
             f"[{event.actor}]",
@@ -285,4 +285,4 @@ def _row(event: Event) -> dict[str, Any]:
 
 
 def _time(instant: datetime, zone: tzinfo, page: Terminal) -> str:
-    return local_time(instant, zone, millis=page.table_cells >= MILLIS_CELLS_MIN)
+    return shown_time(instant, zone, millis=page.table_cells >= MILLIS_CELLS_MIN)

@@ -15,7 +15,7 @@ from django.core.management.base import CommandParser
 from django.utils.timezone import get_default_timezone
 from rich.cells import cell_len
 
-from ..core.wording import duration, local_time, shown
+from ..core.wording import duration, shown, shown_time
 from .terminal import Terminal, Whole, json_text, page_of
 from .width import cut, padded
 
@@ -182,7 +182,7 @@ def _text(value: Any, column: Column, zone: tzinfo) -> str:
         case None | "":
             return "-"
         case datetime():
-            return local_time(value, zone)
+            return shown_time(value, zone)
         case bool():
             return "yes" if value else "no"
         case UUID():

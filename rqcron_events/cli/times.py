@@ -15,7 +15,7 @@ from ..core.events import EventType
 from ..core.events.keys import DEFINITION
 from ..core.parse_time import leaves_the_day_open, names_a_zone, read_instant
 from ..core.schedule import zone_named
-from ..core.wording import local_time
+from ..core.wording import shown_time
 from ..errors import CronConfigError
 from ..models import CronEvent
 
@@ -46,7 +46,7 @@ def parse_instant(
         raise CronConfigError(f"{option} {error}") from None
     if future and found <= clock.now():
         raise CronConfigError(
-            f"{option} {text!r} is in the past ({local_time(found, zone_of(cron))}). Give a later time."
+            f"{option} {text!r} is in the past ({shown_time(found, zone_of(cron))}). Give a later time."
         )
     return found
 
@@ -56,7 +56,7 @@ def parse_past_instant(text: str, option: str, *, cron: str = "") -> datetime:
     found = parse_instant(text, option, cron=cron)
     if found > clock.now():
         raise CronConfigError(
-            f"{option} {text!r} is in the future ({local_time(found, zone_of(cron))}), of which the "
+            f"{option} {text!r} is in the future ({shown_time(found, zone_of(cron))}), of which the "
             "log knows nothing. Give a time in the past, or leave it out for the state of now."
         )
     return found

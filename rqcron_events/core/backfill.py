@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice, pairwise
 from uuid import UUID, uuid5
@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 MOMENT = timedelta(microseconds=1)
+FIRST = datetime.min.replace(tzinfo=UTC) + MOMENT
 DONE = frozenset({EventType.RUN_SUCCEEDED, EventType.RUN_DECLINED})
 """Outcomes after which there is nothing left to do for a slot."""
 
@@ -84,7 +85,8 @@ def past_slots(state: CronState, start: datetime, end: datetime, limit: int) -> 
     those of its definition now, because that is what somebody asks for who backfills a new cron;
     while it was retired there are none.
     """
-    return list(islice(_all_slots(state, start - MOMENT, end - MOMENT, limit), limit))
+    after, until = (max(at, FIRST) - MOMENT for at in (start, end))
+    return list(islice(_all_slots(state, after, until, limit), limit))
 
 
 def _all_slots(

@@ -48,6 +48,15 @@ class Phase:
     """1 at registration, one more with each change and return."""
     pause: Pause | None = None
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether its slots are known: not when its definition is one that is refused today."""
+        try:
+            _ = self.definition.schedule if self.definition else None
+        except ValueError:
+            return False
+        return True
+
 
 @dataclass(slots=True)
 class CronState:

@@ -132,7 +132,7 @@ def next_due(state: CronState) -> datetime | None:
         return None
     due: datetime | None = None
     for phase, after, end in _spans(state, state.watermark):
-        if phase.definition is None:
+        if phase.definition is None or not (phase is state.phases[-1] or phase.is_readable):
             continue
         slot = phase.definition.schedule.next_after(after)
         if slot is None or (end is not None and slot > end):

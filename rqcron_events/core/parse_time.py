@@ -12,7 +12,7 @@ import re
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import available_timezones
 
-from .schedule import first_instant, zone_named
+from .schedule import first_instant, local_time, zone_named
 
 __all__ = ["leaves_the_day_open", "names_a_zone", "read_instant"]
 
@@ -125,7 +125,7 @@ def _in_words(text: str, now: datetime, zone: tzinfo, future: bool) -> datetime:
         words += " 00:00"
     elapsed = _ELAPSED.search(words) is not None
     wall_zone = UTC if elapsed else zone
-    wall = _parsed(words, now.astimezone(wall_zone).replace(tzinfo=None), future)
+    wall = _parsed(words, local_time(now, wall_zone).replace(tzinfo=None), future)
     if wall is None:
         raise ValueError(f"{text!r} is not an instant. Give {_EXAMPLES}.")
     return first_instant(wall.replace(microsecond=0), wall_zone)

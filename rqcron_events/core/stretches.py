@@ -92,13 +92,14 @@ def late_bound(policy: Definition, grace: timedelta) -> timedelta | None:
 
 
 def spans(state: CronState, until: datetime) -> list[Span]:
-    """Where the undecided slots are, phase by phase; nothing where a cron was retired."""
+    """Where the undecided slots are, phase by phase; nothing where a cron was retired, nor where a
+    definition of the past is refused today: nobody knows its slots, and later ones must go on."""
     if state.watermark is None:
         return []
     found: list[Span] = []
     ends = [*[phase.start for phase in state.phases[1:]], until]
     for phase, end in zip(state.phases, ends, strict=True):
-        if phase.definition is None:
+        if phase.definition is None or not (phase is state.phases[-1] or phase.is_readable):
             continue
         start, last = max(state.watermark, phase.start), min(end, until)
         for after, part_end in around(state.kept, start, last):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
 
 from .definition import Definition
-from .schedule import CronSchedule, zone_or_utc
+from .schedule import CronSchedule, local_time, zone_or_utc
 
 __all__ = [
     "Show",
@@ -19,11 +19,11 @@ __all__ = [
     "duration",
     "is_seen",
     "late",
-    "local_time",
     "schedule_words",
     "shower",
     "shower_in",
     "shown",
+    "shown_time",
     "unknown_cron_text",
 ]
 
@@ -45,8 +45,8 @@ def shower_in(zone: tzinfo) -> Show:
     def show(instant: datetime | None) -> str:
         if instant is None:
             return "never"
-        local, utc = _in_zone(instant, zone), instant.astimezone(UTC)
-        text = local_time(instant, zone)
+        local, utc = local_time(instant, zone), instant.astimezone(UTC)
+        text = shown_time(instant, zone)
         if local.utcoffset():
             text += f" ({utc:%H:%M:%S} UTC)" if local.date() == utc.date() else f" ({_utc(utc)})"
         return text
@@ -54,19 +54,11 @@ def shower_in(zone: tzinfo) -> Show:
     return show
 
 
-def local_time(instant: datetime, zone: tzinfo, *, millis: bool = False) -> str:
+def shown_time(instant: datetime, zone: tzinfo, *, millis: bool = False) -> str:
     """``2026-03-02 09:00:00 CET``: how a time stands in tables and lists."""
-    local = _in_zone(instant, zone)
+    local = local_time(instant, zone)
     fraction = f".{local.microsecond // 1000:03d}" if millis else ""
     return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {local.tzname()}"
-
-
-def _in_zone(instant: datetime, zone: tzinfo) -> datetime:
-    """In UTC where the zone's clocks would show the year 10000, or the year 0."""
-    try:
-        return instant.astimezone(zone)
-    except OverflowError:
-        return instant.astimezone(UTC)
 
 
 def _utc(utc: datetime) -> str:

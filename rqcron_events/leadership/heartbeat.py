@@ -11,6 +11,7 @@ from uuid import uuid4
 from .. import clock
 from ..conf import conf
 from ..core.events import RUNNER_TYPES, EventType, make, runner_stream
+from ..core.schedule import READING
 from ..ledger import store
 from ..registry import Registry
 from .clock_skew import ClockSkew, skew_text
@@ -104,6 +105,7 @@ class Presence:
             registry=fingerprint(registry),
             tzdata=tz_data_version(),
             croniter=croniter_version(),
+            schedule_reading=READING,
             database_skew_seconds=self.skew.seconds,
             actor=self.actor,
             at=self._now(),

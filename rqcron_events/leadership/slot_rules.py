@@ -9,12 +9,13 @@ from datetime import datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from ..conf import conf
 from ..core.events import EventType
-from ..core.events.keys import CRONITER, TZDATA
+from ..core.events.keys import CRONITER, SCHEDULE_READING, TZDATA
 from ..core.expected_slots import Promise
-from ..core.schedule import CronSchedule
+from ..core.schedule import READING, CronSchedule, has_one_reading, is_hashed_expression
 from ..models import CronEvent
 
 __all__ = ["croniter_version", "other_rules", "tz_data_version"]
@@ -52,20 +53,47 @@ def _package(name: str) -> str:
         return ""
 
 
+class _Matters(NamedTuple):
+    """Which of the versions can change the slots of a cron."""
+
+    zone: bool
+    hash: bool
+    reading: bool
+
+    @classmethod
+    def to(cls, schedules: Sequence[CronSchedule]) -> _Matters:
+        return cls(
+            zone=any(item.zone.key != "UTC" for item in schedules),
+            hash=any(is_hashed_expression(item.expression) for item in schedules),
+            reading=not all(has_one_reading(item.expression) for item in schedules),
+        )
+
+    def rules(self, tzdata: str, croniter: str, reading: int) -> str:
+        """In words. croniter read whole expressions once."""
+        by_croniter = self.hash or (self.reading and reading == 1)
+        parts = {
+            f"tzdata {tzdata or 'unknown'}": self.zone,
+            f"croniter {croniter}": by_croniter,
+            f"reading {reading} of expressions": self.reading,
+        }
+        return ", ".join(text for text, matters in parts.items() if matters)
+
+
 def other_rules(stretches: Sequence[Promise]) -> Callable[[datetime], str] | None:
-    """By which versions of time zone data and parser the runner found slots that was the newest at
-    an instant; empty for those of this process, or where they cannot matter."""
-    if not any(isinstance(item.schedule, CronSchedule) for item in stretches):
+    """By which versions of time zone data, croniter and reading the runner found slots that was the
+    newest at an instant; empty for those of this process, or where they cannot matter."""
+    schedules = [item.schedule for item in stretches if isinstance(item.schedule, CronSchedule)]
+    matters = _Matters.to(schedules)
+    if not any(matters):
         return None
-    zoned = any(
-        isinstance(item.schedule, CronSchedule) and item.schedule.zone.key != "UTC"
-        for item in stretches
-    )
-    today = _rules(tz_data_version() if zoned else "", croniter_version())
+    today = matters.rules(tz_data_version(), croniter_version(), READING)
     events = CronEvent.objects.using(conf().database).of_type(EventType.RUNNER_STARTED)
     starts = events.order_by("-occurred_at")
     rules = [
-        (at, _rules(data.get(TZDATA, "") if zoned else "", data.get(CRONITER, "")))
+        (
+            at,
+            matters.rules(data.get(TZDATA, ""), data[CRONITER], data.get(SCHEDULE_READING, 1)),
+        )
         for at, data in starts.values_list("occurred_at", "data")[:RUNNER_STARTS_MAX]
         if data.get(CRONITER)
     ][::-1]
@@ -79,7 +107,3 @@ def other_rules(stretches: Sequence[Promise]) -> Callable[[datetime], str] | Non
         return "" if text == today else f"{text}; today {today}"
 
     return at
-
-
-def _rules(tzdata: str, croniter: str) -> str:
-    return f"tzdata {tzdata}, croniter {croniter}" if tzdata else f"croniter {croniter}"

@@ -31,7 +31,14 @@ from rqcron_events.core.events.keys import (
     RECOVERED,
     RECOVERED_OUTCOME,
 )
-from rqcron_events.core.schedule import EPOCH, Schedule, cron_schedule, every_schedule, zone_or_utc
+from rqcron_events.core.schedule import (
+    EPOCH,
+    Schedule,
+    cron_schedule,
+    every_schedule,
+    local_time,
+    zone_or_utc,
+)
 from rqcron_events.core.schedule.slot_count import slots_by_day
 
 from ..gathering import Fact, Gathering
@@ -144,12 +151,12 @@ def _days_of(row: CronDayState, runs: Sequence[CleanRun]) -> list[tuple[str, dat
     if len(row.phases) <= 1:
         phase = row.phases[0] if row.phases else None
         name, zone = _name_of(phase), _zone_of(phase)
-        return [(name, run.slot.astimezone(zone).date()) for run in runs]
+        return [(name, local_time(run.slot, zone).date()) for run in runs]
     found = []
     for run in runs:
         phase = _phase(row, run.slot)
         _forget_phases(row, run.slot)
-        found.append((_name_of(phase), run.slot.astimezone(_zone_of(phase)).date()))
+        found.append((_name_of(phase), local_time(run.slot, _zone_of(phase)).date()))
     return found
 
 
@@ -161,7 +168,7 @@ def _fired(row: CronDayState, event: Event) -> list[Fact]:
     slot = event.scheduled_for or event.occurred_at
     phase = _phase(row, slot)
     _forget_phases(row, slot)
-    day = slot.astimezone(_zone_of(phase)).date().isoformat()
+    day = local_time(slot, _zone_of(phase)).date().isoformat()
     ended = _begin(row, event, day)
     lateness = _lateness_us(event.data.get(LATENESS_SECONDS))
     return [Fact(f"{day}/{row.cron}", ("fired", _name_of(phase), lateness)), *ended]
@@ -175,10 +182,10 @@ def _passed_over(row: CronDayState, event: Event) -> list[Fact]:
     phase = _phase(row, first)
     _forget_phases(row, last)
     zone = _zone_of(phase)
-    end = last.astimezone(zone).date()
+    end = local_time(last, zone).date()
     what = "skipped" if event.type is EventType.SLOT_SKIPPED else "missed"
     days = {end: count}
-    if first.astimezone(zone).date() != end:
+    if local_time(first, zone).date() != end:
         schedule = _schedule_of(row.cron, phase)
         split = slots_by_day(schedule, zone, first, last) if schedule else {}
         # A release that finds other slots than the one that decided them must still count all.
@@ -193,7 +200,7 @@ def _passed_over(row: CronDayState, event: Event) -> list[Fact]:
 
 def _requested(row: CronDayState, event: Event) -> list[Fact]:
     phase = _phase(row, event.occurred_at)
-    day = event.occurred_at.astimezone(_zone_of(phase)).date().isoformat()
+    day = local_time(event.occurred_at, _zone_of(phase)).date().isoformat()
     ended = _begin(row, event, day)
     return [Fact(f"{day}/{row.cron}", ("requested", _name_of(phase))), *ended]
 

@@ -12,7 +12,7 @@ from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import DECISIONS, EventType
 from rqcron_events.core.events.keys import COUNT, DEFINITION, EFFECTIVE_FROM, FIRST
 from rqcron_events.core.run_state import RunStatus
-from rqcron_events.core.schedule import slots_between, zone_or_utc
+from rqcron_events.core.schedule import local_time, slots_between, zone_or_utc
 from rqcron_events.core.schedule.slot_count import slots_by_day
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
@@ -85,7 +85,7 @@ class _Reader:
             case "hour":
                 return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
             case "day":
-                return instant.astimezone(zone_or_utc(self.jobs.get(cron, ("UTC", ""))[0])).date()
+                return local_time(instant, zone_or_utc(self.jobs.get(cron, ("UTC", ""))[0])).date()
 
     def _read_runs(self) -> None:
         rows = CronRun.objects.using(self.alias)

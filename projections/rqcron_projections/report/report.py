@@ -17,7 +17,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from rqcron_events import clock
-from rqcron_events.core.schedule import zone_or_utc
+from rqcron_events.core.schedule import local_time, zone_or_utc
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 
@@ -35,6 +35,7 @@ CRONS_LISTED_MAX = 5
 """Slowest and flakiest ones; also the crons that an error names."""
 ERRORS_LISTED_MAX = 10
 DAY = timedelta(days=1)
+_FIRST_DAY, _LAST_DAY = date.min + DAY, date.max - 2 * DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +192,12 @@ def _whole_days(
 def _as_day(value: date | datetime, cron: str | None) -> date | None:
     if not isinstance(value, datetime):
         return value
-    near = days_between(value.date() - DAY, value.date() + 2 * DAY, cron)
+    day = min(max(value.date(), _FIRST_DAY), _LAST_DAY)
+    near = days_between(day - DAY, day + 2 * DAY, cron)
     zones = set(near.order_by().values_list("timezone", flat=True).distinct())
     if not zones:
         zones = {timezone.get_current_timezone_name()}
-    wall = {value.astimezone(zone_or_utc(name)).replace(tzinfo=None) for name in zones}
+    wall = {local_time(value, zone_or_utc(name)).replace(tzinfo=None) for name in zones}
     if len(wall) == 1 and (only := wall.pop()).time() == time():
         return only.date()
     return None

@@ -76,8 +76,8 @@ class CronAuditor:
         self._stretches = stretches
         self._unreadable = [item for item in stretches if item.unreadable]
         self._now = now
-        self._since = since or _BEGINNING
-        self._until = until or _END
+        self._since = max(since or _BEGINNING, _BEGINNING)
+        self._until = max(min(until or _END, _END), _BEGINNING)
         self._last_possible = now + CLOCKS_APART_MAX
         self._counts: Counter[EventType] = Counter()
         self._rewinds = Rewinds(rewinds, stretches) if rewinds else None

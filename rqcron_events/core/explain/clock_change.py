@@ -23,7 +23,10 @@ def clock_change_text(definition: Definition, instant: datetime, *, ran: bool = 
     if not isinstance(schedule, CronSchedule) or not schedule.times_of_day:
         return ""
     runs = "ran" if ran else "runs"
-    return _skipped(schedule, instant, runs) or _repeated(schedule, instant, runs)
+    try:
+        return _skipped(schedule, instant, runs) or _repeated(schedule, instant, runs)
+    except OverflowError:  # at either end of the calendar
+        return ""
 
 
 def _skipped(schedule: CronSchedule, slot: datetime, runs: str) -> str:

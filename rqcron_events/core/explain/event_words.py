@@ -8,7 +8,7 @@ from typing import Any
 
 from ..definition import Definition
 from ..events import Event, EventType, keys
-from ..wording import local_time
+from ..wording import shown_time
 
 __all__ = ["event_words"]
 
@@ -58,7 +58,7 @@ def event_words(event: Event, zone: tzinfo = UTC) -> str:
             return f"changed: {_changes(data.get(keys.CHANGES, {}))}"
         case EventType.CRON_PAUSED | EventType.ALL_PAUSED:
             until = event.parsed_time(keys.UNTIL)
-            end = f" until {local_time(until, zone)}" if until else ""
+            end = f" until {shown_time(until, zone)}" if until else ""
             what = "paused" if event.type is EventType.CRON_PAUSED else "all paused"
             return f"{what}{end}{_after(event.reason)}"
         case _:
@@ -103,7 +103,7 @@ def _many(decision: Event, zone: tzinfo) -> str:
     if count > 1 and first:
         local, told = first.astimezone(zone), decision.occurred_at.astimezone(zone)
         same_day = local.date() == told.date()
-        since = f"{local:%H:%M:%S}" if same_day else local_time(first, zone)
+        since = f"{local:%H:%M:%S}" if same_day else shown_time(first, zone)
         return f" ({count} slots from {since})"
     return ""
 

@@ -29,7 +29,8 @@ class Mismatch(NamedTuple):
 
 
 def mismatches(definition: Definition, instant: datetime) -> list[Mismatch]:
-    """The fields that do not match, the largest unit first; empty when all do.
+    """The fields that do not match, the largest unit first; empty when all do, and where the zone's
+    clocks show a year that no calendar has.
 
     >>> work = Definition(name="work", function="m:f", expression="0 9 * * 1-5")
     >>> [str(found) for found in mismatches(work, datetime(2026, 3, 7, 9, 30, tzinfo=EPOCH.tzinfo))]
@@ -43,7 +44,10 @@ def mismatches(definition: Definition, instant: datetime) -> list[Mismatch]:
         seconds = f"{rest.total_seconds():g} s"
         return [Mismatch("every", f"{seconds} after a slot", definition.schedule_text)]
     assert isinstance(schedule, CronSchedule)
-    return list(_fields(schedule, instant))
+    try:
+        return list(_fields(schedule, instant))
+    except OverflowError:
+        return []
 
 
 def _fields(schedule: CronSchedule, instant: datetime) -> Iterator[Mismatch]:

@@ -242,7 +242,7 @@ def _was_due(found: Evidence) -> str:
 
 def not_a_slot(found: Evidence, wrong: Sequence[Mismatch]) -> str:
     assert found.definition is not None
-    why = found.clock_change or ", ".join(map(str, wrong))
+    why = found.clock_change or ", ".join(map(str, wrong)) or "the calendar ends there"
     before, after = found.slots_around
     if before is not None:
         has = f"the slots {found.show(before)} before and {found.show(after)} after"

@@ -1,26 +1,32 @@
-"""Cron expressions as people write them. croniter reads names, aliases, ``H``, ``L``, ``#``, ``W``."""
+"""Cron expressions as people write them, from the text to a schedule; ``fields`` reads each field."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
-from zoneinfo import ZoneInfo
-
-from croniter import CroniterError, croniter
+from typing import NoReturn
 
 from .cron import YEARS_SEARCHED_MAX, CronSchedule
+from .fields import FIELDS, SECOND, Field, expand, is_hashed, was_always_so
+from .remedies import expression_remedy
 from .schedule import EPOCH, SCHEDULES_KEPT_MAX
 from .zone import zone_named
 
-__all__ = ["cron_schedule"]
+__all__ = ["cron_schedule", "has_one_reading", "is_hashed_expression"]
 
-_EQUAL_RANGE = re.compile(r"(?<![\w-])(\w+)-\1(?![\w-])")
-_WEEKDAY_STEP = re.compile(r"([0-7])(?:-([0-7]))?/([1-9]\d*)")
-_FIELD_NAMES = ("minute", "hour", "day of month", "month", "day of week", "second")
-_ALIASES = frozenset(
-    {"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
-)
+TEXT_SHOWN_MAX = 200
+"""Characters of an expression in a message."""
+
+_ALIASES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_RANDOM = re.compile(r"R(\(|/|$)", re.IGNORECASE)
 
 
 def cron_schedule(expression: str, zone_name: str, hash_id: str = "") -> CronSchedule:
@@ -31,132 +37,94 @@ def cron_schedule(expression: str, zone_name: str, hash_id: str = "") -> CronSch
     with the problem, the value and the remedy.
     """
     # Without H the crons of one expression share one schedule, however many there are.
-    return _parsed_schedule(expression, zone_name, hash_id if _is_hashed(expression) else "")
+    return _parsed_schedule(
+        expression, zone_name, hash_id if is_hashed_expression(expression) else ""
+    )
 
 
 @lru_cache(maxsize=SCHEDULES_KEPT_MAX)
-def _is_hashed(expression: str) -> bool:
-    return any(re.match(r"H(\(|/|$)", field, re.IGNORECASE) for field in expression.split())
+def is_hashed_expression(expression: str) -> bool:
+    """Whether ``H`` stands in a field."""
+    return any(map(is_hashed, expression.split()))
+
+
+def has_one_reading(expression: str) -> bool:
+    """Whether every release of this package has read the expression alike.
+
+    Where it is False, nobody knows: most others were read alike, too.
+    """
+    fields = expression.split()
+    if len(fields) == 1:
+        return fields[0].lower() in _ALIASES
+    return all(map(was_always_so, _kinds(fields), fields))
 
 
 @lru_cache(maxsize=SCHEDULES_KEPT_MAX)
 def _parsed_schedule(expression: str, zone_name: str, hash_id: str) -> CronSchedule:
     zone = zone_named(zone_name)
-    text = " ".join(expression.split())
-    fields = text.split()
-    if text.startswith("@"):
-        if text.lower() not in _ALIASES:
-            raise ValueError(
-                f"schedule {expression!r} is invalid: unknown alias; use one of "
-                f"{', '.join(sorted(_ALIASES))} or five fields"
-            )
-    elif len(fields) not in (5, 6):
-        raise ValueError(
-            f"schedule {expression!r} is invalid: it has {len(fields)} "
-            f"field{'s' * (len(fields) != 1)}; give five (minute hour day month weekday) "
-            "or six with seconds first"
-        )
-    if any(re.match(r"R(\(|/|$)", field, re.IGNORECASE) for field in fields):
-        raise ValueError(
-            f"schedule {expression!r} is invalid: R picks at random at every start; use H, which "
-            "is hashed from the cron's name"
-        )
-    # croniter reads an equal range such as 19-19 as the whole field; crontab(5) reads it as 19.
-    # Nor does it let a weekday range run up to 7: 4/3 is Thursday and Sunday.
-    *others, weekday = _EQUAL_RANGE.sub(r"\1", text).split(" ")
-    parsed_text = " ".join([*others, ",".join(map(_weekday_term, weekday.split(",")))])
+    fields = _fields(expression)
     try:
-        parsed = croniter(
-            parsed_text,
-            EPOCH,
-            hash_id=hash_id.encode() if _is_hashed(expression) else None,
-            second_at_beginning=len(fields) == 6,
+        *second, minute, hour, day, month, weekday = (
+            expand(field, text, hash_id) for field, text in zip(_kinds(fields), fields, strict=True)
         )
-    except (CroniterError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise ValueError(
-            f"schedule {expression!r} is invalid: {_why_invalid(fields, error)}"
-        ) from error
-    schedule = _from_parsed(expression, zone, parsed, fields)
+    except ValueError as error:
+        _refuse(expression, str(error))
+    *_, minute_text, hour_text, day_text, _, weekday_text = fields
+    schedule = CronSchedule(
+        expression=expression,
+        zone=zone,
+        seconds=tuple(sorted(second[0].numbers)) if second else (0,),
+        minutes=tuple(sorted(minute.numbers)),
+        hours=tuple(sorted(hour.numbers)),
+        days=day.numbers,
+        months=month.numbers,
+        weekdays=weekday.numbers,
+        last_day=day.last_day,
+        nearest_weekdays=day.nearest_weekdays,
+        nth_weekdays=weekday.nth_weekdays,
+        days_and_weekdays=day_text.startswith(("*", "?")) or weekday_text.startswith(("*", "?")),
+        times_of_day=not (minute_text.startswith("*") or hour_text.startswith("*") or second),
+    )
     if schedule.next_after(EPOCH) is None:
-        raise ValueError(
-            f"schedule {expression!r} is invalid: no date matches it in {YEARS_SEARCHED_MAX} "
-            "years; check the day of month against the month"
+        _refuse(
+            expression,
+            f"no date matches it in {YEARS_SEARCHED_MAX} years; check the day of month against the "
+            "month",
         )
     return schedule
 
 
-def _from_parsed(
-    expression: str, zone: ZoneInfo, parsed: croniter, fields: list[str]
-) -> CronSchedule:
-    minute, hour, day, month, weekday, *rest = parsed.expanded
-    texts = parsed.expressions
-    nth = frozenset(
-        (int(number) % 7, -1 if str(which) == "l" else int(which))
-        for number, wanted in parsed.nth_weekday_of_month.items()
-        for which in wanted
-    )
-    plain_weekdays = frozenset(int(value) % 7 for value in weekday if value not in ("*", "l"))
-    nearest = frozenset(int(value) for value in getattr(parsed, "nearest_weekday", None) or ())
-    wildcard_time = str(texts[0]).startswith("*") or str(texts[1]).startswith("*")
-    wildcard_day = str(texts[2]).startswith(("*", "?")) or str(texts[4]).startswith(("*", "?"))
-    return CronSchedule(
-        expression=expression,
-        zone=zone,
-        seconds=_numbers(rest[0], 0, 59) if rest else (0,),
-        minutes=_numbers(minute, 0, 59),
-        hours=_numbers(hour, 0, 23),
-        days=frozenset(_numbers([v for v in day if v != "l"], 1, 31)) - nearest,
-        months=frozenset(_numbers(month, 1, 12)),
-        weekdays=frozenset(range(7))
-        if weekday == ["*"]
-        else plain_weekdays - {number for number, _ in nth},
-        last_day="l" in day,
-        nearest_weekdays=nearest,
-        nth_weekdays=nth,
-        days_and_weekdays=wildcard_day,
-        times_of_day=not wildcard_time and len(fields) != 6,
-    )
+def _kinds(fields: list[str]) -> tuple[Field, ...]:
+    return (SECOND, *FIELDS) if len(fields) == 6 else FIELDS
 
 
-def _weekday_term(term: str) -> str:
-    stepped = _WEEKDAY_STEP.fullmatch(term)
-    if not stepped:
-        return term
-    low, high, step = int(stepped[1]), int(stepped[2] or 7), int(stepped[3])
-    return ",".join(str(day) for day in range(low, high + 1, step)) or term
+def _fields(expression: str) -> list[str]:
+    """Five or six texts."""
+    fields = expression.split()
+    remedy = expression_remedy(" ".join(fields))
+    if remedy:
+        _refuse(expression, remedy)
+    if fields and fields[0].startswith("@"):
+        alias = _ALIASES.get(" ".join(fields).lower())
+        if alias is None:
+            known = ", ".join(sorted(_ALIASES))
+            _refuse(expression, f"unknown alias; use one of {known} or five fields")
+        return alias.split()
+    if len(fields) not in (5, 6):
+        _refuse(
+            expression,
+            f"it has {len(fields)} field{'s' * (len(fields) != 1)}; give five (minute hour day month "
+            "weekday) or six with seconds first",
+        )
+    if any(map(_RANDOM.match, fields)):
+        _refuse(
+            expression,
+            "R picks at random at every start; use H, which is hashed from the cron's name",
+        )
+    return fields
 
 
-def _numbers(values: Sequence[int | str], low: int, high: int) -> tuple[int, ...]:
-    if values == ["*"]:
-        return tuple(range(low, high + 1))
-    return tuple(sorted(int(value) for value in values))
-
-
-def _why_invalid(fields: list[str], error: Exception) -> str:
-    """croniter's messages name field numbers; say which field, its range and the value."""
-    offset = 1 if len(fields) == 6 else 0
-    ranges = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7), (0, 59))
-    for index, field in enumerate(fields):
-        which = 5 if offset and index == 0 else index - offset
-        low, high = ranges[which] if which < len(ranges) else (0, 0)
-        for number in re.findall(r"(?<![\w#/(])\d+(?![\w#)])", field):
-            if not low <= int(number) <= high:
-                return f"{_FIELD_NAMES[which]} must be {low}-{high}, got {number}"
-        if not _is_understood(field, which):
-            names = {3: " or names such as JAN", 4: " or names such as MON"}.get(which, "")
-            return (
-                f"{_FIELD_NAMES[which]} {field!r} is not understood; give {low}-{high}{names}, "
-                "lists (1,15), ranges (1-5) or steps (*/10)"
-            )
-    return str(error).replace("\n", " ") or type(error).__name__
-
-
-def _is_understood(field: str, which: int) -> bool:
-    """croniter accepts the field when all others are ``*``."""
-    texts = ["*"] * 6
-    texts[which] = field
-    try:
-        croniter(" ".join(texts[:5] if which < 5 else texts), EPOCH, hash_id=b"")
-    except (CroniterError, ValueError, TypeError, KeyError, IndexError):
-        return False
-    return True
+def _refuse(expression: str, why: str) -> NoReturn:
+    long = len(expression) > TEXT_SHOWN_MAX
+    shown = repr(f"{expression[:TEXT_SHOWN_MAX]}..." if long else expression)
+    raise ValueError(f"schedule {shown} is invalid: {why}")

@@ -15,7 +15,7 @@ from ...cli.tables import add_format, print_rows
 from ...cli.terminal import encodable
 from ...cli.times import parse_instant
 from ...core.backfill import DONE, BackfillSlot, SlotState
-from ...core.schedule import zone_or_utc
+from ...core.schedule import local_time, zone_or_utc
 from ...operations.backfill import BackfillPlan, BackfillRun, plan_backfill, run_plan
 from ..command import LedgerCommand, add_actor_options
 
@@ -184,7 +184,7 @@ def _summary(plan: BackfillPlan) -> str:
 
 
 def _line(plan: BackfillPlan, run: BackfillRun) -> str:
-    slot = run.slot.astimezone(zone_or_utc(plan.definition.timezone))
+    slot = local_time(run.slot, zone_or_utc(plan.definition.timezone))
     return f"{slot:%Y-%m-%d %H:%M:%S %Z}  {_word(run):<10} run {run.run_id}"
 
 

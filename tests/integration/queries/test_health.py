@@ -88,6 +88,7 @@ def rolled_back(deploy, add, clock, monkeypatch):
         registry="",
         tzdata="",
         croniter="",
+        schedule_reading=1,
         actor="runner/newer",
         at=clock.now,
     )

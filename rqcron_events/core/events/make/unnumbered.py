@@ -27,12 +27,13 @@ def runner_started(
     registry: str,
     tzdata: str,
     croniter: str,
+    schedule_reading: int,
     actor: str,
     at: datetime,
     database_skew_seconds: float | None = None,
 ) -> Event:
-    """A runner sends its first heartbeat, or the first since it was taken for lost. ``tzdata`` and
-    ``croniter`` are the versions by which its slots are found."""
+    """A runner sends its first heartbeat, or the first since it was taken for lost. ``tzdata``,
+    ``croniter`` and ``schedule_reading`` are the versions by which its slots are found."""
     data: dict[str, Any] = {
         keys.HOST: host,
         keys.PID: pid,
@@ -41,6 +42,7 @@ def runner_started(
         keys.FORMAT: LOG_FORMAT,
         keys.TZDATA: tzdata,
         keys.CRONITER: croniter,
+        keys.SCHEDULE_READING: schedule_reading,
     }
     if database_skew_seconds is not None:
         data[keys.DATABASE_SKEW_SECONDS] = database_skew_seconds

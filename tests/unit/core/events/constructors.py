@@ -62,6 +62,7 @@ VALUES: dict[str, Any] = {
     "runner_id": "web-1-42",
     "database_skew_seconds": -86400.5,
     "kept": [(SLOT, LATER)],
+    "schedule_reading": 2,
     "since": SLOT,
     "skew_seconds_max": 10.0,
     "slot": SLOT,

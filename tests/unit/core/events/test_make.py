@@ -49,7 +49,7 @@ ERROR = '"error":{"type":"ValueError","message":"no","traceback":"ValueError: no
 REFUSED = '"error":{"type":"ConnectionError","message":"refused"}'
 FOUND = '"found":"RQ says so","worker":"4f1d","duration_seconds":1.25'
 STARTED = '"retries_left":0,"job_created_at":"2026-03-02T14:00:00+00:00","job_enqueued_at":""'
-RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":2,"tzdata":"2026a","croniter":"7.0.1"'
+RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":2,"tzdata":"2026a","croniter":"7.0.1","schedule_reading":2'
 
 IN_RQ = {"found": "RQ says so", "worker": "4f1d", "duration_seconds": 1.25}
 

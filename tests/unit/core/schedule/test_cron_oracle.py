@@ -1,6 +1,6 @@
 """Our schedules agree with CronSim, and where CronSim errs, with a walk over every minute.
 
-Both rules are Debian's, so CronSim 2.8 is the oracle, with two exceptions that were looked into.
+Both rules are Debian's, so CronSim 2.8 is the oracle, with three exceptions that were looked into.
 
 An expression that follows real time (minute or hour begins with ``*``, or six fields), in a
 stretch where the zone's offset from UTC is not a whole number of hours (Lord Howe, Chatham,
@@ -9,6 +9,8 @@ Tehran, Kathmandu, Caracas 2007-2016, Pyongyang, St John's, Monrovia) or a midni
 midnight that may not exist, so it misses slots, names some that do not match, gives answers that
 depend on where it starts, and can hang. There the oracle is brute force: walk over every minute of
 real time and ask CronSim's parsed fields whether the minute on the wall matches.
+
+An equal range with a step, ``5-5/20``: CronSim reads ``5/20``, crontab(5) has 5 alone.
 
 A start in the second pass of a repeated hour: CronSim can answer with an instant before the start,
 which is skipped.

@@ -21,7 +21,7 @@ WRONG = {
     "0 0 * FOO *": "month 'FOO' is not understood; give 1-12 or names such as JAN",
     "0 0 * * MO": "day of week 'MO' is not understood; give 0-7 or names such as MON",
     "a * * * *": "minute 'a' is not understood; give 0-59",
-    "*/0 * * * *": "minute '*/0' is not understood; give 0-59",
+    "*/0 * * * *": "minute '*/0' is not understood; a step must be 1 or more",
     "-1 * * * *": "minute '-1' is not understood; give 0-59",
     "1,,2 * * * *": "minute '1,,2' is not understood; give 0-59",
     "0 0 * * 5#L": "day of week '5#L' is not understood",
