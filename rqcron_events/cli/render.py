@@ -18,7 +18,7 @@ from ..core.events.keys import RESULT
 from ..core.explain.event_words import event_words
 from ..core.explain.explanation import Explanation
 from ..core.explain.run import Step
-from ..core.schedule import zone_or_utc
+from ..core.schedule import local_time, zone_or_utc
 from ..core.wording import duration, schedule_words, shown_time
 from ..ledger.follow import follow as follow_log
 from ..ledger.follow import head
@@ -239,8 +239,8 @@ class _Lines:
     def _slot(self, event: Event) -> str:
         if event.scheduled_for is None:
             return "-"
-        slot = event.scheduled_for.astimezone(self.zone)
-        same_day = slot.date() == event.occurred_at.astimezone(self.zone).date()
+        slot = local_time(event.scheduled_for, self.zone)
+        same_day = slot.date() == local_time(event.occurred_at, self.zone).date()
         return f"{slot:%H:%M:%S}" if same_day else f"{slot:%m-%d %H:%M:%S}"
 
 

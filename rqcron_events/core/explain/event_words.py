@@ -8,6 +8,7 @@ from typing import Any
 
 from ..definition import Definition
 from ..events import Event, EventType, keys
+from ..schedule import local_time
 from ..wording import shown_time
 
 __all__ = ["event_words"]
@@ -101,7 +102,7 @@ _DEFAULTS = Definition(name="", function="")
 def _many(decision: Event, zone: tzinfo) -> str:
     count, first = decision.data.get(keys.COUNT, 1), decision.parsed_time(keys.FIRST)
     if count > 1 and first:
-        local, told = first.astimezone(zone), decision.occurred_at.astimezone(zone)
+        local, told = local_time(first, zone), local_time(decision.occurred_at, zone)
         same_day = local.date() == told.date()
         since = f"{local:%H:%M:%S}" if same_day else shown_time(first, zone)
         return f" ({count} slots from {since})"
