@@ -79,7 +79,7 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
         found.append(
             checks.Error(
                 f"Module {broken.module} does not import: {shown(broken.error)}.",
-                hint="Its crons keep the definitions in the log; fix the import.",
+                hint=f"{broken.told} What is in the log stays in effect; fix the import.",
                 id="rqcron_events.E003",
             )
         )

@@ -24,9 +24,9 @@ _IN_RQ = (EventType.RUN_ENQUEUED, EventType.RUN_STARTED)
 _TAKEN = (*_IN_RQ, *sorted(OUTCOMES))
 
 
-def refused() -> list[str]:
-    """A sentence, when RQ takes no job for some runs."""
-    rows = refused_runs()
+def refused(cron: str = "") -> list[str]:
+    """A sentence, when RQ takes no job for some runs, or for some of this cron."""
+    rows = [row for row in refused_runs() if cron in ("", row.cron)]
     if not rows:
         return []
     newest = rows[0]

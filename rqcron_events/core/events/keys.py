@@ -120,6 +120,8 @@ TZDATA: Final = "tzdata"
 """str: version of the time zone data in force, or empty when unknown."""
 CRONITER: Final = "croniter"
 """str: version of the package that parses expressions."""
+ONCE: Final = "once"
+"""str: the command that did what was due and ended, such as ``cron_run --once``."""
 LAST_HEARTBEAT: Final = "last_heartbeat"
 """time: when the lost runner was last heard of, by the database's clock."""
 
@@ -182,6 +184,8 @@ PAUSE_REASON: Final = "reason"
 """str: what the person gave as the reason."""
 PAUSE_ACTOR: Final = "actor"
 """str: who paused."""
+PAUSE_REPLACED: Final = "replaced"
+"""object: the pause that this one ended: since, until, reason, actor."""
 
 # In the evidence of reason ``too_late``
 

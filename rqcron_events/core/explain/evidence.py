@@ -16,6 +16,7 @@ from ..downtime import Downtime
 from ..events import Event, EventType, Reason, keys
 from ..expected_slots import promises, slots_around
 from ..interventions.pauses import GlobalPauses, Pause
+from ..obstacles import Obstacle
 from ..wording import Show, shower
 from .clock_change import clock_change_text
 from .run import Request
@@ -65,6 +66,8 @@ class Evidence:
     """The same, of a slot that is decided."""
     downtime: Downtime | None = None
     """Why nobody could decide the slot at once, or yet."""
+    obstacles: Sequence[Obstacle] = ()
+    """What keeps a slot that is not decided, or a run that has not ended, from going on now."""
     runner_events: Sequence[Event] = ()
     """The starts and ends of runners that tell of the downtime."""
 

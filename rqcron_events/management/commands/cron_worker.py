@@ -13,6 +13,7 @@ from rq.logutils import setup_loghandlers
 from ...checks import check_registry
 from ...core.wording import clause
 from ...execution.cron_worker import embedded_runner
+from ...leadership.calls import BURST
 from ...process.parent_watch import log_to_stderr
 from ...runner.once import once
 from ..command import LedgerCommand
@@ -52,7 +53,7 @@ class Command(LedgerCommand):
         passed |= {key: options[key] for key in ("with_scheduler", "max_jobs", "max_idle_time")}
         passed["logging_level"] = level
         if options["burst"]:
-            once()
+            once(BURST)
         try:
             embedded_runner.work(options["queues"], burst=options["burst"], options=passed)
         except RedisError as error:
