@@ -132,7 +132,7 @@ def check_serializers(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_tables(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
-    from .conf import conf, problems
+    from .conf import conf, migrate_command, problems
     from .ledger.backend import backend_of
 
     if problems() or not databases or conf().database not in databases:
@@ -147,7 +147,7 @@ def check_tables(*, databases: Sequence[str] | None = None, **_: Any) -> list[ch
     return [
         (checks.Warning if problem.check.startswith("W") else checks.Error)(
             f"Database {db.alias!r}: {problem.text}",
-            hint=problem.remedy,
+            hint=problem.remedy.replace("manage.py migrate", migrate_command()),
             id=f"rqcron_events.{problem.check}",
         )
         for problem in found

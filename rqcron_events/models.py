@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models.functions import Now
 
+from .conf import conf
 from .core.codec import check_shape, decode_data, event_type
 from .core.events import DECISIONS, OUTCOMES, Event, EventType
 from .core.wording import did_you_mean
@@ -116,6 +117,13 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
         raise AppendOnlyError(_REFUSED.format(what="deleted"))
 
 
+class CronEventManager(models.Manager.from_queryset(CronEventQuerySet)):  # type: ignore[misc]
+    """Where the log is, without ``using``."""
+
+    def get_queryset(self) -> CronEventQuerySet:
+        return CronEventQuerySet(self.model, using=self._db or conf().database)
+
+
 class CronEvent(models.Model):
     """One immutable fact; see ``core.events`` for the meaning of each column."""
 
@@ -134,7 +142,7 @@ class CronEvent(models.Model):
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
     data = models.JSONField(default=dict, blank=True)
 
-    objects = CronEventQuerySet.as_manager()
+    objects = CronEventManager()
 
     class Meta:
         db_table = "rqcron_event"

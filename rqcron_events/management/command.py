@@ -17,7 +17,7 @@ from django.core.management.base import (
 from django.db import DatabaseError
 
 from ..cli.terminal import Terminal
-from ..conf import conf
+from ..conf import conf, migrate_command
 from ..core.codec import NewerEvent
 from ..core.wording import clause
 from ..errors import CronError
@@ -73,7 +73,7 @@ class LedgerCommand(BaseCommand):
             raise
         except DatabaseError as error:
             text = clause(str(error).strip().partition("\n")[0])
-            hint = " Run: manage.py migrate" if "rqcron_" in text else ""
+            hint = f" Run: {migrate_command()}" if "rqcron_" in text else ""
             raise CommandError(f"The database does not answer: {text}.{hint}") from error
 
 

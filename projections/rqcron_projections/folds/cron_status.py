@@ -11,7 +11,7 @@ from ..models import CronJob, CronStatus
 __all__ = ["as_of", "clear_pause", "next_slot", "status_of"]
 
 
-NEW, SUCCEEDING, FAILING, PAUSED, RETIRED = (item.value for item in CronStatus)
+NEW, IDLE, SUCCEEDING, FAILING, PAUSED, RETIRED = (item.value for item in CronStatus)
 """Plain strings: these are compared and set for every other event."""
 
 
@@ -24,7 +24,7 @@ def status_of(row: CronJob, *, retired: bool) -> str:
         return FAILING
     if row.consecutive_successes:
         return SUCCEEDING
-    return NEW
+    return IDLE if row.declined_count else NEW
 
 
 def clear_pause(row: CronJob) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ...cli.times import parse_instant
+from ...core.wording import because
 from ...operations import controls
 from ..command import LedgerCommand, add_actor_options, add_name_or_all, require_name_or_all
 
@@ -30,8 +31,15 @@ class Command(LedgerCommand):
         )
         words = {"reason": options["reason"], "by": options["by"], "until": until}
         if options["all"]:
-            controls.pause_all(**words)
+            before = controls.pause_all(**words)
         else:
-            controls.pause(options["name"], **words)
+            before = controls.pause(options["name"], **words)
         end = f" until {until.isoformat()}" if until else ""
         self.stdout.write(f"{options['name'] or 'All crons'} paused{end}.")
+        if before is not None:
+            self.stdout.write(
+                f"This takes the place of a pause by {before.actor or 'somebody'} since "
+                f"{before.since.isoformat(timespec='seconds')}"
+                f"{f' until {before.until.isoformat()}' if before.until else ''}"
+                f"{because(before.reason)}."
+            )

@@ -7,10 +7,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ...cli.tables import print_rows
+from ...core.obstacles import ObstacleKind
 from ...core.wording import clause
 from ...execution.enqueuer import Enqueuer
 from ...ledger.cron_states import States
 from ...process.actor import actor_name
+from ...queries.obstacles import obstacles
 from ...runner.reconciler import Reconciler
 from ..command import LedgerCommand
 
@@ -46,9 +48,16 @@ class Command(LedgerCommand):
             }
             for finding in reconciler.findings
         ]
-        print_rows(
-            self.stdout, rows, COLUMNS, options["format"], empty="Every open run is on its way."
-        )
+        # One that does not answer is told below, with its remedy.
+        hindered = [
+            found
+            for found in obstacles(states.crons)
+            if found.is_fault and found.kind is not ObstacleKind.REDIS_AWAY
+        ]
+        empty = "No open run needs a repair." if hindered else "Every open run is on its way."
+        print_rows(self.stdout, rows, COLUMNS, options["format"], empty=empty)
+        for obstacle in hindered:
+            self.stderr.write(obstacle.sentence)
         if reconciler.away:
             told = "; ".join(f"{redis}: {clause(why)}" for redis, why in reconciler.away.items())
             raise CommandError(f"Redis does not answer ({told}). Check RQ_QUEUES.")
