@@ -29,6 +29,14 @@ _TYPES = [item.value for item in EventType]
 class CronEventQuerySet(models.QuerySet["CronEvent"]):
     """The questions that one asks of the log; ``docs/query.md`` has examples."""
 
+    _db: str | None
+    """What ``using`` said."""
+
+    @property
+    def db(self) -> str:
+        """Where the log is: no router is asked, and nobody needs ``using``."""
+        return self._db or conf().database
+
     def for_cron(self, name: str) -> Self:
         """Events of one cron, its runs included."""
         return self.filter(cron=name)
@@ -117,13 +125,6 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
         raise AppendOnlyError(_REFUSED.format(what="deleted"))
 
 
-class CronEventManager(models.Manager.from_queryset(CronEventQuerySet)):  # type: ignore[misc]
-    """Where the log is, without ``using``."""
-
-    def get_queryset(self) -> CronEventQuerySet:
-        return CronEventQuerySet(self.model, using=self._db or conf().database)
-
-
 class CronEvent(models.Model):
     """One immutable fact; see ``core.events`` for the meaning of each column."""
 
@@ -142,7 +143,7 @@ class CronEvent(models.Model):
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
     data = models.JSONField(default=dict, blank=True)
 
-    objects = CronEventManager()
+    objects = CronEventQuerySet.as_manager()
 
     class Meta:
         db_table = "rqcron_event"

@@ -8,7 +8,7 @@ from rqcron_events.core.definition import Definition
 
 from ..models import CronJob, CronStatus
 
-__all__ = ["as_of", "clear_pause", "next_slot", "status_of"]
+__all__ = ["PAUSED", "RETIRED", "as_of", "clear_pause", "next_slot", "status_of"]
 
 
 NEW, IDLE, SUCCEEDING, FAILING, PAUSED, RETIRED = (item.value for item in CronStatus)

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from rqcron_events import explain
-from rqcron_events.queries.health import health
 from rqcron_events.runner.once import once
 from tests.chaos.stage import RedisServer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,13 +12,15 @@ from rqcron_events import clock
 from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
 from rqcron_events.core.events import LEDGER_STREAM
-from rqcron_events.core.interventions.pauses import GlobalPauses
+from rqcron_events.core.interventions.pauses import GlobalPauses, Pause
+from rqcron_events.core.obstacles import Obstacle, ObstacleKind, concerning
 from rqcron_events.core.wording import because, shower, unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
+from rqcron_events.queries.obstacles import obstacles
 
-from ...folds.cron_status import as_of
+from ...folds.cron_status import PAUSED, RETIRED, as_of, next_slot
 from ...models import CronJob
 from ...replay.rebuild import state_at
 from ...rows import column_names, row_values
@@ -34,6 +37,10 @@ COLUMNS = (
     "last_run_finished_at",
     "consecutive_failures",
 )
+
+ATTENTION = "attention"
+LINES_MAX = 20
+"""About single crons, below the table."""
 
 
 class Command(LedgerCommand):
@@ -57,32 +64,40 @@ class Command(LedgerCommand):
         rows = self._rows_now(names)
         if instant is not None:
             rows = state_at(instant, names or None)
+        pause = _pause_of_all(instant or clock.now())
+        found = obstacles() if instant is None and rows else []
         print_rows(
             self.stdout,
-            [row_values(row) for row in rows],
+            [_values(row, pause, found) for row in rows],
             COLUMNS,
             options["format"],
-            fields=column_names(CronJob),
+            fields=[*column_names(CronJob), ATTENTION],
             empty="No cron was registered by then."
             if at
             else "No cron is registered yet. A runner registers them: cron_run or cron_worker.",
         )
-        self._say_if_all_are_paused(instant or clock.now())
+        self._say_what_hinders(pause, found, rows)
 
-    def _say_if_all_are_paused(self, at: datetime) -> None:
-        """No row of a cron tells it: the pause is not the cron's own."""
-        everything = GlobalPauses()
-        for event in store.read_stream(LEDGER_STREAM):
-            if event.occurred_at <= at:
-                everything.apply(event)
-        pause = everything.at(at)
+    def _say_what_hinders(
+        self, pause: Pause | None, found: list[Obstacle], rows: Sequence[CronJob]
+    ) -> None:
         if pause is not None:
             show = shower(None)
             self.stderr.write(
                 f"All crons are paused by {pause.actor or 'somebody'} since {show(pause.since)}"
                 f"{' until ' + show(pause.until) if pause.until else ''}{because(pause.reason)}: "
-                "slots are skipped, whatever the status of their cron."
+                "slots are skipped."
             )
+        shown = [
+            obstacle
+            for obstacle in found
+            if obstacle.kind is not ObstacleKind.ALL_PAUSED
+            and any(obstacle.concerns(row.name, row.queue) for row in rows if row.status != RETIRED)
+        ]
+        for obstacle in shown[:LINES_MAX]:
+            self.stderr.write(obstacle.sentence)
+        if len(shown) > LINES_MAX:
+            self.stderr.write(f"... and {len(shown) - LINES_MAX} more: --format json.")
 
     def _rows_now(self, names: list[str]) -> list[CronJob]:
         known = CronJob.objects.using(store.connection().alias).order_by("name")
@@ -92,3 +107,23 @@ class Command(LedgerCommand):
                 raise UnknownCron(unknown_cron_text(name, known.values_list("name", flat=True)))
         now = clock.now()
         return [as_of(row, now) for row in rows]
+
+
+def _values(row: CronJob, pause: Pause | None, found: list[Obstacle]) -> dict[str, Any]:
+    """The row, and what keeps its cron from running now: one text, empty where nothing does."""
+    if row.status == RETIRED:
+        return {**row_values(row), ATTENTION: ""}
+    if pause is not None and row.paused_at is None:
+        row.status, row.paused_at, row.paused_until = PAUSED, pause.since, pause.until
+        row.paused_by, row.pause_reason = pause.actor, pause.reason
+        row.next_slot = next_slot(row)
+    told = [obstacle.text for obstacle in concerning(found, row.name, row.queue)]
+    return {**row_values(row), ATTENTION: "; ".join(told)}
+
+
+def _pause_of_all(at: datetime) -> Pause | None:
+    everything = GlobalPauses()
+    for event in store.read_stream(LEDGER_STREAM):
+        if event.occurred_at <= at:
+            everything.apply(event)
+    return everything.at(at)
