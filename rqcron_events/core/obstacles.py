@@ -32,6 +32,10 @@ class ObstacleKind(StrEnum):
     """A retry is overdue, and nobody brings it back into its queue."""
     ALL_PAUSED = "all_paused"
     PAUSED = "paused"
+    CLOCK_SKEWED = "clock_skewed"
+    """The clock of a runner is wrong: it decides nothing."""
+    UNREADABLE = "unreadable"
+    """Events or the definition of the cron cannot be read: nobody can decide it."""
     CODE_DIFFERS = "code_differs"
     """The code of this process is not what the log has in force."""
     CODE_BROKEN = "code_broken"
@@ -62,7 +66,9 @@ class Obstacle:
 
     @property
     def sentence(self) -> str:
-        return f"{self.text[0].upper()}{self.text[1:]}.{' ' * bool(self.remedy)}{self.remedy}"
+        is_command = self.text.startswith("cron_")
+        first = self.text[0] if is_command else self.text[0].upper()
+        return f"{first}{self.text[1:]}.{' ' * bool(self.remedy)}{self.remedy}"
 
     def concerns(self, cron: str, queue: str) -> bool:
         return (self.crons is None or cron in self.crons) and self.queue in ("", queue)

@@ -123,7 +123,8 @@ def _of_kinds(state: CronState, kinds: frozenset[ObstacleKind]) -> list[Obstacle
 
 _IN_QUEUE = {ObstacleKind.REDIS_AWAY, ObstacleKind.NO_WORKER, ObstacleKind.SUSPENDED}
 _CODE = {ObstacleKind.CODE_DIFFERS, ObstacleKind.CODE_BROKEN}
-_SLOT_KINDS = frozenset({ObstacleKind.NO_RUNNER, *_IN_QUEUE, *_CODE})
+_DECIDING = {ObstacleKind.NO_RUNNER, ObstacleKind.CLOCK_SKEWED}
+_SLOT_KINDS = frozenset({*_DECIDING, *_IN_QUEUE, *_CODE})
 _RUN_KINDS = {
     RunStatus.REQUESTED: frozenset({ObstacleKind.NO_RUNNER, *_IN_QUEUE}),
     RunStatus.ENQUEUED: frozenset(_IN_QUEUE),

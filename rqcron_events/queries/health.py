@@ -318,6 +318,12 @@ def _look_at_spool(found: Health) -> None:
     found.add(obstacles)
     if len(waiting) == len(servers):
         found.spool_length = sum(waiting)
+    if found.spool_length:
+        runs = f"{found.spool_length} run{'s' * (found.spool_length != 1)}"
+        found.warnings.append(
+            f"What workers recorded of {runs} while the database was away waits in Redis; a runner "
+            "writes it."
+        )
     if refused:
         count = f"{refused:,}" if refused < REFUSED_MAX else f"{REFUSED_MAX:,} or more"
         found.problems.append(

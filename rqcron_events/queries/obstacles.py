@@ -13,12 +13,14 @@ from redis.exceptions import RedisError
 
 from .. import clock
 from ..core.cron_state import CronState
+from ..core.decide import next_due
 from ..core.interventions.pauses import GlobalPauses, Pause
 from ..core.obstacles import Obstacle, ObstacleKind
 from ..core.wording import because, clause, duration, shower
 from ..execution.enqueuer import Enqueuer
 from ..execution.queue_service import QueueService, services
 from ..ledger.cron_states import global_pauses, states_without_runs
+from .clocks import clock_obstacles
 from .code_in_force import code_obstacles
 from .runners import Standing, runner_standing
 
@@ -41,27 +43,50 @@ SCHEDULER_GRACE_SECONDS = 75
 
 def obstacles(states: Mapping[str, CronState] | None = None) -> list[Obstacle]:
     """All of them. Raises Django's database errors; a Redis that does not answer is one of them."""
-    known = states_without_runs()[0] if states is None else states
+    unreadable: dict[str, str] = {}
+    if states is None:
+        known, unreadable = states_without_runs()
+    else:
+        known = dict(states)
     standing = runner_standing()
     found = [standing.obstacle] if standing.obstacle else []
+    found += clock_obstacles()
+    found += _undecidable(known, unreadable)
     found += pause_obstacles(known)
     found += code_obstacles(known)
     found += queue_obstacles(known, standing)
     return found
 
 
+def _undecidable(
+    states: Mapping[str, CronState], unreadable: Mapping[str, str]
+) -> Iterator[Obstacle]:
+    told = dict(unreadable)
+    for name, state in states.items():
+        try:
+            next_due(state)
+        except Exception as error:  # a definition that cannot be read is a finding, not a crash
+            told[name] = clause(error)
+    for name, why in told.items():
+        yield Obstacle(
+            kind=ObstacleKind.UNREADABLE,
+            text=f"{name!r} cannot be decided: {clause(why)}",
+            crons=frozenset({name}),
+        )
+
+
 def pause_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
     """What people stopped."""
     now = clock.now()
     everything: GlobalPauses = global_pauses()
-    pause = everything.at(now)
+    pause = everything.in_force(now)
     if pause is not None:
         text = f"all crons are {paused_text(pause)}"
         yield Obstacle(kind=ObstacleKind.ALL_PAUSED, text=text, since=pause.since, is_fault=False)
     for name, state in states.items():
         phase = state.current
         own = phase.pause if phase and phase.definition else None
-        if own is not None and own.covers(now):
+        if own is not None and own.is_in_force(now):
             yield Obstacle(
                 kind=ObstacleKind.PAUSED,
                 text=f"{name!r} is {paused_text(own)}",

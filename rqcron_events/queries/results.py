@@ -53,7 +53,8 @@ def result_problems(
     for name, (failures_max, age_max) in _asked(states, limits).items():
         found = _results_of(name)
         if failures_max is not None and found.failures > failures_max:
-            problems.append(f"{_failing(name, found)}; {failures_max} are allowed.")
+            are = "is" if failures_max == 1 else "are"
+            problems.append(f"{_failing(name, found)}; {failures_max} {are} allowed.")
         elif failures_max is None and found.failures >= FAILURES_TOLD:
             warnings.append(f"{_failing(name, found)}.")
         since = _counts_from(states[name], pauses, found.last_success_at, now)
@@ -103,7 +104,7 @@ def _counts_from(
     """From when on there is no success; None while somebody wants none. What was paused has its time
     anew."""
     phase = state.current
-    if phase is None or pauses.at(now) or (phase.pause and phase.pause.covers(now)):
+    if phase is None or pauses.in_force(now) or (phase.pause and phase.pause.is_in_force(now)):
         return None
     ended = [pause.until for pause in pauses.pauses if pause.until and pause.until <= now]
     for before, after in zip(state.phases, [*state.phases[1:], None], strict=True):

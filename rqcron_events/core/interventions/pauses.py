@@ -42,6 +42,10 @@ class Pause:
             return self
         return replace(self, replaced=replace(before, replaced=None))
 
+    def is_in_force(self, now: datetime) -> bool:
+        """From the moment that somebody paused; slots are paused from behind it."""
+        return self.since <= now and (self.until is None or now <= self.until)
+
     def lasts_until(self, instant: datetime) -> bool:
         return self.until is None or self.until > instant
 
@@ -115,6 +119,11 @@ class GlobalPauses:
         if self.pauses and (self.pauses[-1].until is None or at < self.pauses[-1].until):
             last = self.pauses[-1]
             self.pauses[-1] = replace(last, until=at)
+
+    def in_force(self, now: datetime) -> Pause | None:
+        """The one that nobody has ended, or None."""
+        last = self.pauses[-1] if self.pauses else None
+        return last if last is not None and last.is_in_force(now) else None
 
     def at(self, instant: datetime) -> Pause | None:
         """The pause that covers the instant, or None."""

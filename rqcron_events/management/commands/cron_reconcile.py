@@ -12,7 +12,7 @@ from ...core.wording import clause
 from ...execution.enqueuer import Enqueuer
 from ...ledger.cron_states import States
 from ...process.actor import actor_name
-from ...queries.obstacles import obstacles
+from ...queries.obstacles import REDIS_SECONDS_MAX, obstacles
 from ...runner.reconciler import Reconciler
 from ..command import LedgerCommand
 
@@ -30,7 +30,7 @@ class Command(LedgerCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         by = actor_name(options["by"]) if options["by"] else "cron_reconcile"
         states = States.load()
-        enqueuer = Enqueuer()
+        enqueuer = Enqueuer(REDIS_SECONDS_MAX)
         reconciler = Reconciler(enqueuer, by)
         if not options["dry_run"]:
             reconciler.clean_up(states)
@@ -51,8 +51,8 @@ class Command(LedgerCommand):
         # One that does not answer is told below, with its remedy.
         hindered = [
             found
-            for found in obstacles(states.crons)
-            if found.is_fault and found.kind is not ObstacleKind.REDIS_AWAY
+            for found in obstacles()
+            if found.is_fault and not (reconciler.away and found.kind is ObstacleKind.REDIS_AWAY)
         ]
         empty = "No open run needs a repair." if hindered else "Every open run is on its way."
         print_rows(self.stdout, rows, COLUMNS, options["format"], empty=empty)

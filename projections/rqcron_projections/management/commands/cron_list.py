@@ -76,7 +76,8 @@ class Command(LedgerCommand):
             if at
             else "No cron is registered yet. A runner registers them: cron_run or cron_worker.",
         )
-        self._say_what_hinders(pause, found, rows)
+        if options["format"] == "table":
+            self._say_what_hinders(pause, found, rows)
 
     def _say_what_hinders(
         self, pause: Pause | None, found: list[Obstacle], rows: Sequence[CronJob]
@@ -126,4 +127,4 @@ def _pause_of_all(at: datetime) -> Pause | None:
     for event in store.read_stream(LEDGER_STREAM):
         if event.occurred_at <= at:
             everything.apply(event)
-    return everything.at(at)
+    return everything.in_force(at)
