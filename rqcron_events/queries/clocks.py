@@ -14,7 +14,7 @@ from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import EventType, runner_stream
 from ..core.events.keys import DATABASE_SKEW_SECONDS
-from ..core.obstacles import Obstacle, ObstacleKind
+from ..core.explain.obstacles import Obstacle, ObstacleKind
 from ..core.wording import clause
 from ..execution.redis_clock import redis_seconds
 from ..leadership.clock_skew import ClockSkew, skew_seconds, skew_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..core.cron_state import CronState
-from ..core.obstacles import Obstacle, ObstacleKind
+from ..core.explain.obstacles import Obstacle, ObstacleKind
 from ..core.wording import clause, shown
 from ..registry import registry
 

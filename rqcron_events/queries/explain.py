@@ -27,12 +27,12 @@ from ..core.events import (
 )
 from ..core.explain.evidence import Evidence, Waited, is_promised, phase_at, why_unreadable
 from ..core.explain.explanation import Explanation
+from ..core.explain.obstacles import Obstacle, ObstacleKind, concerning
 from ..core.explain.requested import explain_requested
 from ..core.explain.run import RunSummary, run_summary
 from ..core.explain.slot import explain_slot, explain_unknown
 from ..core.interventions.pauses import PAUSES_KEPT_MAX, GlobalPauses
 from ..core.interventions.rewind import Rewind
-from ..core.obstacles import Obstacle, ObstacleKind, concerning
 from ..core.run_state import RunStatus
 from ..errors import CronConfigError, UnknownRun
 from ..leadership.downtime import downtime_at

@@ -18,7 +18,7 @@ from ..core.decide import next_due
 from ..core.definition import Overlap
 from ..core.events import SUCCESSES, EventType
 from ..core.events.keys import ERROR, ERROR_MESSAGE, ERROR_TYPE
-from ..core.obstacles import Obstacle
+from ..core.explain.obstacles import Obstacle
 from ..core.wording import clause, unknown_cron_text
 from ..errors import PositionAhead, UnknownCron
 from ..execution.enqueuer import Enqueuer

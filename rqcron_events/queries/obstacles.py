@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from .. import clock
 from ..core.cron_state import CronState
 from ..core.decide import next_due
+from ..core.explain.obstacles import Obstacle, ObstacleKind
 from ..core.interventions.pauses import GlobalPauses, Pause
-from ..core.obstacles import Obstacle, ObstacleKind
 from ..core.wording import because, clause, duration, shower
 from ..execution.enqueuer import Enqueuer
 from ..execution.queue_service import QueueService, services

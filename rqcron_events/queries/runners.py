@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from .. import clock
 from ..conf import conf
 from ..core.events import RUNNER_TYPES, EventType
-from ..core.obstacles import Obstacle, ObstacleKind
+from ..core.explain.obstacles import Obstacle, ObstacleKind
 from ..core.wording import duration, shower
 from ..leadership.calls import BURST, Calls, newest_calls
 from ..leadership.lease import LEADER, seconds_since_renewal

@@ -16,9 +16,9 @@ from ..downtime import Downtime
 from ..events import Event, EventType, Reason, keys
 from ..expected_slots import promises, slots_around
 from ..interventions.pauses import GlobalPauses, Pause
-from ..obstacles import Obstacle
 from ..wording import Show, shower
 from .clock_change import clock_change_text
+from .obstacles import Obstacle
 from .run import Request
 
 __all__ = ["Evidence", "Waited", "is_promised", "phase_at", "version_start", "why_unreadable"]

@@ -11,8 +11,8 @@ from typing import Any
 from ..definition import Definition
 from ..downtime import Downtime
 from ..events import Event
-from ..obstacles import Obstacle
 from .mismatch import Mismatch
+from .obstacles import Obstacle
 from .run import Request, RunSummary, Step
 
 __all__ = ["Explanation", "Verdict"]

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from ..cron_state import CronState
 from ..events import Event
-from ..obstacles import Obstacle
 from ..wording import shower
 from . import sentences
 from .evidence import phase_at, version_start
 from .explanation import Explanation, Verdict
+from .obstacles import Obstacle
 from .run import run_summary, steps
 
 __all__ = ["explain_requested"]

@@ -13,11 +13,11 @@ from typing import Any, assert_never
 from ..downtime import Downtime, DowntimeCause
 from ..events import Event, EventType, Reason, keys
 from ..interventions.pauses import Pause
-from ..obstacles import Obstacle, ObstacleKind, as_things_stand
 from ..run_state import RunStatus
 from ..wording import Show, because, clause, duration, late, shown
 from .evidence import Evidence, Waited
 from .mismatch import Mismatch
+from .obstacles import Obstacle, ObstacleKind, as_things_stand
 from .run import Request, RunSummary
 
 __all__ = [
@@ -217,13 +217,12 @@ def waiting(found: Evidence) -> str:
 def undecided(found: Evidence) -> str:
     nobody = next((one for one in found.obstacles if one.kind is ObstacleKind.NO_RUNNER), None)
     others = [one for one in found.obstacles if one is not nobody]
-    why = _downtime(found.downtime, found.show) or (nobody.text if nobody else "")
-    remedy = nobody.remedy if nobody else ""
+    why, remedy = (nobody.text, nobody.remedy) if nobody else ("one is alive and will", "")
+    why = _downtime(found.downtime, found.show) or why
     if found.downtime and found.downtime.cause is DowntimeCause.BETWEEN_CALLS:
         remedy = "Its next call decides it."
     elif found.downtime:
         remedy = "Start cron_run or cron_worker."
-    why = why or "one is alive and will"
     told = _sentence(f"{_was_due(found)} no runner has decided it yet", why)
     return _pending(found, told, remedy, as_things_stand(others))
 

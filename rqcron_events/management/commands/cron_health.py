@@ -84,10 +84,7 @@ def _duration(text: str) -> timedelta:
     if match is None or int(match[1]) == 0:
         raise CommandError(f"--max-age {text!r} is no duration. Give 90s, 30m, 25h or 8d.")
     unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2][0]]
-    try:
-        return timedelta(**{unit: int(match[1])})
-    except OverflowError:
-        raise CommandError(f"--max-age {text!r} is too long. Give 8d or the like.") from None
+    return timedelta(**{unit: int(match[1])})
 
 
 def _lines(found: Health) -> Iterator[tuple[str, str]]:

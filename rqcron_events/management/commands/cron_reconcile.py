@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ...cli.tables import print_rows
-from ...core.obstacles import ObstacleKind
+from ...core.explain.obstacles import ObstacleKind
 from ...core.wording import clause
 from ...execution.enqueuer import Enqueuer
 from ...ledger.cron_states import States

@@ -12,8 +12,8 @@ from rqcron_events import clock
 from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant
 from rqcron_events.core.events import LEDGER_STREAM
+from rqcron_events.core.explain.obstacles import Obstacle, ObstacleKind, concerning
 from rqcron_events.core.interventions.pauses import GlobalPauses, Pause
-from rqcron_events.core.obstacles import Obstacle, ObstacleKind, concerning
 from rqcron_events.core.wording import because, shower, unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store

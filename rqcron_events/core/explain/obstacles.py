@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from .wording import shown
+from ..wording import shown
 
 __all__ = ["Obstacle", "ObstacleKind", "as_things_stand", "concerning"]
 
