@@ -6,12 +6,15 @@ import pytest
 from django.core.management import call_command
 
 from rqcron_events.execution.cron_worker import embedded_runner
+from rqcron_events.management.commands import cron_worker
 
 
 @pytest.fixture
 def worked(monkeypatch, crons):
     """What RQ's worker would be told."""
     monkeypatch.setattr(embedded_runner, "registry", crons)
+    for name in ("log_to_stderr", "setup_loghandlers"):  # of the whole process
+        monkeypatch.setattr(cron_worker, name, lambda _: None)
     told = []
     monkeypatch.setattr(
         embedded_runner, "work", lambda queues, *, burst, options: told.append((queues, options))
