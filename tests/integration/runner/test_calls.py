@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from rqcron_events import explain
 from rqcron_events.management.commands import cron_run
+from rqcron_events.queries.health import health
 from rqcron_events.runner.once import once
 from tests.chaos.stage import RedisServer
 
