@@ -79,7 +79,7 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
         found.append(
             checks.Error(
                 f"Module {broken.module} does not import: {shown(broken.error)}.",
-                hint="Its crons keep the definitions in the log; fix the import.",
+                hint=f"{broken.told} What is in the log stays in effect; fix the import.",
                 id="rqcron_events.E003",
             )
         )
@@ -131,7 +131,7 @@ def check_serializers(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_tables(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
-    from .conf import conf, problems
+    from .conf import conf, migrate_command, problems
     from .ledger.backend import backend_of
 
     if problems() or not databases or conf().database not in databases:
@@ -146,7 +146,7 @@ def check_tables(*, databases: Sequence[str] | None = None, **_: Any) -> list[ch
     return [
         (checks.Warning if problem.check.startswith("W") else checks.Error)(
             f"Database {db.alias!r}: {problem.text}",
-            hint=problem.remedy,
+            hint=problem.remedy.replace("manage.py migrate", migrate_command()),
             id=f"rqcron_events.{problem.check}",
         )
         for problem in found

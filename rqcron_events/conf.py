@@ -8,10 +8,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.signals import setting_changed
+from django.db import DEFAULT_DB_ALIAS
 
 from .errors import CronConfigError
 
-__all__ = ["Conf", "conf", "problems", "rq_queues"]
+__all__ = ["Conf", "conf", "migrate_command", "problems", "rq_queues"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,12 @@ def conf() -> Conf:
         if hasattr(settings, f"RQCRON_{item.name.upper()}")
     }
     return Conf(**values)
+
+
+def migrate_command() -> str:
+    """What makes the tables, in the database where they belong."""
+    alias = conf().database
+    return "manage.py migrate" + (f" --database {alias}" if alias != DEFAULT_DB_ALIAS else "")
 
 
 def _forget(**_: Any) -> None:

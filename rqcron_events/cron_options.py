@@ -27,6 +27,7 @@ DURATION_SECONDS_MAX = 36_525 * 86_400
 TIMEOUT_SECONDS_MAX = 2_000_000_000
 """RQ sets an alarm with a minute more, and the system counts its seconds in 32 bits."""
 RETRIES_MAX = 10_000
+COUNT_MAX = 1_000_000
 RQ_OPTIONS = ("timeout", "ttl", "result_ttl", "failure_ttl", "at_front", "meta")
 """RQ's job options that pass through as they are; durations in seconds."""
 KNOWN_OPTIONS = {
@@ -42,6 +43,8 @@ KNOWN_OPTIONS = {
     "catch_up",
     "max_lateness",
     "jitter",
+    "max_failures",
+    "max_age",
     "idempotent",
     "store_result",
     "retry",
@@ -93,6 +96,8 @@ def definition_of(
         catch_up=_choice(where, options, "catch_up", CatchUp),
         max_lateness_seconds=_seconds(where, options, "max_lateness"),
         jitter_seconds=_seconds(where, options, "jitter") or 0,
+        max_failures=_count(where, options, "max_failures"),
+        max_age_seconds=_seconds(where, options, "max_age"),
         idempotent=bool(options.get("idempotent", False)),
         store_result=bool(options.get("store_result", False)),
         retries=_retries(where, options),
@@ -205,6 +210,17 @@ def _seconds(where: str, options: Mapping[str, Any], key: str) -> float | None:
     if value.total_seconds() > DURATION_SECONDS_MAX:
         raise CronConfigError(f"{where}: {key}={value} is more than a century; give less.")
     return value.total_seconds()
+
+
+def _count(where: str, options: Mapping[str, Any], key: str) -> int | None:
+    value = options.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= COUNT_MAX:
+        raise CronConfigError(
+            f"{where}: {key}={_short(value)} is invalid: give a number from 0 to {COUNT_MAX:,}."
+        )
+    return value
 
 
 def _retries(where: str, options: Mapping[str, Any]) -> Retries | None:

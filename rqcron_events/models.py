@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models.functions import Now
 
+from .conf import conf
 from .core.codec import check_shape, decode_data, event_type
 from .core.events import DECISIONS, OUTCOMES, Event, EventType
 from .core.wording import did_you_mean
@@ -27,6 +28,14 @@ _TYPES = [item.value for item in EventType]
 
 class CronEventQuerySet(models.QuerySet["CronEvent"]):
     """The questions that one asks of the log; ``docs/query.md`` has examples."""
+
+    _db: str | None
+    """What ``using`` said."""
+
+    @property
+    def db(self) -> str:
+        """Where the log is: no router is asked, and nobody needs ``using``."""
+        return self._db or conf().database
 
     def for_cron(self, name: str) -> Self:
         """Events of one cron, its runs included."""

@@ -31,6 +31,7 @@ IMPORT_SLOW_TEXT = (
     "Module %s has been importing for %.0f s; this process does nothing else until it ends. Move "
     "slow work from the module into its functions."
 )
+NAMES_TOLD_MAX = 20
 ERROR_CHARACTERS_MAX = 1000
 """Of what users' exceptions say."""
 
@@ -59,6 +60,20 @@ class BrokenModule:
     module: str
     error: str
     """Type, message and place, in one line."""
+    registered: tuple[str, ...] = ()
+    """Crons that it had registered by then; they are in, and what follows the error is not."""
+
+    @property
+    def told(self) -> str:
+        """Which of its crons are in: a sentence."""
+        if not self.registered:
+            return "None of its crons is registered by this process."
+        names = ", ".join(map(repr, self.registered[:NAMES_TOLD_MAX]))
+        more = len(self.registered) - NAMES_TOLD_MAX
+        return (
+            f"It registered {names}{f' and {more} more' if more > 0 else ''} before the error, which "
+            "are in; crons behind it are not."
+        )
 
 
 @dataclass(slots=True)
@@ -116,6 +131,11 @@ class Registry:
                 return broken
         return None
 
+    def _names_of(self, module: str) -> Iterator[str]:
+        for name, cron in self.crons.items():
+            if cron.definition.function.partition(":")[0] == module:
+                yield name
+
     def discover(self) -> None:
         """Import ``crons`` of every installed app, and each module of a ``crons`` package."""
         with self._lock:
@@ -150,12 +170,14 @@ class Registry:
                 module=name,
                 error=f"{type(error).__name__}: {error_text(error)} "
                 f"({place.filename}:{place.lineno})",
+                registered=tuple(self._names_of(name)),
             )
             self.broken_modules[name] = broken
             log.error(
-                "Crons of %s are not available: %s. Other crons are not affected.",
+                "Module %s does not import: %s. %s Other modules are not affected.",
                 name,
                 shown(broken.error),
+                broken.told,
                 extra={"action": "crons_not_imported", "cron_module": name},
             )
 
@@ -210,6 +232,8 @@ def register_cron(
     catch_up: CatchUp | str = ...,
     max_lateness: timedelta | None = None,
     jitter: timedelta = ...,
+    max_failures: int | None = None,
+    max_age: timedelta | None = None,
     idempotent: bool = False,
     store_result: bool = False,
     retry: Any = None,
@@ -236,6 +260,8 @@ def register_cron(function: Any = None, /, **options: Any) -> Any:
     :param catch_up: ``"latest"``, ``"all"`` or ``"none"``.
     :param max_lateness: a slot later than this is missed.
     :param jitter: upper bound of the delay added to each slot.
+    :param max_failures: more failed runs in a row make ``cron_health`` exit 1.
+    :param max_age: no success for longer makes ``cron_health`` exit 1.
     :param retry: RQ's ``Retry``, or how many tries may follow the first. ``tries=`` counts all.
     :param args, kwargs: arguments of the function; they are not written to the log.
     :param options: RQ's ``timeout``, ``ttl``, ``result_ttl``, ``failure_ttl``, ``at_front``,

@@ -29,7 +29,9 @@ class CronStatus(models.TextChoices):
     """What a cron is doing; see ``cron_status``."""
 
     NEW = "new"
-    """No run has succeeded or failed yet."""
+    """No run has ended yet."""
+    IDLE = "idle"
+    """No run has succeeded or failed yet: those that ended found nothing to do."""
     SUCCEEDING = "succeeding"
     FAILING = "failing"
     PAUSED = "paused"
@@ -95,8 +97,9 @@ class CronJob(models.Model):
     skipped_count = models.BigIntegerField(default=0)
     missed_count = models.BigIntegerField(default=0)
     succeeded_count = models.BigIntegerField(default=0)
-    """Runs, those without a slot included; so are failed."""
+    """Runs, those without a slot included; so are failed and declined."""
     failed_count = models.BigIntegerField(default=0)
+    declined_count = models.BigIntegerField(default=0)
 
     registered_at = models.DateTimeField()
     """For the first time."""

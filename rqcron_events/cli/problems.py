@@ -7,7 +7,7 @@ import re
 from django.conf import settings
 from django.db import DatabaseError, OperationalError
 
-from ..conf import conf
+from ..conf import conf, migrate_command
 from ..core.wording import clause
 from ..errors import CronConfigError
 
@@ -29,8 +29,7 @@ def database_problem(error: DatabaseError) -> str:
     alias = conf().database
     missing = _missing(error)
     if missing:
-        option = "" if alias == "default" else f" --database {alias}"
-        return f"Database {alias!r} has no {missing} yet. Run: manage.py migrate{option}"
+        return f"Database {alias!r} has no {missing} yet. Run: {migrate_command()}"
     text = clause(str(error).strip().partition("\n")[0]) or type(error).__name__
     if "permission denied" in text:
         return f"Database {alias!r} refuses: {text}. Grant that to the user in DATABASES."

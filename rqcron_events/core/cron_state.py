@@ -202,7 +202,7 @@ class CronState:
                 start=start,
                 definition=last.definition,
                 definition_version=last.definition_version,
-                pause=pause,
+                pause=pause.instead_of(last.pause) if pause else None,
             )
         )
 

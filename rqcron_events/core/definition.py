@@ -104,6 +104,10 @@ class Definition:
     """A slot later than this is missed, too late; None: never."""
     jitter_seconds: float = 0
     """Upper bound of the delay added to each slot."""
+    max_failures: int | None = None
+    """How many runs may fail in a row, for ``cron_health``; None: only a warning."""
+    max_age_seconds: float | None = None
+    """How long there may be no success, for ``cron_health``; None: for ever."""
     idempotent: bool = False
     """A lost run may be run again without asking."""
     store_result: bool = False
@@ -210,6 +214,8 @@ _SHAPES: dict[str, tuple[type, ...]] = {
     "offset_seconds": _NUMBER,
     "max_lateness_seconds": (*_NUMBER, type(None)),
     "jitter_seconds": _NUMBER,
+    "max_failures": (int, type(None)),
+    "max_age_seconds": (*_NUMBER, type(None)),
     "idempotent": (bool,),
     "store_result": (bool,),
     "options": (Mapping,),

@@ -22,6 +22,9 @@ class DowntimeCause(StrEnum):
     """The leading runner fell silent until another took over."""
     CLOCK_SKEWED = "clock_skewed"
     """The runner's clock differed from the database's, so it decided nothing."""
+    BETWEEN_CALLS = "between_calls"
+    """``cron_run --once`` is what decides here, and it was not called: no downtime, but why a slot
+    fires late."""
 
 
 class Downtime(NamedTuple):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..conf import conf
-from ..core.downtime import Downtime
+from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import RUNNER_TYPES, Event, EventType, runner_stream
-from ..core.events.keys import LAST_HEARTBEAT
+from ..core.events.keys import LAST_HEARTBEAT, ONCE
 from ..models import CronEvent
+from .calls import newest_calls
 from .lease import Lease
 
 __all__ = ["downtime_at"]
@@ -49,9 +50,19 @@ def downtime_at(instant: datetime) -> tuple[Downtime | None, list[Event]]:
     known = {stream: end for stream, end in ends.items() if end is not None}
     last = max(known, key=known.__getitem__, default=None)
     start = next((event for event in later if event.type is EventType.RUNNER_STARTED), None)
-    downtime = Downtime(known[last] if last else None, start.occurred_at if start else None)
+    since, until = known[last] if last else None, start.occurred_at if start else None
+    called = [event for event in earlier if event.stream == last and event.data.get(ONCE)]
+    by = str(called[-1].data[ONCE]) if called else ""
     evidence = [told_by.get(last) if last else None, start]
-    return downtime, [event for event in evidence if event is not None]
+    found = [event for event in evidence if event is not None]
+    if by and (start.data.get(ONCE) if start else _is_called_still()):
+        return Downtime(since, until, DowntimeCause.BETWEEN_CALLS, by), found
+    return Downtime(since, until), found
+
+
+def _is_called_still() -> bool:
+    calls = newest_calls()
+    return calls is not None and not calls.is_overdue
 
 
 def _end(event: Event) -> datetime:

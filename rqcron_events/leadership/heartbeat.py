@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from .. import clock
 from ..conf import conf
-from ..core.events import RUNNER_TYPES, EventType, make, runner_stream
+from ..core.events import RUNNER_TYPES, Event, EventType, make, runner_stream
 from ..core.schedule import READING
 from ..ledger import store
 from ..registry import Registry
@@ -97,7 +97,11 @@ class Presence:
         """
         if not self.lease.beat():
             return
-        event = make.runner_started(
+        store.append_next([self._started(registry, self._now())])
+        log.info("Runner started.", extra={"action": "runner_started", "runner": self.id})
+
+    def _started(self, registry: Registry, at: datetime, once: str = "") -> Event:
+        return make.runner_started(
             runner_id=self.id,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -107,11 +111,17 @@ class Presence:
             croniter=croniter_version(),
             schedule_reading=READING,
             database_skew_seconds=self.skew.seconds,
+            once=once,
             actor=self.actor,
-            at=self._now(),
+            at=at,
         )
-        store.append_next([event])
-        log.info("Runner started.", extra={"action": "runner_started", "runner": self.id})
+
+    def called(self, command: str, registry: Registry, started_at: datetime) -> None:
+        """The end of a call that did what was due. Both events at once: a call that was killed leaves
+        none, rather than a runner that seems to be alive."""
+        started = self._started(registry, started_at, once=command)
+        stopped = make.runner_stopped(runner_id=self.id, actor=self.actor, at=self._now())
+        store.append_next([started, stopped])
 
     def stopped(self) -> None:
         event = make.runner_stopped(runner_id=self.id, actor=self.actor, at=self._now())

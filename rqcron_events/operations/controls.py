@@ -14,6 +14,7 @@ from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import Event, EventType, make
 from ..core.events.make import InCron, Trigger
+from ..core.interventions.pauses import Pause
 from ..errors import CronConfigError, UnknownCron, UnknownRun, check_instant
 from ..execution.enqueuer import Enqueuer, RunRequest
 from ..ledger import store
@@ -75,14 +76,15 @@ def rerun(run_id: UUID | str, *, reason: str = "", by: str | None = None) -> UUI
 
 def pause(
     name: str, *, reason: str = "", until: datetime | None = None, by: str | None = None
-) -> None:
+) -> Pause | None:
     """Stop deciding slots of a cron as fired, from now until ``until`` or until it is resumed.
 
-    Slots in between are recorded as skipped. Raises UnknownCron, and CronConfigError for a time
-    that is naive or past.
+    Slots in between are recorded as skipped. Returns the pause that was in force and that this one
+    ends, if there was one. Raises UnknownCron, and CronConfigError for a time that is naive or past.
     """
     _check_until(until)
     why = bounded_reason(reason)
+    before = known_state(name).current
     _append_to_cron(
         name,
         by,
@@ -90,6 +92,7 @@ def pause(
             until=until, effective_from=effective_from, reason=why, **place
         ),
     )
+    return _in_force(before.pause if before and before.definition else None)
 
 
 def resume(name: str, *, reason: str = "", by: str | None = None) -> bool:
@@ -109,13 +112,17 @@ def resume(name: str, *, reason: str = "", by: str | None = None) -> bool:
     return True
 
 
-def pause_all(*, reason: str = "", until: datetime | None = None, by: str | None = None) -> None:
-    """Pause every cron, new ones included."""
+def pause_all(
+    *, reason: str = "", until: datetime | None = None, by: str | None = None
+) -> Pause | None:
+    """Pause every cron, new ones included; returns the pause of everything that this one ends."""
     _check_until(until)
+    pauses = global_pauses().pauses
     event = make.all_paused(
         until=until, reason=bounded_reason(reason), actor=actor_name(by), at=clock.now()
     )
     store.append_next([event])
+    return _in_force(pauses[-1] if pauses else None)
 
 
 def resume_all(*, reason: str = "", by: str | None = None) -> bool:
@@ -206,6 +213,10 @@ def _check_until(until: datetime | None) -> None:
     check_instant("until", until)
     if not _lasts(until):
         raise CronConfigError(f"until={until.isoformat()} is in the past. Give a later time.")
+
+
+def _in_force(pause: Pause | None) -> Pause | None:
+    return pause if pause is not None and _lasts(pause.until) else None
 
 
 def _lasts(until: datetime | None) -> bool:

@@ -14,12 +14,21 @@ from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import EventType, runner_stream
 from ..core.events.keys import DATABASE_SKEW_SECONDS
+from ..core.explain.obstacles import Obstacle, ObstacleKind
+from ..core.wording import clause
 from ..execution.redis_clock import redis_seconds
 from ..leadership.clock_skew import ClockSkew, skew_seconds, skew_text
 from ..leadership.lease import Lease
 from ..models import CronEvent
 
-__all__ = ["Clocks", "compare_clocks", "compare_redis", "event_of_the_future", "silent_crons"]
+__all__ = [
+    "Clocks",
+    "clock_obstacles",
+    "compare_clocks",
+    "compare_redis",
+    "event_of_the_future",
+    "silent_crons",
+]
 
 FUTURE_SECONDS_MAX = 30.0
 """What lies further in the future was written by a clock that was wrong."""
@@ -57,12 +66,25 @@ def compare_clocks() -> Clocks:
     if abs(skew.seconds) > settings.clock_skew_warning_seconds:
         found.warnings.append(skew_text(skew.seconds, "This machine's clock"))
     found.runner_skew_seconds = _skewed_runners()
-    for runner, seconds in found.runner_skew_seconds.items():
-        found.problems.append(
-            f"{skew_text(seconds, f'The clock of runner {runner}')} It decides nothing until they "
-            f"differ by no more than {settings.clock_skew_seconds_max:g} s: set that machine's clock."
-        )
+    found.problems = [obstacle.sentence for obstacle in _of_runners(found.runner_skew_seconds)]
     return found
+
+
+def clock_obstacles() -> list[Obstacle]:
+    """Runners that decide nothing because of their clocks. Raises Django's database errors."""
+    return _of_runners(_skewed_runners())
+
+
+def _of_runners(skewed: Mapping[str, float]) -> list[Obstacle]:
+    return [
+        Obstacle(
+            kind=ObstacleKind.CLOCK_SKEWED,
+            text=clause(skew_text(seconds, f"the clock of runner {runner}")),
+            remedy="It decides nothing until they differ by no more than "
+            f"{conf().clock_skew_seconds_max:g} s: set that machine's clock.",
+        )
+        for runner, seconds in skewed.items()
+    ]
 
 
 def compare_redis(found: Clocks, connections: Iterable[Redis]) -> list[str]:

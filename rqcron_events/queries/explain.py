@@ -21,15 +21,19 @@ from ..core.events import (
     Event,
     EventType,
     Reason,
+    cron_stream,
     keys,
     run_stream,
 )
 from ..core.explain.evidence import Evidence, Waited, is_promised, phase_at, why_unreadable
 from ..core.explain.explanation import Explanation
+from ..core.explain.obstacles import Obstacle, ObstacleKind, concerning
 from ..core.explain.requested import explain_requested
+from ..core.explain.run import RunSummary, run_summary
 from ..core.explain.slot import explain_slot, explain_unknown
 from ..core.interventions.pauses import PAUSES_KEPT_MAX, GlobalPauses
 from ..core.interventions.rewind import Rewind
+from ..core.run_state import RunStatus
 from ..errors import UnknownRun, check_instant
 from ..leadership.downtime import downtime_at
 from ..ledger import store
@@ -37,6 +41,7 @@ from ..ledger.cron_states import state_of
 from ..ledger.lookup import find_run, known_names
 from ..ledger.reading import Readable, not_accepted, readable_rows
 from ..models import CronEvent, CronEventQuerySet
+from .obstacles import obstacles
 
 __all__ = ["explain", "explain_run"]
 
@@ -64,7 +69,8 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
     state = state_of(name)
     if not state.phases:
         return explain_unknown(name, at or now, known_names())
-    return explain_slot(_evidence(state, at if at is not None else _last_slot(state, now), now))
+    found = _evidence(state, at if at is not None else _last_slot(state, now), now)
+    return explain_slot(replace(found, obstacles=_obstacles(found)))
 
 
 def explain_run(run_id: UUID | str) -> Explanation:
@@ -76,11 +82,62 @@ def explain_run(run_id: UUID | str) -> Explanation:
     origin = events[0]
     if origin.type is EventType.SLOT_FIRED and origin.scheduled_for is not None:
         return explain(origin.cron, origin.scheduled_for)
-    return explain_requested(asked, events, state_of(origin.cron))
+    state = state_of(origin.cron)
+    return explain_requested(asked, events, state, _of_run(state, run_summary(asked, events)))
+
+
+def _obstacles(found: Evidence) -> list[Obstacle]:
+    """Only where something is still to happen: Redis is not asked about the past."""
+    if found.decision is not None:
+        if found.decision.type is not EventType.SLOT_FIRED or found.decision.run_id is None:
+            return []
+        return _of_run(found.state, run_summary(found.decision.run_id, found.run_events))
+    if not found.is_registered or not found.is_slot or found.is_unaccounted:
+        return []
+    return _of_kinds(found.state, _SLOT_KINDS)
+
+
+def _of_run(state: CronState, run: RunSummary) -> list[Obstacle]:
+    """What keeps an open run from going on."""
+    kinds = _RUN_KINDS.get(run.status)
+    found = _of_kinds(state, kinds) if kinds else []
+    told: list[Obstacle] = []
+    for obstacle in found:
+        if obstacle.kind is ObstacleKind.NO_SCHEDULER:
+            if run.id in obstacle.retries:
+                told.append(replace(obstacle, text=f"the {obstacle.retries[run.id]}"))
+        elif run.status is not RunStatus.RUNNING or run.worker in map(
+            "worker/{}".format, obstacle.workers
+        ):
+            told.append(obstacle)
+    return told
+
+
+def _of_kinds(state: CronState, kinds: frozenset[ObstacleKind]) -> list[Obstacle]:
+    definition = state.last_definition
+    if definition is None:
+        return []
+    found = concerning(obstacles({state.name: state}), state.name, definition.queue)
+    return [obstacle for obstacle in found if obstacle.kind in kinds]
+
+
+_IN_QUEUE = {ObstacleKind.REDIS_AWAY, ObstacleKind.NO_WORKER, ObstacleKind.SUSPENDED}
+_CODE = {ObstacleKind.CODE_DIFFERS, ObstacleKind.CODE_BROKEN}
+_DECIDING = {ObstacleKind.NO_RUNNER, ObstacleKind.CLOCK_SKEWED}
+_SLOT_KINDS = frozenset({*_DECIDING, *_IN_QUEUE, *_CODE})
+_RUN_KINDS = {
+    RunStatus.REQUESTED: frozenset({ObstacleKind.NO_RUNNER, *_IN_QUEUE}),
+    RunStatus.ENQUEUED: frozenset(_IN_QUEUE),
+    RunStatus.RETRYING: frozenset({ObstacleKind.NO_SCHEDULER, *_IN_QUEUE}),
+    RunStatus.RUNNING: frozenset({ObstacleKind.NO_WORKER, ObstacleKind.WORKER_DIED}),
+}
 
 
 def _last_slot(state: CronState, now: datetime) -> datetime:
-    """The newest slot that should be decided by now, or else the next one."""
+    """The newest slot that should be decided by now, or else the next one; of a retired cron this
+    moment, which tells of its retirement."""
+    if state.definition is None:
+        return now
     phase = phase_at(state, now)
     if phase is not None and phase.definition is not None and not why_unreadable(phase.definition):
         slot = phase.definition.schedule.prev_until(now - timedelta(seconds=LATE_SECONDS))
@@ -143,7 +200,7 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
     Decisions follow one another and carry the last slot they cover, so only the first one that
     ends at or after the instant can.
     """
-    decisions = _rows().filter(cron=state.name, type__in=sorted(DECISIONS))
+    decisions = _own(state.name).filter(type__in=sorted(DECISIONS))
     if state.rewound_version:
         # What fired counts always. Of the rest, a rewind took back what lies behind its start.
         fired = decisions.filter(type=EventType.SLOT_FIRED, scheduled_for=instant).first()
@@ -166,7 +223,7 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
 
 def _versions_that_count(name: str, instant: datetime) -> tuple[int, int]:
     """The versions of a cron's stream between which a decision about the instant stands."""
-    rows = _rows().filter(cron=name, type=EventType.CRON_REWOUND).order_by("id")
+    rows = _own(name).filter(type=EventType.CRON_REWOUND).order_by("id")
     rewinds = [Rewind.of(row.to_event()) for row in rows]
     first = max((item.version for item in rewinds if item.start < instant), default=0)
     later = (item.version for item in rewinds if item.start >= instant and item.version > first)
@@ -174,7 +231,7 @@ def _versions_that_count(name: str, instant: datetime) -> tuple[int, int]:
 
 
 def _definition_events(name: str) -> list[Event]:
-    rows = _rows().filter(cron=name, type__in=DEFINITION_TYPES)
+    rows = _own(name).filter(type__in=DEFINITION_TYPES)
     return [row.to_event() for row in rows.order_by("id")]
 
 
@@ -197,7 +254,7 @@ def _all_pauses() -> Readable:
 
 def _requests(name: str, slot: datetime) -> list[Event]:
     """Reruns and backfills of a slot."""
-    rows = _rows().filter(cron=name, type=EventType.RUN_REQUESTED, scheduled_for=slot)
+    rows = _own(name).filter(type=EventType.RUN_REQUESTED, scheduled_for=slot)
     return [row.to_event() for row in rows.order_by("id")[:REQUESTS_MAX]]
 
 
@@ -219,7 +276,7 @@ def _instead(decision: Event) -> Event | None:
     """The slot that ran in the place of a superseded one."""
     if decision.reason != Reason.SUPERSEDED:
         return None
-    rows = _rows().filter(cron=decision.cron, type=EventType.SLOT_FIRED)
+    rows = _own(decision.cron).filter(type=EventType.SLOT_FIRED)
     row = rows.filter(scheduled_for__gt=decision.scheduled_for).order_by("scheduled_for").first()
     return row.to_event() if row else None
 
@@ -271,13 +328,18 @@ def _newest_runs(
     name: str, before: datetime | None = None
 ) -> Iterator[tuple[UUID, datetime | None]]:
     """Runs of slots, of those before an instant only, newest first, and when each ended."""
-    fired = _rows().filter(cron=name, type=EventType.SLOT_FIRED)
+    fired = _own(name).filter(type=EventType.SLOT_FIRED)
     if before is not None:
         fired = fired.filter(scheduled_for__lt=before)
     for row in fired.order_by("-scheduled_for")[:OPEN_RUNS_LOOKED_AT_MAX]:
         assert row.run_id is not None
         ended = _rows().filter(stream=run_stream(row.run_id), type__in=sorted(OUTCOMES)).first()
         yield row.run_id, ended.occurred_at if ended else None
+
+
+def _own(name: str) -> CronEventQuerySet:
+    """Events of the cron's own stream, which is what decides; the column leads to the index."""
+    return _rows().filter(cron=name, stream=cron_stream(name))
 
 
 def _rows() -> CronEventQuerySet:

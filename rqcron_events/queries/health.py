@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,28 +18,30 @@ from ..core.decide import next_due
 from ..core.definition import Overlap
 from ..core.events import SUCCESSES, EventType
 from ..core.events.keys import ERROR, ERROR_MESSAGE, ERROR_TYPE
-from ..core.wording import clause
-from ..errors import PositionAhead
+from ..core.explain.obstacles import Obstacle
+from ..core.wording import clause, unknown_cron_text
+from ..errors import PositionAhead, UnknownCron
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
 from ..execution.unreadable_jobs import noted
 from ..followers import followers
 from ..leadership.clock_skew import ClockSkew
-from ..leadership.lease import LEADER, seconds_since_renewal
 from ..ledger import quarantine, store
 from ..ledger.backend import backend_of
-from ..ledger.cron_states import states_without_runs
+from ..ledger.cron_states import global_pauses, states_without_runs
 from ..ledger.lookup import told_losses
 from ..models import CronEvent, CronEventQuerySet
 from .clocks import Clocks, compare_clocks, compare_redis, event_of_the_future, silent_crons
+from .code_in_force import code_obstacles
+from .obstacles import REDIS_SECONDS_MAX, pause_obstacles, queue_obstacles_at, queues_needed
+from .results import Limits, result_problems
+from .runners import Standing, standing_by_calls, standing_by_lease
 from .runs_in_rq import open_runs, out_of_reach, refused
 
 __all__ = ["MAX_LAG_SECONDS", "Health", "health"]
 
 MAX_LAG_SECONDS = 30.0
 UNREADABLE_JOBS_TOLD_MAX = 5
-REDIS_SECONDS_MAX = 3.0
-"""How long one answer of Redis may take: a probe must not hang with it."""
 DATABASE_SECONDS_MAX = 10.0
 """How long all answers of the database may take together."""
 LOCK_SECONDS_MAX = 1.0
@@ -47,6 +49,8 @@ LOCK_SECONDS_MAX = 1.0
 FAILURES_LOOKED_AT_MAX = 20
 UNREADABLE_JOB = "DeserializationError"
 """RQ's, for a job that was written with another serializer than the worker's."""
+OBSTACLES_TOLD_MAX = 10
+"""Of single crons, of faults and of others."""
 LOSS_TOLD = timedelta(days=1)
 """How long a loss of events is a problem."""
 
@@ -74,6 +78,31 @@ class Health:
     """What should be looked at, and keeps nothing from working."""
     projection_lag_events: dict[str, int] = field(default_factory=dict)
     """How many events each follower of the log is behind."""
+    cron: str = ""
+    """The only one that was asked about."""
+    standing: Standing = field(default_factory=Standing)
+    """Who decides."""
+    states: dict[str, CronState] = field(default_factory=dict)
+    """Of the crons that were asked about, as far as they can be read."""
+
+    def add(self, obstacles: Iterable[Obstacle]) -> None:
+        """What keeps crons from running: a problem, or else a warning."""
+        asked = self.states.get(self.cron)
+        definition = asked.definition if asked else None
+        queue = definition.queue if definition else ""
+        counts = {True: 0, False: 0}
+        for obstacle in obstacles:
+            if self.cron and not obstacle.concerns(self.cron, queue):
+                continue
+            counts[obstacle.is_fault] += obstacle.crons is not None
+            if counts[obstacle.is_fault] > OBSTACLES_TOLD_MAX and obstacle.crons is not None:
+                continue
+            (self.problems if obstacle.is_fault else self.warnings).append(obstacle.sentence)
+        for is_fault, told in ((True, self.problems), (False, self.warnings)):
+            if counts[is_fault] > OBSTACLES_TOLD_MAX:
+                told.append(
+                    f"{counts[is_fault] - OBSTACLES_TOLD_MAX} more crons are like that: cron_list."
+                )
 
     @property
     def ok(self) -> bool:
@@ -96,23 +125,40 @@ class Health:
         }
 
 
-def health(max_lag_seconds: float = MAX_LAG_SECONDS) -> Health:
-    """Look at lease, slots, spool and projections, in a session of its own.
+def health(
+    max_lag_seconds: float = MAX_LAG_SECONDS,
+    *,
+    cron: str = "",
+    max_failures: int | None = None,
+    max_age: timedelta | None = None,
+) -> Health:
+    """Look at lease, slots, queues, results, spool and projections, in a session of its own.
+
+    ``cron`` leaves out what concerns other crons only; ``max_failures`` and ``max_age`` are limits
+    for each cron that is looked at, in place of its own.
 
     Answers in seconds, whatever does not answer: raises Django's database errors when that is the
-    database. What somebody else holds locked is named as a problem.
+    database, and UnknownCron. What somebody else holds locked is named as a problem.
     """
-    found = Health()
+    found = Health(cron=cron)
+    limits = Limits(max_failures=max_failures, max_age=max_age)
     parts: dict[str, Callable[[Health], None]] = {
         "The leader": _look_at_leader,
+        "The calls of cron_run --once": _look_at_calls,
+        "Who decides": _tell_of_leader,
         "The clocks": _look_at_clocks,
         "The slots": partial(_look_at_slots, max_lag_seconds=max_lag_seconds),
+        "What is paused": _look_at_pauses,
+        "The results of runs": partial(_look_at_results, limits=limits),
         "The runs that RQ refuses": _look_at_refused_runs,
         "The runs that workers cannot read": _look_at_serializers,
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
         "The log's losses": _look_at_losses,
     }
+    if cron:
+        for name in ("The followers", "The log's losses"):
+            del parts[name]
     db = store.connection()
     with backend_of(db).bounded_session(db, DATABASE_SECONDS_MAX):
         for name, look in parts.items():
@@ -125,6 +171,8 @@ def _look(found: Health, name: str, look: Callable[[Health], None]) -> None:
     """What is damaged or locked must not hide the rest, and is no good sign."""
     try:
         look(found)
+    except UnknownCron:
+        raise
     except Exception as error:
         if isinstance(error, Error):
             if not isinstance(error, DatabaseError) or not backend_of(
@@ -146,21 +194,17 @@ def _within_bounds(look: Callable[[Health], None], found: Health) -> None:
 
 
 def _look_at_leader(found: Health) -> None:
-    found.leader, age = seconds_since_renewal(LEADER)
-    found.leader_seconds = None if age is None else max(age, 0)
-    if not found.leader or age is None:
-        found.problems.append("No runner leads. Start cron_worker or cron_run.")
-    elif age > conf().lease_seconds:
-        found.problems.append(
-            f"The leader {found.leader} has been silent for {age:.0f} s. "
-            "Start cron_worker or cron_run."
-        )
-    elif age < -conf().lease_seconds:
-        found.problems.append(
-            f"The last heartbeat of the leader {found.leader} lies {-age:.0f} s in the future of the "
-            "database's clock, which was set back. A runner that is alive takes over; otherwise "
-            "start cron_worker or cron_run."
-        )
+    found.standing = standing_by_lease()
+
+
+def _look_at_calls(found: Health) -> None:
+    if not found.standing.leader:
+        found.standing = standing_by_calls()
+
+
+def _tell_of_leader(found: Health) -> None:
+    found.leader, found.leader_seconds = found.standing.leader, found.standing.leader_seconds
+    found.add(filter(None, [found.standing.obstacle]))
 
 
 def _look_at_clocks(found: Health) -> None:
@@ -173,6 +217,12 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
     found.slots_known = False  # until they are read
     states, unreadable = states_without_runs()
     found.slots_known = True
+    if found.cron:
+        if found.cron not in states and found.cron not in unreadable:
+            raise UnknownCron(unknown_cron_text(found.cron, states))
+        states = {name: state for name, state in states.items() if name == found.cron}
+        unreadable = {name: why for name, why in unreadable.items() if name == found.cron}
+    found.states = states
     for name, why in unreadable.items():
         found.slots_known = False
         found.problems.append(f"Cron {name!r} cannot be decided: {why}.")
@@ -190,12 +240,27 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
             found.oldest_undecided_at, found.oldest_undecided_cron = due, state.name
     if found.oldest_undecided_at is not None:
         found.lag_seconds = (now - found.oldest_undecided_at).total_seconds()
-    if found.lag_seconds > max_lag_seconds:
+    allowed = max(max_lag_seconds, found.standing.allowed_lag.total_seconds())
+    if found.lag_seconds > allowed:
         found.problems.append(
             f"Cron {found.oldest_undecided_cron!r} has been due for {found.lag_seconds:.0f} s and "
-            f"is not decided; {max_lag_seconds:.0f} s are allowed."
+            f"is not decided; {allowed:.0f} s are allowed."
         )
     found.problems += out_of_reach(states.values())
+
+
+def _look_at_pauses(found: Health) -> None:
+    """And at the code, which is no question to anybody."""
+    found.add(pause_obstacles(found.states))
+    found.add(code_obstacles(found.states))
+
+
+def _look_at_results(found: Health, limits: Limits) -> None:
+    problems, warnings = result_problems(
+        found.states, global_pauses(), ClockSkew().database_now(), limits
+    )
+    found.problems += problems
+    found.warnings += warnings
 
 
 def _waits_for_a_run(state: CronState) -> bool:
@@ -207,12 +272,13 @@ def _waits_for_a_run(state: CronState) -> bool:
 
 
 def _look_at_refused_runs(found: Health) -> None:
-    found.problems += refused()
+    found.problems += refused(found.cron)
 
 
 def _look_at_serializers(found: Health) -> None:
     """A worker does not tell with which serializer it reads jobs, but its failures do."""
-    failed = _rows().of_type(EventType.RUN_FAILED).order_by("-occurred_at")[:FAILURES_LOOKED_AT_MAX]
+    failed = _rows().for_cron(found.cron) if found.cron else _rows()
+    failed = failed.of_type(EventType.RUN_FAILED).order_by("-occurred_at")[:FAILURES_LOOKED_AT_MAX]
     for row in failed:
         error = row.data.get(ERROR) or {}
         if str(error.get(ERROR_TYPE, "")).rpartition(".")[2] != UNREADABLE_JOB:
@@ -235,18 +301,29 @@ def _look_at_spool(found: Health) -> None:
     waiting: list[int] = []
     redis_warnings: list[str] = []
     refused = 0
+    obstacles: list[Obstacle] = []
     servers = enqueuer.servers()
+    needed = queues_needed(found.states)
     for redis, connection in servers.items():
         try:
             redis_warnings = compare_redis(found.clocks, [connection])
             waiting.append(spool_length([connection]))
             refused += spool_refused([connection])
             found.problems += noted([connection])[:UNREADABLE_JOBS_TOLD_MAX]
+            here = [name for name in needed if enqueuer.redis_of(name) == redis]
+            obstacles += queue_obstacles_at(connection, here, enqueuer, found.standing)
         except RedisError as error:  # the others may answer
             found.problems.append(f"Redis does not answer ({redis}): {clause(error)}.")
     found.warnings += redis_warnings
+    found.add(obstacles)
     if len(waiting) == len(servers):
         found.spool_length = sum(waiting)
+    if found.spool_length:
+        runs = f"{found.spool_length} run{'s' * (found.spool_length != 1)}"
+        found.warnings.append(
+            f"What workers recorded of {runs} while the database was away waits in Redis; a runner "
+            "writes it."
+        )
     if refused:
         count = f"{refused:,}" if refused < REFUSED_MAX else f"{REFUSED_MAX:,} or more"
         found.problems.append(
@@ -257,7 +334,8 @@ def _look_at_spool(found: Health) -> None:
 
 
 def _look_at_quarantine(found: Health) -> None:
-    found.problems += quarantine.problem_texts()
+    rows = quarantine.quarantined(cron=found.cron) if found.cron else None
+    found.problems += quarantine.problem_texts(rows)
 
 
 def _look_at_losses(found: Health) -> None:

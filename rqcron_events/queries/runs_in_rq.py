@@ -27,10 +27,12 @@ _IN_RQ = (EventType.RUN_ENQUEUED, EventType.RUN_STARTED)
 _TAKEN = (*_IN_RQ, *sorted(OUTCOMES))
 
 
-def refused() -> list[str]:
-    """A sentence for each cause for which RQ takes no job for some runs."""
+def refused(cron: str = "") -> list[str]:
+    """A sentence for each cause for which RQ takes no job for some runs, or for some of this cron."""
     causes: dict[str, list[CronEvent]] = {}
     for row in refused_runs():
+        if cron not in ("", row.cron):
+            continue
         error = row.data.get(ERROR) or {}
         causes.setdefault(clause(error.get(ERROR_MESSAGE, "")), []).append(row)
     texts = [_refused_text(cause, rows) for cause, rows in list(causes.items())[:CAUSES_TOLD_MAX]]

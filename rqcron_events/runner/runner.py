@@ -359,6 +359,10 @@ class Runner:
         self._look_again({event.cron for event in sync(registry, self.states, self.actor)})
         self._synced = True
 
+    def called(self, command: str, started_at: datetime) -> None:
+        """Record that this one did what was due, and ended."""
+        self.presence.called(command, registry, started_at)
+
     def stop(self) -> None:
         """Save what is known, and say goodbye. Raises Django's database errors."""
         if self.leading and not self.behind:  # otherwise whoever is next had better go on at once

@@ -19,7 +19,7 @@ from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from .. import clock
-from ..conf import conf
+from ..conf import conf, migrate_command
 from ..ledger.backend import backend_of
 from .redis_server import Address, StandaloneError, address_of, answers, server_config
 
@@ -278,7 +278,7 @@ def _check_tables() -> None:
         ) from error
     if missing:
         raise StandaloneError(
-            f"Database {alias!r} lacks tables of rqcron-events: run manage.py migrate"
+            f"Database {alias!r} lacks tables of rqcron-events: run {migrate_command()}"
         )
 
 

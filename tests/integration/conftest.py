@@ -8,11 +8,14 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from rq import Worker
 
 from rqcron_events import worker as worker_module
 from rqcron_events.core.repair import Patience
 from rqcron_events.ledger.backend import backend_of
+from rqcron_events.queries import code_in_force
 from rqcron_events.registry import Registry
 from rqcron_events.runner import reconciler
 from rqcron_events.runner import runner as runner_module
@@ -35,6 +38,7 @@ def crons(monkeypatch: pytest.MonkeyPatch) -> Registry:
     registry = Registry(discovered=True)
     monkeypatch.setattr(runner_module, "registry", registry)
     monkeypatch.setattr(worker_module, "registry", registry)
+    monkeypatch.setattr(code_in_force, "registry", registry)
     return registry
 
 
@@ -60,7 +64,15 @@ def rows_of_before(db: None) -> None:
 
 
 @pytest.fixture
-def deploy(db: None, redis_connection: Any, clock: FakeClock) -> Callable[[], Runner]:
+def served(redis_connection: Any) -> Worker:
+    """A worker of RQ's that was born for all queues, and does nothing."""
+    worker = Worker(list(settings.RQ_QUEUES), connection=redis_connection)
+    worker.register_birth()
+    return worker
+
+
+@pytest.fixture
+def deploy(db: None, served: Worker, clock: FakeClock) -> Callable[[], Runner]:
     """``deploy()`` starts a runner with the crons as they are now; the one before is gone."""
     runners: list[Runner] = []
 

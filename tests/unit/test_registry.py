@@ -229,6 +229,9 @@ def nested(depth: int) -> list:
         ({"every": timedelta(seconds=-5)}, "every=-1 day, 23:59:55 is negative"),
         ({"max_lateness": 5}, "max_lateness=5 is invalid: give a datetime.timedelta."),
         ({"max_lateness": timedelta(-1)}, "is negative; give zero or more."),
+        ({"max_failures": -1}, "max_failures=-1 is invalid: give a number from 0 to 1,000,000."),
+        ({"max_failures": True}, "max_failures=True is invalid"),
+        ({"max_age": 5}, "max_age=5 is invalid: give a datetime.timedelta."),
         ({"jitter": "5s"}, "jitter='5s' is invalid"),
         ({"retry": 1, "tries": 1}, "retry and tries exclude each other"),
         ({"tries": 0}, "tries=0 is invalid: give 1 or more."),
@@ -365,7 +368,7 @@ def test_one_module_that_does_not_import_does_not_stop_the_others(discover, capl
     assert broken.module == "tests.apps.partly_broken.crons.a_broken"
     assert broken.error.startswith("RuntimeError: this module is broken on purpose (")
     assert broken.error.endswith("a_broken.py:11)")
-    assert "Other crons are not affected" in caplog.text
+    assert "Other modules are not affected" in caplog.text
 
 
 def test_the_crons_of_a_broken_module_are_known_to_be_missing_for_now(discover):

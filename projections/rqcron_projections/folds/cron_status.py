@@ -9,10 +9,10 @@ from rqcron_events.core.interventions.rewind import Kept, around
 
 from ..models import CronJob, CronStatus
 
-__all__ = ["as_of", "clear_pause", "next_slot", "status_of"]
+__all__ = ["PAUSED", "RETIRED", "as_of", "clear_pause", "next_slot", "status_of"]
 
 
-NEW, SUCCEEDING, FAILING, PAUSED, RETIRED = (item.value for item in CronStatus)
+NEW, IDLE, SUCCEEDING, FAILING, PAUSED, RETIRED = (item.value for item in CronStatus)
 """Plain strings: these are compared and set for every other event."""
 
 
@@ -25,7 +25,7 @@ def status_of(row: CronJob, *, retired: bool) -> str:
         return FAILING
     if row.consecutive_successes:
         return SUCCEEDING
-    return NEW
+    return IDLE if row.declined_count else NEW
 
 
 def clear_pause(row: CronJob) -> None:

@@ -30,13 +30,13 @@ from ..models import CronJob, CronStatusChange
 from ..projection import Projection
 from ..replay_hints import CleanFold, ReplayHints
 from ..rows import row_maker
-from .cron_status import FAILING, NEW, RETIRED, SUCCEEDING, clear_pause, next_slot, status_of
+from .cron_status import FAILING, IDLE, NEW, RETIRED, SUCCEEDING, clear_pause, next_slot, status_of
 from .run_status import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply", "complete"]
 
 NAME = "crons"
-VERSION = 1
+VERSION = 2
 
 _FAILURES = frozenset({EventType.RUN_FAILED, EventType.RUN_LOST})
 _DEFINITIONS = frozenset({EventType.CRON_REGISTERED, EventType.CRON_CHANGED})
@@ -175,6 +175,8 @@ def _ended(row: CronJob, event: Event) -> None:
         row.consecutive_failures += 1
         row.consecutive_successes = 0
         row.last_failure_at = event.occurred_at
+    elif event.type is EventType.RUN_DECLINED:
+        row.declined_count += 1
     if event.run_id == row.last_run_id:
         row.last_run_status = OUTCOME_STATUS[event.type]
         row.last_run_finished_at = event.occurred_at
@@ -246,7 +248,7 @@ def _define(row: CronJob, event: Event, data: dict[str, Any]) -> None:
     row.effective_from = event.parsed_time(EFFECTIVE_FROM) or event.occurred_at
 
 
-_FOLLOWS_RUNS = frozenset({NEW, SUCCEEDING, FAILING})
+_FOLLOWS_RUNS = frozenset({NEW, IDLE, SUCCEEDING, FAILING})
 """Statuses that a decision does not change."""
 _PROGRESS = frozenset({EventType.RUN_ENQUEUED, EventType.RUN_STARTED, EventType.ATTEMPT_FAILED})
 """They change no cron's status."""

@@ -13,6 +13,7 @@ from ..events import Event, keys
 from ..expected_slots import Promise
 
 __all__ = [
+    "NOT_PROVED",
     "Audit",
     "CronAudit",
     "Finding",
@@ -24,6 +25,12 @@ __all__ = [
     "version_gap",
 ]
 
+NOT_PROVED = (
+    "that the log was never rewritten by somebody who owns its table",
+    "that the newest events were not taken out together with all that followed from them",
+    "that functions did their work: a run that succeeded is one that raised nothing",
+)
+"""What an audit without findings does not say."""
 SLOTS_KEPT_MAX = 1000
 """Unaccounted slots that are listed per cron; the rest is counted."""
 FINDINGS_KEPT_MAX = 100
@@ -223,6 +230,7 @@ class Audit:
             "crons": [cron.to_data() for cron in self.crons],
             "findings": [finding.to_data() for finding in self.findings],
             "losses": [loss.to_data() for loss in self.losses],
+            "not_proved": list(NOT_PROVED),
         }
 
 

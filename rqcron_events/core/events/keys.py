@@ -122,6 +122,8 @@ CRONITER: Final = "croniter"
 """str: version of the package that hashes ``H`` in expressions."""
 SCHEDULE_READING: Final = "schedule_reading"
 """int: by which reading of expressions the runner finds slots; absent: 1."""
+ONCE: Final = "once"
+"""str: the command that did what was due and ended, such as ``cron_run --once``."""
 LAST_HEARTBEAT: Final = "last_heartbeat"
 """time: when the lost runner was last heard of, by the database's clock."""
 
@@ -184,6 +186,8 @@ PAUSE_REASON: Final = "reason"
 """str: what the person gave as the reason."""
 PAUSE_ACTOR: Final = "actor"
 """str: who paused."""
+PAUSE_REPLACED: Final = "replaced"
+"""object: the pause that this one ended: since, until, reason, actor."""
 
 # In the evidence of reason ``too_late``
 

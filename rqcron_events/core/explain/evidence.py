@@ -18,6 +18,7 @@ from ..expected_slots import promises, slots_around
 from ..interventions.pauses import GlobalPauses, Pause
 from ..wording import Show, shower
 from .clock_change import clock_change_text
+from .obstacles import Obstacle
 from .run import Request
 
 __all__ = ["Evidence", "Waited", "is_promised", "phase_at", "version_start", "why_unreadable"]
@@ -65,6 +66,8 @@ class Evidence:
     """The same, of a slot that is decided."""
     downtime: Downtime | None = None
     """Why nobody could decide the slot at once, or yet."""
+    obstacles: Sequence[Obstacle] = ()
+    """What keeps a slot that is not decided, or a run that has not ended, from going on now."""
     runner_events: Sequence[Event] = ()
     """The starts and ends of runners that tell of the downtime."""
 

@@ -12,6 +12,7 @@ from ..definition import Definition
 from ..downtime import Downtime
 from ..events import Event
 from .mismatch import Mismatch
+from .obstacles import Obstacle
 from .run import Request, RunSummary, Step
 
 __all__ = ["Explanation", "Verdict"]
@@ -54,6 +55,8 @@ class Explanation:
     """Further runs of this slot that people asked for: reruns and backfills."""
     mismatch: Sequence[Mismatch] = field(default_factory=tuple)
     """Of an instant that is no slot: the fields of the schedule that it does not match."""
+    obstacles: Sequence[Obstacle] = field(default_factory=tuple)
+    """What keeps the slot or its run from going on now; nothing once it has ended."""
     clock_change: str = ""
     """What a change of the clocks did to this slot, in words."""
     events: Sequence[Event] = field(default_factory=tuple)
@@ -73,6 +76,7 @@ class Explanation:
             "previous_slot": _iso(self.previous_slot),
             "next_slot": _iso(self.next_slot),
             "downtime": self.downtime.to_data() if self.downtime else None,
+            "obstacles": [obstacle.to_data() for obstacle in self.obstacles],
             "clock_change": self.clock_change,
             "mismatch": [found._asdict() for found in self.mismatch],
             "steps": [step.to_data() for step in self.steps],

@@ -17,6 +17,7 @@ from ..run_state import RunStatus
 from ..wording import Show, because, clause, duration, late, shown
 from .evidence import Evidence, Waited
 from .mismatch import Mismatch
+from .obstacles import Obstacle, ObstacleKind, as_things_stand
 from .run import Request, RunSummary
 
 __all__ = [
@@ -51,6 +52,7 @@ def fired(found: Evidence, run: RunSummary, lateness_seconds: float | None) -> s
             _waited(found.waited, found.show),
             run_clause(run, found.show),
         ),
+        as_things_stand(found.obstacles),
         refused_starts(found.run_events),
         _why_unreadable(found),
         further_runs(found.further_runs, found.show),
@@ -125,8 +127,13 @@ def _paused(evidence: Mapping[str, Any], show: Show) -> str:
     return (
         f"paused by {_who(evidence.get(keys.PAUSE_ACTOR))} at {show(datetime.fromisoformat(since))}"
         f"{_until(datetime.fromisoformat(until) if until else None, show)}"
-        f"{because(evidence.get(keys.PAUSE_REASON, ''))}"
+        f"{because(evidence.get(keys.PAUSE_REASON, ''))}{_replaced(evidence.get(keys.PAUSE_REPLACED), show)}"
     )
+
+
+def _replaced(before: Mapping[str, Any] | None, show: Show) -> str:
+    """Whose pause the one in force ended; both stay known."""
+    return f", in the place of the pause that was {_paused(before, show)}" if before else ""
 
 
 def _resumed(event: Event | None, show: Show) -> str:
@@ -155,6 +162,8 @@ def _downtime(downtime: Downtime | None, show: Show) -> str:
             what = "the database did not answer"
         case DowntimeCause.STALE_LEASE:
             what = f"the leading runner {downtime.runner} was silent"
+        case DowntimeCause.BETWEEN_CALLS:
+            what = f"{downtime.runner} was not called"
         case DowntimeCause.CLOCK_SKEWED:
             what = f"the clock of runner {downtime.runner} differed too much from the database's"
         case _:
@@ -167,17 +176,22 @@ def _downtime(downtime: Downtime | None, show: Show) -> str:
 
 def future(found: Evidence) -> str:
     ahead = duration((found.at - found.now).total_seconds())
-    return _pending(found, f"{found.state.name} is due at {found.show(found.at)}, in {ahead}.")
+    return _pending(
+        found,
+        f"{found.state.name} is due at {found.show(found.at)}, in {ahead}.",
+        as_things_stand(found.obstacles),
+    )
 
 
 def paused_ahead(found: Evidence, reason: Reason, pause: Pause) -> str:
     what = "it is" if reason is Reason.PAUSED else "all crons are"
     until = _until(pause.until, found.show)
+    before = _replaced(pause.replaced.to_data() if pause.replaced else None, found.show)
     return _pending(
         found,
         f"{found.state.name} is due at {found.show(found.at)}, but {what} paused by "
-        f"{_who(pause.actor)}{until}{because(pause.reason)}, so this slot will be skipped unless "
-        "somebody resumes before.",
+        f"{_who(pause.actor)}{until}{because(pause.reason)}{before}, so this slot will be skipped "
+        "unless somebody resumes before.",
     )
 
 
@@ -201,10 +215,16 @@ def waiting(found: Evidence) -> str:
 
 
 def undecided(found: Evidence) -> str:
-    why = _downtime(found.downtime, found.show) or "one is alive and will"
-    remedy = "Start cron_run or cron_worker." if found.downtime else ""
+    nobody = next((one for one in found.obstacles if one.kind is ObstacleKind.NO_RUNNER), None)
+    others = [one for one in found.obstacles if one is not nobody]
+    why, remedy = (nobody.text, nobody.remedy) if nobody else ("one is alive and will", "")
+    why = _downtime(found.downtime, found.show) or why
+    if found.downtime and found.downtime.cause is DowntimeCause.BETWEEN_CALLS:
+        remedy = "Its next call decides it."
+    elif found.downtime:
+        remedy = "Start cron_run or cron_worker."
     told = _sentence(f"{_was_due(found)} no runner has decided it yet", why)
-    return _pending(found, told, remedy)
+    return _pending(found, told, remedy, as_things_stand(others))
 
 
 def unreadable(found: Evidence, *, passed: bool) -> str:
@@ -260,9 +280,11 @@ def not_registered(found: Evidence) -> str:
         first = found.state.phases[0].start
         why = f"it was first registered at {found.show(first)}."
     else:
+        before, _ = found.slots_around
+        last = f" Its last slot before that was {found.show(before)}." if before else ""
         why = (
             f"it was retired at {found.show(found.phase.start)}, when a runner started with code "
-            "that does not have it."
+            f"that does not have it.{last}"
         )
     return _paragraph(
         f"{found.state.name} was not registered at {found.show(found.at)}: {why}",
@@ -273,7 +295,13 @@ def not_registered(found: Evidence) -> str:
 # Runs
 
 
-def asked_for(request: Event, run: RunSummary, run_events: Sequence[Event], show: Show) -> str:
+def asked_for(
+    request: Event,
+    run: RunSummary,
+    run_events: Sequence[Event],
+    show: Show,
+    obstacles: Sequence[Obstacle] = (),
+) -> str:
     """Of a run that no slot asked for."""
     repeated = request.data.get(keys.OF)
     of_run = f" of run {_short(repeated)}" if repeated else ""
@@ -284,6 +312,7 @@ def asked_for(request: Event, run: RunSummary, run_events: Sequence[Event], show
             f"trigger {run.trigger}{of_run}{slot}",
             run_clause(run, show),
         ),
+        as_things_stand(obstacles),
         refused_starts(run_events),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from ..downtime import Downtime, DowntimeCause
 from ..events import Event, EventType, keys
 from ..wording import unknown_cron_text
 from . import sentences
@@ -53,7 +54,7 @@ def _fired(found: Evidence, decision: Event) -> Explanation:
         events=[decision, *found.run_events, *found.runner_events],
         slot=found.at,
         lateness_seconds=lateness_seconds,
-        downtime=found.downtime,
+        downtime=_outage(found.downtime),
         run=run,
         steps=steps(decision, found.run_events),
     )
@@ -71,7 +72,7 @@ def _passed_over(found: Evidence, decision: Event) -> Explanation:
         events=[decision, *found.run_events, *others, *found.runner_events],
         slot=found.at,
         lateness_seconds=(decision.occurred_at - found.at).total_seconds() if missed else None,
-        downtime=found.downtime,
+        downtime=_outage(found.downtime),
     )
 
 
@@ -84,7 +85,7 @@ def _pending(found: Evidence) -> Explanation:
         summary=summary,
         events=[*found.run_events, *found.runner_events],
         slot=found.at,
-        downtime=found.downtime,
+        downtime=_outage(found.downtime),
     )
 
 
@@ -166,6 +167,7 @@ def _answer(
         definition=found.definition,
         definition_version=found.phase.definition_version if found.phase else None,
         effective_from=version_start(found.state, found.phase),
+        obstacles=found.obstacles,
         previous_slot=before,
         next_slot=after,
         clock_change=found.clock_change,
@@ -173,6 +175,12 @@ def _answer(
         events=_in_order([*in_force, *found.requests, *events]),
         **more,
     )
+
+
+def _outage(downtime: Downtime | None) -> Downtime | None:
+    """The time between two calls of ``cron_run --once`` is none."""
+    between_calls = downtime is not None and downtime.cause is DowntimeCause.BETWEEN_CALLS
+    return None if between_calls else downtime
 
 
 def _in_order(events: Iterable[Event]) -> list[Event]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from ..codec import Unreadable
 from ..events import Event, EventType
-from ..events.keys import PAUSE_ACTOR, PAUSE_REASON, PAUSE_SINCE, PAUSE_UNTIL, UNTIL
+from ..events.keys import (
+    PAUSE_ACTOR,
+    PAUSE_REASON,
+    PAUSE_REPLACED,
+    PAUSE_SINCE,
+    PAUSE_UNTIL,
+    UNTIL,
+)
 
 __all__ = ["GlobalPauses", "Pause"]
 
@@ -26,17 +33,33 @@ class Pause:
     """When it ends by itself, or None."""
     reason: str
     actor: str
+    replaced: Pause | None = field(default=None, compare=False)
+    """The one that this one ended; the state of older releases does not have it."""
+
+    def instead_of(self, before: Pause | None) -> Pause:
+        """This one, which knows of the one before it, if that was still in force."""
+        if before is None or not (before.since <= self.since and before.lasts_until(self.since)):
+            return self
+        return replace(self, replaced=replace(before, replaced=None))
+
+    def is_in_force(self, now: datetime) -> bool:
+        """From the moment that somebody paused; slots are paused from behind it."""
+        return self.since <= now and (self.until is None or now <= self.until)
+
+    def lasts_until(self, instant: datetime) -> bool:
+        return self.until is None or self.until > instant
 
     def covers(self, instant: datetime) -> bool:
         return self.since < instant and (self.until is None or instant <= self.until)
 
     def to_data(self) -> dict[str, Any]:
-        return {
+        data = {
             PAUSE_SINCE: self.since.isoformat(),
             PAUSE_UNTIL: self.until.isoformat() if self.until else None,
             PAUSE_REASON: self.reason,
             PAUSE_ACTOR: self.actor,
         }
+        return {**data, PAUSE_REPLACED: self.replaced.to_data()} if self.replaced else data
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
@@ -45,6 +68,7 @@ class Pause:
             until=datetime.fromisoformat(data[PAUSE_UNTIL]) if data[PAUSE_UNTIL] else None,
             reason=data[PAUSE_REASON],
             actor=data[PAUSE_ACTOR],
+            replaced=cls.from_data(data[PAUSE_REPLACED]) if data.get(PAUSE_REPLACED) else None,
         )
 
 
@@ -62,15 +86,15 @@ class GlobalPauses:
             return
         self.version = event.version
         if event.type is EventType.ALL_PAUSED:
-            self._end_open_pause(event.effective_from)
-            self.pauses.append(
-                Pause(
-                    since=event.effective_from,
-                    until=event.parsed_time(UNTIL),
-                    reason=event.reason,
-                    actor=event.actor,
-                )
+            pause = Pause(
+                since=event.effective_from,
+                until=event.parsed_time(UNTIL),
+                reason=event.reason,
+                actor=event.actor,
             )
+            before = self.pauses[-1] if self.pauses else None
+            self._end_open_pause(event.effective_from)
+            self.pauses.append(pause.instead_of(before))
             del self.pauses[:-PAUSES_KEPT_MAX]
         elif event.type is EventType.ALL_RESUMED:
             self._end_open_pause(event.effective_from)
@@ -94,9 +118,12 @@ class GlobalPauses:
     def _end_open_pause(self, at: datetime) -> None:
         if self.pauses and (self.pauses[-1].until is None or at < self.pauses[-1].until):
             last = self.pauses[-1]
-            self.pauses[-1] = Pause(
-                since=last.since, until=at, reason=last.reason, actor=last.actor
-            )
+            self.pauses[-1] = replace(last, until=at)
+
+    def in_force(self, now: datetime) -> Pause | None:
+        """The one that nobody has ended, or None."""
+        last = self.pauses[-1] if self.pauses else None
+        return last if last is not None and last.is_in_force(now) else None
 
     def at(self, instant: datetime) -> Pause | None:
         """The pause that covers the instant, or None."""

@@ -22,7 +22,7 @@ from ...errors import CronConfigError
 from ...registry import registry
 from .patient_worker import PatientWorker
 
-__all__ = ["RunnerChild", "work"]
+__all__ = ["RunnerChild", "queues_of_crons", "work"]
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,15 @@ def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
         PatientWorker(make, on_stop=child.request_stop).work(**limits)
     finally:
         child.stop()
+
+
+def queues_of_crons() -> list[str]:
+    """Those that this code's crons need, in the order of RQ_QUEUES; where there are none, ``default``
+    or the first one."""
+    needed = {cron.definition.queue for cron in registry.crons.values()}
+    found = [name for name in rq_queues() if name in needed]
+    known = [*rq_queues()]
+    return found or (["default"] if "default" in known else known[:1])
 
 
 def _serializer(queues: list[str], wanted: Any) -> Any:

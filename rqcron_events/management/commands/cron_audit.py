@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from ...cli.tables import add_format, print_rows
 from ...cli.terminal import json_text
 from ...cli.times import parse_range, zone_of
-from ...core.audit.findings import Audit
+from ...core.audit.findings import NOT_PROVED, Audit
 from ...core.wording import Show, shower_in
 from ...queries.audit import audit
 from ..command import LedgerCommand
@@ -94,6 +94,8 @@ def _lines(found: Audit, show: Show) -> list[str]:
             f"NOT ACCOUNTED FOR: {total.unaccounted} of {total.expected} slots; "
             f"{total.findings} other finding{'s' * (total.findings != 1)}."
         )
+    if found.crons:
+        lines.append(f"This does not prove {'; nor '.join(NOT_PROVED)}.")
     return lines
 
 

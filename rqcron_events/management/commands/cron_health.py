@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -18,7 +20,10 @@ from ..command import LedgerCommand
 
 
 class Command(LedgerCommand):
-    help = "Exit 0 when a runner leads and no slot is overdue, otherwise 1 with the reasons."
+    help = (
+        "Exit 0 when slots are decided, queues are served and runs succeed as far as limits are set, "
+        "otherwise 1 with the reasons."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -28,13 +33,34 @@ class Command(LedgerCommand):
             metavar="S",
             help=f"Seconds that a slot may be overdue; default: {MAX_LAG_SECONDS:.0f}.",
         )
+        parser.add_argument("--cron", metavar="NAME", help="Leave out what concerns others only.")
+        parser.add_argument(
+            "--max-failures",
+            type=int,
+            metavar="N",
+            help="More failed runs in a row are a problem; default: max_failures of each cron.",
+        )
+        parser.add_argument(
+            "--max-age",
+            metavar="DURATION",
+            help="No success for longer is a problem, such as 90m or 25h; default: max_age of each "
+            "cron.",
+        )
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["max_lag"] < 0:
             raise CommandError(f"--max-lag {options['max_lag']} is negative. Give seconds.")
+        failures = options["max_failures"]
+        if failures is not None and failures < 0:
+            raise CommandError(f"--max-failures {failures} is negative. Give 0 or more.")
         try:
-            found = health(options["max_lag"])
+            found = health(
+                options["max_lag"],
+                cron=options["cron"] or "",
+                max_failures=failures,
+                max_age=_duration(options["max_age"]) if options["max_age"] is not None else None,
+            )
         except DatabaseError as error:
             if options["format"] != "json":
                 raise
@@ -52,6 +78,15 @@ class Command(LedgerCommand):
                 self.stdout.write(f"  {label:<22}{text}")
         if not found.ok:
             sys.exit(1)
+
+
+def _duration(text: str) -> timedelta:
+    """Of one number and its unit."""
+    match = re.fullmatch(r"([0-9]{1,9})(s|m|min|h|d)", text.strip())
+    if match is None or int(match[1]) == 0:
+        raise CommandError(f"--max-age {text!r} is no duration. Give 90s, 30m, 25h or 8d.")
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2][0]]
+    return timedelta(**{unit: int(match[1])})
 
 
 def _lines(found: Health) -> Iterator[tuple[str, str]]:

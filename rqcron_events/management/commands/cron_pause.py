@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ...cli.times import parse_instant, zone_of
-from ...core.wording import shower_in
+from ...core.wording import because, shower_in
 from ...operations import controls
 from ..command import LedgerCommand, add_actor_options, add_name_or_all, require_name_or_all
 
@@ -31,8 +31,14 @@ class Command(LedgerCommand):
         )
         words = {"reason": options["reason"], "by": options["by"], "until": until}
         if options["all"]:
-            controls.pause_all(**words)
+            before = controls.pause_all(**words)
         else:
-            controls.pause(options["name"], **words)
-        end = f" until {shower_in(zone_of(options['name']))(until)}" if until else ""
+            before = controls.pause(options["name"], **words)
+        show = shower_in(zone_of(options["name"]))
+        end = f" until {show(until)}" if until else ""
         self.stdout.write(f"{options['name'] or 'All crons'} paused{end}.")
+        if before is not None:
+            self.stdout.write(
+                f"This replaces a pause by {before.actor or 'somebody'} since {show(before.since)}"
+                f"{f' until {show(before.until)}' if before.until else ''}{because(before.reason)}."
+            )

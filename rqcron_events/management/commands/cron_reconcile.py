@@ -8,10 +8,12 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...cli.problems import require_queues
 from ...cli.tables import print_rows
+from ...core.explain.obstacles import ObstacleKind
 from ...core.wording import clause
 from ...execution.enqueuer import Enqueuer
 from ...ledger.cron_states import States
 from ...process.actor import actor_name
+from ...queries.obstacles import REDIS_SECONDS_MAX, obstacles
 from ...runner.reconciler import Reconciler
 from ..command import LedgerCommand
 
@@ -30,7 +32,7 @@ class Command(LedgerCommand):
         require_queues()
         by = actor_name(options["by"]) if options["by"] else "cron_reconcile"
         states = States.load()
-        enqueuer = Enqueuer()
+        enqueuer = Enqueuer(REDIS_SECONDS_MAX)
         reconciler = Reconciler(enqueuer, by)
         if not options["dry_run"]:
             reconciler.clean_up(states)
@@ -48,9 +50,16 @@ class Command(LedgerCommand):
             }
             for finding in reconciler.findings
         ]
-        print_rows(
-            self.stdout, rows, COLUMNS, options["format"], empty="Every open run is on its way."
-        )
+        # One that does not answer is told below, with its remedy.
+        hindered = [
+            found
+            for found in obstacles()
+            if found.is_fault and not (reconciler.away and found.kind is ObstacleKind.REDIS_AWAY)
+        ]
+        empty = "No open run needs a repair." if hindered else "Every open run is on its way."
+        print_rows(self.stdout, rows, COLUMNS, options["format"], empty=empty)
+        for obstacle in hindered:
+            self.stderr.write(obstacle.sentence)
         if reconciler.away:
             told = "; ".join(f"{redis}: {clause(why)}" for redis, why in reconciler.away.items())
             raise CommandError(f"Redis does not answer ({told}). Check RQ_QUEUES.")

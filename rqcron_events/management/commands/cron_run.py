@@ -36,6 +36,11 @@ class Command(LedgerCommand):
             plural = "s" * (done.decided != 1)
             self.stdout.write(f"{done.decided} run{plural} decided.")
             texts = list(done.refused)
+            if done.unsure:
+                self.stdout.write(
+                    f"{done.unsure} run{'s' * (done.unsure != 1)} decided before may be in Redis; the "
+                    "next call looks again."
+                )
             if done.waiting:
                 texts.append(f"{done.waiting} not in Redis yet, because it does not answer.")
             if texts:

@@ -14,6 +14,7 @@ from ...cli.problems import require_queues
 from ...conf import rq_queues
 from ...core.wording import clause
 from ...execution.cron_worker import embedded_runner
+from ...leadership.calls import BURST
 from ...process.parent_watch import log_to_stderr
 from ...runner.once import once
 from ..command import LedgerCommand
@@ -23,7 +24,12 @@ class Command(LedgerCommand):
     help = "Run django-rq's worker on the queues, with a cron runner in its process tree."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("queues", nargs="*", default=["default"], help="Default: default.")
+        parser.add_argument(
+            "queues",
+            nargs="*",
+            help="In the order in which they are served. Default: those of the crons, in the order of "
+            "RQ_QUEUES, with RQ's scheduler.",
+        )
         parser.add_argument(
             "--burst", action="store_true", help="Do what is due now, empty the queues, and exit."
         )
@@ -39,7 +45,8 @@ class Command(LedgerCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         require_queues()
-        for queue in options["queues"]:
+        queues = options["queues"] or embedded_runner.queues_of_crons()
+        for queue in queues:
             if queue not in rq_queues():
                 known = ", ".join(sorted(rq_queues()))
                 raise CommandError(f"Queue {queue!r} is not in RQ_QUEUES. Use one of: {known}.")
@@ -53,10 +60,11 @@ class Command(LedgerCommand):
         passed = {key: options[key] for key in names if options[key] is not None}
         passed |= {key: options[key] for key in ("with_scheduler", "max_jobs", "max_idle_time")}
         passed["logging_level"] = level
+        passed["with_scheduler"] = options["with_scheduler"] or not options["queues"]
         if options["burst"]:
-            once()
+            once(BURST)
         try:
-            embedded_runner.work(options["queues"], burst=options["burst"], options=passed)
+            embedded_runner.work(queues, burst=options["burst"], options=passed)
         except RedisError as error:
             raise CommandError(
                 f"Redis does not answer: {clause(error)}. Check RQ_QUEUES."

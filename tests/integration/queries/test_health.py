@@ -184,7 +184,7 @@ def test_health_asks_as_many_questions_of_a_thousand_crons_as_of_one(
     for number in range(40):
         add(f"report{number}", schedule="* * * * *")
     deploy()
-    with django_assert_max_num_queries(44):
+    with django_assert_max_num_queries(56):
         assert health().ok
 
 

@@ -21,7 +21,7 @@ def test_the_next_one_need_not_fold_the_whole_log(db, redis_connection, add, clo
     monkeypatch.setattr(store, "tail", lambda *given: read.append(tail(*given)) or read[-1])
     clock.advance(timedelta(minutes=1))
     assert once().decided == 1
-    assert sum(len(page.events) for page in read) <= 4
+    assert sum(len(page.events) for page in read) <= 8
 
 
 def test_it_leaves_the_snapshot_to_who_leads(db, redis_connection, add, clock):

@@ -59,7 +59,7 @@ def test_the_list_is_current_and_has_no_escape_codes(
 
 def test_the_list_as_json_has_all_fields_and_times_in_utc(cron: str) -> None:
     (row,) = json.loads(printed("cron_list", "--format", "json"))
-    assert set(row) == {field.name for field in CronJob._meta.concrete_fields}
+    assert set(row) == {field.name for field in CronJob._meta.concrete_fields} | {"attention"}
     assert row["fired_count"] == 5
     assert row["next_slot"].endswith("+00:00")
     assert row["definition"]["name"] == cron
@@ -82,7 +82,7 @@ def test_the_list_says_when_all_crons_are_paused(cron: str) -> None:
         with FakeClock(now + timedelta(minutes=minute)):
             call_command("cron_list", stdout=io.StringIO(), stderr=err)
         told[minute] = err.getvalue()
-    assert told[0] == told[10] == ""
+    assert "paused" not in told[0] + told[10]
     assert told[5].startswith("All crons are paused by eve since ")
     assert "(freeze): slots are skipped" in told[5]
     err = io.StringIO()

@@ -50,5 +50,5 @@ def test_what_was_stored_before_runners_were_named_is_read():
 
 def test_names_of_causes_are_frozen():
     """They are in the data of stored events."""
-    causes = ["clock_skewed", "database_away", "no_runner", "stale_lease"]
+    causes = ["between_calls", "clock_skewed", "database_away", "no_runner", "stale_lease"]
     assert sorted(DowntimeCause) == causes

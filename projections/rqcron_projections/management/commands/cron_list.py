@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -14,13 +14,15 @@ from rqcron_events.cli.tables import Column, add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant, zone_of
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import LEDGER_STREAM
-from rqcron_events.core.interventions.pauses import GlobalPauses
+from rqcron_events.core.explain.obstacles import Obstacle, ObstacleKind, concerning
+from rqcron_events.core.interventions.pauses import GlobalPauses, Pause
 from rqcron_events.core.wording import Show, because, schedule_words, shower_in, unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
+from rqcron_events.queries.obstacles import obstacles
 
-from ...folds.cron_status import as_of
+from ...folds.cron_status import PAUSED, RETIRED, as_of, next_slot
 from ...models import CronJob
 from ...replay.rebuild import state_at
 from ...rows import column_names, row_values
@@ -42,6 +44,10 @@ CSV_FIELDS = [name for name in column_names(CronJob) if name != "definition"]
 """The definition is nested, so only JSON has it."""
 PAUSES_TOLD_MAX = 20
 
+ATTENTION = "attention"
+LINES_MAX = 20
+"""About single crons, below the table."""
+
 
 class Command(LedgerCommand):
     """One row per cron that the ledger knows, retired ones included."""
@@ -61,35 +67,44 @@ class Command(LedgerCommand):
         rows = self._rows_now(names)
         if instant is not None:
             rows = state_at(instant, names or None)
+        paused = [row for row in rows if row.paused_at is not None]
+        pause = _pause_of_all(instant or clock.now())
+        found = obstacles() if instant is None and rows else []
         print_rows(
             self.stdout,
-            [list_values(row, options["format"]) for row in rows],
+            [_values(row, options["format"], pause, found) for row in rows],
             COLUMNS,
             options["format"],
-            fields=CSV_FIELDS,
+            fields=[*CSV_FIELDS, ATTENTION],
             zone=zone_of(only),
             empty="No cron was registered by then."
             if at
             else "No cron is registered yet. A runner registers them: cron_run or cron_worker.",
         )
-        show = shower_in(zone_of(only))
         if options["format"] == "table":
-            self.stdout.writelines(_pauses(rows, show))
-        self._say_if_all_are_paused(instant or clock.now(), show)
+            show = shower_in(zone_of(only))
+            self.stdout.writelines(_pauses(paused, show))
+            self._say_what_hinders(pause, found, rows, show)
 
-    def _say_if_all_are_paused(self, at: datetime, show: Show) -> None:
-        """No row of a cron tells it: the pause is not the cron's own."""
-        everything = GlobalPauses()
-        for event in store.read_stream(LEDGER_STREAM):
-            if event.occurred_at <= at:
-                everything.apply(event)
-        pause = everything.at(at)
+    def _say_what_hinders(
+        self, pause: Pause | None, found: list[Obstacle], rows: Sequence[CronJob], show: Show
+    ) -> None:
         if pause is not None:
             self.stderr.write(
                 f"All crons are paused by {pause.actor or 'somebody'} since {show(pause.since)}"
                 f"{' until ' + show(pause.until) if pause.until else ''}{because(pause.reason)}: "
-                "slots are skipped, whatever the status of their cron."
+                "slots are skipped."
             )
+        shown = [
+            obstacle
+            for obstacle in found
+            if obstacle.kind is not ObstacleKind.ALL_PAUSED
+            and any(obstacle.concerns(row.name, row.queue) for row in rows if row.status != RETIRED)
+        ]
+        for obstacle in shown[:LINES_MAX]:
+            self.stderr.write(obstacle.sentence)
+        if len(shown) > LINES_MAX:
+            self.stderr.write(f"... and {len(shown) - LINES_MAX} more: --format json.")
 
     def _rows_now(self, names: list[str]) -> list[CronJob]:
         known = CronJob.objects.using(store.connection().alias).order_by("name")
@@ -101,6 +116,20 @@ class Command(LedgerCommand):
         return [as_of(row, now) for row in rows]
 
 
+def _values(
+    row: CronJob, output_format: str, pause: Pause | None, found: list[Obstacle]
+) -> dict[str, Any]:
+    """The row, and what keeps its cron from running now: one text, empty where nothing does."""
+    if row.status == RETIRED:
+        return {**list_values(row, output_format), ATTENTION: ""}
+    if pause is not None and row.paused_at is None:
+        row.status, row.paused_at, row.paused_until = PAUSED, pause.since, pause.until
+        row.paused_by, row.pause_reason = pause.actor, pause.reason
+        row.next_slot = next_slot(row)
+    told = [obstacle.text for obstacle in concerning(found, row.name, row.queue)]
+    return {**list_values(row, output_format), ATTENTION: "; ".join(told)}
+
+
 def list_values(row: CronJob, output_format: str) -> dict[str, Any]:
     """The row; for people, with what ``H`` in the schedule stands for."""
     values = row_values(row)
@@ -110,9 +139,8 @@ def list_values(row: CronJob, output_format: str) -> dict[str, Any]:
     return values
 
 
-def _pauses(rows: Iterable[CronJob], show: Show) -> Iterator[str]:
+def _pauses(paused: Sequence[CronJob], show: Show) -> Iterator[str]:
     """Who paused a cron, until when and why: a line for each."""
-    paused = [row for row in rows if row.paused_at is not None]
     for row in paused[:PAUSES_TOLD_MAX]:
         until = f" until {show(row.paused_until)}" if row.paused_until else ""
         yield (
@@ -122,3 +150,11 @@ def _pauses(rows: Iterable[CronJob], show: Show) -> Iterator[str]:
     more = len(paused) - PAUSES_TOLD_MAX
     if more > 0:
         yield f"... and {more} more are paused; --format json tells of each.\n"
+
+
+def _pause_of_all(at: datetime) -> Pause | None:
+    everything = GlobalPauses()
+    for event in store.read_stream(LEDGER_STREAM):
+        if event.occurred_at <= at:
+            everything.apply(event)
+    return everything.in_force(at)

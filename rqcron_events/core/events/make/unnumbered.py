@@ -31,9 +31,11 @@ def runner_started(
     actor: str,
     at: datetime,
     database_skew_seconds: float | None = None,
+    once: str = "",
 ) -> Event:
     """A runner sends its first heartbeat, or the first since it was taken for lost. ``tzdata``,
-    ``croniter`` and ``schedule_reading`` are the versions by which its slots are found."""
+    ``croniter`` and ``schedule_reading`` are the versions by which its slots are found; ``once`` is
+    the command of one that does what is due and ends."""
     data: dict[str, Any] = {
         keys.HOST: host,
         keys.PID: pid,
@@ -46,6 +48,8 @@ def runner_started(
     }
     if database_skew_seconds is not None:
         data[keys.DATABASE_SKEW_SECONDS] = database_skew_seconds
+    if once:
+        data[keys.ONCE] = once
     return _unnumbered(EventType.RUNNER_STARTED, runner_stream(runner_id), data, actor, at)
 
 

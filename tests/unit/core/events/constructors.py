@@ -70,6 +70,7 @@ VALUES: dict[str, Any] = {
     "stream": "cron/alpha",
     "streams": {"cron/alpha": [9, 7]},
     "trigger": "manual",
+    "once": "cron_run --once",
     "tzdata": "2026a",
     "until": LATER,
     "version": 7,

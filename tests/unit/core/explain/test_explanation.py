@@ -8,7 +8,8 @@ from tests.unit.history import at
 
 KEYS = (
     "cron", "at", "verdict", "reason", "summary", "slot", "lateness_seconds", "run", "definition",
-    "previous_slot", "next_slot", "downtime", "clock_change", "mismatch", "steps", "requests", "events",
+    "previous_slot", "next_slot", "downtime", "obstacles", "clock_change", "mismatch", "steps",
+    "requests", "events",
 )  # fmt: skip
 
 
