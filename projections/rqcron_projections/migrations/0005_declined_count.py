@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("rqcron_projections", "0003_views"),
+        ("rqcron_projections", "0004_marks_and_kept"),
     ]
 
     operations = [
