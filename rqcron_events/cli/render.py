@@ -24,7 +24,7 @@ from ..ledger.follow import follow as follow_log
 from ..ledger.follow import head
 from ..models import CronEvent, CronEventQuerySet
 from .tables import Column, Layout, csv_line, laid_out, print_rows
-from .terminal import Terminal, json_text, page_of
+from .terminal import Terminal, Whole, json_text, page_of
 from .times import zone_of
 
 __all__ = ["Filter", "follow", "show_events", "tell"]
@@ -184,7 +184,7 @@ def _write_steps(steps: Sequence[Step], zone: tzinfo, stdout: OutputWrapper) -> 
     columns[0] = replace(columns[0], cells_min=TIME_CELLS_MAX)
     widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
     layout = laid_out(columns, widths, page.table_cells - 4, page.seen("\u2026"))
-    stdout.writelines(f"    {layout.line(cells)}\n" for cells in rows)
+    stdout.writelines(Whole(f"    {layout.line(cells)}\n") for cells in rows)
 
 
 def _signed(seconds: float) -> str:
@@ -223,7 +223,7 @@ class _Lines:
     def _has_millis(self) -> bool:
         return self.page.table_cells >= MILLIS_CELLS_MIN
 
-    def line(self, event: Event) -> str:
+    def line(self, event: Event) -> Whole:
         cells = [
             shown_time(event.occurred_at, self.zone, millis=self._has_millis),
             event_words(event, self.zone),
@@ -234,7 +234,7 @@ class _Lines:
         ]
         if self.named:
             cells.insert(1, event.cron or event.stream)
-        return f"{self.indent}{self.layout.line([self.page.seen(cell) for cell in cells])}\n"
+        return Whole(f"{self.indent}{self.layout.line([self.page.seen(c) for c in cells])}\n")
 
     def _slot(self, event: Event) -> str:
         if event.scheduled_for is None:

@@ -161,10 +161,10 @@ def print_table(
     widths = [max(map(cell_len, cells)) for cells in zip(heads, *body, strict=True)]
     fitting = [_fitting(column, rows) for column in columns]
     layout = laid_out(fitting, widths, page.table_cells, page.seen("\u2026"))
-    page.write(layout.line(heads) + "\n")
+    page.write(Whole(layout.line(heads) + "\n"))
     used = sum(width for _, width in layout.columns) + len(GAP) * (len(layout.columns) - 1)
-    page.write("\u2500" * used + "\n")
-    page.writelines(layout.line(cells) + "\n" for cells in body)
+    page.write(Whole(page.seen("\u2500") * used + "\n"))
+    page.writelines(Whole(layout.line(cells) + "\n") for cells in body)
     left_out = heads[len(layout.columns) :]
     if left_out:
         page.write(f"Not shown for want of room: {', '.join(left_out)}.\n")

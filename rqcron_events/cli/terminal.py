@@ -27,7 +27,7 @@ class OwnLines(str):
 
 
 class Whole(OwnLines):
-    """For programs: no line of it is broken, and nothing in it replaced by something plainer."""
+    """For programs, or made to fit: no line of it is broken, nothing in it replaced by something plainer."""
 
     __slots__ = ()
 

@@ -209,6 +209,7 @@ def test_a_csv_has_one_head_whatever_is_in_it(command: tuple[str, ...], redis_co
 
 def test_a_followed_csv_has_the_head_of_the_whole_one(log: None) -> None:
     whole = printed("cron_events", "--format", "csv")
+    assert whole.startswith("id,occurred_at,recorded_at,stream,")
     assert printed("cron_events", "--follow", "--format", "csv") == whole
 
 
