@@ -369,6 +369,7 @@ def test_one_module_that_does_not_import_does_not_stop_the_others(discover, capl
     assert broken.error.startswith("RuntimeError: this module is broken on purpose (")
     assert broken.error.endswith("a_broken.py:11)")
     assert "Other modules are not affected" in caplog.text
+    assert "It registered 'before_the_fault' before the error" in caplog.text
 
 
 def test_the_crons_of_a_broken_module_are_known_to_be_missing_for_now(discover):

@@ -24,10 +24,7 @@ def test_the_command_and_every_answer_say_whose_pause_it_replaces(
     clock.advance(timedelta(seconds=5))
     call_command("cron_pause", which, "--by", "bob", "--reason", "lunch", "--until", "2h")
     told = capsys.readouterr().out
-    assert (
-        "This replaces a pause by ann since 2026-03-02 09:00:30 UTC (the server moves)."
-        in told
-    )
+    assert "This replaces a pause by ann since 2026-03-02 09:00:30 UTC (the server moves)." in told
     clock.advance(MINUTE)
     runner.tick()
     skipped = CronEvent.objects.get(type="slot_skipped").data["evidence"]
