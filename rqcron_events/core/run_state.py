@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from .events import OUTCOMES, SUCCESSES, Event, EventType, Reason, run_stream
-from .events.keys import JOB_CREATED_AT, JOB_ENQUEUED_AT, RETRIES_LEFT, SPOOLED
+from .events.keys import FOUND, JOB_CREATED_AT, JOB_ENQUEUED_AT, RETRIES_LEFT, SPOOLED
 
 __all__ = [
     "ENDED_STATUSES",
@@ -21,6 +21,7 @@ __all__ = [
     "attempt_number",
     "check_run_event",
     "start_verdict",
+    "was_withdrawn",
 ]
 
 
@@ -65,6 +66,11 @@ def attempt_number(started: Event, newest: int) -> int:
     """Which attempt a ``run_started`` begins: its own number, or else the one after ``newest``
     (0: none yet). Every writer gives the number; only events made by hand lack it."""
     return started.attempt or newest + 1
+
+
+def was_withdrawn(outcome: Event) -> bool:
+    """Whether a person ended the run by ``cron_cancel``; otherwise RQ's record was found to say so."""
+    return outcome.type is EventType.RUN_CANCELLED and FOUND not in outcome.data
 
 
 CLOCKS_APART_MAX = timedelta(minutes=1)
@@ -127,6 +133,8 @@ class RunState:
     """When RQ put that job into its queue: a retry and a person's requeue have another."""
     outcome: EventType | None = None
     ended_at: datetime | None = None
+    withdrawn: bool = False
+    """A person cancelled it (``cron_cancel``): a job of it that is left in RQ must not start."""
     spooled: set[str] = field(default_factory=set)
     """Ids of the spool entries that are in the log already."""
 
@@ -151,6 +159,7 @@ class RunState:
             self.outcome = event.type
             self.ended_at = event.occurred_at
             self.started_at = None
+            self.withdrawn = was_withdrawn(event)
         elif event.type is EventType.RUN_ENQUEUED:
             self.enqueued_at = event.occurred_at
         elif event.type is EventType.RUN_STARTED:
@@ -212,6 +221,8 @@ def start_verdict(
     delivered_twice = bool(job_enqueued_at) and state.job_enqueued_at == job_enqueued_at
     if state.outcome in SUCCESSES:
         return Start.REFUSE_SUCCEEDED
+    if state.withdrawn:
+        return Start.REFUSE_ENDED  # its job was in RQ already, or came there late
     if state.outcome is not None:
         again = same_job and not delivered_twice
         return Start.BEGIN_AGAIN if again else Start.REFUSE_ENDED

@@ -26,7 +26,6 @@ from ..execution.rq_jobs import (
     JOBS_PER_ROUND_TRIP,
     bring_back_due,
     clean_up_abandoned,
-    look_up,
     look_up_at,
     put_back,
     stranded,
@@ -38,6 +37,7 @@ from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
 from ..process.failpoints import reach
 from .found import Finding, end_event
+from .seen_jobs import SeenJobs
 
 __all__ = ["Reconciler", "never_begun"]
 
@@ -55,6 +55,7 @@ class Reconciler:
         self._actor = actor
         self._patience = Patience()
         self._skew = ClockSkew()
+        self.seen = SeenJobs()
         self._waiting: list[tuple[str, UUID]] = []
         self._stranded: set[UUID] = set()
         """Runs whose jobs were in no list at the last clean-up."""
@@ -83,6 +84,7 @@ class Reconciler:
             for run_id in state.open_runs
             if not states.run_is_set_aside(run_id)  # it may have an end that cannot be read
         ]
+        self.seen.begin((run_id for _, run_id in self._waiting), marks=not dry_run)
 
     def give_up(self) -> None:
         """Drop the rest of the pass; the next one looks at everything again."""
@@ -137,7 +139,7 @@ class Reconciler:
         }
         for group in self._answering([_request(run, definition) for run, definition in runs]):
             with self._noting_away(group):
-                facts = look_up(self._enqueuer, group)
+                facts = self.seen.look_up(self._enqueuer, group)
                 found |= facts
                 self._note_unreadable(group, facts)
         gone = [

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from ..events import OUTCOMES, Event, EventType, Reason, keys
-from ..run_state import STATUS_OF_OUTCOME, RunStatus, attempt_number
+from ..run_state import STATUS_OF_OUTCOME, RunStatus, attempt_number, was_withdrawn
 from ..wording import because
 
 __all__ = ["Request", "RunSummary", "Step", "run_summary", "steps"]
@@ -77,6 +77,8 @@ class RunSummary:
     reason: str
     error: dict[str, Any] | None
     """type, message and traceback of the last failure, or of RQ's refusal."""
+    cancelled_by: str = ""
+    """Who cancelled it with ``cron_cancel``; empty when nobody did."""
     refused_at: datetime | None = None
     """Since when RQ takes no job for it, for the present cause; None when it does."""
 
@@ -101,7 +103,7 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
     """Fold a run's events (its decision or request among them) into what people ask for."""
     status, trigger, queue, worker, reason = RunStatus.REQUESTED, "slot", "", "", ""
     enqueued_at = started_at = finished_at = None
-    refused_at = None
+    refused_at, cancelled_by = None, ""
     attempts, duration, error = 0, None, None
     for event in events:
         match event.type:
@@ -127,7 +129,8 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
                 finished_at, reason = event.occurred_at, event.reason
                 duration = event.data.get(keys.DURATION_SECONDS)
                 error = event.data.get(keys.ERROR) if status is not RunStatus.SUCCEEDED else None
-                worker = worker or event.actor
+                cancelled_by = event.actor if was_withdrawn(event) else ""
+                worker = worker or ("" if cancelled_by else event.actor)
             case _:
                 pass
     return RunSummary(
@@ -143,6 +146,7 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
         duration_seconds=duration,
         reason=reason,
         error=error,
+        cancelled_by=cancelled_by,
         refused_at=refused_at,
     )
 
@@ -184,6 +188,8 @@ def _detail(event: Event) -> str:
             return f"attempt {event.attempt}: {_failure(event)}{left}"
         case EventType.START_REFUSED:
             return f"{event.reason} on {event.actor}"
+        case EventType.RUN_CANCELLED if was_withdrawn(event):
+            return f"by {event.actor}{because(event.reason)}"
         case _:
             return _failure(event)
 

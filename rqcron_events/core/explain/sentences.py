@@ -340,6 +340,8 @@ def run_clause(run: RunSummary, show: Show) -> str:
             return f"its run failed{took}{tries}{_error(run)}"
         case RunStatus.DECLINED:
             return f"its run found nothing to do{because(run.reason)}"
+        case RunStatus.CANCELLED if run.cancelled_by:
+            return f"{run.cancelled_by} cancelled its run while it waited{because(run.reason)}"
         case RunStatus.STOPPED | RunStatus.CANCELLED | RunStatus.LOST:
             return f"its run was {run.status}{because(run.reason)}"
         case _:
@@ -358,8 +360,11 @@ def refused_starts(run_events: Sequence[Event]) -> str:
     refused = [event for event in run_events if event.type is EventType.START_REFUSED]
     if not refused:
         return ""
-    many = f"{len(refused)} further starts of it were"
-    what = many if len(refused) > 1 else "A second start of it was"
+    further, second = "further ", "second "
+    if any(event.type is EventType.RUN_CANCELLED for event in run_events):
+        further = second = ""  # it may never have started
+    many = f"{len(refused)} {further}starts of it were"
+    what = many if len(refused) > 1 else f"A {second}start of it was"
     return f"{what} refused{because(refused[-1].reason.replace('_', ' '))}."
 
 
