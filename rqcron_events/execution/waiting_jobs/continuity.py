@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import uuid4
 
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-__all__ = ["MARK_KEY", "identity_of"]
+__all__ = ["MARK_KEY", "eviction_policy", "identity_of"]
 
 MARK_KEY = "rqcron:mark"
 """Goes with everything else when somebody flushes the database."""
@@ -30,3 +30,14 @@ def identity_of(connection: Redis, *, mark: bool = False) -> str:
     if not marked or "run_id" not in told or "evicted_keys" not in told:
         return ""
     return f"{told['run_id']} {told['evicted_keys']} {marked!r}"
+
+
+def eviction_policy(connection: Redis) -> str:
+    """The policy of a Redis that may delete keys to make room; empty for one that does not, or that
+    does not tell."""
+    try:
+        told = connection.info("memory")
+    except RedisError:
+        return ""
+    policy = str(told.get("maxmemory_policy") or "noeviction")
+    return "" if policy == "noeviction" else policy
