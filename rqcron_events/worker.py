@@ -129,6 +129,14 @@ def run_cron(name: str, run_id: str) -> Any:
     return result
 
 
+def __getattr__(name: str) -> Any:
+    """RQ asks for the function that the job names: see ``FUNCTION_PREFIX``. Jobs of the first releases
+    name ``run_cron`` itself."""
+    if name.startswith("cron."):
+        return run_cron
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def _call(attempt: Attempt, job: Job, name: str) -> Any:
     """What the user's function returns, and RQ can keep."""
     process = os.getpid()
