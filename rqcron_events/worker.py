@@ -143,7 +143,11 @@ def _call(attempt: Attempt, job: Job, name: str) -> Any:
     token = _current.set(attempt.run)
     try:
         cron = _registered(job, name)
-        result = cron.function(*cron.args, **cron.kwargs)
+        told = job.meta.get(META_KEY, {})  # what somebody gave for this run alone
+        args, kwargs = told.get("args"), told.get("kwargs")
+        result = cron.function(
+            *(cron.args if args is None else args), **(cron.kwargs if kwargs is None else kwargs)
+        )
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
         if result is not None and not isinstance(result, Retry):

@@ -88,7 +88,7 @@ def judge(
     run: OpenRun, definition: Definition, job: JobFacts, now: datetime, patience: Patience
 ) -> Repair:
     """The repair for one open run, by the log's and RQ's word; ``now`` is the database's time."""
-    if job.unreadable:
+    if job.unreadable or (not job.status and not run.is_due(now)):
         return Repair.NONE
     if run.started_at is None and run.attempt == 0:
         return _never_started(run, definition, job, now, patience)

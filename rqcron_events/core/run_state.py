@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from .events import OUTCOMES, SUCCESSES, Event, EventType, Reason, run_stream
@@ -86,6 +86,11 @@ class OpenRun(NamedTuple):
     requested_at: datetime
     trigger: str = "slot"
     """slot, manual, rerun, backfill, requeue or recovered."""
+    not_before: datetime | None = None
+    """When it is to begin; None: at once."""
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+    """Arguments of this run; None: the cron's own."""
     enqueued_at: datetime | None = None
     enqueue_failed: bool = False
     refused: str = ""
@@ -102,6 +107,10 @@ class OpenRun(NamedTuple):
     clocks of the machines that wrote the events."""
     outcome: str = ""
     """Type of the event that ended it, before anybody decided its slot; otherwise empty."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the time has come for which somebody asked for it."""
+        return self.not_before is None or self.not_before <= now
 
     def heard_at(self, now: datetime) -> datetime | None:
         """When something was last heard of it. One that lies in the future of ``now`` is of a

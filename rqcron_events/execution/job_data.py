@@ -33,7 +33,15 @@ def job_data(request: RunRequest, result_ttl: int | None) -> Any:
     definition = request.definition
     options = definition.options
     slot = request.slot.isoformat() if request.slot else None
-    told = {"slot": slot, "trigger": request.trigger, "function": definition.function}
+    told: dict[str, Any] = {
+        "slot": slot,
+        "trigger": request.trigger,
+        "function": definition.function,
+    }
+    if request.args is not None:
+        told["args"] = list(request.args)
+    if request.kwargs is not None:
+        told["kwargs"] = dict(request.kwargs)
     retry = None
     if definition.retries is not None:
         retry = Retry(

@@ -77,6 +77,8 @@ class RunSummary:
     reason: str
     error: dict[str, Any] | None
     """type, message and traceback of the last failure, or of RQ's refusal."""
+    not_before: datetime | None = None
+    """When it is to begin, where somebody gave a time."""
     cancelled_by: str = ""
     """Who cancelled it with ``cron_cancel``; empty when nobody did."""
     refused_at: datetime | None = None
@@ -103,12 +105,13 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
     """Fold a run's events (its decision or request among them) into what people ask for."""
     status, trigger, queue, worker, reason = RunStatus.REQUESTED, "slot", "", "", ""
     enqueued_at = started_at = finished_at = None
-    refused_at, cancelled_by = None, ""
+    refused_at, cancelled_by, not_before = None, "", None
     attempts, duration, error = 0, None, None
     for event in events:
         match event.type:
             case EventType.RUN_REQUESTED:
                 trigger = event.data.get(keys.TRIGGER, "manual")
+                not_before = event.parsed_time(keys.NOT_BEFORE)
             case EventType.RUN_ENQUEUED:
                 queue, enqueued_at = event.data.get(keys.QUEUE, ""), event.occurred_at
                 if status is RunStatus.REQUESTED:
@@ -146,6 +149,7 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
         duration_seconds=duration,
         reason=reason,
         error=error,
+        not_before=not_before,
         cancelled_by=cancelled_by,
         refused_at=refused_at,
     )

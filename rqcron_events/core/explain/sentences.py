@@ -6,6 +6,7 @@ no capital letter and no full stop; only ``_sentence`` and ``_paragraph`` set wh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, assert_never
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 REQUESTS_NAMED_MAX = 3
+ARGUMENTS_CHARACTERS_MAX = 200
+"""Of a sentence; the event has all of them."""
 
 
 # Decided
@@ -309,11 +312,28 @@ def asked_for(
     return _paragraph(
         _sentence(
             f"{request.cron} was asked for by {_who(request.actor)}{because(request.reason)}, "
-            f"trigger {run.trigger}{of_run}{slot}",
+            f"trigger {run.trigger}{of_run}{slot}{_to_begin(run, show)}{_arguments(request)}",
             run_clause(run, show),
         ),
         as_things_stand(obstacles),
         refused_starts(run_events),
+    )
+
+
+def _to_begin(run: RunSummary, show: Show) -> str:
+    return f", to begin at {show(run.not_before)}" if run.not_before else ""
+
+
+def _arguments(request: Event) -> str:
+    """Of this run alone."""
+    given = [
+        f"{key} {json.dumps(request.data[key], ensure_ascii=False)}"
+        for key in (keys.ARGS, keys.KWARGS)
+        if request.data.get(key) is not None
+    ]
+    text = f", with {' and '.join(given)}" if given else ""
+    return (
+        text if len(text) <= ARGUMENTS_CHARACTERS_MAX else f"{text[:ARGUMENTS_CHARACTERS_MAX]}..."
     )
 
 
@@ -326,6 +346,8 @@ def run_clause(run: RunSummary, show: Show) -> str:
             return (
                 f"its run waits: RQ takes no job for it since {show(run.refused_at)}{_error(run)}"
             )
+        case RunStatus.REQUESTED if run.not_before is not None:
+            return f"its run is to begin at {show(run.not_before)}, and is not in Redis before that"
         case RunStatus.REQUESTED:
             return "its run is decided but not yet in Redis"
         case RunStatus.ENQUEUED:

@@ -88,6 +88,12 @@ PAYLOADS = [
     ),
     (
         "run_requested",
+        {"not_before": LATER, "args": [1, "b"], "kwargs": {"dry": True}},
+        '"trigger":"manual","not_before":"2026-03-02T14:00:01.500000+00:00","args":[1,"b"],'
+        '"kwargs":{"dry":true}',
+    ),
+    (
+        "run_requested",
         {"trigger": "recovered", "recovered": VALUES["recovered"]},
         f'"trigger":"recovered",{RECOVERED}',
     ),
