@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -62,6 +62,7 @@ def trigger(
     """
     if at is not None:
         check_begin(at)
+        at = at.astimezone(UTC)
     check_arguments(name, args, kwargs)
     return _request(
         name, trigger="manual", reason=reason, by=by, not_before=at, args=args, kwargs=kwargs
