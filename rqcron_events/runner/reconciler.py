@@ -31,13 +31,13 @@ from ..execution.rq_jobs import (
     stranded,
 )
 from ..execution.unreadable_jobs import note, text_of
+from ..execution.waiting_jobs.seen_jobs import SeenJobs
 from ..leadership.clock_skew import ClockSkew
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
 from ..process.failpoints import reach
 from .found import Finding, end_event
-from .seen_jobs import SeenJobs
 
 __all__ = ["Reconciler", "never_begun"]
 

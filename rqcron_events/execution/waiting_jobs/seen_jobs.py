@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from ..core.repair import JobFacts
-from ..execution.enqueuer import Enqueuer, RunRequest
-from ..execution.rq_jobs import look_up
-from ..execution.waiting_jobs.continuity import identity_of
+from ...core.repair import JobFacts
+from ..enqueuer import Enqueuer, RunRequest
+from ..rq_jobs import look_up
+from .continuity import identity_of
 
 __all__ = ["SeenJobs"]
 
