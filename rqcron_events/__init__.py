@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .core.definition import Cadence, CatchUp, Overlap
     from .ledger.follow import follow, tail
     from .operations.backfill import backfill
-    from .operations.controls import pause, rerun, resume, trigger
+    from .operations.cancel import cancel_queued, cancel_run
+    from .operations.controls import pause, pause_all, rerun, resume, resume_all, trigger
     from .queries.audit import audit
     from .queries.explain import explain
     from .registry import register_cron
@@ -32,14 +33,18 @@ __all__ = [
     "Overlap",
     "audit",
     "backfill",
+    "cancel_queued",
+    "cancel_run",
     "current_run",
     "event_appended",
     "explain",
     "follow",
     "pause",
+    "pause_all",
     "register_cron",
     "rerun",
     "resume",
+    "resume_all",
     "tail",
     "trigger",
 ]
@@ -52,14 +57,18 @@ _HOMES = {
     "Overlap": "core.definition",
     "audit": "queries.audit",
     "backfill": "operations.backfill",
+    "cancel_queued": "operations.cancel",
+    "cancel_run": "operations.cancel",
     "current_run": "worker",
     "event_appended": "signals",
     "explain": "queries.explain",
     "follow": "ledger.follow",
     "pause": "operations.controls",
+    "pause_all": "operations.controls",
     "register_cron": "registry",
     "rerun": "operations.controls",
     "resume": "operations.controls",
+    "resume_all": "operations.controls",
     "tail": "ledger.store",
     "trigger": "operations.controls",
 }
@@ -69,3 +78,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    """The public names too, before their first use: shells complete what this lists."""
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,11 @@
 """System checks: what is wrong, the value, the remedy. The ids are stable.
 
-From E005 on, and all warnings: ``manage.py check --database``. I001 is no fault.
+E005 to E009 and W001 to W008: ``manage.py check --database``. W009 asks Redis: ``check --deploy``. I001
+and I002 are no faults.
+
+What is about single crons (E001, E002, E003, E010) is an error for ``manage.py check`` itself, which then
+exits with 1. Every other command runs the checks first and would be stopped by an error: there it is a
+warning, so that one wrong cron stops no ``migrate``.
 
 ======================  =====================================================================
 ``rqcron_events.E001``  a cron is wrong: schedule, zone, policy, queue, option, or RQ refuses it
@@ -12,7 +17,9 @@ From E005 on, and all warnings: ``manage.py check --database``. I001 is no fault
 ``rqcron_events.E007``  ids: the sequence, a standby, ids that readers never see
 ``rqcron_events.E008``  a constraint is missing, or not ours: versions, ids, what a reader can read
 ``rqcron_events.E009``  the table is no plain one, or hides rows from readers
+``rqcron_events.E010``  a function that a worker cannot run with its arguments
 ``rqcron_events.I001``  a queue's serializer has to be given to plain rqworker
+``rqcron_events.I002``  ``rqcron_projections`` is not installed, and what is missing without it
 ``rqcron_events.W001``  events in the log do not pass a CHECK that holds for new ones
 ``rqcron_events.W002``  a trigger that is not ours can refuse events
 ``rqcron_events.W003``  ids can be given by a statement, or come to an end
@@ -21,20 +28,25 @@ From E005 on, and all warnings: ``manage.py check --database``. I001 is no fault
 ``rqcron_events.W006``  a pooler stands before the database
 ``rqcron_events.W007``  events cannot be read, and readers of the log go on without them
 ``rqcron_events.W008``  the CHECKs cannot be compared with ours
+``rqcron_events.W009``  a Redis may evict keys
 ======================  =====================================================================
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+from django.apps import apps
 from django.core import checks
 from django.db import connections
 from django.db.utils import DatabaseError
 
 __all__ = [
+    "check_projections",
     "check_quarantine",
+    "check_redis",
     "check_registry",
     "check_serializers",
     "check_settings",
@@ -43,10 +55,16 @@ __all__ = [
 ]
 
 
+REDIS_SECONDS_MAX = 2.0
+"""How long a Redis may take to answer a check."""
+
+
 def register_all() -> None:
     checks.register(check_settings)
     checks.register(check_registry)
     checks.register(check_serializers)
+    checks.register(check_projections)
+    checks.register(check_redis, deploy=True)
     checks.register(check_tables, checks.Tags.database)
     checks.register(check_quarantine, checks.Tags.database)
 
@@ -73,16 +91,43 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
     for texts in registry.problems.values():
         for text in texts:
             twice = "registered twice" in text
-            found.append(checks.Error(shown(text), id=f"rqcron_events.E00{2 if twice else 1}"))
+            found.append(_of_a_cron(shown(text), id=f"rqcron_events.E00{2 if twice else 1}"))
     found += _refused_by_rq()
+    found += _functions()
     for broken in registry.broken_modules.values():
         found.append(
-            checks.Error(
+            _of_a_cron(
                 f"Module {broken.module} does not import: {shown(broken.error)}.",
                 hint=f"{broken.told} What is in the log stays in effect; fix the import.",
                 id="rqcron_events.E003",
             )
         )
+    return found
+
+
+def _of_a_cron(text: str, **more: Any) -> checks.CheckMessage:
+    """An error only where somebody asked for the checks."""
+    is_check = sys.argv[1:2] == ["check"]
+    return (checks.Error if is_check else checks.Warning)(text, **more)
+
+
+def _functions() -> list[checks.CheckMessage]:
+    from .core.wording import shown
+    from .cron_options import function_fault
+    from .registry import registry
+
+    found: list[checks.CheckMessage] = []
+    for cron in registry.crons.values():
+        fault = function_fault(cron.function, cron.args, cron.kwargs)
+        if fault:
+            problem, _, remedy = shown(fault).rpartition(". ")
+            found.append(
+                _of_a_cron(
+                    f"Cron {cron.name!r}: {cron.definition.function} cannot be run: {problem}.",
+                    hint=f"{remedy}.",
+                    id="rqcron_events.E010",
+                )
+            )
     return found
 
 
@@ -102,7 +147,7 @@ def _refused_by_rq() -> list[checks.CheckMessage]:
         if error is not None:
             kind, text = cause_of(error)
             found.append(
-                checks.Error(
+                _of_a_cron(
                     f"Cron {cron.name!r}: RQ would take no job for it: {kind}: {text}.",
                     hint=f"Correct its options, or the settings of queue {cron.definition.queue!r}.",
                     id="rqcron_events.E001",
@@ -128,6 +173,39 @@ def check_serializers(**_: Any) -> list[checks.CheckMessage]:
         for name, serializer in given.items()
         if serializer
     ]
+
+
+def check_projections(**_: Any) -> list[checks.CheckMessage]:
+    if apps.is_installed("rqcron_projections"):
+        return []
+    return [
+        checks.Info(
+            "rqcron_projections is not in INSTALLED_APPS: cron_list, cron_history, cron_report and "
+            "cron_replay are missing. Crons run without it.",
+            hint="Add 'rqcron_projections' after 'rqcron_events', and run manage.py migrate.",
+            id="rqcron_events.I002",
+        )
+    ]
+
+
+def check_redis(**_: Any) -> list[checks.CheckMessage]:
+    """A Redis that does not answer is no finding here: ``cron_health`` says that."""
+    from .execution.enqueuer import Enqueuer
+    from .execution.waiting_jobs.continuity import eviction_policy
+
+    found: list[checks.CheckMessage] = []
+    for redis, connection in Enqueuer(REDIS_SECONDS_MAX, tries_once=True).servers().items():
+        policy = eviction_policy(connection)
+        if policy:
+            found.append(
+                checks.Warning(
+                    f"Redis {redis} has maxmemory-policy {policy}: when it is full it deletes jobs, or "
+                    "what tells that a worker is alive.",
+                    hint="Set maxmemory-policy noeviction on the Redis of RQ_QUEUES.",
+                    id="rqcron_events.W009",
+                )
+            )
+    return found
 
 
 def check_tables(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:

@@ -16,7 +16,7 @@ from .core.definition import Cadence, CatchUp, Definition, Overlap, Retries
 from .core.events.storable import NESTING_MAX, why_not_storable
 from .errors import CronConfigError
 
-__all__ = ["KNOWN_OPTIONS", "RQ_OPTIONS", "definition_of", "with_defaults"]
+__all__ = ["KNOWN_OPTIONS", "RQ_OPTIONS", "definition_of", "function_fault", "with_defaults"]
 
 NAME_LENGTH_MAX = 200
 DEFINITION_BYTES_MAX = 65_536
@@ -326,3 +326,40 @@ def _is_json(value: Any, depth: int = 0) -> bool:
             )
         case _:
             return False
+
+
+def function_fault(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> str:
+    """Why a worker could not run the function with these arguments, as far as can be seen without
+    calling it; empty when nothing is seen."""
+    module = getattr(function, "__module__", None)
+    if module == "__main__":
+        return "it is defined in __main__, which no worker imports. Move it into a crons module"
+    if inspect.isclass(function):
+        return "it is a class, so each run would only make an object. Decorate a function"
+    if getattr(function, "__name__", "") == "<lambda>":
+        return (
+            "it is a lambda, of which lists and tracebacks tell nothing. Write a function with def"
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return (
+            "it is a generator (it has a yield), so a run would do nothing. Return instead of yield"
+        )
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        return _why_not_callable(function, error)
+    except Exception:  # of a signature that cannot be had, or of the user's own
+        return ""
+    return ""
+
+
+def _why_not_callable(function: Callable[..., Any], error: TypeError) -> str:
+    owner = str(getattr(function, "__qualname__", "")).rpartition(".")[0].rpartition(".")[2]
+    if "'self'" in str(error) and owner.isidentifier():
+        return (
+            f"it is a method of {owner}, and a run has no object to call it on. Decorate a function, or a "
+            "staticmethod"
+        )
+    return f"it does not take its arguments: {error}. Correct args= and kwargs=, or the function"

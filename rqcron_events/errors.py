@@ -12,6 +12,7 @@ __all__ = [
     "EventRefused",
     "LedgerUnavailable",
     "LogWentBack",
+    "NotWaiting",
     "PositionAhead",
     "PredecessorMissing",
     "QueueUnusable",
@@ -55,6 +56,10 @@ class UnknownCron(CronError, LookupError):
 
 class UnknownRun(CronError, LookupError):
     """No event of that run exists in the ledger."""
+
+
+class NotWaiting(CronError):
+    """A run that was to be cancelled has begun or ended."""
 
 
 class VersionConflict(CronError):

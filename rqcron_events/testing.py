@@ -23,7 +23,8 @@ __all__ = ["FakeClock", "allow_flush", "assert_fired", "assert_not_fired", "tick
 
 
 def allow_flush() -> None:
-    """Let Django's flush empty the log, although triggers refuse it. Call it in ``conftest.py``.
+    """Let Django's flush empty the log, although triggers refuse it. Call it in ``conftest.py``; for
+    ``manage.py test``, in the ``__init__.py`` of the package that holds the tests.
 
     TransactionTestCase, pytest-django's ``transactional_db`` and ``manage.py flush`` truncate all
     tables. Around a flush that includes the log the triggers are lifted, in one transaction;

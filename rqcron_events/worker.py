@@ -129,13 +129,25 @@ def run_cron(name: str, run_id: str) -> Any:
     return result
 
 
+def __getattr__(name: str) -> Any:
+    """RQ asks for the function that the job names: see ``FUNCTION_PREFIX``. Jobs of the first releases
+    name ``run_cron`` itself."""
+    if name.startswith("cron."):
+        return run_cron
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def _call(attempt: Attempt, job: Job, name: str) -> Any:
     """What the user's function returns, and RQ can keep."""
     process = os.getpid()
     token = _current.set(attempt.run)
     try:
         cron = _registered(job, name)
-        result = cron.function(*cron.args, **cron.kwargs)
+        told = job.meta.get(META_KEY, {})  # what somebody gave for this run alone
+        args, kwargs = told.get("args"), told.get("kwargs")
+        result = cron.function(
+            *(cron.args if args is None else args), **(cron.kwargs if kwargs is None else kwargs)
+        )
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
         if result is not None and not isinstance(result, Retry):

@@ -16,10 +16,13 @@ from uuid import UUID
 from .definition import Definition
 from .events import DECISIONS, OUTCOMES, Event, EventType, Reason, cron_stream
 from .events.keys import (
+    ARGS,
     DEFINITION,
     DEFINITION_VERSION,
     ERROR,
     ERROR_TYPE,
+    KWARGS,
+    NOT_BEFORE,
     QUEUE,
     RECOVERED,
     RECOVERED_CREATED_AT,
@@ -148,10 +151,19 @@ class CronState:
             slot=event.scheduled_for,
             requested_at=_requested_at(event),
             trigger=event.data.get(TRIGGER, "slot"),
+            not_before=event.parsed_time(NOT_BEFORE),
+            args=event.data.get(ARGS),
+            kwargs=event.data.get(KWARGS),
             recorded_at=recorded_at,
         )
         if early is not None:
-            asked = early._replace(requested_at=asked.requested_at, trigger=asked.trigger)
+            asked = early._replace(
+                requested_at=asked.requested_at,
+                trigger=asked.trigger,
+                not_before=asked.not_before,
+                args=asked.args,
+                kwargs=asked.kwargs,
+            )
         self.open_runs[run_id] = asked
 
     def advance(self, watermark: datetime) -> None:
@@ -317,6 +329,9 @@ def _run_data(run: OpenRun) -> dict[str, Any]:
         "slot": _iso(run.slot),
         "requested_at": run.requested_at.isoformat(),
         "trigger": run.trigger,
+        "not_before": _iso(run.not_before),
+        "args": run.args,
+        "kwargs": run.kwargs,
         "enqueued_at": _iso(run.enqueued_at),
         "enqueue_failed": run.enqueue_failed,
         "refused": run.refused,
@@ -337,6 +352,9 @@ def _runs_by_id(rows: Iterable[dict[str, Any]]) -> dict[UUID, OpenRun]:
             slot=_time(run["slot"]),
             requested_at=datetime.fromisoformat(run["requested_at"]),
             trigger=run["trigger"],
+            not_before=_time(run.get("not_before")),
+            args=run.get("args"),
+            kwargs=run.get("kwargs"),
             enqueued_at=_time(run["enqueued_at"]),
             enqueue_failed=run["enqueue_failed"],
             refused=run["refused"],

@@ -167,7 +167,7 @@ def _judge(
     The first rule that holds decides: paused, retired, too late, another run is active, let
     through by catch-up, unless RQ refuses too many runs.
     """
-    running = None if policy.overlap is Overlap.ALLOW else _newest_open_run(state)
+    running = None if policy.overlap is Overlap.ALLOW else _newest_open_run(state, now)
     refused = _too_many_refused(state, limits)
     decided: list[tuple[_Verdict, Stretch]] = []
     for slots, stopped, may_fire in _due(state, policy, now, all_paused, limits, running):
@@ -245,8 +245,9 @@ class _Running(NamedTuple):
     worker: str
 
 
-def _newest_open_run(state: CronState) -> _Running | None:
-    return _newest(state.open_runs.values()) if state.open_runs else None
+def _newest_open_run(state: CronState, now: datetime) -> _Running | None:
+    active = [run for run in state.open_runs.values() if run.is_due(now)]
+    return _newest(active) if active else None
 
 
 def _newest(runs: Iterable[OpenRun]) -> _Running:

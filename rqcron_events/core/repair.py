@@ -35,6 +35,8 @@ class JobFacts:
     """RQ's traceback of the last failure."""
     unreadable: str = ""
     """Why nothing is known of the job, or empty."""
+    deleted: bool = False
+    """It was there, and Redis has lost nothing since: somebody deleted it."""
 
 
 class Repair(StrEnum):
@@ -54,6 +56,8 @@ class Repair(StrEnum):
     RECORD_FAILURE = "record_failure"
     RECORD_STOPPED = "record_stopped"
     RECORD_CANCELLED = "record_cancelled"
+    RECORD_DELETED = "record_deleted"
+    """Somebody emptied the queue, or deleted the job, before a worker began it."""
     LOSE = "lose"
     """It started, and nothing is left that could tell how it ended."""
 
@@ -84,7 +88,7 @@ def judge(
     run: OpenRun, definition: Definition, job: JobFacts, now: datetime, patience: Patience
 ) -> Repair:
     """The repair for one open run, by the log's and RQ's word; ``now`` is the database's time."""
-    if job.unreadable:
+    if job.unreadable or (not job.status and not run.is_due(now)):
         return Repair.NONE
     if run.started_at is None and run.attempt == 0:
         return _never_started(run, definition, job, now, patience)
@@ -132,7 +136,7 @@ def _never_started(
     ttl = definition.options.get("ttl")
     if run.enqueued_at is not None and ttl and now - since >= timedelta(seconds=ttl):
         return Repair.EXPIRE
-    return Repair.ENQUEUE
+    return Repair.RECORD_DELETED if job.deleted else Repair.ENQUEUE
 
 
 def _vanished_after_start(
@@ -147,6 +151,8 @@ def _vanished_after_start(
     if job.started_at is not None and job.started_at <= now:
         since = max(since, job.started_at)
     seconds = definition.options.get("timeout")
+    if run.started_at is None and run.attempt and job.deleted:
+        return Repair.RECORD_DELETED  # while it waited for its next attempt
     if run.started_at is None and run.attempt and not job.status:
         allowed = patience.callback  # between two attempts, with no job left to make the next
     elif seconds is None or seconds < 0:

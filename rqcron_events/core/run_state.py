@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from .events import OUTCOMES, SUCCESSES, Event, EventType, Reason, run_stream
-from .events.keys import JOB_CREATED_AT, JOB_ENQUEUED_AT, RETRIES_LEFT, SPOOLED
+from .events.keys import FOUND, JOB_CREATED_AT, JOB_ENQUEUED_AT, RETRIES_LEFT, SPOOLED
 
 __all__ = [
     "ENDED_STATUSES",
@@ -21,6 +21,7 @@ __all__ = [
     "attempt_number",
     "check_run_event",
     "start_verdict",
+    "was_withdrawn",
 ]
 
 
@@ -67,6 +68,11 @@ def attempt_number(started: Event, newest: int) -> int:
     return started.attempt or newest + 1
 
 
+def was_withdrawn(outcome: Event) -> bool:
+    """Whether a person ended the run by ``cron_cancel``; otherwise RQ's record was found to say so."""
+    return outcome.type is EventType.RUN_CANCELLED and FOUND not in outcome.data
+
+
 CLOCKS_APART_MAX = timedelta(minutes=1)
 """A database whose clock is further ahead of what it recorded was set back."""
 
@@ -80,6 +86,11 @@ class OpenRun(NamedTuple):
     requested_at: datetime
     trigger: str = "slot"
     """slot, manual, rerun, backfill, requeue or recovered."""
+    not_before: datetime | None = None
+    """When it is to begin; None: at once."""
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+    """Arguments of this run; None: the cron's own."""
     enqueued_at: datetime | None = None
     enqueue_failed: bool = False
     refused: str = ""
@@ -96,6 +107,10 @@ class OpenRun(NamedTuple):
     clocks of the machines that wrote the events."""
     outcome: str = ""
     """Type of the event that ended it, before anybody decided its slot; otherwise empty."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the time has come for which somebody asked for it."""
+        return self.not_before is None or self.not_before <= now
 
     def heard_at(self, now: datetime) -> datetime | None:
         """When something was last heard of it. One that lies in the future of ``now`` is of a
@@ -127,6 +142,8 @@ class RunState:
     """When RQ put that job into its queue: a retry and a person's requeue have another."""
     outcome: EventType | None = None
     ended_at: datetime | None = None
+    withdrawn: bool = False
+    """A person cancelled it (``cron_cancel``): a job of it that is left in RQ must not start."""
     spooled: set[str] = field(default_factory=set)
     """Ids of the spool entries that are in the log already."""
 
@@ -151,6 +168,7 @@ class RunState:
             self.outcome = event.type
             self.ended_at = event.occurred_at
             self.started_at = None
+            self.withdrawn = was_withdrawn(event)
         elif event.type is EventType.RUN_ENQUEUED:
             self.enqueued_at = event.occurred_at
         elif event.type is EventType.RUN_STARTED:
@@ -212,6 +230,8 @@ def start_verdict(
     delivered_twice = bool(job_enqueued_at) and state.job_enqueued_at == job_enqueued_at
     if state.outcome in SUCCESSES:
         return Start.REFUSE_SUCCEEDED
+    if state.withdrawn:
+        return Start.REFUSE_ENDED  # its job was in RQ already, or came there late
     if state.outcome is not None:
         again = same_job and not delivered_twice
         return Start.BEGIN_AGAIN if again else Start.REFUSE_ENDED

@@ -96,16 +96,8 @@ def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     reach("after_start")
     run = CurrentRun(cron=name, run_id=state.run_id, slot=told.slot, attempt=state.attempt)
     closed = verdict.refusal is not None
-    return Attempt(
-        run,
-        job,
-        state,
-        clock.monotonic_seconds(),
-        actor,
-        closed,
-        ledger_session.open_blocks(),
-        home,
-    )
+    blocks = ledger_session.open_blocks()
+    return Attempt(run, job, state, clock.monotonic_seconds(), actor, closed, blocks, home)
 
 
 def elsewhere(job: Job) -> Attempt:
@@ -255,7 +247,7 @@ def _new_run(ended: RunState, job: Job, actor: str) -> RunState:
     """Somebody requeued a job whose run has its outcome: what runs now is a run of its own.
 
     From then on the job tells of the new run, here and in the callbacks."""
-    run_id = uuid4()
+    run_id, meta = uuid4(), job.meta.get(META_KEY, {})
     requested = make.run_requested(
         cron=ended.cron,
         version=0,
@@ -264,11 +256,13 @@ def _new_run(ended: RunState, job: Job, actor: str) -> RunState:
         trigger="requeue",
         of=ended.run_id,
         reason="the job was requeued in RQ",
+        args=meta.get("args"),
+        kwargs=meta.get("kwargs"),
         actor=actor,
         at=clock.now(),
     )
     store.append_next([requested])
-    job.meta[META_KEY] = {**job.meta.get(META_KEY, {}), "run_id": str(run_id)}
+    job.meta[META_KEY] = {**meta, "run_id": str(run_id)}
     job.save_meta()  # type: ignore[no-untyped-call]
     return RunState(run_id, cron=ended.cron, slot=ended.slot)
 

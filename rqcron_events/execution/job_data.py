@@ -19,6 +19,9 @@ FAILURE_TTL_SECONDS = 3 * 86_400
 year, some 7 kB each, and for ever for the traceback. The ledger has the outcome; the job is for people who
 want to requeue it, and the evidence for the reconciler where a worker was killed: it lasts for as long as
 database and runners may be away, a weekend. See docs/guarantees.md."""
+FUNCTION_PREFIX = "rqcron_events.worker.cron."
+"""With the cron's name behind it: django-rq's lists, RQ's logs and Sentry show a job's function and no
+more. ``worker.__getattr__`` gives ``run_cron`` for each."""
 META_KEY = "rqcron"
 """Where a job's meta holds slot and function, so that a worker knows them even without the
 database."""
@@ -30,7 +33,15 @@ def job_data(request: RunRequest, result_ttl: int | None) -> Any:
     definition = request.definition
     options = definition.options
     slot = request.slot.isoformat() if request.slot else None
-    told = {"slot": slot, "trigger": request.trigger, "function": definition.function}
+    told: dict[str, Any] = {
+        "slot": slot,
+        "trigger": request.trigger,
+        "function": definition.function,
+    }
+    if request.args is not None:
+        told["args"] = list(request.args)
+    if request.kwargs is not None:
+        told["kwargs"] = dict(request.kwargs)
     retry = None
     if definition.retries is not None:
         retry = Retry(
@@ -39,7 +50,7 @@ def job_data(request: RunRequest, result_ttl: int | None) -> Any:
             enqueue_at_front=definition.retries.enqueue_at_front,
         )
     return Queue.prepare_data(
-        "rqcron_events.worker.run_cron",
+        FUNCTION_PREFIX + definition.name,
         args=(definition.name, str(request.run_id)),
         job_id=job_id(request.run_id),
         description=f"{definition.name} for {slot or request.trigger}",

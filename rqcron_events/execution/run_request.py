@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Self
 from uuid import UUID
 
-from ..core.cron_state import refusal_cause
+from ..core.cron_state import OpenRun, refusal_cause
 from ..core.definition import Definition
 from ..core.events import Event, Reason, make
 from ..core.events.make import InRun
@@ -24,8 +26,23 @@ class RunRequest:
     definition: Definition
     slot: datetime | None
     trigger: str = "slot"
+    args: Sequence[Any] | None = None
+    kwargs: Mapping[str, Any] | None = None
+    """Arguments of this run; None: those of the worker's code."""
     decided_at: datetime | None = None
     """When it was decided, by this process's clock; None when that may be long ago."""
+
+    @classmethod
+    def of(cls, run: OpenRun, definition: Definition) -> Self:
+        """An open run, to be handed over again."""
+        return cls(
+            run_id=run.run_id,
+            definition=definition,
+            slot=run.slot,
+            trigger=run.trigger,
+            args=run.args,
+            kwargs=run.kwargs,
+        )
 
     @property
     def cron(self) -> str:

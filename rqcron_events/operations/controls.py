@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
@@ -13,6 +14,7 @@ from .. import clock
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import Event, EventType, make
+from ..core.events.keys import ARGS, KWARGS
 from ..core.events.make import InCron, Trigger
 from ..core.interventions.pauses import Pause
 from ..errors import CronConfigError, UnknownCron, UnknownRun, check_instant
@@ -23,6 +25,7 @@ from ..ledger.lookup import find_run, unknown_cron_text
 from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent
 from ..process.actor import actor_name
+from .of_one_run import check_arguments, check_begin
 
 __all__ = [
     "bounded_reason",
@@ -39,13 +42,31 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-def trigger(name: str, *, reason: str = "", by: str | None = None) -> UUID:
+def trigger(
+    name: str,
+    *,
+    at: datetime | None = None,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    reason: str = "",
+    by: str | None = None,
+) -> UUID:
     """Ask for a run of a cron now, beside its schedule; returns the run's id.
 
+    ``at``: begin then instead, a year ahead at most; the leading runner enqueues it within some
+    seconds. ``args``, ``kwargs``: JSON, for this run in place of the cron's own. They stand in the log.
+
     Inside ``transaction.atomic`` the job is enqueued when the transaction commits. If Redis is
-    away the run stays open, and the leading runner enqueues it later. Raises UnknownCron.
+    away the run stays open, and the leading runner enqueues it later. Raises UnknownCron, and
+    CronConfigError for a time that is naive or past, or arguments that the function does not take.
     """
-    return _request(name, trigger="manual", reason=reason, by=by)
+    if at is not None:
+        check_begin(at)
+        at = at.astimezone(UTC)
+    check_arguments(name, args, kwargs)
+    return _request(
+        name, trigger="manual", reason=reason, by=by, not_before=at, args=args, kwargs=kwargs
+    )
 
 
 def rerun(run_id: UUID | str, *, reason: str = "", by: str | None = None) -> UUID:
@@ -71,6 +92,8 @@ def rerun(run_id: UUID | str, *, reason: str = "", by: str | None = None) -> UUI
         by=by,
         of=asked,
         slot=origin.scheduled_for,
+        args=origin.data.get(ARGS),
+        kwargs=origin.data.get(KWARGS),
     )
 
 
@@ -151,6 +174,9 @@ def _request(
     by: str | None,
     of: UUID | None = None,
     slot: datetime | None = None,
+    not_before: datetime | None = None,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> UUID:
     state = known_state(name)
     definition = state.definition
@@ -164,10 +190,27 @@ def _request(
         name,
         by,
         lambda place, _: make.run_requested(
-            run_id=run_id, slot=slot, trigger=trigger, of=of, reason=why, **place
+            run_id=run_id,
+            slot=slot,
+            trigger=trigger,
+            of=of,
+            reason=why,
+            not_before=not_before,
+            args=args,
+            kwargs=kwargs,
+            **place,
         ),
     )
-    request = RunRequest(run_id=run_id, definition=definition, slot=slot, trigger=trigger)
+    if not_before is not None:
+        return run_id  # the leading runner enqueues it
+    request = RunRequest(
+        run_id=run_id,
+        definition=definition,
+        slot=slot,
+        trigger=trigger,
+        args=args,
+        kwargs=kwargs,
+    )
     transaction.on_commit(lambda: enqueue([request], actor_name(by)), using=conf().database)
     return run_id
 

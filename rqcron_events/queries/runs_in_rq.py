@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
+from .. import clock
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import OUTCOMES, EventType, Reason, cron_stream
-from ..core.events.keys import ERROR, ERROR_MESSAGE
+from ..core.events.keys import ERROR, ERROR_MESSAGE, NOT_BEFORE
 from ..core.wording import clause
 from ..errors import QueueUnusable
 from ..execution.enqueuer import Enqueuer
@@ -100,10 +101,15 @@ def out_of_reach(states: Iterable[CronState]) -> list[str]:
 
 
 def open_runs(state: CronState) -> set[UUID]:
-    """Of the cron's newest runs those without an outcome."""
+    """Of the cron's newest runs those without an outcome, and not to begin later."""
     newest = _rows().filter(stream=cron_stream(state.name), type__in=_ASKED)
-    runs = newest.order_by("-version").values_list("run_id", flat=True)[:OPEN_RUNS_LOOKED_AT_MAX]
-    wanted = {run_id for run_id in runs if run_id is not None}
+    runs = newest.order_by("-version").values_list("run_id", "data")[:OPEN_RUNS_LOOKED_AT_MAX]
+    now = clock.now().isoformat()
+    wanted = {
+        run_id
+        for run_id, data in runs
+        if run_id is not None and str(data.get(NOT_BEFORE) or "") <= now
+    }
     ended = _rows().filter(run_id__in=wanted).outcomes().values_list("run_id", flat=True)
     return wanted - set(ended)
 

@@ -55,7 +55,7 @@ def end_event(finding: Finding, state: RunState, actor: str) -> Event:
             return make.attempt_failed(found=found, retries_left=job.retries_left + 1, **end)
         case Repair.RECORD_STOPPED:
             return make.run_stopped(found=found, **end)
-        case Repair.RECORD_CANCELLED | Repair.EXPIRE:
+        case Repair.RECORD_CANCELLED | Repair.RECORD_DELETED | Repair.EXPIRE:
             return make.run_cancelled(found=found, **end)
         case Repair.LOSE:
             return make.run_lost(found=found, **end)
@@ -83,6 +83,8 @@ def _reason(finding: Finding) -> str:
             return (
                 Reason.TIMEOUT if "JobTimeoutException" in finding.job.error else Reason.EXCEPTION
             )
+        case Repair.RECORD_DELETED:
+            return "its job was deleted in RQ while it waited"
         case Repair.EXPIRE:
             return "its ttl passed before a worker took it"
         case Repair.LOSE:

@@ -48,7 +48,10 @@ def once(command: str = CALL) -> Once:
         definition = state.last_definition
         queue = definition.queue if definition else ""
         missing = sum(
-            run.enqueued_at is None and not run.attempt and not run.refused
+            run.enqueued_at is None
+            and not run.attempt
+            and not run.refused
+            and run.is_due(clock.now())
             for run in state.open_runs.values()
         )
         if missing and runner.rq.enqueuer.redis_of(queue) in away:

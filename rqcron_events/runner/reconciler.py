@@ -26,12 +26,12 @@ from ..execution.rq_jobs import (
     JOBS_PER_ROUND_TRIP,
     bring_back_due,
     clean_up_abandoned,
-    look_up,
     look_up_at,
     put_back,
     stranded,
 )
 from ..execution.unreadable_jobs import note, text_of
+from ..execution.waiting_jobs.seen_jobs import SeenJobs
 from ..leadership.clock_skew import ClockSkew
 from ..ledger import store
 from ..ledger.cron_states import States
@@ -55,6 +55,7 @@ class Reconciler:
         self._actor = actor
         self._patience = Patience()
         self._skew = ClockSkew()
+        self.seen = SeenJobs()
         self._waiting: list[tuple[str, UUID]] = []
         self._stranded: set[UUID] = set()
         """Runs whose jobs were in no list at the last clean-up."""
@@ -83,6 +84,7 @@ class Reconciler:
             for run_id in state.open_runs
             if not states.run_is_set_aside(run_id)  # it may have an end that cannot be read
         ]
+        self.seen.begin((run_id for _, run_id in self._waiting), marks=not dry_run)
 
     def give_up(self) -> None:
         """Drop the rest of the pass; the next one looks at everything again."""
@@ -135,13 +137,13 @@ class Reconciler:
             and run.attempt == 0
             and not self._enqueuer.redis_of(definition.queue)
         }
-        for group in self._answering([_request(run, definition) for run, definition in runs]):
+        for group in self._answering([RunRequest.of(run, definition) for run, definition in runs]):
             with self._noting_away(group):
-                facts = look_up(self._enqueuer, group)
+                facts = self.seen.look_up(self._enqueuer, group)
                 found |= facts
                 self._note_unreadable(group, facts)
         gone = [
-            _request(run, definition)
+            RunRequest.of(run, definition)
             for run, definition in runs
             if run.run_id not in found and not self._enqueuer.redis_of(definition.queue)
         ]
@@ -229,7 +231,7 @@ class Reconciler:
         now = self._skew.database_now()
         since = now - self._patience.taken
         quiet = [
-            _request(run, state.last_definition)
+            RunRequest.of(run, state.last_definition)
             for state in states.crons.values()
             if state.last_definition is not None
             for run in state.open_runs.values()
@@ -263,7 +265,7 @@ class Reconciler:
     def _repair_all(self, findings: list[Finding], states: States) -> list[Finding]:
         """Returns those that were repaired."""
         missing = [f for f in findings if f.repair is Repair.ENQUEUE]
-        again = never_begun([_request(finding.run, finding.definition) for finding in missing])
+        again = never_begun([RunRequest.of(finding.run, finding.definition) for finding in missing])
         open_still: set[UUID] = set()
         for results in self._enqueuer.enqueue(again):
             if results[0].error:
@@ -276,7 +278,9 @@ class Reconciler:
                 self._append_enqueued(results, states, "no job, never started")
         there = [f for f in findings if f.repair is Repair.RECORD_ENQUEUED]
         # What was handed over beside this pass may have been recorded after it began.
-        unrecorded = never_begun([_request(f.run, f.definition) for f in there], not_enqueued=True)
+        unrecorded = never_begun(
+            [RunRequest.of(f.run, f.definition) for f in there], not_enqueued=True
+        )
         now = clock.now()
         results = [Enqueued(request=request, at=now) for request in unrecorded]
         self._append_enqueued(results, states, "the job existed already")
@@ -336,6 +340,8 @@ class Reconciler:
             slot=finding.run.slot,
             trigger="rerun",
             of=finding.run.run_id,
+            args=finding.run.args,
+            kwargs=finding.run.kwargs,
             reason="the run before was lost, and the cron is idempotent",
             actor=self._actor,
             at=clock.now(),
@@ -381,14 +387,12 @@ def _one_in_each_queue(states: States) -> list[RunRequest]:
     for state in states.crons.values():
         definition = state.last_definition
         if definition is not None and definition.queue not in found and state.open_runs:
-            found[definition.queue] = _request(next(iter(state.open_runs.values())), definition)
+            found[definition.queue] = RunRequest.of(
+                next(iter(state.open_runs.values())), definition
+            )
     return [found[name] for name in sorted(found)]
 
 
 def _known_cause(result: Enqueued, states: States) -> str:
     run = states.crons[result.request.cron].open_runs.get(result.request.run_id)
     return run.refused if run else ""
-
-
-def _request(run: OpenRun, definition: Definition) -> RunRequest:
-    return RunRequest(run_id=run.run_id, definition=definition, slot=run.slot, trigger=run.trigger)

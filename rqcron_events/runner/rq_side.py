@@ -76,6 +76,7 @@ class RqSide:
                 continue
             if not results[0].error:
                 self._outages.ends(redis)
+                self.reconciler.seen.note(redis, [result.request.run_id for result in results])
             reach("after_enqueue")
             store.append_next(events)
             reach("after_enqueued")

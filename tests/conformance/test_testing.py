@@ -55,6 +55,7 @@ def test_without_allow_flush_the_flush_is_refused(project):
     done = project.run("flush", "--no-input", "--traceback")
     assert done.returncode != 0
     assert "append-only" in done.stderr
+    assert "rqcron_events.testing.allow_flush()" in done.stderr
     assert CronEvent.objects.count() == 1
 
 

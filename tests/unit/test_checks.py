@@ -197,6 +197,100 @@ def test_defaults_of_a_project_that_are_wrong_are_told_for_each_cron(registry, s
     assert all(repr(item.value) in message.msg for item in Overlap)
 
 
+class Service:
+    def refresh(self):
+        pass
+
+    @staticmethod
+    def sweep():
+        pass
+
+    def __call__(self):
+        pass
+
+
+def of_two(first, second="b"):
+    pass
+
+
+def yields():
+    yield 1
+
+
+async def async_yields():
+    yield 1
+
+
+async def coroutine():
+    pass
+
+
+def in_main():
+    pass
+
+
+in_main.__module__ = "__main__"
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "words", "hint"),
+    [
+        (of_two, {}, "missing a required argument: 'first'", "Correct args= and kwargs="),
+        (of_two, {"args": [1, 2, 3]}, "too many positional arguments", "Correct args="),
+        (of_two, {"args": [1], "kwargs": {"third": 3}}, "unexpected keyword", "Correct args="),
+        (Service.refresh, {}, "it is a method of Service", "Decorate a function"),
+        (Service, {}, "it is a class", "Decorate a function."),
+        (yields, {}, "it is a generator", "Return instead of yield."),
+        (async_yields, {}, "it is a generator", "Return instead of yield."),
+        (in_main, {}, "it is defined in __main__", "Move it into a crons module."),
+        (lambda: None, {}, "it is a lambda", "Write a function with def."),
+    ],
+)
+def test_e010_a_function_that_no_worker_can_run(registry, function, given, words, hint):
+    register_cron(name="wrong", **given)(function)
+    [message] = checks.check_registry()
+    assert message.id == "rqcron_events.E010"
+    assert words in message.msg
+    assert message.msg.startswith("Cron 'wrong': ")
+    assert message.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("function", "given"),
+    [
+        (of_two, {"args": [1]}),
+        (of_two, {"kwargs": {"first": 1, "second": 2}}),
+        (coroutine, {}),
+        (Service.sweep, {}),
+        (Service().refresh, {}),
+        (Service(), {}),
+        (print, {"args": ["no signature is needed"]}),
+    ],
+)
+def test_e010_says_nothing_of_what_can_be_run(registry, function, given):
+    register_cron(name="right", **given)(function)
+    assert checks.check_registry() == []
+
+
+def test_a_wrong_cron_is_an_error_for_check_and_a_warning_for_every_other_command(
+    registry, monkeypatch
+):
+    register_cron(schedule="61 * * * *", name="send_digest")(job)
+    register_cron(name="method")(Service.refresh)
+    registry.broken_modules["shop.crons"] = BrokenModule(module="shop.crons", error="ImportError")
+    for command, serious in (("check", True), ("migrate", False), ("runserver", False)):
+        monkeypatch.setattr("sys.argv", ["manage.py", command])
+        assert {message.is_serious() for message in checks.check_registry()} == {serious}
+
+
+def test_i002_tells_what_is_missing_without_the_projections(monkeypatch):
+    assert checks.check_projections() == []
+    monkeypatch.setattr(checks.apps, "is_installed", lambda name: False)
+    [message] = checks.check_projections()
+    assert message.id == "rqcron_events.I002"
+    assert "cron_list" in message.msg
+
+
 # E005 on real databases: tests/conformance/test_append_only.py
 
 

@@ -52,6 +52,13 @@ OF: Final = "of"
 LABEL: Final = "label"
 """str: the name that tells one backfill of a slot from another."""
 
+NOT_BEFORE: Final = "not_before"
+"""time: when the run is to begin."""
+ARGS: Final = "args"
+"""array: positional arguments of this run, in place of the cron's own."""
+KWARGS: Final = "kwargs"
+"""object: keyword arguments of this run, in place of the cron's own."""
+
 # After the log went back
 
 RECOVERED: Final = "recovered"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from ..events import OUTCOMES, Event, EventType, Reason, keys
-from ..run_state import STATUS_OF_OUTCOME, RunStatus, attempt_number
+from ..run_state import STATUS_OF_OUTCOME, RunStatus, attempt_number, was_withdrawn
 from ..wording import because
 
 __all__ = ["Request", "RunSummary", "Step", "run_summary", "steps"]
@@ -77,6 +77,10 @@ class RunSummary:
     reason: str
     error: dict[str, Any] | None
     """type, message and traceback of the last failure, or of RQ's refusal."""
+    not_before: datetime | None = None
+    """When it is to begin, where somebody gave a time."""
+    cancelled_by: str = ""
+    """Who cancelled it with ``cron_cancel``; empty when nobody did."""
     refused_at: datetime | None = None
     """Since when RQ takes no job for it, for the present cause; None when it does."""
 
@@ -101,12 +105,13 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
     """Fold a run's events (its decision or request among them) into what people ask for."""
     status, trigger, queue, worker, reason = RunStatus.REQUESTED, "slot", "", "", ""
     enqueued_at = started_at = finished_at = None
-    refused_at = None
+    refused_at, cancelled_by, not_before = None, "", None
     attempts, duration, error = 0, None, None
     for event in events:
         match event.type:
             case EventType.RUN_REQUESTED:
                 trigger = event.data.get(keys.TRIGGER, "manual")
+                not_before = event.parsed_time(keys.NOT_BEFORE)
             case EventType.RUN_ENQUEUED:
                 queue, enqueued_at = event.data.get(keys.QUEUE, ""), event.occurred_at
                 if status is RunStatus.REQUESTED:
@@ -127,7 +132,8 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
                 finished_at, reason = event.occurred_at, event.reason
                 duration = event.data.get(keys.DURATION_SECONDS)
                 error = event.data.get(keys.ERROR) if status is not RunStatus.SUCCEEDED else None
-                worker = worker or event.actor
+                cancelled_by = event.actor if was_withdrawn(event) else ""
+                worker = worker or ("" if cancelled_by else event.actor)
             case _:
                 pass
     return RunSummary(
@@ -143,6 +149,8 @@ def run_summary(run_id: UUID, events: Sequence[Event]) -> RunSummary:
         duration_seconds=duration,
         reason=reason,
         error=error,
+        not_before=not_before,
+        cancelled_by=cancelled_by,
         refused_at=refused_at,
     )
 
@@ -184,6 +192,8 @@ def _detail(event: Event) -> str:
             return f"attempt {event.attempt}: {_failure(event)}{left}"
         case EventType.START_REFUSED:
             return f"{event.reason} on {event.actor}"
+        case EventType.RUN_CANCELLED if was_withdrawn(event):
+            return f"by {event.actor}{because(event.reason)}"
         case _:
             return _failure(event)
 

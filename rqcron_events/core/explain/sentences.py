@@ -13,12 +13,12 @@ from typing import Any, assert_never
 from ..downtime import Downtime, DowntimeCause
 from ..events import Event, EventType, Reason, keys
 from ..interventions.pauses import Pause
-from ..run_state import RunStatus
 from ..wording import Show, because, clause, duration, late, shown
 from .evidence import Evidence, Waited
 from .mismatch import Mismatch
 from .obstacles import Obstacle, ObstacleKind, as_things_stand
 from .run import Request, RunSummary
+from .run_sentences import arguments, refused_starts, run_clause, to_begin
 
 __all__ = [
     "asked_for",
@@ -309,58 +309,12 @@ def asked_for(
     return _paragraph(
         _sentence(
             f"{request.cron} was asked for by {_who(request.actor)}{because(request.reason)}, "
-            f"trigger {run.trigger}{of_run}{slot}",
+            f"trigger {run.trigger}{of_run}{slot}{to_begin(run, show)}{arguments(request)}",
             run_clause(run, show),
         ),
         as_things_stand(obstacles),
         refused_starts(run_events),
     )
-
-
-def run_clause(run: RunSummary, show: Show) -> str:
-    """How a run stands."""
-    took = f" in {duration(run.duration_seconds)}" if run.duration_seconds is not None else ""
-    tries = f" after {run.attempts} attempts" if run.attempts > 1 else ""
-    match run.status:
-        case RunStatus.REQUESTED if run.refused_at is not None:
-            return (
-                f"its run waits: RQ takes no job for it since {show(run.refused_at)}{_error(run)}"
-            )
-        case RunStatus.REQUESTED:
-            return "its run is decided but not yet in Redis"
-        case RunStatus.ENQUEUED:
-            return f"its run waits in queue {run.queue!r}"
-        case RunStatus.RUNNING:
-            return f"its run is being executed (attempt {run.attempts}) by {run.worker}"
-        case RunStatus.RETRYING:
-            return f"attempt {run.attempts} of its run failed{_error(run)} and RQ tries again"
-        case RunStatus.SUCCEEDED:
-            return f"its run succeeded{took}{tries}"
-        case RunStatus.FAILED:
-            return f"its run failed{took}{tries}{_error(run)}"
-        case RunStatus.DECLINED:
-            return f"its run found nothing to do{because(run.reason)}"
-        case RunStatus.STOPPED | RunStatus.CANCELLED | RunStatus.LOST:
-            return f"its run was {run.status}{because(run.reason)}"
-        case _:
-            assert_never(run.status)
-
-
-def _error(run: RunSummary) -> str:
-    if run.error and run.error.get(keys.ERROR_TYPE):
-        text = f"{run.error[keys.ERROR_TYPE]}: {run.error.get(keys.ERROR_MESSAGE, '')}"
-        return clause(f": {text}".rstrip(": "))
-    return because(run.reason)
-
-
-def refused_starts(run_events: Sequence[Event]) -> str:
-    """A sentence, or nothing."""
-    refused = [event for event in run_events if event.type is EventType.START_REFUSED]
-    if not refused:
-        return ""
-    many = f"{len(refused)} further starts of it were"
-    what = many if len(refused) > 1 else "A second start of it was"
-    return f"{what} refused{because(refused[-1].reason.replace('_', ' '))}."
 
 
 def further_runs(requests: Sequence[Request], show: Show) -> str:

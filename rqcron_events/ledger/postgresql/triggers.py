@@ -32,7 +32,8 @@ FUNCTIONS = {
         BEGIN
             RAISE EXCEPTION 'rqcron_event is append-only: % refused', TG_OP
                 USING ERRCODE = 'restrict_violation',
-                      HINT = 'Append an event that corrects it instead.';
+                      HINT = 'Append an event that corrects it instead. Where tests empty the '
+                          'tables: rqcron_events.testing.allow_flush().';
         END
     """,
 }

@@ -19,6 +19,9 @@ TRIGGERS = (
 THIS_VERSION = "rqcron_event is append-only: this version exists"
 THIS_ID = "rqcron_event is append-only: this id is at or below the newest"
 
+DELETE_REFUSED = "DELETE refused. Where tests empty the tables: rqcron_events.testing.allow_flush()"
+"""Django's flush is a DELETE here."""
+
 
 def trigger_statements() -> dict[str, str]:
     """Each trigger of ``TRIGGERS`` and the statement that makes it."""
@@ -26,9 +29,12 @@ def trigger_statements() -> dict[str, str]:
     changes = {
         trigger: f"""
             CREATE TRIGGER {trigger} BEFORE {operation} ON rqcron_event
-            BEGIN SELECT RAISE(ABORT, 'rqcron_event is append-only: {operation} refused'); END
+            BEGIN SELECT RAISE(ABORT, 'rqcron_event is append-only: {refused}'); END
         """
-        for trigger, operation in ((no_update, "UPDATE"), (no_delete, "DELETE"))
+        for trigger, operation, refused in (
+            (no_update, "UPDATE", "UPDATE refused"),
+            (no_delete, "DELETE", DELETE_REFUSED),
+        )
     }
     return changes | {
         # INSERT OR REPLACE deletes without firing DELETE triggers (unless recursive_triggers is

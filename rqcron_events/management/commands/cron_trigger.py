@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ...cli.problems import require_queues
+from ...cli.times import parse_instant
 from ...operations import controls
 from ..command import LedgerCommand, add_actor_options
 
 
 class Command(LedgerCommand):
-    help = "Ask for a run of a cron now. Its schedule is not touched."
+    help = "Ask for a run of a cron, now or at a time. Its schedule is not touched."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
+        parser.add_argument("--at", metavar="TIME", help="Begin then: 2h, tomorrow 8am.")
+        parser.add_argument(
+            "--args",
+            dest="run_args",  # Django keeps "args" for itself
+            metavar="JSON",
+            help="Arguments of this run, such as '[1, \"b\"]'; they are logged.",
+        )
+        parser.add_argument(
+            "--kwargs", metavar="JSON", help="The same by name, such as '{\"dry\": true}'."
+        )
         add_actor_options(parser, "Why.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         require_queues()
-        run_id = controls.trigger(options["name"], reason=options["reason"], by=options["by"])
+        at = None
+        if options["at"] is not None:
+            at = parse_instant(options["at"], "--at", cron=options["name"], future=True)
+        run_id = controls.trigger(
+            options["name"],
+            at=at,
+            args=_json(options["run_args"], "--args", list),
+            kwargs=_json(options["kwargs"], "--kwargs", dict),
+            reason=options["reason"],
+            by=options["by"],
+        )
         self.stdout.write(str(run_id))
+
+
+def _json(text: str | None, option: str, kind: type) -> Any:
+    """Raises CommandError unless it is JSON of that kind."""
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"{option} {text!r} is no JSON: {error}.") from error
+    if not isinstance(value, kind):
+        what = "a list, such as '[1, 2]'" if kind is list else "an object, such as '{\"a\": 1}'"
+        raise CommandError(f"{option} {text!r} is not {what}.")
+    return value

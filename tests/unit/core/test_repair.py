@@ -49,6 +49,8 @@ def test_an_attempt_that_began(seconds: float, job: JobFacts, repair: Repair):
     ("seconds", "job", "repair"),
     [
         (30, JobFacts(), Repair.ENQUEUE),
+        (30, JobFacts(deleted=True), Repair.RECORD_DELETED),
+        (4, JobFacts(deleted=True), Repair.NONE),
         (30, JobFacts(status="queued"), Repair.NONE),
         (69, JobFacts(status="started"), Repair.NONE),
         (70, JobFacts(status="started"), Repair.LOSE),

@@ -154,6 +154,9 @@ def run_requested(
     definition_version: int | None = None,
     label: str = "",
     recovered: Mapping[str, Any] | None = None,
+    not_before: datetime | None = None,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
     **place: Unpack[InCron],
 ) -> Event:
     """A run that no slot asked for: a person, a backfill, the reconciler, or a requeue in RQ; or one
@@ -167,6 +170,12 @@ def run_requested(
         data[keys.LABEL] = label
     if recovered is not None:
         data[keys.RECOVERED] = dict(recovered)
+    if not_before is not None:
+        data[keys.NOT_BEFORE] = not_before.isoformat()
+    if args is not None:
+        data[keys.ARGS] = list(args)
+    if kwargs is not None:
+        data[keys.KWARGS] = dict(kwargs)
     return _in_cron(EventType.RUN_REQUESTED, data, run_id=run_id, slot=slot, reason=reason, **place)
 
 

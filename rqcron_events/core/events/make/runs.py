@@ -120,8 +120,9 @@ def run_stopped(*, found: str | None = None, **end: Unpack[FoundEnd]) -> Event:
     return _ended(EventType.RUN_STOPPED, {}, found, **end)
 
 
-def run_cancelled(*, found: str, **end: Unpack[FoundEnd]) -> Event:
-    """The job was cancelled, or its ttl passed, before a worker took it."""
+def run_cancelled(*, found: str | None = None, **end: Unpack[FoundEnd]) -> Event:
+    """A person cancelled the run while it waited. With ``found``: its job was cancelled or deleted in
+    RQ, or its ttl passed."""
     return _ended(EventType.RUN_CANCELLED, {}, found, **end)
 
 

@@ -17,6 +17,7 @@ OTHER_RUN = UUID("0c9f9d46-3f6b-4f0e-9d0a-6a2f60f4f1b7")
 
 VALUES: dict[str, Any] = {
     "actor": "ann",
+    "args": [1, "b"],
     "at": LATER,
     "attempt": 2,
     "changes": {"overlap": [None, "skip"]},
@@ -61,6 +62,8 @@ VALUES: dict[str, Any] = {
     "run_id": RUN,
     "runner_id": "web-1-42",
     "database_skew_seconds": -86400.5,
+    "kwargs": {"dry": True},
+    "not_before": LATER,
     "kept": [(SLOT, LATER)],
     "schedule_reading": 2,
     "since": SLOT,

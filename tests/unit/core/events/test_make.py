@@ -88,6 +88,12 @@ PAYLOADS = [
     ),
     (
         "run_requested",
+        {"not_before": LATER, "args": [1, "b"], "kwargs": {"dry": True}},
+        '"trigger":"manual","not_before":"2026-03-02T14:00:01.500000+00:00","args":[1,"b"],'
+        '"kwargs":{"dry":true}',
+    ),
+    (
+        "run_requested",
         {"trigger": "recovered", "recovered": VALUES["recovered"]},
         f'"trigger":"recovered",{RECOVERED}',
     ),
@@ -118,7 +124,8 @@ PAYLOADS = [
     ("run_failed", {**IN_RQ, "error": VALUES["error"]}, f"{FOUND},{ERROR}"),
     ("run_stopped", {}, ""),
     ("run_stopped", {"found": "RQ says so", "worker": ""}, '"found":"RQ says so"'),
-    ("run_cancelled", {}, '"found":"RQ says so"'),
+    ("run_cancelled", {}, ""),
+    ("run_cancelled", {"found": "RQ says so"}, '"found":"RQ says so"'),
     ("run_declined", {"duration_seconds": 0.0}, '"duration_seconds":0.0'),
     ("run_lost", {"worker": "4f1d"}, '"found":"RQ says so","worker":"4f1d"'),
     ("start_refused", {}, ""),

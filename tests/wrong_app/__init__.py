@@ -1,0 +1,1 @@
+"""An app with mistakes of each kind in its crons, beside one that is right."""
