@@ -40,6 +40,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core import checks
+from django.core.management import get_commands
 from django.db import connections
 from django.db.utils import DatabaseError
 
@@ -106,9 +107,10 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _of_a_cron(text: str, **more: Any) -> checks.CheckMessage:
-    """An error only where somebody asked for the checks."""
-    is_check = sys.argv[1:2] == ["check"]
-    return (checks.Error if is_check else checks.Warning)(text, **more)
+    """A warning where another command than ``check`` runs the checks before its own work."""
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    is_other = command != "check" and command in get_commands()
+    return (checks.Warning if is_other else checks.Error)(text, **more)
 
 
 def _functions() -> list[checks.CheckMessage]:

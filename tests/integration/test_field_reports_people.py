@@ -36,7 +36,7 @@ def printed(*arguments: str) -> str:
         pytest.param({"timezone": "US/Nowhere"}, "'US/Nowhere'", id="healthchecks-1210"),
         pytest.param({"schedule": "0 0 31 2 *"}, "'0 0 31 2 *'", id="croniter-141"),
         pytest.param({"schedule": "@reboot"}, "'@reboot'", id="oban-web-reboot"),
-        pytest.param({"schedule": "0 0 1--100000000 * *"}, "got 100000000", id="oban-web-range"),
+        pytest.param({"schedule": "0 0 1--100000000 * *"}, "1--100000000", id="oban-web-range"),
         pytest.param({"schedule": "0 0 LW * *"}, "'LW'", id="cronsim-1"),
         pytest.param({"schedule": "0 15 10 * * ? 2005"}, "7 fields", id="kestra-9945"),
         pytest.param({"name": "x" * 201}, "at most 200 characters", id="kubesphere-1911"),
@@ -50,8 +50,7 @@ def test_a_wrong_cron_is_named_by_check_and_the_others_run(
     add("first", schedule="* * * * *")
     crons.add(options.get("name", "wrong"), print, options)
     crons.add("last", lambda: None, {"schedule": "* * * * *"})
-    [message] = checks.check_registry()
-    assert message.id == "rqcron_events.E001"
+    [message] = [item for item in checks.check_registry() if item.id == "rqcron_events.E001"]
     assert value in message.msg
     runner = deploy()
     clock.advance(MINUTE)

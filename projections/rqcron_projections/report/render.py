@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from rqcron_events.cli.tables import Column, print_rows
+from rqcron_events.core.schedule import local_time
 from rqcron_events.core.wording import shown
 
 from ..histogram import RELATIVE_ERROR
@@ -135,7 +136,7 @@ def _group_text(group: str | date | datetime, zone: tzinfo) -> str:
 
 def _instant_text(value: date | datetime, zone: tzinfo) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
+        return local_time(value, zone).strftime("%Y-%m-%d %H:%M %Z")
     return value.isoformat()
 
 

@@ -119,8 +119,10 @@ def test_a_definition_that_is_refused_today_keeps_its_past_and_stops_nobody(toda
     told = explain("refused", MIDNIGHT + 3 * MINUTE)
     assert told.summary.startswith("refused fired for 2026-03-02 00:03:00 UTC")
     assert "day of month must be 1-31, got 0" in crons.problems["refused"][0]
-    [problem] = [text for text in health().problems if "'refused'" in text]
-    assert "cannot be decided: schedule '0-9 0 4-0 * *' is invalid: day of month" in problem
+    assert any(
+        "cannot be decided: schedule '0-9 0 4-0 * *' is invalid: day of month" in text
+        for text in health().problems
+    )
 
 
 def test_it_goes_on_once_the_code_has_a_schedule_that_can_be_read(today, crons, add, deploy, clock):

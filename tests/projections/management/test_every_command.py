@@ -124,7 +124,7 @@ ACTIONS = [
     ("cron_rerun", RUN),
     ("cron_quarantine", "--retry"),
 ]
-ELSEWHERE = {"cron_run", "cron_worker", "cron_standalone", "cron_rewind"}
+ELSEWHERE = {"cron_run", "cron_worker", "cron_standalone", "cron_rewind", "cron_cancel"}
 """Their output is a log, or needs what only their own tests have."""
 LINES = [
     *((*line, "--format", item) for line, formats in DATA.items() for item in formats),

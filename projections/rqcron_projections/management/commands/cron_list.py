@@ -40,8 +40,8 @@ COLUMNS = (
     "timezone",
 )
 """Of the table, what matters most first."""
-CSV_FIELDS = [name for name in column_names(CronJob) if name != "definition"]
-"""The definition is nested, so only JSON has it."""
+CSV_FIELDS = [name for name in column_names(CronJob) if name not in ("definition", "kept")]
+"""These two are nested, so only JSON has them."""
 PAUSES_TOLD_MAX = 20
 
 ATTENTION = "attention"
