@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -69,6 +70,15 @@ def test_nothing_of_other_crons_is_read() -> None:
     assert f"\"cron\" IN ('{name}')" in of_cron
 
 
+def facts(row: dict[str, Any]) -> dict[str, Any]:
+    """Without what a pause of everything, which is no state of the cron's own, makes of it in a list."""
+    return {
+        key: value
+        for key, value in row.items()
+        if not key.startswith("pause") and key not in ("attention", "status", "next_slot")
+    }
+
+
 def test_the_commands_show_the_past() -> None:
     events = history(7, 300)
     append(events)
@@ -81,9 +91,8 @@ def test_the_commands_show_the_past() -> None:
     assert (row["name"], row["fired_count"]) == (name, 1)
     everybody = json.loads(printed("cron_list", "--at", at))
     assert [item for item in everybody if item["name"] == name] == [row]
-    for item in everybody:
-        del item["attention"]  # what keeps it from running is no state of its own
-    assert everybody == json.loads(printed("cron_replay", "--at", at))
+    replayed = json.loads(printed("cron_replay", "--at", at))
+    assert [facts(item) for item in everybody] == [facts(item) for item in replayed]
     before = (events[0].occurred_at - SECOND).isoformat()
     out = io.StringIO()
     call_command("cron_list", "--at", before, stdout=out)
