@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.system_packages import require
+
 LIBRARIES = sorted(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1"))
 
 
@@ -28,7 +30,7 @@ class WrongClock:
     @property
     def environment(self) -> dict[str, str]:
         """Of a process that goes by this clock."""
-        assert LIBRARIES, "libfaketime is not installed; on Debian: apt-get install faketime"
+        require("faketime", is_installed=bool(LIBRARIES))
         return {
             "LD_PRELOAD": str(LIBRARIES[0]),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),

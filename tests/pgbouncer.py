@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from tests.servers import free_port
+from tests.system_packages import require
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 START_SECONDS_MAX = 10
@@ -45,7 +46,7 @@ class PgBouncer:
     that of this name on the same server."""
 
     def __init__(self, target: Mapping[str, Any], mode: str, size: int) -> None:
-        assert PGBOUNCER, "pgbouncer is not installed; on Debian: apt-get install pgbouncer"
+        require("pgbouncer", is_installed=PGBOUNCER is not None)
         self._directory = Path(tempfile.mkdtemp(prefix="rqcron-pgbouncer-"))
         self._process: subprocess.Popen[bytes] | None = None
         port = free_port()

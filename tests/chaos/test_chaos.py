@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.drill import drill
+from tests.faketime import LIBRARIES
+from tests.system_packages import require
 
 FAULT_SECONDS = 25
 OPENING = (
@@ -17,6 +19,7 @@ OPENING = (
 @pytest.mark.timeout(420)
 @pytest.mark.parametrize("seed", [4])
 def test_the_invariants_hold_under_random_faults(seed: int):
+    require("faketime", is_installed=bool(LIBRARIES))
     report = drill(seed, FAULT_SECONDS, opening=OPENING, hasten=True)
     print(f"\n{report}")
     assert not report.violations, str(report)
