@@ -10,7 +10,7 @@ import pytest
 
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.explain.run import RunSummary, run_summary, steps
-from rqcron_events.core.explain.sentences import run_clause
+from rqcron_events.core.explain.run_sentences import run_clause
 from rqcron_events.core.wording import shower
 from tests.unit.history import at
 
