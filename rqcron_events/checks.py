@@ -150,7 +150,7 @@ def _refused_by_rq() -> list[checks.CheckMessage]:
             kind, text = cause_of(error)
             found.append(
                 _of_a_cron(
-                    f"Cron {cron.name!r}: RQ would take no job for it: {kind}: {text}.",
+                    f"Cron {cron.name!r}: RQ would refuse its job: {kind}: {text}.",
                     hint=f"Correct its options, or the settings of queue {cron.definition.queue!r}.",
                     id="rqcron_events.E001",
                 )
@@ -168,7 +168,7 @@ def check_serializers(**_: Any) -> list[checks.CheckMessage]:
     given = {name: rq_queues()[name].get("SERIALIZER") for name in sorted(used)}
     return [
         checks.Info(
-            f"Queue {name!r} has SERIALIZER {serializer} in RQ_QUEUES, and rqworker does not look there.",
+            f"Queue {name!r} has SERIALIZER {serializer} in RQ_QUEUES, which rqworker ignores.",
             hint=f"Run cron_worker, or rqworker --serializer {serializer}.",
             id="rqcron_events.I001",
         )
@@ -202,7 +202,7 @@ def check_redis(**_: Any) -> list[checks.CheckMessage]:
             found.append(
                 checks.Warning(
                     f"Redis {redis} has maxmemory-policy {policy}: when it is full it deletes jobs, or "
-                    "what tells that a worker is alive.",
+                    "the keys that show a worker is alive.",
                     hint="Set maxmemory-policy noeviction on the Redis of RQ_QUEUES.",
                     id="rqcron_events.W009",
                 )

@@ -85,6 +85,12 @@ def definition_of(
         raise CronConfigError(
             f"{where}: the name must be printable and have at most {NAME_LENGTH_MAX} characters."
         )
+    if name.startswith("-"):
+        raise CronConfigError(
+            f"{where}: the name begins with -, which commands read as an option. Give another name=; "
+            "commands reach one that is in the log already behind --, such as cron_explain -- "
+            f"{name}."
+        )
     definition = Definition(
         name=name,
         function=f"{getattr(function, '__module__', None)}:"
@@ -293,8 +299,8 @@ def _rq_options(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _check_rq_seconds(where: str, key: str, value: Any) -> None:
     if key == "ttl" and value == -1:
         raise CronConfigError(
-            f"{where}: ttl=-1 is invalid: RQ takes no such ttl. Leave ttl out, and a job waits for a "
-            "worker without a limit."
+            f"{where}: ttl=-1 is invalid: RQ does not accept it. Leave ttl out, and a job waits for "
+            "a worker without a limit."
         )
     if not isinstance(value, int) or isinstance(value, bool) or value < -1:
         no_limit = "" if key == "ttl" else " (-1: no limit)"

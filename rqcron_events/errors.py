@@ -37,7 +37,7 @@ def check_instant(name: str, value: object) -> None:
     """Raises CronConfigError unless ``value`` is a datetime with a zone."""
     if not isinstance(value, datetime):
         raise CronConfigError(
-            f"{name}={value!r:.100} is no datetime. Give one with a time zone, such as "
+            f"{name}={value!r:.100} is not a datetime. Give one with a time zone, such as "
             "django.utils.timezone.now() + timedelta(hours=2)."
         )
     if value.tzinfo is None:

@@ -71,8 +71,8 @@ class BrokenModule:
         names = ", ".join(map(repr, self.registered[:NAMES_TOLD_MAX]))
         more = len(self.registered) - NAMES_TOLD_MAX
         return (
-            f"It registered {names}{f' and {more} more' if more > 0 else ''} before the error, which "
-            "are in; crons behind it are not."
+            f"It registered {names}{f' and {more} more' if more > 0 else ''} before the error; crons "
+            "defined after it are not registered."
         )
 
 

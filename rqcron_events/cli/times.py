@@ -56,8 +56,8 @@ def parse_past_instant(text: str, option: str, *, cron: str = "") -> datetime:
     found = parse_instant(text, option, cron=cron)
     if found > clock.now():
         raise CronConfigError(
-            f"{option} {text!r} is in the future ({shown_time(found, zone_of(cron))}), of which the "
-            "log knows nothing. Give a time in the past, or leave it out for the state of now."
+            f"{option} {text!r} is in the future ({shown_time(found, zone_of(cron))}), which the "
+            "log cannot know. Give a time in the past, or leave it out for the state of now."
         )
     return found
 

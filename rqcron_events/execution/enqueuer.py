@@ -319,7 +319,7 @@ class Enqueuer:
 
 
 def _refused_text(result: Enqueued) -> str:
-    return f"RQ takes no job for cron {result.request.cron!r}: {result.error_type}: {result.error}."
+    return f"RQ refuses jobs of cron {result.request.cron!r}: {result.error_type}: {result.error}."
 
 
 def _bound_answers(connection: Redis, seconds_max: float, *, tries_once: bool) -> None:

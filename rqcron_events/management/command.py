@@ -95,7 +95,7 @@ def _check_text(options: dict[str, Any]) -> None:
         for text in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(text, str) and ("\0" in text or not _is_utf8(text)):
                 raise CommandError(
-                    f"{name} {text!a} has bytes that are no UTF-8, or NUL. Give plain text."
+                    f"{name} {text!a} has NUL, or bytes that are not UTF-8. Give plain text."
                 )
 
 
@@ -109,7 +109,7 @@ def _is_utf8(text: str) -> bool:
 
 def add_actor_options(parser: CommandParser, reason_help: str) -> None:
     parser.add_argument("--reason", default="", help=reason_help)
-    parser.add_argument("--by", default=None, help="Who asks; default: the OS user.")
+    parser.add_argument("--by", default=None, help="Who does it, for the log; default: the OS user.")
 
 
 def add_name_or_all(parser: CommandParser, all_help: str) -> None:

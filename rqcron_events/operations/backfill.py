@@ -79,7 +79,7 @@ def plan_backfill(
     _check_range(start, until, now)
     if state.definition is None:
         raise CronConfigError(
-            f"Cron {name!r} is retired: no code that is deployed has it. Deploy it again first."
+            f"Cron {name!r} is retired: no deployed code has it. Deploy it again first."
         )
     try:
         found = past_slots(state, start, until, SLOTS_MAX + 1)
@@ -92,7 +92,7 @@ def plan_backfill(
     if len(found) > SLOTS_MAX:
         raise CronConfigError(
             f"Cron {name!r} has more than {SLOTS_MAX:,} slots from {start.isoformat()} to "
-            f"{until.isoformat()}. Do it in parts: the first ends with "
+            f"{until.isoformat()}. Split it; end the first part with "
             f"--to {found[SLOTS_MAX].slot.isoformat()}."
         )
     return BackfillPlan(
@@ -364,7 +364,7 @@ def _check_range(start: datetime, end: datetime, now: datetime) -> None:
         )
     if start >= end:
         raise CronConfigError(
-            f"No slot lies from {start.isoformat()} to {end.isoformat()}: the end has to be later."
+            f"Empty range: the end, {end.isoformat()}, must be after the start, {start.isoformat()}."
         )
 
 
@@ -375,11 +375,11 @@ def _check_parallel(plan: BackfillPlan, max_parallel: int) -> None:
         )
     if max_parallel > 1 and plan.definition.overlap is not Overlap.ALLOW:
         raise CronConfigError(
-            f"Cron {plan.cron!r} has overlap={plan.definition.overlap.value!r}, so that its runs are "
-            f"never side by side; max_parallel={max_parallel} would do that. Leave it at 1."
+            f"Cron {plan.cron!r} has overlap={plan.definition.overlap.value!r}, so its runs "
+            f"must not overlap; max_parallel={max_parallel} would let them. Leave it at 1."
         )
     if store.connection().in_atomic_block:
         raise CronConfigError(
-            "A backfill waits for workers, who see nothing of an open transaction. Call it outside "
+            "A backfill waits for workers, which cannot see an open transaction. Call it outside "
             "transaction.atomic."
         )

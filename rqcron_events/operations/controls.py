@@ -182,7 +182,7 @@ def _request(
     definition = state.definition
     if definition is None:
         raise CronConfigError(
-            f"Cron {name!r} is retired: no code that is deployed has it. Deploy it again first."
+            f"Cron {name!r} is retired: no deployed code has it. Deploy it again first."
         )
     run_id = uuid4()
     why = bounded_reason(reason)

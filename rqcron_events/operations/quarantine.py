@@ -42,7 +42,7 @@ def accept(event_id: int, *, reason: str, by: str | None = None) -> None:
     place = CronEvent.objects.using(conf().database).filter(id=event_id)
     found = place.values_list("stream", "version").first()
     if found is None:
-        raise CronConfigError(f"Event {event_id} is not in the log any more; see cron_audit.")
+        raise CronConfigError(f"Event {event_id} is no longer in the log; see cron_audit.")
     stream, version = found
     event = make.event_accepted(
         event_id=event_id,

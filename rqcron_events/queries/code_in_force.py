@@ -41,9 +41,9 @@ def _of_cron(name: str, state: CronState | None) -> Obstacle | None:
                 f"the module of {name!r}, {broken.module}, does not import: {shown(broken.error)}",
                 "Its runs fail where the code is this one; correct it and deploy again.",
             )
-        return _differs(name, f"{name!r} is in force, and this code does not have it")
+        return _differs(name, f"{name!r} is in force, but this code does not have it")
     if logged is None:
-        return _differs(name, f"{name!r} is in this code, and not registered yet")
+        return _differs(name, f"{name!r} is in this code, but not registered yet")
     changes = logged.changes_to(own.definition)
     if not changes:
         return None

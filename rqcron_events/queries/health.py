@@ -101,7 +101,7 @@ class Health:
         for is_fault, told in ((True, self.problems), (False, self.warnings)):
             if counts[is_fault] > OBSTACLES_TOLD_MAX:
                 told.append(
-                    f"{counts[is_fault] - OBSTACLES_TOLD_MAX} more crons are like that: cron_list."
+                    f"{counts[is_fault] - OBSTACLES_TOLD_MAX} more crons are affected; see cron_list."
                 )
 
     @property
@@ -180,10 +180,10 @@ def _look(found: Health, name: str, look: Callable[[Health], None]) -> None:
             ).was_locked(error):
                 raise
             error = TimeoutError(
-                "somebody else's transaction holds its table, or it takes too long"
+                "another transaction holds its table, or the query takes too long"
             )
         found.problems.append(
-            f"{name} cannot be looked at: {type(error).__name__}: {clause(error)}."
+            f"{name} cannot be checked: {type(error).__name__}: {clause(error)}."
         )
 
 
@@ -243,8 +243,8 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
     allowed = max(max_lag_seconds, found.standing.allowed_lag.total_seconds())
     if found.lag_seconds > allowed:
         found.problems.append(
-            f"Cron {found.oldest_undecided_cron!r} has been due for {found.lag_seconds:.0f} s and "
-            f"is not decided; {allowed:.0f} s are allowed."
+            f"Cron {found.oldest_undecided_cron!r} has been due for {found.lag_seconds:.0f} s "
+            f"and is not decided; the limit is {allowed:.0f} s."
         )
     found.problems += out_of_reach(states.values())
 
@@ -321,15 +321,15 @@ def _look_at_spool(found: Health) -> None:
     if found.spool_length:
         runs = f"{found.spool_length} run{'s' * (found.spool_length != 1)}"
         found.warnings.append(
-            f"What workers recorded of {runs} while the database was away waits in Redis; a runner "
-            "writes it."
+            f"Events of {runs}, recorded while the database was away, are waiting in Redis; a runner "
+            "will write them."
         )
     if refused:
         count = f"{refused:,}" if refused < REFUSED_MAX else f"{REFUSED_MAX:,} or more"
         found.problems.append(
             f"{count} entries of the spool in Redis were refused: no worker of this project wrote "
-            f"them, or the database does not take them. Look at them with redis-cli LRANGE "
-            f"{REFUSED_KEY} 0 9; delete that key when you know why."
+            f"them, or the database does not accept them. Inspect them with redis-cli LRANGE "
+            f"{REFUSED_KEY} 0 9; delete that key once you know why."
         )
 
 

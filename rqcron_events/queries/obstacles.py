@@ -104,7 +104,7 @@ def paused_text(pause: Pause) -> str:
     if before is not None:
         end = f" until {show(before.until)}" if before.until else ""
         instead = (
-            f", in the place of a pause by {before.actor or 'somebody'} since "
+            f", replacing a pause by {before.actor or 'somebody'} since "
             f"{show(before.since)}{end}{because(before.reason)}"
         )
     return (
@@ -154,7 +154,7 @@ def _of_queue(service: QueueService, standing: Standing) -> Iterator[Obstacle]:
         yield Obstacle(
             kind=ObstacleKind.SUSPENDED,
             text=f"the workers of queue {queue!r} are suspended",
-            remedy="rq resume ends that.",
+            remedy="Run rq resume to start them again.",
             queue=queue,
         )
     if not service.workers and not _waits_for_a_burst(service, standing):
@@ -162,8 +162,8 @@ def _of_queue(service: QueueService, standing: Standing) -> Iterator[Obstacle]:
     for dead in service.dead if service.workers else ():
         yield Obstacle(
             kind=ObstacleKind.WORKER_DIED,
-            text=f"worker {dead.name} of queue {queue!r} fell silent, last heard of at "
-            f"{shower(None)(dead.last_heartbeat)}; others serve the queue",
+            text=f"worker {dead.name} of queue {queue!r} fell silent, last heartbeat at "
+            f"{shower(None)(dead.last_heartbeat)}; other workers serve the queue",
             since=dead.last_heartbeat,
             queue=queue,
             is_fault=False,
@@ -179,13 +179,13 @@ def _no_worker(service: QueueService) -> Obstacle:
     text = f"no worker serves queue {service.queue!r}"
     if service.dead:
         newest = max(service.dead, key=lambda dead: str(dead.last_heartbeat or ""))
-        text += f" since worker {newest.name} died"
-        text += f", last heard of at {show(since)}" if heard else ""
+        text += f": worker {newest.name} died"
+        text += f", last heartbeat at {show(since)}" if heard else ""
     elif since is not None:
-        text += f" since {show(since)} at least"
+        text += f" since {show(since)} or earlier"
     if service.waiting:
         jobs = f"{service.waiting} job{'s' * (service.waiting != 1)}"
-        text += f", and {jobs} wait{'s' * (service.waiting == 1)}"
+        text += f", and {jobs} {'is' if service.waiting == 1 else 'are'} waiting"
     return Obstacle(
         kind=ObstacleKind.NO_WORKER,
         text=text,
@@ -214,7 +214,7 @@ def _retries(service: QueueService, standing: Standing) -> Iterator[Obstacle]:
         return
     since = min(stuck.values())
     text = retry_text(since, service.now, service.queue, has_scheduler=service.has_scheduler)
-    more = f"; {len(stuck) - 1} more wait like it" if len(stuck) > 1 else ""
+    more = f"; {len(stuck) - 1} more are waiting" if len(stuck) > 1 else ""
     yield Obstacle(
         kind=ObstacleKind.NO_SCHEDULER,
         text=f"a {text}{more}",
@@ -235,5 +235,5 @@ def retry_text(due: datetime, now: datetime, queue: str, *, has_scheduler: bool)
         f"was due {duration(int(seconds))} ago" if seconds > 0 else f"is due at {shower(None)(due)}"
     )
     if has_scheduler:
-        return f"retry {when}, and the scheduler of queue {queue!r} does not bring it back"
+        return f"retry {when}, and the scheduler of queue {queue!r} has not enqueued it"
     return f"retry {when}, and no scheduler serves queue {queue!r}"

@@ -53,8 +53,7 @@ def result_problems(
     for name, (failures_max, age_max) in _asked(states, limits).items():
         found = _results_of(name)
         if failures_max is not None and found.failures > failures_max:
-            are = "is" if failures_max == 1 else "are"
-            problems.append(f"{_failing(name, found)}; {failures_max} {are} allowed.")
+            problems.append(f"{_failing(name, found)}; the limit is {failures_max}.")
         elif failures_max is None and found.failures >= FAILURES_TOLD:
             warnings.append(f"{_failing(name, found)}.")
         since = _counts_from(states[name], pauses, found.last_success_at, now)
@@ -129,8 +128,8 @@ def _too_old(name: str, found: _Results, age: timedelta, age_max: timedelta) -> 
     if found.last_success_at is not None:
         last = f"the last success was at {shower(None)(found.last_success_at)}"
     return (
-        f"Cron {name!r}: no success for {ago}, {last}; {duration(int(age_max.total_seconds()))} are "
-        "allowed."
+        f"Cron {name!r}: no success for {ago}, {last}; the limit is "
+        f"{duration(int(age_max.total_seconds()))}."
     )
 
 

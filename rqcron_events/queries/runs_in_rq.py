@@ -39,7 +39,7 @@ def refused(cron: str = "") -> list[str]:
     texts = [_refused_text(cause, rows) for cause, rows in list(causes.items())[:CAUSES_TOLD_MAX]]
     if len(causes) > CAUSES_TOLD_MAX:
         texts.append(
-            f"RQ takes no job for other runs, for {len(causes) - CAUSES_TOLD_MAX} causes more."
+            f"RQ refuses the jobs of other runs for {len(causes) - CAUSES_TOLD_MAX} more causes."
         )
     return texts
 
@@ -50,7 +50,7 @@ def _refused_text(cause: str, rows: list[CronEvent]) -> str:
     if len(crons) > CRONS_TOLD_MAX:
         others += f" and {len(crons) - CRONS_TOLD_MAX} more"
     return (
-        f"RQ takes no job for {len(rows)}{' or more' * (len(rows) >= REFUSED_LOOKED_AT_MAX)} "
+        f"RQ refuses the jobs of {len(rows)}{' or more' * (len(rows) >= REFUSED_LOOKED_AT_MAX)} "
         f"run{'s' * (len(rows) != 1)}, such as {rows[0].run_id} of cron {rows[0].cron!r}"
         f"{f' (others: {others})' if others else ''}: {cause}. They are enqueued when the cause is "
         "gone."

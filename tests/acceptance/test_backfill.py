@@ -136,7 +136,7 @@ def test_a_backfill_killed_before_its_run_was_enqueued_enqueues_it_when_asked_ag
     registered.start("rqworker", "default")  # and no runner anywhere
     done = backfill(registered)
     assert done.returncode == 0, done.stderr
-    assert "1 on their way already" in done.stdout
+    assert "1 already in progress" in done.stdout
     assert sorted(archived()) == DAYS
     assert requested().count() == 6
 

@@ -127,7 +127,7 @@ def test_a_queue_that_the_leader_does_not_have_concerns_the_crons_in_it_only(pro
     assert "Queue 'low' is not in RQ_QUEUES" in problem
     reconciled = project.run("cron_reconcile", TEST_QUEUES="default")
     assert reconciled.returncode == 1
-    assert "RQ takes no job for cron 'slow'" in reconciled.stderr
+    assert "RQ refuses jobs of cron 'slow'" in reconciled.stderr
 
     old.stop()
     project.start("cron_run")

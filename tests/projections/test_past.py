@@ -98,7 +98,7 @@ def test_the_commands_show_the_past() -> None:
     call_command("cron_list", "--at", before, stdout=out)
     call_command("cron_history", name, "--at", before, stdout=out)
     assert "No cron was registered by then." in out.getvalue()
-    assert f"Cron '{name}' had no such runs by then." in out.getvalue()
+    assert f"No matching runs of cron '{name}' by then." in out.getvalue()
 
 
 def test_a_list_of_named_crons_has_these_only() -> None:

@@ -94,7 +94,7 @@ def test_e001_a_cron_of_which_rq_would_take_no_job(registry, settings, monkeypat
     monkeypatch.setitem(settings.RQ_QUEUES, "high", {**settings.RQ_QUEUES["high"], **broken})
     [message] = checks.check_registry()
     assert message.id == "rqcron_events.E001"
-    assert message.msg.startswith("Cron 'refused': RQ would take no job for it: ")
+    assert message.msg.startswith("Cron 'refused': RQ would refuse its job: ")
     assert words in message.msg
     assert message.hint == "Correct its options, or the settings of queue 'high'."
 

@@ -240,7 +240,7 @@ def nested(depth: int) -> list:
         ({"timeout": "1h"}, "timeout='1h' is invalid: give whole seconds"),
         ({"timeout": 0}, "timeout=0 is invalid: give at least one second."),
         ({"result_ttl": -2}, "result_ttl=-2 is invalid: give whole seconds (-1: no limit)."),
-        ({"ttl": -1}, "ttl=-1 is invalid: RQ takes no such ttl. Leave ttl out"),
+        ({"ttl": -1}, "ttl=-1 is invalid: RQ does not accept it. Leave ttl out"),
         ({"ttl": timedelta(seconds=-1)}, "ttl=-1 is invalid"),
         ({"ttl": -2}, "ttl=-2 is invalid: give whole seconds."),
         ({"ttl": 10**18}, "ttl=1000000000000000000 is invalid: give at most 3,155,760,000 seconds"),
@@ -273,6 +273,8 @@ def nested(depth: int) -> list:
         ({"name": "a\0b"}, "the name must be printable"),
         ({"name": "a\udcffb"}, "the name must be printable"),
         ({"name": "a\u202eb"}, "the name must be printable"),
+        ({"name": "-x"}, "the name begins with -, which commands read as an option. Give another"),
+        ({"name": "--all"}, "the name begins with -"),
     ],
     ids=lambda value: ascii(value)[:60],
 )

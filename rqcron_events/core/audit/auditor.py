@@ -165,8 +165,8 @@ class CronAuditor:
             if allowed is None or self._now - since <= allowed:
                 self._open_runs += 1
                 return
-            what = "started" if run.started_at else "last heard of" if run.events else "asked for"
-            text = f"run {run.run_id} has no outcome, {what} {_text(since)}"
+            what = "started" if run.started_at else "last event" if run.events else "asked for"
+            text = f"run {run.run_id} has no outcome ({what} at {_text(since)})"
             kind = Wrong.NO_OUTCOME
         self.found(Finding(kind=kind, stream=stream, text=text, run_id=run.run_id))
 
@@ -239,12 +239,12 @@ class CronAuditor:
             return
         if self._now - since <= PENDING_MAX + definition.jitter:
             return
-        text = f"{_text(since)} has been due since then, and nobody has decided it"
+        text = f"slot {_text(since)} is overdue: no runner has decided it"
         self.found(Finding(kind=Wrong.OVERDUE, stream=self.stream, text=text, slot=since))
 
     def undecided_run(self, run_id: UUID, slot: datetime) -> None:
         """A run of a slot that nobody decided."""
-        text = f"run {run_id} of {_text(slot)} has events, and no decision asked for it"
+        text = f"run {run_id} of {_text(slot)} has events, but no decision asked for it"
         self.found(
             Finding(
                 kind=Wrong.UNDECIDED_RUN,

@@ -41,18 +41,18 @@ def run_clause(run: RunSummary, show: Show) -> str:
     match run.status:
         case RunStatus.REQUESTED if run.refused_at is not None:
             return (
-                f"its run waits: RQ takes no job for it since {show(run.refused_at)}{_error(run)}"
+                f"its run is waiting: RQ has refused its job since {show(run.refused_at)}{_error(run)}"
             )
         case RunStatus.REQUESTED if run.not_before is not None:
-            return f"its run is to begin at {show(run.not_before)}, and is not in Redis before that"
+            return f"its run is to begin at {show(run.not_before)}, and is not put into Redis before that"
         case RunStatus.REQUESTED:
             return "its run is decided but not yet in Redis"
         case RunStatus.ENQUEUED:
-            return f"its run waits in queue {run.queue!r}"
+            return f"its run is waiting in queue {run.queue!r}"
         case RunStatus.RUNNING:
             return f"its run is being executed (attempt {run.attempts}) by {run.worker}"
         case RunStatus.RETRYING:
-            return f"attempt {run.attempts} of its run failed{_error(run)} and RQ tries again"
+            return f"attempt {run.attempts} of its run failed{because(_error_text(run))}; RQ will retry"
         case RunStatus.SUCCEEDED:
             return f"its run succeeded{took}{tries}"
         case RunStatus.FAILED:
@@ -69,9 +69,16 @@ def run_clause(run: RunSummary, show: Show) -> str:
 
 def _error(run: RunSummary) -> str:
     if run.error and run.error.get(keys.ERROR_TYPE):
-        text = f"{run.error[keys.ERROR_TYPE]}: {run.error.get(keys.ERROR_MESSAGE, '')}"
-        return clause(f": {text}".rstrip(": "))
+        return f": {_error_text(run)}"
     return because(run.reason)
+
+
+def _error_text(run: RunSummary) -> str:
+    """The exception with its message; without one, the recorded reason."""
+    if run.error and run.error.get(keys.ERROR_TYPE):
+        text = f"{run.error[keys.ERROR_TYPE]}: {run.error.get(keys.ERROR_MESSAGE, '')}"
+        return clause(text.rstrip(": "))
+    return run.reason
 
 
 def refused_starts(run_events: Sequence[Event]) -> str:

@@ -92,7 +92,7 @@ def _why(found: Evidence, decision: Event) -> str:
         case Reason.TOO_LATE:
             lateness = duration((decision.occurred_at - found.at).total_seconds())
             bound = evidence.get(keys.EVIDENCE_MAX_LATENESS_SECONDS)
-            more = f", more than the {duration(bound)} that is allowed" if bound is not None else ""
+            more = f", more than the {duration(bound)} allowed" if bound is not None else ""
             return f"it was decided {lateness} late{more}"
         case Reason.SUPERSEDED if found.instead is not None:
             run_id = found.instead.run_id
@@ -103,7 +103,7 @@ def _why(found: Evidence, decision: Event) -> str:
         case Reason.DECISION_LOST:
             return "its decision was lost when the log went back, and no trace of a run is left"
         case Reason.RETIRED:
-            return "the cron left the code before any runner decided it"
+            return "the cron was removed from the code before any runner decided it"
         case other:
             return other
 
@@ -114,18 +114,24 @@ def _active_run(evidence: Mapping[str, Any], show: Show) -> str:
     run = f"run {_short(evidence[keys.EVIDENCE_RUN_ID])}{of_slot}"
     if refused := evidence.get(keys.EVIDENCE_REFUSED_RUNS):
         return (
-            f"RQ takes no job for it, and {refused} of its runs wait for that, the newest is {run}"
+            f"RQ refuses its jobs, and {refused} of its runs are waiting to be accepted, the newest "
+            f"being {run}"
         )
     if not since:
         return f"{run} had not ended"
     worker = evidence.get(keys.EVIDENCE_WORKER)
-    return f"{run} was running since {show(datetime.fromisoformat(since))} on {worker}"
+    return f"{run} had been running since {show(datetime.fromisoformat(since))} on {worker}"
 
 
 def _paused(evidence: Mapping[str, Any], show: Show) -> str:
+    return f"paused {_pause_by(evidence, show)}"
+
+
+def _pause_by(evidence: Mapping[str, Any], show: Show) -> str:
+    """Whose pause it is, since when, until when and why."""
     since, until = evidence[keys.PAUSE_SINCE], evidence.get(keys.PAUSE_UNTIL)
     return (
-        f"paused by {_who(evidence.get(keys.PAUSE_ACTOR))} at {show(datetime.fromisoformat(since))}"
+        f"by {_who(evidence.get(keys.PAUSE_ACTOR))} at {show(datetime.fromisoformat(since))}"
         f"{_until(datetime.fromisoformat(until) if until else None, show)}"
         f"{because(evidence.get(keys.PAUSE_REASON, ''))}{_replaced(evidence.get(keys.PAUSE_REPLACED), show)}"
     )
@@ -133,7 +139,7 @@ def _paused(evidence: Mapping[str, Any], show: Show) -> str:
 
 def _replaced(before: Mapping[str, Any] | None, show: Show) -> str:
     """Whose pause the one in force ended; both stay known."""
-    return f", in the place of the pause that was {_paused(before, show)}" if before else ""
+    return f", replacing the pause {_pause_by(before, show)}" if before else ""
 
 
 def _resumed(event: Event | None, show: Show) -> str:
@@ -191,7 +197,7 @@ def paused_ahead(found: Evidence, reason: Reason, pause: Pause) -> str:
         found,
         f"{found.state.name} is due at {found.show(found.at)}, but {what} paused by "
         f"{_who(pause.actor)}{until}{because(pause.reason)}{before}, so this slot will be skipped "
-        "unless somebody resumes before.",
+        "unless somebody resumes it first.",
     )
 
 
@@ -200,7 +206,7 @@ def unaccounted(found: Evidence) -> str:
         found,
         f"{_was_due(found)} no decision about it is recorded, although slots up to "
         f"{found.show(found.state.watermark)} are decided: the log has a gap here, which should "
-        "never be.",
+        "never happen.",
         f"cron_audit {found.state.name} lists what is missing.",
     )
 
@@ -217,7 +223,7 @@ def waiting(found: Evidence) -> str:
 def undecided(found: Evidence) -> str:
     nobody = next((one for one in found.obstacles if one.kind is ObstacleKind.NO_RUNNER), None)
     others = [one for one in found.obstacles if one is not nobody]
-    why, remedy = (nobody.text, nobody.remedy) if nobody else ("one is alive and will", "")
+    why, remedy = (nobody.text, nobody.remedy) if nobody else ("a runner is alive and will decide it shortly", "")
     why = _downtime(found.downtime, found.show) or why
     if found.downtime and found.downtime.cause is DowntimeCause.BETWEEN_CALLS:
         remedy = "Its next call decides it."
@@ -233,7 +239,7 @@ def unreadable(found: Evidence, *, passed: bool) -> str:
     if passed:
         told = f"{found.state.name} was not decided at {at}: no decision in the log covers it."
     else:
-        told = f"Whether {found.state.name} is due at {at} cannot be told, and no runner can decide it."
+        told = f"Nobody can tell whether {found.state.name} is due at {at}, so no runner can decide it."
     return _paragraph(told, _why_unreadable(found), further_runs(found.further_runs, found.show))
 
 
@@ -242,7 +248,7 @@ def _why_unreadable(found: Evidence) -> str:
         return ""
     return (
         f"Its definition (version {found.phase.definition_version}) cannot be read today "
-        f"({clause(found.unreadable)}), so this is what the log has."
+        f"({clause(found.unreadable)}), so this is only what the log recorded."
     )
 
 
@@ -325,7 +331,7 @@ def further_runs(requests: Sequence[Request], show: Show) -> str:
         for request in requests[:REQUESTS_NAMED_MAX]
     ]
     more = len(requests) - REQUESTS_NAMED_MAX
-    return _paragraph(*named, f"So did {more} more requests." if more > 0 else "")
+    return _paragraph(*named, f"{more} more requests asked for this slot." if more > 0 else "")
 
 
 # Parts

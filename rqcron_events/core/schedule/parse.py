@@ -26,6 +26,8 @@ _ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_NO_YEAR = "; six fields begin with seconds, and no field is a year"
 _RANDOM = re.compile(r"R(\(|/|$)", re.IGNORECASE)
 
 
@@ -68,7 +70,8 @@ def _parsed_schedule(expression: str, zone_name: str, hash_id: str) -> CronSched
             expand(field, text, hash_id) for field, text in zip(_kinds(fields), fields, strict=True)
         )
     except ValueError as error:
-        _refuse(expression, str(error))
+        year = len(fields) == 6 and _YEAR.search(fields[-1])
+        _refuse(expression, f"{error}{_NO_YEAR}" if year else str(error))
     *_, minute_text, hour_text, day_text, _, weekday_text = fields
     schedule = CronSchedule(
         expression=expression,
@@ -114,7 +117,8 @@ def _fields(expression: str) -> list[str]:
         _refuse(
             expression,
             f"it has {len(fields)} field{'s' * (len(fields) != 1)}; give five (minute hour day month "
-            "weekday) or six with seconds first",
+            "weekday) or six with seconds first"
+            f"{_NO_YEAR if len(fields) == 7 else ''}",
         )
     if any(map(_RANDOM.match, fields)):
         _refuse(

@@ -33,14 +33,14 @@ LINES_MAX = 20
 
 class Command(LedgerCommand):
     help = (
-        "Hold the slots that the definitions in force promised against the recorded decisions. "
-        "Exit 1 if any slot is unaccounted for, or anything else is wrong."
+        "Compare the slots that definitions promised with the recorded decisions. Exit 1 if a slot is "
+        "unaccounted for or anything else is wrong."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", nargs="?", help="Default: every cron of the log.")
-        parser.add_argument("--since", metavar="TIME", help="Only slots from then on.")
-        parser.add_argument("--until", metavar="TIME", help="Only slots before then.")
+        parser.add_argument("name", nargs="?", help="Default: every cron in the log.")
+        parser.add_argument("--since", metavar="TIME", help="Audit only slots from this time on.")
+        parser.add_argument("--until", metavar="TIME", help="Audit only slots before this time.")
         add_format(parser, "table", "json", "csv")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -80,15 +80,15 @@ def _lines(found: Audit, show: Show) -> list[str]:
         if cron.pending_since is not None:
             lines.append(
                 f"PENDING {cron.cron}: {cron.totals.pending} due and not decided, "
-                f"since {show(cron.pending_since)}; "
-                "the next runner decides, or the end of a run for which overlap='queue' waits. "
+                f"since {show(cron.pending_since)}: "
+                "the next runner decides them, or they wait for a run to end (overlap='queue'). "
                 f"cron_explain {cron.cron} says which."
             )
     lines += [f"WRONG {item.text}" for item in found.findings]
     lines += [f"NOTE {loss.text}." for loss in found.losses]
     total = found.totals
     if found.ok and found.crons:
-        lines.append(f"OK: {total.expected} slots were promised, each is decided once.")
+        lines.append(f"OK: {total.expected} slots were promised; each was decided exactly once.")
     elif not found.ok:
         lines.append(
             f"NOT ACCOUNTED FOR: {total.unaccounted} of {total.expected} slots; "

@@ -24,10 +24,10 @@ CSV_FIELDS = (*COLUMNS, "outcome")
 INTERRUPTED = 130
 WORDS = {
     SlotState.TO_RUN: "to run",
-    SlotState.OPEN: "on their way already",
+    SlotState.OPEN: "already in progress",
     SlotState.DONE: "left out, a run for them succeeded",
     SlotState.ACTIVE: "left out, another run for them has not ended",
-    SlotState.UNDECIDED: "left to the runner, who has not decided them yet",
+    SlotState.UNDECIDED: "left to the runner, which has not decided them yet",
 }
 
 
@@ -35,25 +35,25 @@ class Command(LedgerCommand):
     """Stopped at any point it loses nothing: the same command goes on."""
 
     help = (
-        "Run a cron for its past slots, oldest first, and wait for the runs. Slots that succeeded "
-        "are left out. Ctrl-C stops it; the same command goes on, and tries again what failed."
+        "Run a cron for its past slots, oldest first, and wait for the runs. Slots whose run "
+        "succeeded are left out. After Ctrl-C, the same command continues; it also retries what failed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--from", required=True, metavar="TIME", help="The first slot.")
+        parser.add_argument("--from", required=True, metavar="TIME", help="Include slots from this time on.")
         parser.add_argument(
-            "--to", default="now", metavar="TIME", help="Slots before this; default: now."
+            "--to", default="now", metavar="TIME", help="End before this time; default: now."
         )
-        parser.add_argument("--dry-run", action="store_true", help="Only show the slots.")
+        parser.add_argument("--dry-run", action="store_true", help="Show the slots; run nothing.")
         parser.add_argument(
-            "--max-parallel", type=int, default=1, metavar="N", help="Runs at a time; default: 1."
-        )
-        parser.add_argument(
-            "--again", default="", metavar="LABEL", help="Each slot once more, under this label."
+            "--max-parallel", type=int, default=1, metavar="N", help="Run up to N slots at once; default: 1."
         )
         parser.add_argument(
-            "--quiet-max", type=float, metavar="S", help="Give up when nothing happens for so long."
+            "--again", default="", metavar="LABEL", help="Run every slot again, once per label."
+        )
+        parser.add_argument(
+            "--quiet-max", type=float, metavar="S", help="Give up after S seconds without progress."
         )
         add_actor_options(parser, "Why.")
         add_format(parser, "table", "json", "csv")
@@ -87,8 +87,8 @@ class Command(LedgerCommand):
                 )
         except KeyboardInterrupt:
             self.stderr.write(
-                f"Stopped: {len(ended)} of {_wanted(plan)} runs have ended. What is in the queue "
-                "runs on; the same command goes on from here."
+                f"Stopped: {len(ended)} of {_wanted(plan)} runs have ended. Queued runs still execute; run the "
+                "same command again to continue."
             )
             sys.exit(INTERRUPTED)
         self._conclude(plan, ended, output_format)
@@ -155,7 +155,7 @@ class Command(LedgerCommand):
         if bad:
             raise CommandError(
                 f"{len(bad)} of {len(ended)} runs did not succeed; the first: cron_explain --run "
-                f"{bad[0].run_id}. The same command tries them again."
+                f"{bad[0].run_id}. Run the same command again to retry them."
             )
 
 

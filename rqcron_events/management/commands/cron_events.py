@@ -20,15 +20,15 @@ class Command(LedgerCommand):
     help = "Show the events of the log, newest last."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--cron", help="Only events of this cron.")
+        parser.add_argument("--cron", help="Show only events of this cron.")
         parser.add_argument(
-            "--type", action="append", default=[], help="Only this type; repeatable."
+            "--type", action="append", default=[], help="Show only this type; repeatable."
         )
-        parser.add_argument("--run", metavar="ID", help="Only events of this run.")
+        parser.add_argument("--run", metavar="ID", help="Show only events of this run.")
         parser.add_argument("--since", metavar="TIME")
         parser.add_argument("--until", metavar="TIME")
-        parser.add_argument("--limit", type=int, default=100, help="The newest N; 0 for all.")
-        parser.add_argument("--follow", action="store_true", help="Go on with new events.")
+        parser.add_argument("--limit", type=int, default=100, help="Show the newest N (default: 100); 0 for all.")
+        parser.add_argument("--follow", action="store_true", help="Keep printing new events.")
         parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -17,12 +17,12 @@ from ..command import LedgerCommand
 
 
 class Command(LedgerCommand):
-    help = "Say why a cron did or did not fire at an instant, with the recorded evidence."
+    help = "Explain why a cron did or did not fire at a given time, with the recorded evidence."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?")
         parser.add_argument("--at", metavar="TIME", help="Default: the cron's last slot.")
-        parser.add_argument("--run", metavar="ID", help="Instead: the story of one run.")
+        parser.add_argument("--run", metavar="ID", help="Tell the story of one run instead.")
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -21,8 +21,8 @@ from ..command import LedgerCommand
 
 class Command(LedgerCommand):
     help = (
-        "Exit 0 when slots are decided, queues are served and runs succeed as far as limits are set, "
-        "otherwise 1 with the reasons."
+        "Exit 0 if slots are decided, queues are served and no cron exceeds its limits for failed runs; "
+        "otherwise exit 1 and print the reasons."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -31,20 +31,20 @@ class Command(LedgerCommand):
             type=float,
             default=MAX_LAG_SECONDS,
             metavar="S",
-            help=f"Seconds that a slot may be overdue; default: {MAX_LAG_SECONDS:.0f}.",
+            help=f"Seconds a slot may be overdue; default: {MAX_LAG_SECONDS:.0f}.",
         )
-        parser.add_argument("--cron", metavar="NAME", help="Leave out what concerns others only.")
+        parser.add_argument("--cron", metavar="NAME", help="Check only what affects this cron.")
         parser.add_argument(
             "--max-failures",
             type=int,
             metavar="N",
-            help="More failed runs in a row are a problem; default: max_failures of each cron.",
+            help="Report more than N failed runs in a row; default: each cron's max_failures.",
         )
         parser.add_argument(
             "--max-age",
             metavar="DURATION",
-            help="No success for longer is a problem, such as 90m or 25h; default: max_age of each "
-            "cron.",
+            help="Report a cron that has not succeeded for longer, such as 90m or 25h; default: each "
+            "cron's max_age.",
         )
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
@@ -84,7 +84,7 @@ def _duration(text: str) -> timedelta:
     """Of one number and its unit."""
     match = re.fullmatch(r"([0-9]{1,9})(s|m|min|h|d)", text.strip())
     if match is None or int(match[1]) == 0:
-        raise CommandError(f"--max-age {text!r} is no duration. Give 90s, 30m, 25h or 8d.")
+        raise CommandError(f"--max-age {text!r} is not a duration. Give 90s, 30m, 25h or 8d.")
     unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2][0]]
     return timedelta(**{unit: int(match[1])})
 
@@ -92,7 +92,7 @@ def _duration(text: str) -> timedelta:
 def _lines(found: Health) -> Iterator[tuple[str, str]]:
     leader = found.leader or "nobody"
     if found.leader_seconds is not None:
-        leader += f", heard of {found.leader_seconds:.1f} s ago"
+        leader += f", last heartbeat {found.leader_seconds:.1f} s ago"
     yield "leader", leader
     undecided = "none is due" if found.slots_known else "unknown"
     if found.oldest_undecided_at is not None:
@@ -105,6 +105,6 @@ def _lines(found: Health) -> Iterator[tuple[str, str]]:
         skews.append(f"Redis {clocks.redis_skew_seconds:+.3f} s")
     yield "clock, to database", ", ".join(skews)
     spooled = found.spool_length
-    yield "spool", "unknown" if spooled is None else f"events of {spooled} runs wait in Redis"
+    yield "spool", "unknown" if spooled is None else f"events of {spooled} runs waiting in Redis"
     for name, events in found.projection_lag_events.items():
         yield f"{name} behind", f"{events} events"

@@ -13,14 +13,16 @@ from ..command import LedgerCommand, add_actor_options, add_name_or_all, require
 
 
 class Command(LedgerCommand):
-    help = "Stop a cron, or all, from firing; its slots are recorded as skipped meanwhile."
+    help = (
+        "Skip the slots of a cron, or of all, from now on; runs already queued still execute."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        add_name_or_all(parser, "Every cron, new ones included.")
+        add_name_or_all(parser, "Pause every cron, including new ones.")
         parser.add_argument(
-            "--until", metavar="TIME", help="When it ends by itself: 2h, tomorrow 8am."
+            "--until", metavar="TIME", help="Resume automatically at this time: 2h, 'tomorrow 8am'."
         )
-        add_actor_options(parser, "Why; it stands in every answer about the skipped slots.")
+        add_actor_options(parser, "Why; shown wherever the skipped slots are explained.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         require_name_or_all(options)

@@ -15,22 +15,22 @@ COLUMNS = ("event", "stream", "reader", "noticed_at", "error")
 
 
 class Command(LedgerCommand):
-    help = "Show the events that cannot be read and that readers of the log go on without."
+    help = "List events that cannot be read; readers of the log leave them out."
 
     def add_arguments(self, parser: CommandParser) -> None:
         which = parser.add_mutually_exclusive_group()
         which.add_argument(
             "--retry",
             action="store_true",
-            help="Read them again, as after an upgrade; what can be read now is no longer set aside.",
+            help="Try to read them again, for example after an upgrade.",
         )
         which.add_argument(
             "--accept",
             type=int,
             metavar="EVENT_ID",
-            help="This event counts as nothing from now on, for every reader and every replay.",
+            help="Ignore this event from now on, in every reader and every replay; final.",
         )
-        add_actor_options(parser, "Why it is accepted, for the log.")
+        add_actor_options(parser, "Why it is accepted; required with --accept.")
         add_format(parser, "table", "json", "csv")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,7 +38,7 @@ class Command(LedgerCommand):
             if not options["reason"]:
                 raise CommandError("--accept is final. Say why: --reason TEXT")
             quarantine.accept(options["accept"], reason=options["reason"], by=options["by"])
-            self.stdout.write(f"Event {options['accept']} counts as nothing from now on.")
+            self.stdout.write(f"Event {options['accept']} is ignored from now on.")
             return
         if options["retry"]:
             self._retry()
@@ -59,6 +59,6 @@ class Command(LedgerCommand):
         done = quarantine.retry()
         self.stdout.write(f"{done.readable} of {done.readable + done.unreadable} can be read now.")
         if done.runner:
-            self.stdout.write("The leading runner folds the log again, with them, within seconds.")
+            self.stdout.write("The leading runner rereads the log with them within seconds.")
         if done.built_again:
             self.stdout.write(f"Rebuilt with them: {', '.join(done.built_again)}.")

@@ -21,12 +21,15 @@ COLUMNS = ("cron", "run_id", "slot", "found", "repair")
 
 
 class Command(LedgerCommand):
-    help = "Compare the open runs with RQ and complete the log. The leading runner does it, too."
+    help = (
+        "Compare open runs with RQ now and close what a crash left open. The leading runner does this "
+        "by itself."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Only say what is open.")
+        parser.add_argument("--dry-run", action="store_true", help="Show what would be repaired; change nothing.")
         parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
-        parser.add_argument("--by", default=None, help="Who repairs; default: cron_reconcile.")
+        parser.add_argument("--by", default=None, help="Recorded as who did it; default: cron_reconcile.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         require_queues()
@@ -56,8 +59,9 @@ class Command(LedgerCommand):
             for found in obstacles()
             if found.is_fault and not (reconciler.away and found.kind is ObstacleKind.REDIS_AWAY)
         ]
-        empty = "No open run needs a repair." if hindered else "Every open run is on its way."
-        print_rows(self.stdout, rows, COLUMNS, options["format"], empty=empty)
+        print_rows(
+            self.stdout, rows, COLUMNS, options["format"], empty="No open run needs repair."
+        )
         for obstacle in hindered:
             self.stderr.write(obstacle.sentence)
         if reconciler.away:

@@ -12,10 +12,10 @@ from ..command import LedgerCommand, add_actor_options
 
 
 class Command(LedgerCommand):
-    help = "Ask for a new run like an earlier one, for the same slot."
+    help = "Start a new run like an earlier one, for the same slot."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("run", help="The run's id, as cron_history shows it.")
+        parser.add_argument("run", help="The run's id, or its first characters (see cron_history).")
         add_actor_options(parser, "Why.")
 
     def handle(self, *args: Any, **options: Any) -> None:

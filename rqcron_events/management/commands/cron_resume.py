@@ -11,10 +11,10 @@ from ..command import LedgerCommand, add_actor_options, add_name_or_all, require
 
 
 class Command(LedgerCommand):
-    help = "End the pause of a cron, or of all."
+    help = "End the pause of a cron, or the pause of all crons."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        add_name_or_all(parser, "End cron_pause --all.")
+        add_name_or_all(parser, "End the pause set by cron_pause --all.")
         add_actor_options(parser, "Why.")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -18,12 +18,12 @@ from ..command import LedgerCommand
 
 
 class Command(LedgerCommand):
-    help = "Decide which crons are due, record it, and hand the runs to RQ. Runs until stopped."
+    help = "Decide which crons are due, record the decisions and enqueue the runs, until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="Do what is due now, then exit.")
+        parser.add_argument("--once", action="store_true", help="Decide what is due now, then exit.")
         parser.add_argument(
-            "--die-with-parent", type=int, metavar="PID", help="Exit when this process is gone."
+            "--die-with-parent", type=int, metavar="PID", help="Exit when the process PID ends."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -45,7 +45,7 @@ class Command(LedgerCommand):
                 texts.append(f"{done.waiting} not in Redis yet, because it does not answer.")
             if texts:
                 raise CommandError(
-                    f"{' '.join(texts)} They are enqueued the next time that a runner runs."
+                    f"{' '.join(texts)} The next runner enqueues them."
                 )
             return
         if options["die_with_parent"]:

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers", type=int, default=1, metavar="N", help="how many workers (default: 1)"
         )
-        parser.add_argument("--seconds", type=float, metavar="N", help="end after this time")
+        parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """What is missing is said in one line before Django's checks say it of each cron."""

@@ -14,19 +14,22 @@ from ..command import LedgerCommand, add_actor_options
 
 
 class Command(LedgerCommand):
-    help = "Ask for a run of a cron, now or at a time. Its schedule is not touched."
+    help = (
+        "Start a run now, even if the cron is paused or another run is active; its schedule does not "
+        "change."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--at", metavar="TIME", help="Begin then: 2h, tomorrow 8am.")
+        parser.add_argument("--at", metavar="TIME", help="Start at this time instead: 2h, 'tomorrow 8am'.")
         parser.add_argument(
             "--args",
             dest="run_args",  # Django keeps "args" for itself
             metavar="JSON",
-            help="Arguments of this run, such as '[1, \"b\"]'; they are logged.",
+            help="Positional arguments of this run, such as '[1, \"b\"]'; stored in the log.",
         )
         parser.add_argument(
-            "--kwargs", metavar="JSON", help="The same by name, such as '{\"dry\": true}'."
+            "--kwargs", metavar="JSON", help="Keyword arguments, such as '{\"dry\": true}'; stored in the log."
         )
         add_actor_options(parser, "Why.")
 
@@ -53,7 +56,7 @@ def _json(text: str | None, option: str, kind: type) -> Any:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise CommandError(f"{option} {text!r} is no JSON: {error}.") from error
+        raise CommandError(f"{option} {text!r} is not JSON: {error}.") from error
     if not isinstance(value, kind):
         what = "a list, such as '[1, 2]'" if kind is list else "an object, such as '{\"a\": 1}'"
         raise CommandError(f"{option} {text!r} is not {what}.")

@@ -21,27 +21,27 @@ from ..command import LedgerCommand
 
 
 class Command(LedgerCommand):
-    help = "Run django-rq's worker on the queues, with a cron runner in its process tree."
+    help = "Run django-rq's worker with a cron runner inside."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "queues",
             nargs="*",
-            help="In the order in which they are served. Default: those of the crons, in the order of "
-            "RQ_QUEUES, with RQ's scheduler.",
+            help="Queues, served in the order given. Default: those that the crons need, in the order of "
+            "RQ_QUEUES; RQ's scheduler then runs too.",
         )
         parser.add_argument(
-            "--burst", action="store_true", help="Do what is due now, empty the queues, and exit."
+            "--burst", action="store_true", help="Decide what is due now, empty the queues, then exit."
         )
-        parser.add_argument("--with-scheduler", action="store_true", help="Run RQ's scheduler too.")
+        parser.add_argument("--with-scheduler", action="store_true", help="Also run RQ's scheduler.")
         parser.add_argument("--name", help="Name of the worker.")
         parser.add_argument("--worker-class", help="Default: RQ['WORKER_CLASS'], or RQ's Worker.")
         parser.add_argument("--job-class")
         parser.add_argument("--queue-class")
-        parser.add_argument("--serializer", help="Must be the one of the queues.")
-        parser.add_argument("--worker-ttl", type=int, default=420, help="Seconds.")
+        parser.add_argument("--serializer", help="Must be the serializer of the queues.")
+        parser.add_argument("--worker-ttl", type=int, default=420, help="RQ's worker TTL in seconds; default: 420.")
         parser.add_argument("--max-jobs", type=int)
-        parser.add_argument("--max-idle-time", type=int, help="Seconds.")
+        parser.add_argument("--max-idle-time", type=int, help="Exit after this many idle seconds.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         require_queues()

@@ -86,6 +86,6 @@ NAIVE = datetime(2026, 3, 2, 12, 0)
 def test_what_is_no_instant_is_named_with_the_remedy(add, deploy, ask, name, value):
     add("send", every=MINUTE)
     deploy()
-    why = "has no time zone. Add tzinfo" if value is NAIVE else "is no datetime. Give one with"
+    why = "has no time zone. Add tzinfo" if value is NAIVE else "is not a datetime. Give one with"
     with pytest.raises(CronConfigError, match=f"^{name}=.* {why}"):
         ask(value)

@@ -31,7 +31,7 @@ def test_the_command_and_every_answer_say_whose_pause_it_replaces(
     assert (skipped["actor"], skipped["replaced"]["actor"]) == ("bob", "ann")
     summary = explain("report", datetime(2026, 3, 2, 9, 1, tzinfo=UTC)).summary
     assert "paused by bob" in summary
-    assert "in the place of the pause that was paused by ann" in summary
+    assert "replacing the pause by ann" in summary
 
 
 def test_one_that_has_run_out_is_not_replaced(deploy, add, clock, capsys):

@@ -136,7 +136,7 @@ def test_the_command_takes_json_and_a_time(runner, redis_connection):
     call_command("cron_trigger", "greet", run_args='["bob"]', kwargs='{"times": 2}', stdout=out)
     work(redis_connection)
     assert CALLS == [("bob", 2)]
-    with pytest.raises(CommandError, match="is no JSON"):
+    with pytest.raises(CommandError, match="is not JSON"):
         call_command("cron_trigger", "greet", "--args=[bob]")
     with pytest.raises(CommandError, match="is not a list"):
         call_command("cron_trigger", "greet", "--args={}")

@@ -44,7 +44,7 @@ def kinds() -> list[str]:
 
 def test_a_whole_log_is_accounted_for(decided, capsys):
     call_command("cron_audit")
-    assert "OK: 4 slots were promised, each is decided once." in capsys.readouterr().out
+    assert "OK: 4 slots were promised; each was decided exactly once." in capsys.readouterr().out
     assert audit("report").totals.open_runs == 4
 
 

@@ -68,9 +68,9 @@ def test_the_command_says_the_same_to_a_person(deploy, add, clock, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "healthy"
     told = {line[2:24].strip(): line[24:] for line in lines[1:]}
-    assert "heard of 0" in told["leader"]
+    assert "last heartbeat 0" in told["leader"]
     assert told["oldest undecided slot"] == "2026-03-02 09:01:00 UTC of report, due for 30.0 s"
-    assert told["spool"] == "events of 0 runs wait in Redis"
+    assert told["spool"] == "events of 0 runs waiting in Redis"
     assert told["projections behind"].endswith(" events")
 
 
@@ -203,4 +203,4 @@ def test_a_part_that_cannot_be_looked_at_is_a_problem_and_hides_nothing(
     assert response.status_code == 503
     overdue, unseen = response.json()["problems"]
     assert "'report' has been due" in overdue
-    assert unseen == "The followers cannot be looked at: ValueError: not an event."
+    assert unseen == "The followers cannot be checked: ValueError: not an event."

@@ -55,7 +55,7 @@ def test_failures_in_a_row_are_counted_from_the_last_success(end):
     assert health(max_failures=2).ok
     (problem,) = health(max_failures=1).problems
     assert problem == (
-        "Cron 'report': 2 runs failed in a row, the first at 2026-03-02 09:04:30 UTC; 1 is allowed."
+        "Cron 'report': 2 runs failed in a row, the first at 2026-03-02 09:04:30 UTC; the limit is 1."
     )
     assert health(max_failures=1, cron="report").problems == [problem]
 
@@ -77,7 +77,7 @@ def test_no_success_for_too_long_is_a_problem_unless_it_is_paused(end, clock):
     (problem,) = health(max_lag_seconds=9000).problems
     assert problem == (
         "Cron 'report': no success for 11 min, the last success was at 2026-03-02 09:01:30 UTC; "
-        "10 min are allowed."
+        "the limit is 10 min."
     )
     assert health(max_lag_seconds=9000, max_age=timedelta(hours=1)).ok
     controls.pause("report", by="ann")
@@ -99,9 +99,9 @@ def test_the_limits_of_a_cron_are_in_the_log(end):
 @pytest.mark.parametrize(
     ("option", "value", "problem"),
     [
-        ("--max-age", "25", "--max-age '25' is no duration. Give 90s, 30m, 25h or 8d."),
-        ("--max-age", "0h", "is no duration"),
-        ("--max-age", "99999999999d", "is no duration"),
+        ("--max-age", "25", "--max-age '25' is not a duration. Give 90s, 30m, 25h or 8d."),
+        ("--max-age", "0h", "is not a duration"),
+        ("--max-age", "99999999999d", "is not a duration"),
         ("--max-failures", "-1", "--max-failures -1 is negative. Give 0 or more."),
     ],
 )

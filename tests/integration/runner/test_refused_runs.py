@@ -152,7 +152,7 @@ def test_no_more_than_a_hundred_runs_wait_for_a_cause_to_go(deploy, add, add_raw
     newest = CronEvent.objects.for_cron("guilty").of_type("slot_skipped").order_by("-id")[0]
     assert newest.reason == "overlap"
     told = explain("guilty", newest.scheduled_for).summary
-    assert f"RQ takes no job for it, and {fired} of its runs wait for that" in told, told
+    assert f"RQ refuses its jobs, and {fired} of its runs are waiting to be accepted" in told, told
     assert CronEvent.objects.for_cron("good").of_type("slot_fired").count() == 130
     assert audit("guilty").ok
 
@@ -256,7 +256,7 @@ def test_once_does_the_rest_and_says_what_is_refused(deploy, add, add_raw, clock
     assert done.decided == 2
     assert done.waiting == 0
     assert done.refused == [
-        "RQ takes no job for cron 'guilty': QueueUnusable: Queue 'gone' is not in RQ_QUEUES. Add it "
+        "RQ refuses jobs of cron 'guilty': QueueUnusable: Queue 'gone' is not in RQ_QUEUES. Add it "
         "there, or give the cron one of: default, high, low."
     ]
 
@@ -270,20 +270,20 @@ def test_health_and_explain_name_the_run_and_the_cause_until_it_is_gone(
         clock.advance(MINUTE)
         runner.tick()
     (older, newer) = runner.states.crons["guilty"].open_runs
-    (told,) = [text for text in health().problems if "RQ takes no job" in text]
+    (told,) = [text for text in health().problems if "RQ refuses" in text]
     assert told == (
-        f"RQ takes no job for 2 runs, such as {newer} of cron 'guilty': Queue 'gone' is not in "
+        f"RQ refuses the jobs of 2 runs, such as {newer} of cron 'guilty': Queue 'gone' is not in "
         "RQ_QUEUES. Add it there, or give the cron one of: default, high, low. They are enqueued "
         "when the cause is gone."
     )
     assert (
-        "its run waits: RQ takes no job for it since 2026-03-02 09:01:30 UTC: QueueUnusable: Queue "
+        "its run is waiting: RQ has refused its job since 2026-03-02 09:01:30 UTC: QueueUnusable: Queue "
         "'gone' is not in RQ_QUEUES"
     ) in explain_run(older).summary
     add_raw("guilty")
     reconcile(deploy())
-    assert not [text for text in health().problems if "RQ takes no job" in text]
-    assert "its run waits in queue 'default'" in explain_run(older).summary
+    assert not [text for text in health().problems if "RQ refuses" in text]
+    assert "its run is waiting in queue 'default'" in explain_run(older).summary
 
 
 def test_health_names_each_cause_and_its_crons_however_many_runs_one_has(
@@ -300,7 +300,7 @@ def test_health_names_each_cause_and_its_crons_however_many_runs_one_has(
     for _ in range(3):
         clock.advance(MINUTE)
         runner.tick()
-    told = [text for text in health().problems if "RQ takes no job" in text]
+    told = [text for text in health().problems if "RQ refuses" in text]
     for name in ("guilty-0", "guilty-1", "guilty-2", "newest"):
         assert len([text for text in told if f"'{name}'" in text]) == 1, told
     assert len(told) == 3, "one for each cause"
@@ -314,7 +314,7 @@ def test_a_run_is_refused_in_words_when_a_person_asks_for_it(deploy, add_raw, cl
     request = RunRequest(run_id=uuid4(), definition=definition, slot=None)
     (text,) = controls.enqueue([request], "ann")
     assert text.startswith(
-        "RQ takes no job for cron 'guilty': QueueUnusable: Queue 'gone' is not in"
+        "RQ refuses jobs of cron 'guilty': QueueUnusable: Queue 'gone' is not in"
     )
     assert text in caplog.text
     assert CronEvent.objects.for_run(request.run_id).of_type("enqueue_failed").count() == 1

@@ -46,17 +46,17 @@ RUNS_PER_QUERY = 500
 class Command(LedgerCommand):
     """One row per run, the newest first."""
 
-    help = "Show the last runs of a cron, the newest first."
+    help = "Show the latest runs of a cron, newest first."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="name of the cron")
-        parser.add_argument("--limit", type=int, default=20, help="how many runs; default: 20")
+        parser.add_argument("--limit", type=int, default=20, help="show the newest N runs; default: 20")
         parser.add_argument(
             "--status",
             choices=[status.value for status in RunStatus],
-            help="only runs of this status",
+            help="show only runs with this status",
         )
-        parser.add_argument("--at", metavar="TIME", help="the runs as they were at this instant")
+        parser.add_argument("--at", metavar="TIME", help="show the runs as they were at this time")
         add_format(parser, "table", "json", "csv")
 
     def handle(self, **options: Any) -> None:
@@ -92,9 +92,9 @@ class Command(LedgerCommand):
             options["format"],
             fields=column_names(CronRun),
             zone=zone_or_utc(timezones[name]),
-            empty=f"Cron {name!r} had no such runs by then."
+            empty=f"No matching runs of cron {name!r} by then."
             if at
-            else f"Cron {name!r} has no such runs. Why: cron_explain {name}",
+            else f"No matching runs of cron {name!r}. See cron_explain {name} for the reason.",
         )
 
 

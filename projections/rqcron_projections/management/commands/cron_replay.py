@@ -39,10 +39,10 @@ class Command(LedgerCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         which = parser.add_mutually_exclusive_group()
         which.add_argument(
-            "--check", action="store_true", help="compare and change nothing; exit 1 if they differ"
+            "--check", action="store_true", help="compare without changing anything; exit 1 if they differ"
         )
         which.add_argument(
-            "--at", metavar="TIME", help="show the crons as they were at this instant"
+            "--at", metavar="TIME", help="show the crons as they were at this time"
         )
         parser.add_argument(
             "--projection",
@@ -50,7 +50,7 @@ class Command(LedgerCommand):
             choices=[projection.name for projection in PROJECTIONS],
             help="only this one; may be repeated",
         )
-        parser.add_argument("--by", help="who asks, for the log; default: the OS user")
+        parser.add_argument("--by", help="who does it, for the log; default: the OS user")
         add_format(parser, "table", "json")
 
     def handle(self, **options: Any) -> None:
@@ -77,7 +77,7 @@ class Command(LedgerCommand):
     def _check(self, options: dict[str, Any]) -> None:
         found = check(options["projection"])
         rows = [_brief(item) if options["format"] == "table" else asdict(item) for item in found]
-        self._print(rows, DIFFERENCE_COLUMNS, options, "The projections are what the log says.")
+        self._print(rows, DIFFERENCE_COLUMNS, options, "The projections match the log.")
         unread = problem_texts()
         if unread and not found:
             raise CommandError(" ".join(unread))

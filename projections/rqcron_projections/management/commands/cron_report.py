@@ -32,7 +32,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 class Command(LedgerCommand):
     """Whole days come from ``CronDay``, anything finer from single runs; the output says which."""
 
-    help = "Show how crons did: slots, outcomes, lateness, durations, errors."
+    help = "Summarize how crons did: slots, outcomes, lateness, durations, errors."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -88,7 +88,7 @@ def test_a_success_forgets_the_error_of_an_attempt_before_it():
     [
         ([ENQUEUED], ["'high'"]),
         ([REFUSED], ["waits", "since 2026-03-02 09:00:00 UTC", "KeyError: no such queue"]),
-        ([REFUSED, ENQUEUED], ["waits in queue 'high'"]),
+        ([REFUSED, ENQUEUED], ["is waiting in queue 'high'"]),
         ([ENQUEUED, STARTED], ["attempt 1", "worker/a"]),
         ([ENQUEUED, STARTED, FAILED], ["attempt 1", "ValueError: no"]),
         ([STARTED, FAILED, AGAIN, ("run_succeeded", {})], ["succeeded", "2 attempts"]),

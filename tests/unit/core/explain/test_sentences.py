@@ -18,7 +18,7 @@ def test_further_runs_of_a_slot_are_named_up_to_three():
     text = further_runs(asked, shower(None))
     assert text.count("bob asked for run 00000000 of this slot at 2026-03-02 09:10:00 UTC") == 3
     assert "by rerun (no mail)." in text
-    assert text.endswith(" So did 2 more requests.")
+    assert text.endswith(" 2 more requests asked for this slot.")
     assert further_runs([], shower(None)) == ""
 
 

@@ -170,7 +170,7 @@ def test_a_pause_that_ended_by_itself_was_resumed_by_nobody():
             {},
             "paused",
             "alpha is due at {slot}, but it is paused by ada until 2026-03-02 10:00:00 UTC (moving), "
-            "so this slot will be skipped unless somebody resumes before.",
+            "so this slot will be skipped unless somebody resumes it first.",
         ),
         (
             lambda history: history.pause_all(at("08:51")),
@@ -178,7 +178,7 @@ def test_a_pause_that_ended_by_itself_was_resumed_by_nobody():
             {},
             "all_paused",
             "alpha is due at {slot}, but all crons are paused by ada, so this slot will be skipped "
-            "unless somebody resumes before.",
+            "unless somebody resumes it first.",
         ),
         (
             lambda history: history.register(at("08:51"), jitter_seconds=60),
@@ -217,7 +217,7 @@ def test_a_pause_that_ended_by_itself_was_resumed_by_nobody():
             {},
             "unaccounted",
             "alpha was due at {slot}, 5.0 s ago, and no decision about it is recorded, although "
-            "slots up to {slot} are decided: the log has a gap here, which should never be. "
+            "slots up to {slot} are decided: the log has a gap here, which should never happen. "
             "cron_audit alpha lists what is missing.",
         ),
     ],
