@@ -18,10 +18,11 @@ from statistics import median
 from typing import Any
 
 from running import idle, lateness
-from servers import Servers, run_python, servers
+from servers import Servers, run_python, servers, tree_of
 
 MEASURES = ("dispatch", "lateness", "idle", "worker")
 SECONDS_MAX = 600
+BEFORE = "before_"
 LOOP_SHARE = 10
 """The loop is slow, and its rate does not depend on the number: it gets one tenth of the jobs."""
 
@@ -30,8 +31,12 @@ LABELS = {
     "enqueue_many": "RQ's enqueue_many, the same jobs, no record",
     "rq_cron": "rq cron",
     "enqueue_loop": "django-rq, a loop of enqueue",
-    "plain_jobs": "plain function",
-    "cron_jobs": "the same function as a cron",
+}
+WORKERS = {"rqworker": "", "cron_worker": "_in_cron_worker"}
+WORKER_FIGURES = {
+    "ms_per_job": "wall",
+    "cpu_ms_per_job": "worker and work-horse",
+    "postgresql_ms_per_job": "PostgreSQL",
 }
 
 
@@ -58,12 +63,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=MEASURES)
     parser.add_argument("--rounds", type=int, help="default: 5, or 2 when quick")
+    parser.add_argument(
+        "--before", metavar="COMMIT", help="measure that code beside this, with --only worker"
+    )
     parser.add_argument("--crons", type=int, help="due at one instant; default 10000, or 2000")
+    parser.add_argument("--jobs", type=int, help="for each worker; default 300, or 50 when quick")
     options = parser.parse_args()
     quick = options.quick
     options.rounds = options.rounds or (2 if quick else 5)
     options.crons = options.crons or (2_000 if quick else 10_000)
-    options.jobs = 50 if quick else 300
+    options.jobs = options.jobs or (50 if quick else 300)
     options.seconds = 20 if quick else 60
     return options
 
@@ -71,6 +80,7 @@ def _options() -> argparse.Namespace:
 def _machine(found: Servers) -> dict[str, str]:
     return {
         "cores": str(os.cpu_count()),
+        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "python": platform.python_version(),
         **{name: version(name) for name in ("rq", "django", "redis")},
         **found.versions(),
@@ -83,7 +93,7 @@ def _machine(found: Servers) -> dict[str, str]:
 def measure_dispatch(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
     counts = dict.fromkeys(("ledger", "rq_cron", "enqueue_many"), options.crons)
     counts["enqueue_loop"] = options.crons // LOOP_SHARE
-    return _rounds(found, options.rounds, counts, "jobs_per_second")
+    return _rounds({"": found}, options.rounds, counts, "jobs_per_second")
 
 
 def print_dispatch(rounds: list[dict[str, Any]]) -> None:
@@ -96,14 +106,39 @@ def print_dispatch(rounds: list[dict[str, Any]]) -> None:
 
 
 def measure_worker(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
-    counts = dict.fromkeys(("plain_jobs", "cron_jobs"), options.jobs)
-    return _rounds(found, options.rounds, counts, "ms_per_job")
+    names = [f"{kind}_jobs{place}" for place in WORKERS.values() for kind in ("plain", "cron")]
+    counts = dict.fromkeys(names, options.jobs)
+    if options.before is None:
+        return _rounds({"": found}, options.rounds, counts, "ms_per_job")
+    with tree_of(options.before) as tree:
+        trees = {"": found, BEFORE: found.of(tree)}
+        return _rounds(trees, options.rounds, counts, "ms_per_job")
 
 
 def print_worker(rounds: list[dict[str, Any]]) -> None:
     jobs = rounds[0]["cron_jobs"]["jobs"]
-    print(f"\nRQ's worker, {jobs} jobs that do nothing, {len(rounds)} rounds")
-    _print_table(rounds, "ms_per_job", "ms/job", "cron_jobs")
+    print(f"\nRQ's worker, {jobs} jobs that do nothing, {len(rounds)} rounds; ms per job")
+    print(f"  {'':<44}{'plain':>9}{'cron':>9}{'extra':>9}{'min - max':>18}")
+    for worker, place in WORKERS.items():
+        for figure, label in WORKER_FIGURES.items():
+            for tree in ("", BEFORE):
+                pairs = [
+                    (
+                        item[f"{tree}plain_jobs{place}"][figure],
+                        item[f"{tree}cron_jobs{place}"][figure],
+                    )
+                    for item in rounds
+                    if f"{tree}plain_jobs{place}" in item
+                ]
+                if pairs:
+                    _print_extra(f"{worker}, {label}{', commit before' if tree else ''}", pairs)
+
+
+def _print_extra(label: str, pairs: list[tuple[float, float]]) -> None:
+    extra = [cron - plain for plain, cron in pairs]
+    plain, cron = (median(values) for values in zip(*pairs, strict=True))
+    spread = f"{min(extra):,.1f} - {max(extra):,.1f}"
+    print(f"  {label:<44}{plain:>9.1f}{cron:>9.1f}{median(extra):>9.1f}{spread:>18}")
 
 
 # A runner by the real clock
@@ -139,16 +174,20 @@ def print_idle(result: dict[str, Any]) -> None:
 
 
 def _rounds(
-    found: Servers, number: int, counts: dict[str, int], figure: str
+    trees: dict[str, Servers], number: int, counts: dict[str, int], figure: str
 ) -> list[dict[str, Any]]:
+    """``trees``: by a prefix for the names in the results."""
     rounds: list[dict[str, Any]] = []
     for index in range(number):
         measured: dict[str, Any] = {}
         for system, count in counts.items():
-            with found.fresh(BENCH_CRONS=str(count)) as environment:
-                printed = run_python(["systems.py", system, str(count)], environment, SECONDS_MAX)
-            measured[system] = json.loads(printed.splitlines()[-1])
-            _say(f"round {index + 1}: {system} {measured[system][figure]:,.1f} {figure}")
+            for prefix, found in trees.items():
+                name = prefix + system
+                with found.fresh(BENCH_CRONS=str(count)) as environment:
+                    arguments = ["systems.py", system, str(count)]
+                    printed = run_python(arguments, environment, SECONDS_MAX)
+                measured[name] = json.loads(printed.splitlines()[-1])
+                _say(f"round {index + 1}: {name} {measured[name][figure]:,.1f} {figure}")
         rounds.append(measured)
     return rounds
 

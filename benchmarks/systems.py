@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import django
+import psutil
 
 MIDNIGHT = datetime(2030, 1, 2, tzinfo=UTC)
 """A Wednesday: every schedule of the benchmark is due."""
@@ -121,40 +124,110 @@ def enqueue_loop(count: int) -> dict[str, Any]:
 
 def plain_jobs(count: int) -> dict[str, Any]:
     """RQ's worker, one fork for each job, on a function that does nothing."""
+    _enqueue_noop(count)
+    return _work(count, _rqworker)
+
+
+def cron_jobs(count: int) -> dict[str, Any]:
+    """The same function as a cron: start and outcome of each run go to the ledger."""
+    return _work_crons(count, _rqworker)
+
+
+def plain_jobs_in_cron_worker(count: int) -> dict[str, Any]:
+    """The same two, in the worker that ``manage.py cron_worker`` is."""
+    _enqueue_noop(count)
+    return _work(count, _cron_worker)
+
+
+def cron_jobs_in_cron_worker(count: int) -> dict[str, Any]:
+    return _work_crons(count, _cron_worker)
+
+
+def _enqueue_noop(count: int) -> None:
     import django_rq
     from bench_crons.crons import name_of, noop
 
     queue = django_rq.get_queue("default")
     queue.enqueue_many([queue.prepare_data(noop, args=(name_of(i),)) for i in range(count)])
-    return _work(count)
 
 
-def cron_jobs(count: int) -> dict[str, Any]:
-    """The same function as a cron: start and outcome of each run go to the ledger."""
+def _work_crons(count: int, work: Callable[[], None]) -> dict[str, Any]:
     from rqcron_events import clock
     from rqcron_events.models import CronEvent
 
     real_now = clock.now
     ledger(count)
     clock.now = real_now
-    result = _work(count)
+    result = _work(count, work)
     assert CronEvent.objects.filter(type="run_succeeded").count() == count
     return result
 
 
-def _work(count: int) -> dict[str, Any]:
+def _rqworker() -> None:
     import django_rq
-    from django.db import connections
+
+    django_rq.get_worker("default").work(burst=True, logging_level="ERROR")
+
+
+def _cron_worker() -> None:
+    from rqcron_events.execution.cron_worker import embedded_runner
+
+    options = {"with_scheduler": False, "max_jobs": None, "max_idle_time": None}
+    embedded_runner.work(["default"], burst=True, options={**options, "logging_level": "ERROR"})
+
+
+def _work(count: int, work: Callable[[], None]) -> dict[str, Any]:
+    import django_rq
     from rq.registry import FinishedJobRegistry
 
-    connections.close_all()
-    worker = django_rq.get_worker("default")
+    postgresql = _postgresql()
+    before = _cpu_seconds(), _cpu_seconds_of(postgresql)
     started = time.perf_counter()
-    worker.work(burst=True, logging_level="ERROR")
+    work()
     seconds = time.perf_counter() - started
+    after = _cpu_seconds(), _cpu_seconds_of(postgresql)
     queue = django_rq.get_queue("default")
     assert FinishedJobRegistry(queue=queue).count == count
-    return {"jobs": count, "seconds": seconds, "ms_per_job": seconds / count * 1000}
+    return {
+        "jobs": count,
+        "seconds": seconds,
+        "ms_per_job": seconds / count * 1000,
+        "cpu_ms_per_job": (after[0] - before[0]) / count * 1000,
+        "postgresql_ms_per_job": (after[1] - before[1]) / count * 1000,
+    }
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(item.ru_utime + item.ru_stime for item in used)
+
+
+def _postgresql() -> psutil.Process | None:
+    """The server's first process, if it runs here. Closes the connections of this process."""
+    from django.db import connection, connections
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+    try:
+        found = psutil.Process(pid).parent()
+    except psutil.NoSuchProcess:
+        found = None
+    connections.close_all()
+    return found if found is not None and found.name() == "postgres" else None
+
+
+def _cpu_seconds_of(process: psutil.Process | None) -> float:
+    """With its children, those included that have ended; nan when it is elsewhere."""
+    if process is None:
+        return math.nan
+    own = process.cpu_times()
+    found = own.user + own.system + own.children_user + own.children_system
+    for child in process.children():
+        times = child.cpu_times()
+        found += times.user + times.system
+    return found
 
 
 def _set_clock(clock: Any, at: datetime) -> None:
@@ -171,8 +244,11 @@ def _result(count: int, seconds: float) -> dict[str, Any]:
 
 SYSTEMS: dict[str, Callable[[int], dict[str, Any]]] = {
     system.__name__: system
-    for system in (ledger, rq_cron, enqueue_many, enqueue_loop, plain_jobs, cron_jobs)
-}
+    for system in (
+        ledger, rq_cron, enqueue_many, enqueue_loop, plain_jobs, cron_jobs,
+        plain_jobs_in_cron_worker, cron_jobs_in_cron_worker,
+    )
+}  # fmt: skip
 
 
 if __name__ == "__main__":
