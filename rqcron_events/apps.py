@@ -23,10 +23,12 @@ class RqcronEventsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks
+        from .process.warm import warm_before_forks
         from .registry import registry
 
         checks.register_all()
         registry.discover()
+        warm_before_forks()
         post_migrate.connect(reinstall_triggers, sender=self)
 
 
