@@ -146,6 +146,9 @@ class RunState:
     """A person cancelled it (``cron_cancel``): a job of it that is left in RQ must not start."""
     spooled: set[str] = field(default_factory=set)
     """Ids of the spool entries that are in the log already."""
+    starts: set[tuple[str, datetime]] = field(default_factory=set)
+    """Worker and time of each start that is in the log: a worker that was not told whether its own is
+    there finds it here."""
 
     @property
     def running(self) -> bool:
@@ -154,6 +157,11 @@ class RunState:
     @property
     def stream(self) -> str:
         return run_stream(self.run_id)
+
+    def takes(self, end: EventType) -> bool:
+        """Whether this end of its attempt still counts: False when somebody else has the last word
+        already, be it the same one said twice."""
+        return self.outcome is None and (end in OUTCOMES or self.running)
 
     def apply(self, event: Event) -> None:
         if event.version <= self.version:
@@ -173,6 +181,7 @@ class RunState:
             self.enqueued_at = event.occurred_at
         elif event.type is EventType.RUN_STARTED:
             self.started_at = event.occurred_at
+            self.starts.add((event.actor, event.occurred_at))
             self.worker = event.actor
             self.attempt = attempt_number(event, self.attempt)
             self.retries_left = int(event.data.get(RETRIES_LEFT) or 0)

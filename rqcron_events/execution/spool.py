@@ -39,6 +39,7 @@ __all__ = [
     "Drained",
     "drain",
     "drain_run",
+    "is_empty",
     "push",
     "run_key",
     "spool_length",
@@ -98,6 +99,11 @@ def spool_length(connections: Iterable[Redis]) -> int:
 def spool_refused(connections: Iterable[Redis]) -> int:
     """Entries that were set aside and are kept. Raises redis-py's errors."""
     return sum(map(spool_lists.refused_count, connections))
+
+
+def is_empty(connection: Redis, run_id: UUID) -> bool:
+    """Whether nothing waits for that run. Raises redis-py's errors."""
+    return not connection.exists(run_key(run_id))
 
 
 def spooled_types(connection: Redis, run_id: UUID) -> list[EventType]:
@@ -194,8 +200,12 @@ def _write(run_id: UUID, entry: Entry) -> list[Event]:
     def build(state: RunState) -> list[Event]:
         if entry.id in state.spooled or (entry.type in OUTCOMES and state.outcome is not None):
             return []
-        if entry.type is EventType.ATTEMPT_FAILED and (entry.attempt or 0) < state.attempt:
-            return []  # a later attempt has begun, and recorded the end of this one
+        if entry.type is EventType.RUN_STARTED and (entry.actor, entry.occurred_at) in state.starts:
+            return []  # it was written after all, later than its worker waited
+        if entry.type is EventType.ATTEMPT_FAILED:
+            newest = state.attempt if state.running else state.attempt + 1
+            if (entry.attempt or 0) < newest:
+                return []  # the same, or a later attempt has begun and recorded the end of this one
         event = make.spooled(
             entry.type,
             entry.data,

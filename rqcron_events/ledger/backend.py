@@ -66,6 +66,10 @@ class Backend(Protocol):
         """Write the events whose version is free and whose predecessor is there, one per stream;
         return the streams written."""
 
+    def insert_first_start(self, db: BaseDatabaseWrapper, event: Event, /) -> int | None:
+        """Write a run's start as the next of its stream, in one statement, if that holds nothing but
+        ``run_enqueued`` of the same cron and slot, or nothing; return its version."""
+
     def read(
         self, db: BaseDatabaseWrapper, after: int, until: int | None, limit: int, /
     ) -> list[Row]:

@@ -19,7 +19,10 @@ from ..models import CronEvent
 from .backend import backend_of
 from .doors.refusal import Refusal
 
-__all__ = ["insert", "insert_free"]
+__all__ = ["insert", "insert_first_start", "insert_free"]
+
+FIRST_START_TRIES_MAX = 2
+"""The runner may append ``run_enqueued`` at the same moment."""
 
 
 def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> None:
@@ -58,6 +61,23 @@ def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
         }
         _require(db, len(written) + len(free), len(written))
     return written
+
+
+def insert_first_start(db: BaseDatabaseWrapper, event: Event) -> int | None:
+    """Write a run's first start as the next of its stream, which holds ``run_enqueued`` at most; return its
+    version. None: there is more, or the row was taken away.
+
+    Raises as :func:`insert` does, but no VersionConflict.
+    """
+    for _ in range(FIRST_START_TRIES_MAX):
+        try:
+            with _refusals(db, [event]):
+                version = backend_of(db).insert_first_start(db, event)
+        except VersionConflict:
+            continue
+        if version is not None:
+            return version
+    return None
 
 
 def _needed(events: Sequence[Event]) -> dict[str, int]:

@@ -22,15 +22,18 @@ from ..errors import EventRefused, PositionAhead, VersionConflict
 from ..models import CronEvent
 from ..signals import event_appended
 from .backend import backend_of
-from .insert import insert, insert_free
+from .insert import insert, insert_first_start, insert_free
 from .reading import Readable, readable
 
 __all__ = [
     "Appended",
     "Tail",
     "Unfit",
+    "announce",
     "append",
     "append_batches",
+    "append_first_start",
+    "append_free",
     "append_next",
     "connection",
     "fence",
@@ -97,7 +100,7 @@ def append(events: Sequence[Event]) -> None:
     db = connection()
     with transaction.atomic(using=db.alias):
         insert(db, events)
-    _announce(events)
+    announce(events)
 
 
 def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> Appended:
@@ -121,7 +124,7 @@ def append_batches(batches: Iterable[list[Event]], *, durable: bool = True) -> A
     except (VersionConflict, EventRefused):
         _append_apart(db, ordered, result, durable)
     for batch in result.accepted:
-        _announce(batch)
+        announce(batch)
     return result
 
 
@@ -160,6 +163,22 @@ def _append_singles(
         return
     for batch in singles:
         (result.accepted if batch[0].stream in written else result.refused).append(batch)
+
+
+def append_free(event: Event) -> bool:
+    """Append one event in one statement, outside of any transaction; False when its version is taken, or
+    the one before it is missing. It is not announced. Raises as :func:`append` does, but no
+    VersionConflict.
+    """
+    return bool(insert_free(connection(), [event]))
+
+
+def append_first_start(event: Event) -> int | None:
+    """Append a run's first ``run_started`` in one statement, outside of any transaction, if there is nothing
+    to judge: its stream holds ``run_enqueued`` of the same cron and slot, or nothing yet. Returns its
+    version, whatever it carries, and None otherwise. It is not announced. Raises as :func:`append` does.
+    """
+    return insert_first_start(connection(), event)
 
 
 def append_next(events: Sequence[Event]) -> None:
@@ -295,7 +314,8 @@ def _without_gap(rows: list[Row], position: int) -> list[Row]:
     return rows
 
 
-def _announce(events: Iterable[Event]) -> None:
+def announce(events: Iterable[Event]) -> None:
+    """Send the signal ``event_appended`` for each; a receiver that raises stops nobody."""
     if not event_appended.receivers:
         return
     for event in events:

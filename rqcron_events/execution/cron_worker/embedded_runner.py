@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from django.db import connections
@@ -20,6 +19,7 @@ from rq.serializers import resolve_serializer
 from ...conf import rq_queues
 from ...errors import CronConfigError
 from ...registry import registry
+from ..ledger_writer.child import WriterChild
 from .patient_worker import PatientWorker
 
 __all__ = ["RunnerChild", "queues_of_crons", "work"]
@@ -101,7 +101,7 @@ class RunnerChild:
 
 
 def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
-    """Run django-rq's worker on the queues, with a runner beside it unless ``burst``.
+    """Run django-rq's worker on the queues, with a writer beside it, and a runner unless ``burst``.
 
     Redis that is away is waited for, unless ``burst``. Raises redis-py's errors, what RQ and
     django-rq raise for a worker that cannot start, and CronConfigError when no single serializer
@@ -111,13 +111,24 @@ def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
     limits = {key: options.pop(key) for key in ("max_jobs", "max_idle_time")}
     level = options.pop("logging_level")
     serializer = _serializer(queues, options.pop("serializer", None))
-    make: Callable[[], Worker] = partial(get_worker, *queues, serializer=serializer, **options)
+    writer = WriterChild()
+
+    def make() -> Worker:
+        return writer.watch(get_worker(*queues, serializer=serializer, **options))
+
     # Connections must not be shared with the work-horses that are forked.
     connections.close_all()
     limits |= {"with_scheduler": with_scheduler, "logging_level": level}
-    if burst:
-        make().work(burst=True, **limits)
-        return
+    try:
+        if burst:
+            make().work(burst=True, **limits)
+        else:
+            _work_beside_runner(make, limits)
+    finally:
+        writer.stop()
+
+
+def _work_beside_runner(make: Callable[[], Worker], limits: dict[str, Any]) -> None:
     child = RunnerChild()
     child.start()
     try:

@@ -15,7 +15,7 @@ from psycopg.errors import SequenceGeneratorLimitExceeded, UniqueViolation
 
 from ...clock import monotonic_seconds
 from ...core.clean_run.run import CleanRun
-from ...core.codec import CronRow, Row, encode_data, schema_version
+from ...core.codec import CronRow, Row, schema_version
 from ...core.events import Event, EventType
 from ...errors import LedgerUnavailable, PredecessorMissing
 from ..doors.home import note
@@ -28,6 +28,8 @@ from .checks import install_checks as install_checks
 from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
+from .event_row import COLUMNS, TYPES, event_row
+from .first_start import insert_first_start as insert_first_start
 from .probe import bounded_session as bounded_session
 from .sessions import in_one_session as in_one_session
 from .sessions import interrupt as interrupt
@@ -50,13 +52,6 @@ COPY_EVENTS_MIN = 8
 """Below this, one INSERT takes fewer round trips than COPY."""
 VERSION_CONSTRAINT = "rqcron_event_stream_version"
 
-_COLUMNS = (
-    "stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
-    "occurred_at, data"
-)
-_TYPES = "text, int, text, smallint, text, uuid, int, timestamptz, text, text, timestamptz, jsonb"
-
-
 # The first stream whose version is not there, as this statement began. Parameters: two arrays.
 _MISSING = """
     SELECT needed.stream FROM unnest(%s::text[], %s::int[]) AS needed (stream, version)
@@ -76,9 +71,10 @@ def insert(db: BaseDatabaseWrapper, events: Sequence[Event], needed: Mapping[str
             # RETURNING, because the count alone would include rows that a rule took elsewhere; and
             # what is missing in the same trip.
             cursor.execute(
-                f"INSERT INTO rqcron_event ({_COLUMNS}) VALUES {marks} "  # noqa: S608
+                f"INSERT INTO rqcron_event ({COLUMNS}) VALUES {marks} "  # noqa: S608
                 f"RETURNING tableoid, {f'({_MISSING})' if needed else 'NULL'}",
-                [value for event in events for value in _row(event)] + (wanted if needed else []),
+                [value for event in events for value in event_row(event)]
+                + (wanted if needed else []),
             )
             stored = cursor.fetchall()
         _require_none_missing([row[1:] for row in stored[:1]], needed)
@@ -90,8 +86,8 @@ def insert(db: BaseDatabaseWrapper, events: Sequence[Event], needed: Mapping[str
         if needed:
             cursor.execute(_MISSING, wanted)
             _require_none_missing(cursor.fetchall(), needed)
-        with cursor.copy(f"COPY rqcron_event ({_COLUMNS}) FROM STDIN") as copy:
-            for row in map(_row, events):
+        with cursor.copy(f"COPY rqcron_event ({COLUMNS}) FROM STDIN") as copy:
+            for row in map(event_row, events):
                 copy.write_row(row)
         return int(cursor.rowcount)
 
@@ -131,34 +127,17 @@ def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
     the streams written."""
     if not events:
         return set()
-    columns = list(zip(*map(_row, events), strict=True))
-    arrays = ", ".join(f"%s::{name.strip()}[]" for name in _TYPES.split(","))
+    columns = list(zip(*map(event_row, events), strict=True))
+    arrays = ", ".join(f"%s::{name.strip()}[]" for name in TYPES.split(","))
     with db.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO rqcron_event ({_COLUMNS}) SELECT * FROM unnest({arrays}) "  # noqa: S608
-            f"AS new ({_COLUMNS}) WHERE version = 1 OR EXISTS (SELECT 1 FROM rqcron_event AS there "
+            f"INSERT INTO rqcron_event ({COLUMNS}) SELECT * FROM unnest({arrays}) "  # noqa: S608
+            f"AS new ({COLUMNS}) WHERE version = 1 OR EXISTS (SELECT 1 FROM rqcron_event AS there "
             "WHERE there.stream = new.stream AND there.version = new.version - 1) "
             "ON CONFLICT (stream, version) DO NOTHING RETURNING stream",
             [list(column) for column in columns],
         )
         return {row[0] for row in cursor.fetchall()}
-
-
-def _row(event: Event) -> tuple[Any, ...]:
-    return (
-        event.stream,
-        event.version,
-        event.type.value,
-        schema_version(event.type),
-        event.cron,
-        str(event.run_id) if event.run_id else None,
-        event.attempt,
-        event.scheduled_for.isoformat() if event.scheduled_for else None,
-        event.reason,
-        event.actor,
-        event.occurred_at.isoformat(),
-        encode_data(event.data),
-    )
 
 
 _READ_COLUMNS = (

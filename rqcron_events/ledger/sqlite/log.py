@@ -13,7 +13,7 @@ from django.db import DatabaseError, DataError, IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...core.clean_run.run import CleanRun
-from ...core.codec import CronRow, Row, encode_data, schema_version
+from ...core.codec import CronRow, Row, schema_version
 from ...core.events import Event, EventType
 from ...core.events.keys import DURATION_SECONDS, LATENESS_SECONDS, QUEUE
 from ...errors import PredecessorMissing
@@ -23,6 +23,8 @@ from ..doors.refusal import Refusal
 from ..table_backend import TableBackend
 from . import inspection
 from . import tables as tables_of_rows
+from .event_row import COLUMNS, event_row
+from .first_start import insert_first_start as insert_first_start
 from .sessions import bounded_session as bounded_session
 from .sessions import in_one_session as in_one_session
 from .sessions import interrupt as interrupt
@@ -42,14 +44,10 @@ COMMITS_OUT_OF_ORDER = False
 """The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
 
 
-_COLUMNS = (
-    "stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
-    "occurred_at, data"
-)
 # All rows travel as one JSON parameter, so no limit on the number of parameters applies, and the
 # first statement of the transaction is the INSERT: it waits for the write lock instead of failing.
 _INSERT = f"""
-    INSERT INTO rqcron_event ({_COLUMNS})
+    INSERT INTO rqcron_event ({COLUMNS})
     SELECT {", ".join(f"json_extract(row.value, '$[{n}]')" for n in range(12))}
     FROM json_each(%s) AS row
 """  # noqa: S608
@@ -113,29 +111,7 @@ def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
 
 
 def _rows(events: Iterable[Event]) -> str:
-    return json.dumps([_row(event) for event in events], ensure_ascii=False)
-
-
-def _row(event: Event) -> tuple[Any, ...]:
-    return (
-        event.stream,
-        event.version,
-        event.type.value,
-        schema_version(event.type),
-        event.cron,
-        event.run_id.hex if event.run_id else None,
-        event.attempt,
-        _text(event.scheduled_for),
-        event.reason,
-        event.actor,
-        _text(event.occurred_at),
-        encode_data(event.data),
-    )
-
-
-def _text(value: datetime | None) -> str | None:
-    """As Django stores it, so that its comparisons hold: UTC without an offset."""
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ") if value else None
+    return json.dumps([event_row(event) for event in events], ensure_ascii=False)
 
 
 def read(db: BaseDatabaseWrapper, after: int, until: int | None, limit: int) -> list[Row]:

@@ -16,8 +16,8 @@ from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import make
 from rqcron_events.core.events.make import LOG_FORMAT, InRun
 from rqcron_events.errors import LedgerUnavailable
-from rqcron_events.execution import attempt as attempt_module
 from rqcron_events.execution import spool
+from rqcron_events.execution import start as start_module
 from rqcron_events.execution.attempt import begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.spool import INDEX_KEY
@@ -90,7 +90,7 @@ def test_a_run_that_ends_while_its_next_attempt_is_judged_begins_as_a_new_run(fe
             store.append([lost])
         return 0
 
-    monkeypatch.setattr(attempt_module, "executions_alive", overtaken)
+    monkeypatch.setattr(start_module, "executions_alive", overtaken)
     attempt = begin(job, NAME, RUN)
     assert not attempt.closed
     assert types(RUN) == ["run_started", "run_lost"]

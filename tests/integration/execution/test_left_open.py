@@ -85,7 +85,7 @@ def test_a_success_that_somebody_forged_stops_no_start(fetch, redis_connection, 
     with monkeypatch.context() as down:
         if away:
             down.setattr(spool, "read_run", _away)
-            down.setattr(attempt_module, "_append_start", _away)
+            down.setattr(attempt_module, "append_start", _away)
         assert not begin(fetch(), NAME, RUN).closed
     drain(redis_connection)
     assert types(RUN) == ["run_requested", "run_started"]

@@ -1,0 +1,160 @@
+"""The worker's side: keeping the writer alive, and a channel to it for each work-horse."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from rq import Queue, Worker
+from rq.job import Job
+from rq.worker import SpawnWorker
+
+from ... import clock
+from ...conf import conf
+from ..run_request import JOB_ID_PREFIX
+from . import channel, process
+
+__all__ = ["WriterChild"]
+
+log = logging.getLogger(__name__)
+
+RESTART_SECONDS = 5.0
+"""From one start to the next, at least."""
+STOP_SECONDS_MAX = 2.0
+STOP_POLL_SECONDS = 0.02
+
+
+class WriterChild:
+    """The writer, as a forked child. It is started when the first work-horse needs it, and again when it
+    has died or hangs; it dies with the worker.
+
+    A fork, where ``RunnerChild`` is a new interpreter: it takes no memory of its own, and holds as little
+    of the worker as a work-horse does.
+    """
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._control: socket.socket | None = None
+        self._started_at = -RESTART_SECONDS
+        self._waiting = 0
+        """Channels that it has not taken up yet."""
+        self._waiting_since = 0.0
+
+    def watch(self, worker: Worker) -> Worker:
+        """Give this worker's work-horses a channel, if it forks them. On the instance, because the class is the
+        project's choice."""
+        fork = getattr(worker, "fork_work_horse", None)
+        if fork is None or isinstance(worker, SpawnWorker):  # they would not inherit it
+            return worker
+
+        def fork_with_channel(job: Job, queue: Queue) -> None:
+            if not job.id.startswith(JOB_ID_PREFIX):
+                fork(job, queue)
+                return
+            with self._channel():
+                fork(job, queue)
+
+        patched: Any = worker
+        patched.fork_work_horse = fork_with_channel
+        return worker
+
+    def stop(self) -> None:
+        """End it, and wait for that."""
+        if self._control is not None:
+            with suppress(OSError):
+                self._control.send(process.STOP, socket.MSG_DONTWAIT)
+        ends_at = clock.monotonic_seconds() + STOP_SECONDS_MAX
+        while self._is_alive() and clock.monotonic_seconds() < ends_at:
+            time.sleep(STOP_POLL_SECONDS)
+        self._kill()
+
+    @contextmanager
+    def _channel(self) -> Iterator[None]:
+        """Around a fork; without a writer the work-horse has none, and writes by itself."""
+        if not self._is_ready():
+            yield
+            return
+        mine, its = socket.socketpair()
+        with mine:
+            with (
+                its
+            ):  # closed before the fork: who holds both ends never notices that the writer died
+                is_offered = self._offer(its)
+            if not is_offered:
+                yield
+                return
+            with channel.offered(mine):
+                yield
+
+    def _offer(self, end: socket.socket) -> bool:
+        assert self._control is not None
+        try:
+            socket.send_fds(self._control, [process.NEW_CHANNEL], [end.fileno()])
+        except OSError:  # it has just died, or has not listened for long
+            return False
+        if not self._waiting:
+            self._waiting_since = clock.monotonic_seconds()
+        self._waiting += 1
+        return True
+
+    def _is_ready(self) -> bool:
+        if self._is_alive() and self._hangs():
+            self._kill()
+        if self._pid:
+            return True
+        if clock.monotonic_seconds() - self._started_at < RESTART_SECONDS:
+            return False
+        if self._control is not None:
+            log.warning(
+                "The writer beside this worker has died or hung; it is started again.",
+                extra={"action": "writer_restarted"},
+            )
+            self._control.close()
+        self._start()
+        return True
+
+    def _start(self) -> None:
+        mine, its = socket.socketpair()
+        worker_pid = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                mine.close()
+                process.run(its, worker_pid)
+            except Exception:
+                log.exception("The writer failed.", extra={"action": "writer_failed"})
+            finally:
+                os._exit(0)
+        its.close()
+        mine.setblocking(False)
+        self._control, self._started_at, self._waiting = mine, clock.monotonic_seconds(), 0
+
+    def _is_alive(self) -> bool:
+        if self._pid:
+            try:
+                ended, _ = os.waitpid(self._pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else has waited for it
+                ended = self._pid
+            if ended:
+                self._pid = 0
+        return self._pid != 0
+
+    def _hangs(self) -> bool:
+        """It did not take up a channel for as long as a job waits for the database."""
+        assert self._control is not None
+        with suppress(OSError):
+            self._waiting -= len(self._control.recv(1 << 12))
+        waited = clock.monotonic_seconds() - self._waiting_since
+        return self._waiting > 0 and waited > conf().worker_wait_seconds
+
+    def _kill(self) -> None:
+        if self._is_alive():
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = 0

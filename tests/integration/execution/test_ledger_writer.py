@@ -1,0 +1,351 @@
+"""A work-horse and its writer, on the two ends of a real socket; the writer in a thread of this process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+from redis import Redis
+from rq.job import Job
+
+from rqcron_events import clock
+from rqcron_events.core.definition import Definition
+from rqcron_events.core.events import make
+from rqcron_events.core.events.make import InRun
+from rqcron_events.execution import spool
+from rqcron_events.execution.attempt import begin, close
+from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
+from rqcron_events.execution.ledger_writer import channel, process
+from rqcron_events.execution.spool import INDEX_KEY
+from rqcron_events.ledger import store
+from rqcron_events.models import CronEvent
+from rqcron_events.signals import event_appended
+from tests.conformance.writing import Writer
+
+NAME = "report"
+RUN = UUID(int=9)
+WAIT_SECONDS = 0.6
+PLACE: InRun = {
+    "cron": NAME, "run_id": RUN, "version": 1, "slot": None, "actor": "runner/1", "at": clock.now(),
+}  # fmt: skip
+
+
+@pytest.fixture
+def fetch(redis_connection: Redis) -> Callable[[], Job]:
+    """``fetch()`` is the run's job as a worker gets it; it is in the queue."""
+    definition = Definition(name=NAME, function="nowhere:report", expression="* * * * *")
+    (results,) = Enqueuer().enqueue([RunRequest(run_id=RUN, definition=definition, slot=None)])
+    assert not results[0].error
+    return lambda: Job.fetch(job_id(RUN), connection=redis_connection)
+
+
+@contextmanager
+def writing(statements: list[str] | None = None) -> Iterator[socket.socket]:
+    """A writer, and this thread with a channel to it; yields the work-horse's end."""
+
+    def serve() -> None:
+        with ExitStack() as stack:
+            if statements is not None:
+                connection.ensure_connection()
+                seen = stack.enter_context(CaptureQueriesContext(connection))
+            process.serve(its_control)
+            if statements is not None:
+                statements.extend(query["sql"] for query in seen)
+
+    control, its_control = socket.socketpair()
+    writer = Writer(serve)
+    writer.start()
+    with control, its_control:
+        try:
+            mine, its = socket.socketpair()
+            socket.send_fds(control, [process.NEW_CHANNEL], [its.fileno()])
+            its.close()
+            assert control.recv(1) == process.TAKEN_UP
+            with mine, channel.offered(mine):
+                yield mine
+        finally:
+            control.send(process.STOP)
+            writer.finish()
+
+
+@contextmanager
+def nobody_answers() -> Iterator[socket.socket]:
+    """A channel whose other end is held and not read; yields that end."""
+    mine, its = socket.socketpair()
+    with mine, its, channel.offered(mine):
+        yield its
+
+
+def types() -> list[str]:
+    return list(CronEvent.objects.for_run(RUN).order_by("id").values_list("type", flat=True))
+
+
+def is_connected() -> bool:
+    return connection.connection is not None
+
+
+@pytest.fixture
+def short(settings: Any) -> None:
+    """How long a job may be held up."""
+    settings.RQCRON_WORKER_WAIT_SECONDS = WAIT_SECONDS
+
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_run_costs_two_statements_one_look_into_redis_and_no_connection(fetch):
+    store.append([make.run_enqueued(queue="default", job_id="x", found="", **PLACE)])
+    job = fetch()
+    connections.close_all()
+    statements: list[str] = []
+    announced: list[Any] = []
+
+    def hear(event: Any, **_: Any) -> None:
+        announced.append(event)
+
+    event_appended.connect(hear)
+    try:
+        with writing(statements), counted(job.connection) as commands:
+            attempt = begin(job, NAME, RUN)
+            close(attempt, make.run_succeeded)
+            assert not is_connected()
+    finally:
+        event_appended.disconnect(hear)
+    assert (attempt.closed, attempt.run.attempt, attempt.state.version) == (True, 1, 2)
+    assert types() == ["run_enqueued", "run_started", "run_succeeded"]
+    assert [statement.split()[0] for statement in statements] == ["INSERT", "INSERT"], statements
+    assert [command[0] for command in commands] == ["EXISTS"]
+    rows = [row.to_event() for row in CronEvent.objects.filter(version__gt=1)]
+    assert [(e.type, e.version, e.data) for e in announced] == [
+        (row.type, row.version, row.data) for row in rows
+    ]
+
+
+@contextmanager
+def counted(connection: Redis) -> Iterator[list[tuple[Any, ...]]]:
+    """The commands that go to Redis, each in a round trip of its own."""
+    commands: list[tuple[Any, ...]] = []
+    execute = connection.execute_command
+
+    def execute_counted(*arguments: Any, **options: Any) -> Any:
+        commands.append(arguments)
+        return execute(*arguments, **options)
+
+    connection.execute_command = execute_counted  # type: ignore[method-assign]
+    try:
+        yield commands
+    finally:
+        del connection.execute_command  # type: ignore[method-assign]
+
+
+def test_run_enqueued_that_comes_after_the_start_costs_no_connection_either(fetch):
+    with writing():
+        attempt = begin(fetch(), NAME, RUN)
+        store.append_next([make.run_enqueued(queue="default", job_id="x", found="", **PLACE)])
+        connections.close_all()
+        close(attempt, make.run_succeeded)
+        assert not is_connected()
+    assert types() == ["run_started", "run_enqueued", "run_succeeded"]
+
+
+def test_a_run_that_has_begun_goes_the_full_way(fetch):
+    begin(fetch(), NAME, RUN)
+    with writing():
+        assert begin(fetch(), NAME, RUN).closed
+    assert types() == ["run_started", "start_refused"]
+
+
+def test_a_run_of_which_something_cannot_be_read_is_not_started(rows_of_before, fetch):
+    CronEvent(
+        stream=f"run/{RUN}", version=2, type="run_applauded", cron=NAME, run_id=RUN,
+        occurred_at=clock.now(), data={},
+    ).save()  # fmt: skip
+    with writing():
+        assert begin(fetch(), NAME, RUN).closed
+    assert CronEvent.objects.order_by("id").last().reason == "unreadable"
+
+
+def test_what_waits_in_the_spool_goes_the_full_way(fetch, redis_connection):
+    """I4: its success may be among it."""
+    request = make.run_requested(
+        cron=NAME, version=0, run_id=RUN, slot=None, trigger="manual", of=None, reason="",
+        actor="ann", at=clock.now(),
+    )  # fmt: skip
+    store.append_next([request])
+    spool.push(redis_connection, make.run_succeeded(attempt=1, **PLACE))
+    with writing():
+        assert begin(fetch(), NAME, RUN).closed
+    assert types() == ["run_requested", "run_succeeded", "start_refused"]
+
+
+def test_an_end_that_somebody_else_recorded_is_not_recorded_again(fetch):
+    with writing():
+        attempt = begin(fetch(), NAME, RUN)
+        lost = make.run_lost(attempt=1, found="gone", **{**PLACE, "version": 2})
+        store.append([lost])
+        close(attempt, make.run_succeeded)
+    assert types() == ["run_started", "run_lost"]
+
+
+def test_an_end_that_the_database_never_takes_reaches_the_spool(fetch, redis_connection):
+    """The writer's error is the work-horse's."""
+    with writing():
+        attempt = begin(fetch(), NAME, RUN)
+        close(attempt, partial(make.run_succeeded, result="a\0b"))
+    assert spool.spooled_types(redis_connection, RUN) == []  # nor does that take it
+    assert redis_connection.llen(f"{INDEX_KEY}:{RUN}") == 1
+
+
+UNANSWERED = ("closed", "full", "slow", "gone", "nonsense", "another file")
+
+
+@contextmanager
+def trouble(what: str) -> Iterator[None]:
+    with nobody_answers() as its, ExitStack() as stack:
+        mine = channel.current()._socket
+        if what == "closed":
+            mine.close()
+        elif what == "full":
+            mine.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    mine.send(b" " * 4096)
+        elif what == "gone":
+            its.close()
+        elif what == "nonsense":
+            its.send(b"perhaps\n")
+        elif what == "another file":
+            number = mine.fileno()
+            other = stack.enter_context(socket.socket())
+            os.dup2(other.fileno(), number)
+        yield
+        if what == "another file":
+            os.fstat(number)  # which is not ours to close
+            os.close(number)
+
+
+@pytest.mark.parametrize("what", UNANSWERED)
+def test_a_work_horse_that_is_not_answered_writes_by_itself(what, fetch, short, redis_connection):
+    with trouble(what):
+        attempt = begin(fetch(), NAME, RUN)
+        assert not attempt.closed
+        close(attempt, make.run_succeeded)
+    assert types() == ["run_started", "run_succeeded"]
+    assert not redis_connection.exists(INDEX_KEY)
+
+
+def test_a_start_that_the_writer_commits_late_is_the_work_horses_own(fetch, short):
+    """It finds it in the log, and goes on: no second start, and no refusal."""
+    with nobody_answers() as its:
+        late = Late(its)
+        with late.before("read"):
+            attempt = begin(fetch(), NAME, RUN)
+        assert not attempt.closed
+        close(attempt, make.run_succeeded)
+    assert types() == ["run_started", "run_succeeded"]
+
+
+def test_a_start_that_the_writer_commits_after_it_was_spooled_is_there_once(
+    fetch, short, redis_connection, monkeypatch
+):
+    request = make.run_requested(
+        cron=NAME, version=0, run_id=RUN, slot=None, trigger="manual", of=None, reason="",
+        actor="ann", at=clock.now(),
+    )  # fmt: skip
+    store.append_next([request])
+    with nobody_answers() as its:
+        with monkeypatch.context() as away:
+            away.setattr("rqcron_events.execution.start.read_run", _away)
+            attempt = begin(fetch(), NAME, RUN)
+        assert spool.spooled_types(redis_connection, RUN) == ["run_started"]
+        Late(its).write()
+        close(attempt, partial(make.attempt_failed, retries_left=1))
+    spool.drain(redis_connection)
+    assert types() == ["run_requested", "run_started", "attempt_failed"]
+    assert not redis_connection.exists(INDEX_KEY)
+
+
+def test_an_end_that_the_writer_commits_after_it_was_spooled_is_there_once(
+    fetch, short, redis_connection, monkeypatch
+):
+    request = make.run_requested(
+        cron=NAME, version=0, run_id=RUN, slot=None, trigger="manual", of=None, reason="",
+        actor="ann", at=clock.now(),
+    )  # fmt: skip
+    store.append_next([request])
+    attempt = begin(fetch(), NAME, RUN)
+    with nobody_answers() as its:
+        with monkeypatch.context() as away:
+            away.setattr("rqcron_events.execution.attempt.append_to_run", _away)
+            close(attempt, partial(make.attempt_failed, retries_left=1))
+        assert spool.spooled_types(redis_connection, RUN) == ["attempt_failed"]
+        Late(its).write()
+    spool.drain(redis_connection)
+    assert types() == ["run_requested", "run_started", "attempt_failed"]
+
+
+def _away(*_: Any) -> None:
+    from django.db import OperationalError
+
+    raise OperationalError("no connection")
+
+
+class Late:
+    """A writer that does what it was asked for when nobody waits any more."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def write(self) -> None:
+        ask = self._end.recv(1 << 16)
+        writer = Writer(lambda: process._answer(ask))
+        writer.start()
+        writer.finish()
+
+    @contextmanager
+    def before(self, _: str) -> Iterator[None]:
+        """Between the work-horse's own reading of the log and the time at which it gave up."""
+        from rqcron_events.execution import start
+
+        read = start.read_run
+
+        def read_later(run_id: UUID) -> Any:
+            start.read_run = read
+            self.write()
+            return read(run_id)
+
+        start.read_run = read_later
+        try:
+            yield
+        finally:
+            start.read_run = read
+
+
+@pytest.fixture
+def postgresql() -> None:
+    """Not collected on SQLite, which has no locks of this kind."""
+
+
+def test_a_transaction_that_the_function_left_open_is_ended_before_the_writer_is_asked(
+    postgresql, fetch
+):
+    """It may hold a lock on the log, for which the writer would wait."""
+    with writing() as mine:
+        attempt = begin(fetch(), NAME, RUN)
+        left = transaction.atomic()
+        left.__enter__()
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE rqcron_event IN ACCESS EXCLUSIVE MODE")
+        close(attempt, make.run_succeeded)
+        assert mine.fileno() > 0
+        assert channel.current()._is_open, "it was answered"
+        assert not is_connected()
+    assert types() == ["run_started", "run_succeeded"]
