@@ -86,6 +86,9 @@ class Faults:
     def kill_horse(self) -> Struck | None:
         return self._kill("work-horse", self._work_horses())
 
+    def kill_writer(self) -> Struck | None:
+        return self._kill("writer", [pid for item in self._workers() for pid in item.writers()])
+
     def kill_worker(self) -> Struck | None:
         """Only the worker: its work-horse lives on, its runner notices."""
         return self._kill("worker", [item.process.pid for item in self._workers()])
@@ -109,6 +112,10 @@ class Faults:
 
     def freeze_horse(self) -> Struck | None:
         return self._freeze("work-horse", self._work_horses(), 1, 6)
+
+    def freeze_writer(self) -> Struck | None:
+        pids = [pid for item in self._workers() for pid in item.writers()]
+        return self._freeze("writer", pids, 1, 10)
 
     def restart_database(self) -> Struck | None:
         return self._stop_database(0, 0.5)
@@ -281,11 +288,13 @@ Struck = tuple[str, float, "tuple[int, ...] | list[int]"]
 FAULTS: dict[str, Callable[[Faults], Struck | None]] = {
     "kill_runner": Faults.kill_runner,
     "kill_horse": Faults.kill_horse,
+    "kill_writer": Faults.kill_writer,
     "kill_worker": Faults.kill_worker,
     "kill_machine": Faults.kill_machine,
     "freeze_runner": Faults.freeze_runner,
     "freeze_worker": Faults.freeze_worker,
     "freeze_horse": Faults.freeze_horse,
+    "freeze_writer": Faults.freeze_writer,
     "restart_database": Faults.restart_database,
     "stop_database": Faults.stop_database,
     "restart_redis": Faults.restart_redis,

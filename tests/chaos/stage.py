@@ -22,6 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 from redis import Redis
 
+from rqcron_events.execution.ledger_writer.process import NAME as WRITER
 from tests.chaos.app import outside
 from tests.faketime import WrongClock
 from tests.pgbouncer import PgBouncer
@@ -222,13 +223,14 @@ class Service:
         return [process.pid for process in self.tree() if "cron_run" in _command_line(process)]
 
     def work_horses(self) -> list[int]:
-        """Forked by the worker, so with its command line."""
-        main, *children = self.tree() or [None]
-        return (
-            [child.pid for child in children if "cron_worker" in _command_line(child)]
-            if main
-            else []
-        )
+        return [child.pid for child in self._forked() if _name(child) != WRITER]
+
+    def writers(self) -> list[int]:
+        return [child.pid for child in self._forked() if _name(child) == WRITER]
+
+    def _forked(self) -> list[psutil.Process]:
+        """By the worker, so with its command line."""
+        return [child for child in self.tree()[1:] if "cron_worker" in _command_line(child)]
 
 
 class Stage:
@@ -386,6 +388,13 @@ def _command_line(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return []
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
 
 
 def _is_alive(process: psutil.Process) -> bool:

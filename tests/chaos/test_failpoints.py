@@ -6,7 +6,7 @@ docs/guarantees.md has the same table in words.
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -47,6 +47,8 @@ class Step:
     refused: int = 0
     database: str = ""
     """Where the first worker looks for the ledger; empty: where it is."""
+    worker: str = "rqworker"
+    """The first worker. cron_worker has a writer beside it."""
 
 
 RUNNER_STEPS = (
@@ -93,9 +95,35 @@ HORSE_STEPS = (
 )
 
 
+HORSE_STEPS_WITH_WRITER = (
+    *(replace(step, worker="cron_worker") for step in HORSE_STEPS if not step.database),
+    Step(
+        failpoint="after_ask", cron="once", **KILLED, executions=0, starts=1, worker="cron_worker"
+    ),
+    Step(
+        failpoint="after_ask",
+        cron="retried",
+        outcome="run_succeeded",
+        executions=1,
+        starts=2,
+        worker="cron_worker",
+    ),
+    Step(
+        failpoint="after_ask:2",
+        cron="once",
+        outcome="run_succeeded",
+        executions=1,
+        starts=1,
+        worker="cron_worker",
+    ),
+)
+WRITER_STEPS = ("writer_asked", "writer_asked:2", "writer_written", "writer_written:2")
+
+
 def test_every_failpoint_is_exercised_here():
-    horse = {step.failpoint.partition(":")[0] for step in HORSE_STEPS}
-    assert {*RUNNER_STEPS, *REPAIR_STEPS, *DRAIN_STEPS, *horse} == FAILPOINTS.keys()
+    steps = [step.failpoint for step in (*HORSE_STEPS, *HORSE_STEPS_WITH_WRITER)]
+    by_count = {name.partition(":")[0] for name in (*steps, *WRITER_STEPS)}
+    assert {*RUNNER_STEPS, *REPAIR_STEPS, *DRAIN_STEPS, *by_count} == FAILPOINTS.keys()
 
 
 @pytest.fixture
@@ -171,7 +199,11 @@ def test_a_runner_killed_while_it_drains_the_spool(
     _check(stage, redis_connection)
 
 
-@pytest.mark.parametrize("step", HORSE_STEPS, ids=lambda step: f"{step.failpoint}-{step.cron}")
+@pytest.mark.parametrize(
+    "step",
+    HORSE_STEPS + HORSE_STEPS_WITH_WRITER,
+    ids=lambda step: f"{step.worker}-{step.failpoint}-{step.cron}",
+)
 def test_a_work_horse_killed_at_this_step(
     step: Step, stage: Project, redis_connection: Redis, table
 ):
@@ -180,7 +212,8 @@ def test_a_work_horse_killed_at_this_step(
     environment = {"RQCRON_FAILPOINT": step.failpoint}
     if step.database:
         environment["DATABASE_URL"] = step.database
-    worker = stage.start("rqworker", "default", "--max-jobs", "1", **environment)
+    burst = ["--burst"] if step.worker == "cron_worker" else []  # without its runner
+    worker = stage.start(step.worker, "default", "--max-jobs", "1", *burst, **environment)
     stage.wait_until(lambda: worker.poll() is not None, DEATH_SECONDS_MAX)
     assert "signal 9" in worker.output
     stage.start("cron_worker", "default", "high")
@@ -198,6 +231,22 @@ def test_a_work_horse_killed_at_this_step(
         f"function executed {step.executions} times"
     )
     _check(stage, redis_connection, killed=killed)
+
+
+@pytest.mark.parametrize("name", WRITER_STEPS)
+def test_a_writer_killed_at_this_step(name: str, stage: Project, redis_connection: Redis, table):
+    """Its work-horse writes by itself, and knows its own start again."""
+    assert stage.run("cron_run", "--once").returncode == 0
+    run_id = controls.trigger("once")
+    done = stage.run("cron_worker", "default", "--burst", "-v", "2", RQCRON_FAILPOINT=name)
+    assert done.returncode == 0
+    assert "The writer was not reached" in done.stderr
+    events = CronEvent.objects.filter(stream=f"run/{run_id}").order_by("version")
+    assert [event.type for event in events] == ["run_enqueued", "run_started", "run_succeeded"]
+    assert len(_executions(stage, run_id)) == 1
+    assert not redis_connection.exists(INDEX_KEY)
+    table.append(f"{name} | writer | run_succeeded, function executed 1 times")
+    _check(stage, redis_connection)
 
 
 def _wait_for_death(stage: Project, process: Process) -> None:

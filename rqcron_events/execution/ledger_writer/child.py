@@ -66,9 +66,10 @@ class WriterChild:
 
     def stop(self) -> None:
         """End it, and wait for that."""
-        if self._control is not None:
-            with suppress(OSError):
-                self._control.send(process.STOP, socket.MSG_DONTWAIT)
+        if self._control is None:
+            return
+        with self._control, suppress(OSError):
+            self._control.send(process.STOP)
         ends_at = clock.monotonic_seconds() + STOP_SECONDS_MAX
         while self._is_alive() and clock.monotonic_seconds() < ends_at:
             time.sleep(STOP_POLL_SECONDS)

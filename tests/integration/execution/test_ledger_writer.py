@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import psutil
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from redis import Redis
+from rq import Queue, SimpleWorker, Worker
 from rq.job import Job
+from rq.worker import SpawnWorker
 
 from rqcron_events import clock
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import make
 from rqcron_events.core.events.make import InRun
+from rqcron_events.core.run_state import RunState
 from rqcron_events.execution import spool
+from rqcron_events.execution import start as start_module
 from rqcron_events.execution.attempt import begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
+from rqcron_events.execution.job_data import asked
 from rqcron_events.execution.ledger_writer import channel, process
+from rqcron_events.execution.ledger_writer import child as child_module
+from rqcron_events.execution.ledger_writer.child import WriterChild
 from rqcron_events.execution.spool import INDEX_KEY
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
@@ -84,12 +93,26 @@ def nobody_answers() -> Iterator[socket.socket]:
         yield its
 
 
+def request_run() -> None:
+    """So that the ledger knows of it, and takes what comes out of the spool."""
+    request = make.run_requested(
+        cron=NAME, version=0, run_id=RUN, slot=None, trigger="manual", of=None, reason="",
+        actor="ann", at=clock.now(),
+    )  # fmt: skip
+    store.append_next([request])
+
+
 def types() -> list[str]:
     return list(CronEvent.objects.for_run(RUN).order_by("id").values_list("type", flat=True))
 
 
 def is_connected() -> bool:
     return connection.connection is not None
+
+
+@pytest.fixture
+def postgresql() -> None:
+    """Not collected on SQLite, which takes NUL and has no locks of this kind."""
 
 
 @pytest.fixture
@@ -175,11 +198,7 @@ def test_a_run_of_which_something_cannot_be_read_is_not_started(rows_of_before, 
 
 def test_what_waits_in_the_spool_goes_the_full_way(fetch, redis_connection):
     """I4: its success may be among it."""
-    request = make.run_requested(
-        cron=NAME, version=0, run_id=RUN, slot=None, trigger="manual", of=None, reason="",
-        actor="ann", at=clock.now(),
-    )  # fmt: skip
-    store.append_next([request])
+    request_run()
     spool.push(redis_connection, make.run_succeeded(attempt=1, **PLACE))
     with writing():
         assert begin(fetch(), NAME, RUN).closed
@@ -195,7 +214,9 @@ def test_an_end_that_somebody_else_recorded_is_not_recorded_again(fetch):
     assert types() == ["run_started", "run_lost"]
 
 
-def test_an_end_that_the_database_never_takes_reaches_the_spool(fetch, redis_connection):
+def test_an_end_that_the_database_never_takes_reaches_the_spool(
+    postgresql, fetch, redis_connection
+):
     """The writer's error is the work-horse's."""
     with writing():
         attempt = begin(fetch(), NAME, RUN)
@@ -242,11 +263,17 @@ def test_a_work_horse_that_is_not_answered_writes_by_itself(what, fetch, short, 
     assert not redis_connection.exists(INDEX_KEY)
 
 
-def test_a_start_that_the_writer_commits_late_is_the_work_horses_own(fetch, short):
+def test_a_start_that_the_writer_commits_late_is_the_work_horses_own(fetch, short, monkeypatch):
     """It finds it in the log, and goes on: no second start, and no refusal."""
+    read = start_module.read_run
     with nobody_answers() as its:
-        late = Late(its)
-        with late.before("read"):
+
+        def read_after_it(run_id: UUID) -> RunState:
+            write_late(its)
+            return read(run_id)
+
+        with monkeypatch.context() as late:
+            late.setattr(start_module, "read_run", read_after_it)
             attempt = begin(fetch(), NAME, RUN)
         assert not attempt.closed
         close(attempt, make.run_succeeded)
@@ -256,17 +283,13 @@ def test_a_start_that_the_writer_commits_late_is_the_work_horses_own(fetch, shor
 def test_a_start_that_the_writer_commits_after_it_was_spooled_is_there_once(
     fetch, short, redis_connection, monkeypatch
 ):
-    request = make.run_requested(
-        cron=NAME, version=0, run_id=RUN, slot=None, trigger="manual", of=None, reason="",
-        actor="ann", at=clock.now(),
-    )  # fmt: skip
-    store.append_next([request])
+    request_run()
     with nobody_answers() as its:
         with monkeypatch.context() as away:
             away.setattr("rqcron_events.execution.start.read_run", _away)
             attempt = begin(fetch(), NAME, RUN)
         assert spool.spooled_types(redis_connection, RUN) == ["run_started"]
-        Late(its).write()
+        write_late(its)
         close(attempt, partial(make.attempt_failed, retries_left=1))
     spool.drain(redis_connection)
     assert types() == ["run_requested", "run_started", "attempt_failed"]
@@ -276,62 +299,28 @@ def test_a_start_that_the_writer_commits_after_it_was_spooled_is_there_once(
 def test_an_end_that_the_writer_commits_after_it_was_spooled_is_there_once(
     fetch, short, redis_connection, monkeypatch
 ):
-    request = make.run_requested(
-        cron=NAME, version=0, run_id=RUN, slot=None, trigger="manual", of=None, reason="",
-        actor="ann", at=clock.now(),
-    )  # fmt: skip
-    store.append_next([request])
+    request_run()
     attempt = begin(fetch(), NAME, RUN)
     with nobody_answers() as its:
         with monkeypatch.context() as away:
             away.setattr("rqcron_events.execution.attempt.append_to_run", _away)
             close(attempt, partial(make.attempt_failed, retries_left=1))
         assert spool.spooled_types(redis_connection, RUN) == ["attempt_failed"]
-        Late(its).write()
+        write_late(its)
     spool.drain(redis_connection)
     assert types() == ["run_requested", "run_started", "attempt_failed"]
 
 
 def _away(*_: Any) -> None:
-    from django.db import OperationalError
-
     raise OperationalError("no connection")
 
 
-class Late:
-    """A writer that does what it was asked for when nobody waits any more."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-
-    def write(self) -> None:
-        ask = self._end.recv(1 << 16)
-        writer = Writer(lambda: process._answer(ask))
-        writer.start()
-        writer.finish()
-
-    @contextmanager
-    def before(self, _: str) -> Iterator[None]:
-        """Between the work-horse's own reading of the log and the time at which it gave up."""
-        from rqcron_events.execution import start
-
-        read = start.read_run
-
-        def read_later(run_id: UUID) -> Any:
-            start.read_run = read
-            self.write()
-            return read(run_id)
-
-        start.read_run = read_later
-        try:
-            yield
-        finally:
-            start.read_run = read
-
-
-@pytest.fixture
-def postgresql() -> None:
-    """Not collected on SQLite, which has no locks of this kind."""
+def write_late(end: socket.socket) -> None:
+    """The writer does what it was asked for when nobody waits any more."""
+    ask = end.recv(1 << 16)
+    writer = Writer(lambda: process._answer(ask))
+    writer.start()
+    writer.finish()
 
 
 def test_a_transaction_that_the_function_left_open_is_ended_before_the_writer_is_asked(
@@ -349,3 +338,103 @@ def test_a_transaction_that_the_function_left_open_is_ended_before_the_writer_is
         assert channel.current()._is_open, "it was answered"
         assert not is_connected()
     assert types() == ["run_started", "run_succeeded"]
+
+
+# The process beside a worker. What a work-horse would do is done by this one.
+
+
+class Forks(Worker):
+    """A project's own class."""
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        name, run_id = asked(job)
+        close(begin(job, name, run_id), make.run_succeeded)
+
+
+@pytest.fixture
+def child() -> Iterator[WriterChild]:
+    found = WriterChild()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def work(child: WriterChild, redis_connection: Redis) -> Callable[[], bool]:
+    """``work()`` runs a new run, and tells whether the writer wrote for it."""
+    queue = Queue(connection=redis_connection)
+    worker = child.watch(Forks([queue]))
+
+    def run() -> bool:
+        run_id = uuid4()
+        definition = Definition(name=NAME, function="nowhere:report", expression="* * * * *")
+        list(Enqueuer().enqueue([RunRequest(run_id=run_id, definition=definition, slot=None)]))
+        connections.close_all()
+        worker.fork_work_horse(Job.fetch(job_id(run_id), connection=redis_connection), queue)
+        by_writer = connection.connection is None
+        events = CronEvent.objects.for_run(run_id).order_by("version")
+        assert [event.type for event in events] == ["run_started", "run_succeeded"]
+        return by_writer
+
+    return run
+
+
+forks = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+"""As RQ does for each job."""
+
+
+@forks
+def test_one_process_writes_for_each_work_horse_of_a_worker(child, work):
+    assert work()
+    first = child._pid
+    assert work()
+    assert child._pid == first > 0
+    child.stop()
+    assert not psutil.pid_exists(first)
+
+
+@forks
+def test_a_writer_that_was_killed_is_started_again_after_a_pause(child, work, monkeypatch):
+    assert work()
+    first = child._pid
+    os.kill(first, signal.SIGKILL)
+    psutil.Process(first).wait(10)
+    assert not work()
+    monkeypatch.setattr(child_module, "RESTART_SECONDS", 0)
+    assert work()
+    assert child._pid != first
+
+
+@forks
+def test_a_writer_that_hangs_is_replaced(short, child, work, monkeypatch):
+    assert work()
+    monkeypatch.setattr(child_module, "RESTART_SECONDS", 0)
+    first = child._pid
+    os.kill(first, signal.SIGSTOP)
+    while child._pid == first:
+        by_writer = work()
+    assert by_writer
+    assert not psutil.pid_exists(first)
+
+
+@forks
+def test_a_writer_ends_when_it_loses_its_worker(child, work):
+    assert work()
+    child._control.close()
+    psutil.Process(child._pid).wait(10)
+
+
+def test_other_jobs_have_no_writer(child, redis_connection):
+    class Tells(Worker):
+        def fork_work_horse(self, job: Job, queue: Queue) -> None:
+            told.append(channel.current())
+
+    told: list[Any] = []
+    queue = Queue(connection=redis_connection)
+    child.watch(Tells([queue])).fork_work_horse(queue.create_job(print), queue)
+    assert (told, child._pid) == ([None], 0)
+
+
+@pytest.mark.parametrize("kind", [SimpleWorker, SpawnWorker])
+def test_workers_without_a_fork_are_left_as_they_are(kind, child, redis_connection):
+    worker = kind([Queue(connection=redis_connection)])
+    assert "fork_work_horse" not in vars(child.watch(worker))
