@@ -96,7 +96,11 @@ HORSE_STEPS = (
 
 
 HORSE_STEPS_WITH_WRITER = (
-    *(replace(step, worker="cron_worker") for step in HORSE_STEPS if not step.database),
+    *(
+        replace(step, worker="cron_worker")
+        for step in HORSE_STEPS
+        if step.cron == "once" and not step.database
+    ),
     Step(
         failpoint="after_ask", cron="once", **KILLED, executions=0, starts=1, worker="cron_worker"
     ),

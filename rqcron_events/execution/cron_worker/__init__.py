@@ -1,5 +1,5 @@
-"""What ``manage.py cron_worker`` is: a worker of RQ's, and a runner in a process beside it.
+"""What ``manage.py cron_worker`` is: a worker of RQ's, with a runner and a writer in processes beside it.
 
-Start with ``embedded_runner``, which starts both; ``patient_worker`` is a worker that outlives an outage
+Start with ``embedded_runner``, which starts them (the writer is in ``ledger_writer``); ``patient_worker`` is a worker that outlives an outage
 of Redis. Imports ``execution`` and below.
 """

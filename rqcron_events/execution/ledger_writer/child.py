@@ -83,10 +83,8 @@ class WriterChild:
             return
         mine, its = socket.socketpair()
         with mine:
-            with (
-                its
-            ):  # closed before the fork: who holds both ends never notices that the writer died
-                is_offered = self._offer(its)
+            is_offered = self._offer(its)
+            its.close()  # before the fork: who holds both ends never notices that the writer died
             if not is_offered:
                 yield
                 return
@@ -123,6 +121,9 @@ class WriterChild:
     def _start(self) -> None:
         mine, its = socket.socketpair()
         worker_pid = os.getpid()
+        # Its worker ends it, which is the last to need it when all of them are asked to end. And no handler
+        # of RQ's may run in it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         self._pid = os.fork()
         if self._pid == 0:
             try:
@@ -132,6 +133,7 @@ class WriterChild:
                 log.exception("The writer failed.", extra={"action": "writer_failed"})
             finally:
                 os._exit(0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         its.close()
         mine.setblocking(False)
         self._control, self._started_at, self._waiting = mine, clock.monotonic_seconds(), 0

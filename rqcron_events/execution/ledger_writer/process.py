@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import selectors
-import signal
 import socket
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +20,7 @@ from ...core.events import Event, EventType
 from ...core.wording import clause
 from ...errors import VersionConflict
 from ...ledger import store
+from ...ledger.backend import backend_of
 from ...ledger.run_streams import read_run
 from ...process.failpoints import reach
 from ...process.parent_watch import die_with_parent
@@ -43,9 +43,6 @@ NAME = "rqcron-writer"
 
 def run(control: socket.socket, worker_pid: int) -> None:
     """The whole life of the process, just after the fork."""
-    # The worker ends it: it is the last to need it when all of them are asked to end.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     die_with_parent(worker_pid)
     with suppress(OSError):  # Linux only
         Path("/proc/self/comm").write_text(NAME)
@@ -53,6 +50,7 @@ def run(control: socket.socket, worker_pid: int) -> None:
         initialized_only=True
     ):  # the worker's: to close one would end it there
         connections[db.alias] = connections.create_connection(db.alias)
+    backend_of(store.connection()).leave_pool(store.connection())  # it has no threads after a fork
     serve(control)
 
 
