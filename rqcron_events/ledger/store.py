@@ -175,8 +175,8 @@ def append_free(event: Event) -> bool:
 
 def append_first_start(event: Event) -> int | None:
     """Append a run's first ``run_started`` in one statement, outside of any transaction, if there is nothing
-    to judge: its stream holds ``run_enqueued`` of the same cron and slot, or nothing yet. Returns its
-    version, whatever it carries, and None otherwise. It is not announced. Raises as :func:`append` does.
+    to judge: its stream holds ``run_enqueued`` of the same cron and slot, as this release writes it, or
+    nothing yet. Returns its version, whatever it carries, and None otherwise. It is not announced. Raises as :func:`append` does.
     """
     return insert_first_start(connection(), event)
 

@@ -20,6 +20,8 @@ _FIRST_START = f"""
     HAVING count(*) = 0 OR count(*) = 1 AND bool_and(
         there.version = 1 AND there.type = %s AND there.schema_version = %s
         AND there.cron = %s AND there.scheduled_for IS NOT DISTINCT FROM %s::timestamptz
+        AND jsonb_typeof(there.data) = 'object' AND there.data->'retries_left' IS NULL
+        AND there.data->'spooled' IS NULL
     )
     ON CONFLICT (stream, version) DO NOTHING RETURNING version
 """  # noqa: S608

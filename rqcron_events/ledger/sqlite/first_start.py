@@ -17,6 +17,8 @@ _FIRST_START = f"""
         SELECT count(*) AS found, count(*) FILTER (
             WHERE version = 1 AND type = %s AND schema_version = %s AND cron = %s
                 AND scheduled_for IS %s
+                AND json_type(data) = 'object' AND json_type(data, '$.retries_left') IS NULL
+                AND json_type(data, '$.spooled') IS NULL
         ) AS enqueued
         FROM rqcron_event WHERE stream = %s
     ) WHERE found = 0 OR (found = 1 AND enqueued = 1)

@@ -186,11 +186,19 @@ def test_a_run_that_has_begun_goes_the_full_way(fetch):
     assert types() == ["run_started", "start_refused"]
 
 
-def test_a_run_of_which_something_cannot_be_read_is_not_started(rows_of_before, fetch):
-    CronEvent(
-        stream=f"run/{RUN}", version=2, type="run_applauded", cron=NAME, run_id=RUN,
-        occurred_at=clock.now(), data={},
-    ).save()  # fmt: skip
+UNREADABLE: dict[str, dict[str, Any]] = {
+    "a gap, and a type that nobody knows": {"version": 2, "type": "run_applauded"},
+    "run_enqueued of a newer release": {"schema_version": 9},
+    "run_enqueued whose data is a list": {"data": []},
+    "run_enqueued with retries that are text": {"data": {"retries_left": "many"}},
+    "run_enqueued with an entry's id that is none": {"data": {"spooled": {}}},
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_a_run_of_which_something_cannot_be_read_is_not_started(rows_of_before, what, fetch):
+    columns = {"version": 1, "type": "run_enqueued", "data": {}, **UNREADABLE[what]}
+    CronEvent(stream=f"run/{RUN}", cron=NAME, run_id=RUN, occurred_at=clock.now(), **columns).save()
     with writing():
         assert begin(fetch(), NAME, RUN).closed
     assert CronEvent.objects.order_by("id").last().reason == "unreadable"
