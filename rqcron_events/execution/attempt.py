@@ -25,10 +25,10 @@ from ..ledger.doors.home import Home, writing_to
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
 from ..process.time_limit import time_limit
-from . import ledger_session
 from .job_data import asked
 from .ledger_writer.channel import current as current_channel
-from .start import (
+from .work_horse import ledger_session
+from .work_horse.start import (
     Judged,
     Taken,
     actor_of,

@@ -25,7 +25,6 @@ from ...ledger.run_streams import read_run
 from ...process.failpoints import reach
 from ...process.parent_watch import die_with_parent
 from ...process.time_limit import time_limit
-from .. import ledger_session
 from .channel import ask_seconds
 from .message import ANSWER_BYTES_MAX, ASK_BYTES_MAX, NOT_WRITTEN, decode
 
@@ -123,7 +122,8 @@ def _answer(line: bytes) -> bytes:
             version = _written(event)
             reach("writer_written")
     except Exception as error:
-        ledger_session.disconnect()  # whatever it is, the next one begins anew
+        with suppress(Exception):
+            store.connection().close()  # whatever it is, the next one begins anew
         why = bounded(" ".join(clause(error).split()), ANSWER_BYTES_MAX // 2)
         log.debug("Not written: %s", why)
         return NOT_WRITTEN + why.encode(errors="replace") + b"\n"

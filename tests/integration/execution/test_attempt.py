@@ -17,10 +17,10 @@ from rqcron_events.core.events import make
 from rqcron_events.core.events.make import LOG_FORMAT, InRun
 from rqcron_events.errors import LedgerUnavailable
 from rqcron_events.execution import spool
-from rqcron_events.execution import start as start_module
 from rqcron_events.execution.attempt import begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.spool import INDEX_KEY
+from rqcron_events.execution.work_horse import start as start_module
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from tests.conformance.writing import Writer

@@ -26,7 +26,6 @@ from rqcron_events.core.events import make
 from rqcron_events.core.events.make import InRun
 from rqcron_events.core.run_state import RunState
 from rqcron_events.execution import spool
-from rqcron_events.execution import start as start_module
 from rqcron_events.execution.attempt import begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.job_data import asked
@@ -34,6 +33,7 @@ from rqcron_events.execution.ledger_writer import channel, process
 from rqcron_events.execution.ledger_writer import child as child_module
 from rqcron_events.execution.ledger_writer.child import WriterChild
 from rqcron_events.execution.spool import INDEX_KEY
+from rqcron_events.execution.work_horse import start as start_module
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.signals import event_appended
@@ -296,7 +296,7 @@ def test_a_start_that_the_writer_commits_after_it_was_spooled_is_there_once(
     request_run()
     with nobody_answers() as its:
         with monkeypatch.context() as away:
-            away.setattr("rqcron_events.execution.start.read_run", _away)
+            away.setattr("rqcron_events.execution.work_horse.start.read_run", _away)
             attempt = begin(fetch(), NAME, RUN)
         assert spool.spooled_types(redis_connection, RUN) == ["run_started"]
         write_late(its)

@@ -15,11 +15,12 @@ from rqcron_events import clock
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import Event, make
 from rqcron_events.execution import attempt as attempt_module
-from rqcron_events.execution import ledger_session, spool
+from rqcron_events.execution import spool
 from rqcron_events.execution.attempt import begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.spool import INDEX_KEY, drain, push, run_key
 from rqcron_events.execution.spool_entry import write
+from rqcron_events.execution.work_horse import ledger_session
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from tests.conformance.writing import Writer

@@ -13,11 +13,11 @@ from contextlib import suppress
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from ..core.wording import clause
-from ..errors import LedgerUnavailable
-from ..ledger import store
-from ..ledger.backend import backend_of
-from ..ledger.doors.home import Home
+from ...core.wording import clause
+from ...errors import LedgerUnavailable
+from ...ledger import store
+from ...ledger.backend import backend_of
+from ...ledger.doors.home import Home
 
 __all__ = [
     "append_end",

@@ -18,24 +18,25 @@ from redis.exceptions import RedisError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
 
-from .. import clock
-from ..conf import conf
-from ..core.bounded import bounded
-from ..core.events import SUCCESSES, Event, Reason, make
-from ..core.events.make import InRun
-from ..core.run_state import RunState, Start, start_verdict
-from ..core.wording import clause
-from ..errors import LedgerUnavailable
-from ..ledger import store
-from ..ledger.optimistic import append_optimistically
-from ..ledger.run_streams import read_run
-from ..process.failpoints import reach
-from ..process.time_limit import time_limit
-from ..registry import registry
-from . import ledger_session, spool
-from .job_data import META_KEY
-from .ledger_writer.channel import current as current_channel
-from .redis_clock import executions_alive
+from ... import clock
+from ...conf import conf
+from ...core.bounded import bounded
+from ...core.events import SUCCESSES, Event, Reason, make
+from ...core.events.make import InRun
+from ...core.run_state import RunState, Start, start_verdict
+from ...core.wording import clause
+from ...errors import LedgerUnavailable
+from ...ledger import store
+from ...ledger.optimistic import append_optimistically
+from ...ledger.run_streams import read_run
+from ...process.failpoints import reach
+from ...process.time_limit import time_limit
+from ...registry import registry
+from .. import spool
+from ..job_data import META_KEY
+from ..ledger_writer.channel import current as current_channel
+from ..redis_clock import executions_alive
+from . import ledger_session
 
 __all__ = [
     "Judged",
