@@ -22,7 +22,6 @@ import psycopg
 from psycopg.rows import dict_row
 from redis import Redis
 
-from rqcron_events.execution.ledger_writer.process import NAME as WRITER
 from tests.chaos.app import outside
 from tests.faketime import WrongClock
 from tests.pgbouncer import PgBouncer
@@ -31,6 +30,8 @@ from tests.servers import free_port, redis_answers
 
 __all__ = ["Database", "RedisServer", "Service", "Stage"]
 
+WRITER = "rqcron-writer"
+"""What ``ledger_writer.process`` calls itself; a drill loads no Django."""
 START_SECONDS_MAX = 60
 RESTART_SECONDS = 0.5
 """A supervisor waits this long before it starts a process again."""
