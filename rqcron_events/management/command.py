@@ -109,7 +109,9 @@ def _is_utf8(text: str) -> bool:
 
 def add_actor_options(parser: CommandParser, reason_help: str) -> None:
     parser.add_argument("--reason", default="", help=reason_help)
-    parser.add_argument("--by", default=None, help="Who does it, for the log; default: the OS user.")
+    parser.add_argument(
+        "--by", default=None, help="Who does it, for the log; default: the OS user."
+    )
 
 
 def add_name_or_all(parser: CommandParser, all_help: str) -> None:

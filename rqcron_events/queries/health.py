@@ -179,12 +179,8 @@ def _look(found: Health, name: str, look: Callable[[Health], None]) -> None:
                 store.connection()
             ).was_locked(error):
                 raise
-            error = TimeoutError(
-                "another transaction holds its table, or the query takes too long"
-            )
-        found.problems.append(
-            f"{name} cannot be checked: {type(error).__name__}: {clause(error)}."
-        )
+            error = TimeoutError("another transaction holds its table, or the query takes too long")
+        found.problems.append(f"{name} cannot be checked: {type(error).__name__}: {clause(error)}.")
 
 
 def _within_bounds(look: Callable[[Health], None], found: Health) -> None:

@@ -40,9 +40,7 @@ def run_clause(run: RunSummary, show: Show) -> str:
     tries = f" after {run.attempts} attempts" if run.attempts > 1 else ""
     match run.status:
         case RunStatus.REQUESTED if run.refused_at is not None:
-            return (
-                f"its run is waiting: RQ has refused its job since {show(run.refused_at)}{_error(run)}"
-            )
+            return f"its run is waiting: RQ has refused its job since {show(run.refused_at)}{_error(run)}"
         case RunStatus.REQUESTED if run.not_before is not None:
             return f"its run is to begin at {show(run.not_before)}, and is not put into Redis before that"
         case RunStatus.REQUESTED:

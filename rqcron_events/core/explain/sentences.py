@@ -223,7 +223,11 @@ def waiting(found: Evidence) -> str:
 def undecided(found: Evidence) -> str:
     nobody = next((one for one in found.obstacles if one.kind is ObstacleKind.NO_RUNNER), None)
     others = [one for one in found.obstacles if one is not nobody]
-    why, remedy = (nobody.text, nobody.remedy) if nobody else ("a runner is alive and will decide it shortly", "")
+    why, remedy = (
+        (nobody.text, nobody.remedy)
+        if nobody
+        else ("a runner is alive and will decide it shortly", "")
+    )
     why = _downtime(found.downtime, found.show) or why
     if found.downtime and found.downtime.cause is DowntimeCause.BETWEEN_CALLS:
         remedy = "Its next call decides it."

@@ -41,13 +41,19 @@ class Command(LedgerCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--from", required=True, metavar="TIME", help="Include slots from this time on.")
+        parser.add_argument(
+            "--from", required=True, metavar="TIME", help="Include slots from this time on."
+        )
         parser.add_argument(
             "--to", default="now", metavar="TIME", help="End before this time; default: now."
         )
         parser.add_argument("--dry-run", action="store_true", help="Show the slots; run nothing.")
         parser.add_argument(
-            "--max-parallel", type=int, default=1, metavar="N", help="Run up to N slots at once; default: 1."
+            "--max-parallel",
+            type=int,
+            default=1,
+            metavar="N",
+            help="Run up to N slots at once; default: 1.",
         )
         parser.add_argument(
             "--again", default="", metavar="LABEL", help="Run every slot again, once per label."

@@ -20,7 +20,9 @@ class Command(LedgerCommand):
             "run_or_name", metavar="RUN|NAME", help="A run's id; with --queued, the name of a cron."
         )
         parser.add_argument(
-            "--queued", action="store_true", help="Cancel all runs of the cron that are waiting for a worker."
+            "--queued",
+            action="store_true",
+            help="Cancel all runs of the cron that are waiting for a worker.",
         )
         add_actor_options(parser, "Why; recorded as the reason of the outcome.")
 

@@ -27,7 +27,9 @@ class Command(LedgerCommand):
         parser.add_argument("--run", metavar="ID", help="Show only events of this run.")
         parser.add_argument("--since", metavar="TIME")
         parser.add_argument("--until", metavar="TIME")
-        parser.add_argument("--limit", type=int, default=100, help="Show the newest N (default: 100); 0 for all.")
+        parser.add_argument(
+            "--limit", type=int, default=100, help="Show the newest N (default: 100); 0 for all."
+        )
         parser.add_argument("--follow", action="store_true", help="Keep printing new events.")
         parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
 

@@ -13,9 +13,7 @@ from ..command import LedgerCommand, add_actor_options, add_name_or_all, require
 
 
 class Command(LedgerCommand):
-    help = (
-        "Skip the slots of a cron, or of all, from now on; runs already queued still execute."
-    )
+    help = "Skip the slots of a cron, or of all, from now on; runs already queued still execute."
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_name_or_all(parser, "Pause every cron, including new ones.")

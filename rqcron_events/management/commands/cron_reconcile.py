@@ -27,9 +27,13 @@ class Command(LedgerCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Show what would be repaired; change nothing.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Show what would be repaired; change nothing."
+        )
         parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
-        parser.add_argument("--by", default=None, help="Recorded as who did it; default: cron_reconcile.")
+        parser.add_argument(
+            "--by", default=None, help="Recorded as who did it; default: cron_reconcile."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         require_queues()
@@ -59,9 +63,7 @@ class Command(LedgerCommand):
             for found in obstacles()
             if found.is_fault and not (reconciler.away and found.kind is ObstacleKind.REDIS_AWAY)
         ]
-        print_rows(
-            self.stdout, rows, COLUMNS, options["format"], empty="No open run needs repair."
-        )
+        print_rows(self.stdout, rows, COLUMNS, options["format"], empty="No open run needs repair.")
         for obstacle in hindered:
             self.stderr.write(obstacle.sentence)
         if reconciler.away:

@@ -21,7 +21,9 @@ class Command(LedgerCommand):
     help = "Decide which crons are due, record the decisions and enqueue the runs, until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="Decide what is due now, then exit.")
+        parser.add_argument(
+            "--once", action="store_true", help="Decide what is due now, then exit."
+        )
         parser.add_argument(
             "--die-with-parent", type=int, metavar="PID", help="Exit when the process PID ends."
         )
@@ -44,9 +46,7 @@ class Command(LedgerCommand):
             if done.waiting:
                 texts.append(f"{done.waiting} not in Redis yet, because it does not answer.")
             if texts:
-                raise CommandError(
-                    f"{' '.join(texts)} The next runner enqueues them."
-                )
+                raise CommandError(f"{' '.join(texts)} The next runner enqueues them.")
             return
         if options["die_with_parent"]:
             die_with_parent(options["die_with_parent"])

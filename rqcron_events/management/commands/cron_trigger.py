@@ -21,7 +21,9 @@ class Command(LedgerCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--at", metavar="TIME", help="Start at this time instead: 2h, 'tomorrow 8am'.")
+        parser.add_argument(
+            "--at", metavar="TIME", help="Start at this time instead: 2h, 'tomorrow 8am'."
+        )
         parser.add_argument(
             "--args",
             dest="run_args",  # Django keeps "args" for itself
@@ -29,7 +31,9 @@ class Command(LedgerCommand):
             help="Positional arguments of this run, such as '[1, \"b\"]'; stored in the log.",
         )
         parser.add_argument(
-            "--kwargs", metavar="JSON", help="Keyword arguments, such as '{\"dry\": true}'; stored in the log."
+            "--kwargs",
+            metavar="JSON",
+            help="Keyword arguments, such as '{\"dry\": true}'; stored in the log.",
         )
         add_actor_options(parser, "Why.")
 

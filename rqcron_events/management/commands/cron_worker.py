@@ -31,15 +31,21 @@ class Command(LedgerCommand):
             "RQ_QUEUES; RQ's scheduler then runs too.",
         )
         parser.add_argument(
-            "--burst", action="store_true", help="Decide what is due now, empty the queues, then exit."
+            "--burst",
+            action="store_true",
+            help="Decide what is due now, empty the queues, then exit.",
         )
-        parser.add_argument("--with-scheduler", action="store_true", help="Also run RQ's scheduler.")
+        parser.add_argument(
+            "--with-scheduler", action="store_true", help="Also run RQ's scheduler."
+        )
         parser.add_argument("--name", help="Name of the worker.")
         parser.add_argument("--worker-class", help="Default: RQ['WORKER_CLASS'], or RQ's Worker.")
         parser.add_argument("--job-class")
         parser.add_argument("--queue-class")
         parser.add_argument("--serializer", help="Must be the serializer of the queues.")
-        parser.add_argument("--worker-ttl", type=int, default=420, help="RQ's worker TTL in seconds; default: 420.")
+        parser.add_argument(
+            "--worker-ttl", type=int, default=420, help="RQ's worker TTL in seconds; default: 420."
+        )
         parser.add_argument("--max-jobs", type=int)
         parser.add_argument("--max-idle-time", type=int, help="Exit after this many idle seconds.")
 

@@ -343,9 +343,7 @@ SITUATIONS = [
     Situation("no runner", nobody_leads, "[Nn]o runner leads"),
     Situation("a silent leader", leader_silent, "has been silent for 36.. s"),
     Situation("no worker", no_worker, "[Nn]o worker serves queue 'default'"),
-    Situation(
-        "a dead worker", worker_died, r"worker \w+ died, last heartbeat at 2026-03-02 08"
-    ),
+    Situation("a dead worker", worker_died, r"worker \w+ died, last heartbeat at 2026-03-02 08"),
     Situation(
         "a dead worker beside another",
         worker_died_beside_another,
@@ -472,7 +470,10 @@ SITUATIONS = [
     ),
     Situation("called in bursts", called_in_bursts, ok=True, at="10:10"),
     Situation(
-        "a spool that is not empty", spool_waits, ok=True, health="1 run, recorded while.*waiting in Redis"
+        "a spool that is not empty",
+        spool_waits,
+        ok=True,
+        health="1 run, recorded while.*waiting in Redis",
     ),
 ]
 
@@ -525,6 +526,5 @@ def reconcile_answer() -> str:
         call_command("cron_reconcile", "--dry-run", stdout=out, stderr=err)
     except CommandError as error:
         err.write(str(error))
-    said = out.getvalue().strip()
     assert out.getvalue().strip()
     return err.getvalue()

@@ -50,7 +50,9 @@ class Command(LedgerCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="name of the cron")
-        parser.add_argument("--limit", type=int, default=20, help="show the newest N runs; default: 20")
+        parser.add_argument(
+            "--limit", type=int, default=20, help="show the newest N runs; default: 20"
+        )
         parser.add_argument(
             "--status",
             choices=[status.value for status in RunStatus],

@@ -55,7 +55,9 @@ class Command(LedgerCommand):
     help = "Show the state of each cron: status, next slot, last decision, last run."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("names", nargs="*", metavar="NAME", help="show only these; default: all")
+        parser.add_argument(
+            "names", nargs="*", metavar="NAME", help="show only these; default: all"
+        )
         parser.add_argument("--at", metavar="TIME", help="show the crons as they were at this time")
         add_format(parser, "table", "json", "csv")
 

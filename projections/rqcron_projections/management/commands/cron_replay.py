@@ -39,11 +39,11 @@ class Command(LedgerCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         which = parser.add_mutually_exclusive_group()
         which.add_argument(
-            "--check", action="store_true", help="compare without changing anything; exit 1 if they differ"
+            "--check",
+            action="store_true",
+            help="compare without changing anything; exit 1 if they differ",
         )
-        which.add_argument(
-            "--at", metavar="TIME", help="show the crons as they were at this time"
-        )
+        which.add_argument("--at", metavar="TIME", help="show the crons as they were at this time")
         parser.add_argument(
             "--projection",
             action="append",
