@@ -24,7 +24,7 @@ from rqcron_events.queries.obstacles import obstacles
 
 from ...folds.cron_status import PAUSED, RETIRED, as_of, next_slot
 from ...models import CronJob
-from ...replay.rebuild import state_at
+from ...past.crons import state_at
 from ...rows import column_names, row_values
 from ..freshness import catch_up_or_say
 
