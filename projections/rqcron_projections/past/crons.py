@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from django.db.models import Max
 
+from rqcron_events.core.codec import Row
 from rqcron_events.core.events import Event
 from rqcron_events.ledger import quarantine, store
-from rqcron_events.ledger.reading import readable_rows
+from rqcron_events.ledger.backend import backend_of
+from rqcron_events.ledger.reading import readable, readable_rows
 from rqcron_events.models import CronEvent, CronEventQuerySet
 
 from ..fold_failed import reader_of
@@ -22,6 +24,7 @@ from ..folds import crons
 from ..folds.cron_status import as_of
 from ..models import CronJob, CronJobPast
 from ..rows import column_names, row_maker
+from ..stored_rows import StoredRows
 from .kept import standing
 
 __all__ = ["state_at"]
@@ -52,7 +55,7 @@ def state_at(instant: datetime, names: Collection[str] | None = None) -> list[Cr
     without = {row.event_id for row in quarantine.quarantined(reader_of(crons.NAME))}
     rows, folded = start.rows, set()
     for event in _events(start, instant, names):
-        if event.occurred_at > instant or not event.cron or event.id in without:
+        if event.id in without:
             continue
         for row in crons.apply(rows.get(event.cron), event):
             if isinstance(row, CronJob):
@@ -86,9 +89,11 @@ def _kept_at(
 ) -> tuple[dict[str, CronJob], set[str]]:
     """Rows, and the names of those that tell of something that had not occurred yet."""
     found = CronJobPast.objects.using(store.connection().alias).filter(position=position)
+    if names is not None:
+        found = found.filter(name__in=names)
     rows: dict[str, CronJob] = {}
     early: set[str] = set()
-    for past in found if names is None else found.filter(name__in=names):
+    for past in _load(list(found.values_list("key", flat=True))):
         if past.latest_at <= instant:
             rows[past.name] = _job(past)
         else:
@@ -101,7 +106,13 @@ def _kept_before(position: int, instant: datetime, names: Collection[str]) -> li
     found = CronJobPast.objects.using(store.connection().alias)
     usable = found.filter(name__in=names, position__lt=position, latest_at__lte=instant)
     newest = usable.order_by().values_list("name").annotate(Max("position"))
-    return list(found.filter(key__in=[f"{at}/{name}" for name, at in newest]))
+    return _load([f"{at}/{name}" for name, at in newest])
+
+
+def _load(keys: Collection[str]) -> list[CronJobPast]:
+    """Past Django, which takes ten times as long to make a row."""
+    rows = StoredRows(CronJobPast, CronJobPast).load(keys).values()
+    return [row for row in rows if isinstance(row, CronJobPast)]
 
 
 def _events(start: _Start, instant: datetime, names: Collection[str] | None) -> Iterator[Event]:
@@ -109,7 +120,7 @@ def _events(start: _Start, instant: datetime, names: Collection[str] | None) -> 
     rows = CronEvent.objects.using(store.connection().alias).filter(occurred_at__lte=instant)
     for after, until in _joined(start.ranges):
         found = (
-            _read(after, until)
+            _read(after, until, instant)
             if names is None
             else _select(rows.filter(cron__in=names, id__gt=after, id__lte=until))
         )
@@ -128,11 +139,17 @@ def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _read(after: int, until: int) -> Iterator[Event]:
+def _read(after: int, until: int, instant: datetime) -> Iterator[Event]:
+    db = store.connection()
     while after < until:
-        page = store.read(after, until, EVENTS_PER_QUERY)
-        yield from page.events
-        after = page.position
+        rows = backend_of(db).read(db, after, until, EVENTS_PER_QUERY)
+        yield from readable(db, [row for row in rows if _counts(row, instant)]).events
+        after = rows[-1][0] if len(rows) == EVENTS_PER_QUERY else until
+
+
+def _counts(row: Row, instant: datetime) -> bool:
+    cron, occurred_at = row[5], row[11]
+    return bool(cron) and occurred_at is not None and occurred_at <= instant
 
 
 def _select(rows: CronEventQuerySet) -> Iterator[Event]:

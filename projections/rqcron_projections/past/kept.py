@@ -17,11 +17,11 @@ from rqcron_events.models import CronEvent
 from ..models import CronPastPosition
 from ..projection import Projection
 
-__all__ = ["keep", "keep_if_due", "may_be_due", "positions", "standing"]
+__all__ = ["EVENTS_MIN", "keep", "keep_if_due", "may_be_due", "positions", "standing"]
 
 EVENTS_MIN = 20_000
-"""Between two positions: so many events, or twice as many, are folded in a fraction of a second."""
-EVENTS_PER_ROW_MIN = 50
+"""Between two positions: so many, or twice as many, are folded in a fraction of a second."""
+EVENTS_PER_ROW_MIN = 20
 """The same for each row that is kept, so that they take a few percent of the log's room."""
 
 StoredIn = Mapping[type[Model], type[Model]]

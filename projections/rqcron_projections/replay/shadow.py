@@ -25,7 +25,7 @@ from rqcron_events.process.gc_pause import collection_paused
 
 from ..clean_run import Page, page_of_events, page_without, pages_of_others, pages_of_runs
 from ..fold_failed import reader_of
-from ..past.kept import keep, keep_if_due, may_be_due
+from ..past.kept import EVENTS_MIN, keep, keep_if_due, may_be_due
 from ..projection import Projection
 from ..replay_hints import CleanRow
 from ..tables import Tables
@@ -219,8 +219,8 @@ def replay_together(shadows: Sequence[Shadow], until: int) -> None:
         reader = in_one_piece[0].reader
         # Where rows are kept they must be those of the events so far, not of a run in one piece.
         kept = any(shadow.projection.past is not None for shadow in in_one_piece)
-        ahead = 0 if kept else AHEAD_EVENTS_MAX
-        pages = run_pages(0, until, PAGE_EVENTS_MAX, ahead, reader)
+        events = min(PAGE_EVENTS_MAX, EVENTS_MIN) if kept else PAGE_EVENTS_MAX
+        pages = run_pages(0, until, events, 0 if kept else AHEAD_EVENTS_MAX, reader)
         with closing(pages):
             _fold_together(in_one_piece, pages_of_runs(pages))
     one_by_one = [shadow for shadow in shadows if shadow.projection.replay.clean is None]

@@ -6,13 +6,23 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    F,
+    Func,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    When,
+)
 
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import DECISIONS, EventType
 from rqcron_events.core.events.keys import COUNT, DEFINITION, EFFECTIVE_FROM, FIRST
 from rqcron_events.core.run_state import RunStatus
-from rqcron_events.core.schedule import local_time, slots_between, zone_or_utc
+from rqcron_events.core.schedule import EPOCH, local_time, slots_between, zone_or_utc
 from rqcron_events.core.schedule.slot_count import slots_by_day
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
@@ -28,6 +38,8 @@ __all__ = ["tally_runs"]
 NAMES_PER_QUERY_MAX = 900
 SLOTS_PER_EVENT_MAX = 1_000_000
 _MICROSECOND = timedelta(microseconds=1)
+_HOUR = timedelta(hours=1)
+_HOUR_US = _HOUR // _MICROSECOND
 _PASSED_OVER = (EventType.SLOT_SKIPPED.value, EventType.SLOT_MISSED.value)
 _FAILURES = frozenset({RunStatus.FAILED.value, RunStatus.LOST.value})
 _COLUMNS = (
@@ -38,10 +50,14 @@ _COLUMNS = (
     "lateness_seconds",
     "queue_wait_seconds",
     "duration_seconds",
-    "finished_at",
+    "finished_us",
 )
 _ERROR_COLUMNS = ("cron", "run_id", "error_type", "error_message", "outcome_reason")
 _ROWS_PER_FETCH = 10_000
+_MICROSECONDS_OF_TEXT = (
+    "(SELECT CAST(strftime('%%%%s', at) AS INTEGER) * 1000000 + CAST(substr(at, 21, 6) AS INTEGER) "
+    "FROM (SELECT %(expressions)s AS at))"
+)
 
 
 def tally_runs(since: datetime, until: datetime | None, by: By, cron: str | None) -> Tallies:
@@ -51,6 +67,20 @@ def tally_runs(since: datetime, until: datetime | None, by: By, cron: str | None
     to that of its request.
     """
     return _Reader(since, until, by, cron).read()
+
+
+class Microseconds(Func):
+    """An instant as microseconds since 1970: drivers take long to make a datetime of one."""
+
+    output_field = BigIntegerField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "(EXTRACT(EPOCH FROM %(expressions)s) * 1000000)::bigint"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Of Django's text, ``2026-03-01 09:00:00.250000``, whose fraction is missing when it is 0."""
+        return self.as_sql(compiler, connection, template=_MICROSECONDS_OF_TEXT, **context)
 
 
 class _Reader:
@@ -64,8 +94,9 @@ class _Reader:
             for name, timezone, queue in jobs.values_list("name", "timezone", "queue")
         }
         self.definitions: dict[str, list[tuple[datetime, Definition]]] = {}
-        self.streaks: dict[tuple[str, Group | None], tuple[int, datetime]] = {}
+        self.streaks: dict[tuple[str, Group | None], tuple[int, int]] = {}
         """Of a cron in a group, or (None) in all: failures in a row, and when the first ended."""
+        self.hours: dict[int, datetime] = {}
         self.failed: set[str] = set()
         """Crons that had a failure so far."""
 
@@ -75,10 +106,19 @@ class _Reader:
         return self.tallies
 
     def _group_of(self, cron: str, about: Any) -> Group:
-        """Of a run; ``about`` is its queue, or the instant that it belongs to."""
-        if self.by == "queue":
-            return about or self._group(cron, self.since)
-        return cron if self.by == "cron" else self._group(cron, about)
+        """Of a run; ``about`` is its queue, or the instant that it belongs to in microseconds."""
+        match self.by:
+            case "cron":
+                return cron
+            case "queue":
+                return about or self._group(cron, self.since)
+            case "hour":
+                hour = about // _HOUR_US
+                if hour not in self.hours:
+                    self.hours[hour] = EPOCH + hour * _HOUR
+                return self.hours[hour]
+            case "day":
+                return self._group(cron, EPOCH + about * _MICROSECOND)
 
     def _group(self, cron: str, instant: datetime) -> Group:
         match self.by:
@@ -105,8 +145,11 @@ class _Reader:
             case "queue":
                 about = F("queue")
             case "hour" | "day":
-                about = Case(When(trigger="slot", then="slot"), default="requested_at")
-        rows = runs.annotate(about=about).values_list(*_COLUMNS, "about")
+                about = Microseconds(
+                    Case(When(trigger="slot", then="slot"), default="requested_at")
+                )
+        found = runs.annotate(about=about, finished_us=Microseconds("finished_at"))
+        rows = found.values_list(*_COLUMNS, "about")
         for row in rows.iterator(chunk_size=_ROWS_PER_FETCH):
             self._add_run(*row)
 
@@ -131,7 +174,7 @@ class _Reader:
         late: float | None,
         waited: float | None,
         took: float | None,
-        finished_at: datetime,
+        finished_us: int,
         about: Any,
     ) -> None:
         """Called once for each of hundreds of thousands of runs."""
@@ -158,22 +201,22 @@ class _Reader:
             if took_us is not None:
                 spreads["duration"].values.append(took_us)
         if status in _FAILURES or (cron in self.failed and ended):
-            self._add_result(cron, status, finished_at, group, tallies)
+            self._add_result(cron, status, finished_us, group, tallies)
 
     def _add_result(
-        self, cron: str, status: str, at: datetime, group: Group, tallies: tuple[Tally, ...]
+        self, cron: str, status: str, at_us: int, group: Group, tallies: tuple[Tally, ...]
     ) -> None:
         self.failed.add(cron)
         places = (None,) if self.by == "cron" else (None, group)
         for place, tally in zip(places, tallies, strict=True):
-            failures, since = self.streaks.get((cron, place), (0, at))
+            failures, since = self.streaks.get((cron, place), (0, at_us))
             if status in _FAILURES:
                 self.streaks[cron, place] = (failures + 1, since)
                 tally.note_streak(failures + 1)
                 tally.turned_failing += not failures
                 tally.changes += not failures and tally.outcomes[SUCCEEDED] > 0
             elif status == SUCCEEDED and failures:
-                took_us = max(at - since, timedelta(0)) // _MICROSECOND
+                took_us = max(at_us - since, 0)
                 tally.note_recoveries(1, took_us, took_us)
                 tally.changes += 1
                 del self.streaks[cron, place]
