@@ -120,6 +120,8 @@ class Spread:
             ordered = sorted(self.values)
             if not ordered:
                 return _NOTHING_MEASURED
+            if ordered[0] < 0:  # by a clock that was set back meanwhile
+                ordered = [max(value_us, 0) for value_us in ordered]
             found = partial(_nearest_rank, ordered)
             return _durations(len(ordered), sum(ordered), ordered[-1], found)
         if self.low_us is None or self.high_us is None:
