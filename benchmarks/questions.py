@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from statistics import median
 from typing import Any
 
@@ -27,6 +28,8 @@ ROUNDS = 5
 EXPLAIN_MS_MAX = 50
 PAGE_MS_MAX = 100
 REPORT_MS_MAX = 2_000
+PAST_MS_MAX = 1_000
+PROBE_MS_MAX = 500
 BLOCKS_MAX = 20_000
 """Of 8 KB, that all the queries of one question may touch: 160 MB, however long the log is."""
 PAGE_EVENTS = 100
@@ -89,12 +92,15 @@ def print_result(result: dict[str, Any]) -> None:
     if other:
         ratio = replay["events_per_second"] / other["events_per_second"]
         print(f"eventsourcing reads {other['events_per_second']:,.0f} events/s: ours {ratio:.2f}x")
-    print(f"{'question':<44}{'ms':>8}{'bound':>8}{'queries':>9}{'blocks':>8}")
+    print(
+        f"{'question':<44}{'ms':>8}{'bound':>8}{'queries':>9}{'blocks':>8}{'wall':>8}{'python':>8}"
+    )
     for name, answer in result["ask"].items():
         late = "" if answer["ms"] <= answer["bound_ms"] else "  OVER"
         print(
             f"{name:<44}{answer['ms']:8.1f}{answer['bound_ms']:8}{answer['queries']:9}"
-            f"{answer['blocks']:8}{late}{'  SCANS THE LOG' if answer['whole'] else ''}"
+            f"{answer['blocks']:8}{answer['wall_ms']:8.0f}{answer['python_ms']:8.0f}"
+            f"{late}{'  SCANS THE LOG' if answer['whole'] else ''}"
         )
 
 
@@ -162,17 +168,28 @@ def in_process_ask(events: int) -> dict[str, dict[str, Any]]:
         answers[name] = {"bound_ms": bound_ms, "queries": len(seen), **_plans(seen), "times": []}
     for _ in range(ROUNDS):
         for name, (_bound, ask) in asked.items():
+            wall, processor = time.perf_counter(), time.process_time()
             with _watched() as seen:
                 ask()
-            answers[name]["times"].append(sum(item[2] for item in seen) * 1000)
+            wall, processor = time.perf_counter() - wall, time.process_time() - processor
+            answers[name]["times"].append((sum(item[2] for item in seen), wall, processor))
     for answer in answers.values():
-        answer["ms"] = median(answer.pop("times"))
+        times = zip(*answer.pop("times"), strict=True)
+        answer["ms"], answer["wall_ms"], answer["python_ms"] = (
+            median(each) * 1000 for each in times
+        )
     return answers
 
 
 def questions(events: int) -> dict[str, tuple[int, Callable[[], Any]]]:
     """What people ask, with the milliseconds of database time that it may take."""
-    return {**_explain_questions(events), **_page_questions(), **_report_questions()}
+    return {
+        **_explain_questions(events),
+        **_page_questions(),
+        **_report_questions(),
+        **_past_questions(),
+        **_probe_questions(),
+    }
 
 
 def _explain_questions(events: int) -> dict[str, tuple[int, Callable[[], Any]]]:
@@ -275,7 +292,45 @@ def _report_questions() -> dict[str, tuple[int, Callable[[], Any]]]:
         from rqcron_projections.report.report import report
     except ImportError:
         return {}
-    return {"report, 30 days": (REPORT_MS_MAX, lambda: report(since=START, until=END))}
+    asked: dict[str, Callable[[], Any]] = {
+        "report, 30 days": lambda: report(since=START, until=END),
+        "report --by hour": lambda: report(since=START, until=END, by="hour"),
+        "report --by queue": lambda: report(since=START, until=END, by="queue"),
+        "report of instants": lambda: report(since=START + timedelta(seconds=1), until=END),
+    }
+    return {name: (REPORT_MS_MAX, ask) for name, ask in asked.items()}
+
+
+def _past_questions() -> dict[str, tuple[int, Callable[[], Any]]]:
+    """All crons as they were, when this checkout has that."""
+    try:
+        from rqcron_projections.past.crons import state_at
+    except ImportError:
+        from rqcron_projections.replay.rebuild import state_at
+    asked: dict[str, Callable[[], Any]] = {
+        "list --at, early": lambda: state_at(START + timedelta(days=3)),
+        "list --at, middle": lambda: state_at(START + timedelta(days=17)),
+        "list --at, late": lambda: state_at(END - timedelta(hours=1)),
+        "list NAME --at, busy": lambda: state_at(START + timedelta(days=17), [BUSY]),
+    }
+    return {name: (PAST_MS_MAX, ask) for name, ask in asked.items()}
+
+
+def _probe_questions() -> dict[str, tuple[int, Callable[[], Any]]]:
+    """Without a snapshot. Health asks in a session of its own: its statements are not counted."""
+    from django.core.management import call_command
+
+    from rqcron_events.queries.health import health
+
+    def listed(*arguments: str) -> None:
+        call_command("cron_list", *arguments, stdout=StringIO(), stderr=StringIO())
+
+    at = (START + timedelta(days=17)).isoformat()
+    return {
+        "health": (PROBE_MS_MAX, health),
+        "cron_list": (PROBE_MS_MAX, listed),
+        "cron_list --at": (PAST_MS_MAX, lambda: listed("--at", at)),
+    }
 
 
 # What the database did

@@ -14,6 +14,8 @@ __all__ = [
     "CronDay",
     "CronDayState",
     "CronJob",
+    "CronJobPast",
+    "CronPastPosition",
     "CronRun",
     "CronStatus",
     "CronStatusChange",
@@ -324,6 +326,52 @@ class RunnerSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.session} ({self.ended or 'alive'})"
+
+
+class CronPastPosition(models.Model):
+    """A position in the log at which the state of all crons was kept; see ``past.kept``."""
+
+    position = models.BigIntegerField(primary_key=True)
+    after = models.BigIntegerField()
+    """The one before, or 0. The next three are about the events in between."""
+    earliest_at = models.DateTimeField()
+    """The earliest ``occurred_at``."""
+    latest_at = models.DateTimeField()
+    last_event = models.BigIntegerField()
+    """The id of the last one."""
+    last_recorded_at = models.DateTimeField()
+    """Its ``recorded_at``. A log that went back has another event there, or none."""
+
+    class Meta:
+        db_table = "rqcron_past_position"
+
+    def __str__(self) -> str:
+        return f"crons at event {self.position}"
+
+
+class CronJobPast(models.Model):
+    """What was a cron's state at a position in the log? With the columns of ``CronJob``."""
+
+    key = models.CharField(max_length=220, primary_key=True)
+    """``<position>/<name>``"""
+    position = models.BigIntegerField()
+    latest_at = models.DateTimeField()
+    """The latest ``occurred_at`` among all of the cron's events up to there."""
+
+    name: str
+
+    class Meta:
+        db_table = "rqcron_job_past"
+        indexes = (models.Index(fields=["position"], name="rqcron_job_past_position"),)
+
+    def __str__(self) -> str:
+        return f"{self.name} at event {self.position}"
+
+
+for _field in CronJob._meta.concrete_fields:
+    _, _, _, _options = _field.deconstruct()
+    _options.pop("primary_key", None)
+    CronJobPast.add_to_class(_field.name, type(_field)(**_options))
 
 
 class Checkpoint(models.Model):

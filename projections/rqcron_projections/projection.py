@@ -1,15 +1,15 @@
 """What a projection is: a name, the rows it keeps, and how an event changes a row.
 
 Read this file to write one; ``folds/runners.py`` is the smallest example, and its line in
-``projector.PROJECTIONS`` is all that it takes. The two last fields can wait: ``gathering`` is for
-rows that an event does not name, ``replay`` for logs of millions of events.
+``projector.PROJECTIONS`` is all that it takes. The three last fields can wait: ``gathering`` is for
+rows that an event does not name, ``past`` and ``replay`` are for logs of millions of events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Model
 
@@ -18,7 +18,15 @@ from rqcron_events.core.events import Event
 from .gathering import Fact, Gathering
 from .replay_hints import ReplayHints
 
-__all__ = ["Projection"]
+__all__ = ["PastModels", "Projection"]
+
+
+class PastModels(NamedTuple):
+    """Tables of rows as they were: ``past.kept`` fills them now and then."""
+
+    rows: type[Model]
+    """Its fields: key, position, latest_at, and those of the projection's rows."""
+    positions: type[Model]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +55,12 @@ class Projection:
     """Further tables that ``apply`` adds new rows to but never reads."""
     gathering: Gathering | None = None
     """What becomes of the facts that ``apply`` returns."""
+    past: PastModels | None = None
+    """For questions about the past, where the rows are crons."""
     replay: ReplayHints = field(default_factory=ReplayHints)
     """What makes a replay quick. The rows are the same without."""
 
     @property
     def models(self) -> tuple[type[Model], ...]:
         gathered = (self.gathering.row_model,) if self.gathering else ()
-        return (self.row_model, *self.written_models, *gathered)
+        return (self.row_model, *self.written_models, *gathered, *(self.past or ()))

@@ -28,6 +28,7 @@ from rqcron_events.ledger.snapshot import MARKS_MAX, LogMark, missing_marks
 from .fold_failed import FoldFailed, reader_of
 from .folds import crons, days, runners, runs
 from .models import Checkpoint
+from .past.kept import keep_if_due
 from .projection import Projection
 from .tables import live_tables
 
@@ -271,6 +272,7 @@ def _save(projection: Projection, point: Checkpoint, page: store.Tail) -> bool:
         if not unmoved.update(position=page.position, marks=marks, updated_at=clock.now()):
             return False
         tables.save(rows)
+        keep_if_due(projection, tables.stored_in, point.position, page.position)
         quarantine.set_aside(reader_of(projection.name), page.unreadable)
     return True
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, Subquery, Value
+from django.db.models import Count, Min, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from ..conf import conf
@@ -21,6 +21,7 @@ __all__ = ["Limits", "result_problems"]
 FAILURES_TOLD = 3
 """In a row, from which on they are a warning where no limit is set."""
 FAILURES_LOOKED_AT_MAX = 500
+NAMES_PER_QUERY_MAX = 900
 _FAILED = (EventType.RUN_FAILED, EventType.RUN_LOST)
 _LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -44,14 +45,19 @@ class _Results:
     """Runs that found nothing to do count as successes here: they did what they were for."""
 
 
+_NOTHING = _Results(0, None, None)
+
+
 def result_problems(
     states: Mapping[str, CronState], pauses: GlobalPauses, now: datetime, limits: Limits
 ) -> tuple[list[str], list[str]]:
     """Problems and warnings, a sentence each. Raises Django's database errors."""
     problems: list[str] = []
     warnings: list[str] = []
-    for name, (failures_max, age_max) in _asked(states, limits).items():
-        found = _results_of(name)
+    asked = _asked(states, limits)
+    results = _results_of(list(asked))
+    for name, (failures_max, age_max) in asked.items():
+        found = results.get(name, _NOTHING)
         if failures_max is not None and found.failures > failures_max:
             problems.append(f"{_failing(name, found)}; the limit is {failures_max}.")
         elif failures_max is None and found.failures >= FAILURES_TOLD:
@@ -83,18 +89,31 @@ def _asked(
     return found
 
 
-def _results_of(name: str) -> _Results:
-    own = _rows().for_cron(name)
+def _results_of(names: Sequence[str]) -> dict[str, _Results]:
+    """By name, in one question for many crons."""
+    own = _rows().filter(cron=OuterRef("cron"))
     success = own.of_type(EventType.RUN_SUCCEEDED).order_by("-occurred_at").values("occurred_at")
-    counted = (
+    last = own.of_type(*sorted(SUCCESSES)).order_by("-occurred_at").values("occurred_at")
+    failed = (
         own.of_type(*_FAILED)
-        .filter(occurred_at__gt=Coalesce(Subquery(success[:1]), Value(_LONG_AGO)))
-        .aggregate(count=Count("id"), since=Min("occurred_at"))
+        .filter(occurred_at__gt=Coalesce(OuterRef("succeeded_at"), Value(_LONG_AGO)))
+        .order_by()
+        .values("cron")
     )
-    last = own.of_type(*sorted(SUCCESSES)).order_by("-occurred_at")
-    return _Results(
-        counted["count"], counted["since"], last.values_list("occurred_at", flat=True).first()
-    )
+    registered = _rows().of_type(EventType.CRON_REGISTERED).order_by().values("cron").distinct()
+    found: dict[str, _Results] = {}
+    for start in range(0, len(names), NAMES_PER_QUERY_MAX):
+        rows = registered.filter(cron__in=names[start : start + NAMES_PER_QUERY_MAX])
+        for row in rows.annotate(
+            succeeded_at=Subquery(success[:1]),
+            last_success_at=Subquery(last[:1]),
+            failures=Subquery(failed.annotate(count=Count("id")).values("count")),
+            since=Subquery(failed.annotate(since=Min("occurred_at")).values("since")),
+        ):
+            found[row["cron"]] = _Results(
+                row["failures"] or 0, row["since"], row["last_success_at"]
+            )
+    return found
 
 
 def _counts_from(

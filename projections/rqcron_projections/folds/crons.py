@@ -26,8 +26,8 @@ from rqcron_events.core.events.keys import (
     UNTIL,
 )
 
-from ..models import CronJob, CronStatusChange
-from ..projection import Projection
+from ..models import CronJob, CronJobPast, CronPastPosition, CronStatusChange
+from ..projection import PastModels, Projection
 from ..replay_hints import CleanFold, ReplayHints
 from ..rows import row_maker
 from .cron_status import FAILING, IDLE, NEW, RETIRED, SUCCEEDING, clear_pause, next_slot, status_of
@@ -276,5 +276,6 @@ PROJECTION = Projection(
     apply=apply,
     complete=complete,
     written_models=(CronStatusChange,),
+    past=PastModels(CronJobPast, CronPastPosition),
     replay=ReplayHints(clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch)),
 )

@@ -1,15 +1,14 @@
-"""Build the projections again from the log; compare them with it; ask for the past.
+"""Build the projections again from the log; compare them with it.
 
 A replay only folds events: it never enqueues, calls or appends anything but its own record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from threading import Event as Signal
 from typing import Any, TypeVar
@@ -24,19 +23,17 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.quarantine import set_aside
 from rqcron_events.ledger.reading import not_accepted
 from rqcron_events.ledger.snapshot import marks_up_to
-from rqcron_events.models import CronEvent
 
 from ..fold_failed import FoldFailed, reader_of
-from ..folds import crons
-from ..folds.cron_status import as_of
-from ..models import Checkpoint, CronJob
+from ..models import Checkpoint
+from ..past.kept import positions
 from ..projection import Projection
 from ..projector import checkpoints, history_is_lost, projections_named
-from ..tables import row_values
+from ..tables import live_tables, row_values
 from .session import open_session
 from .shadow import LeftOut, Shadow, built_by_database, open_shadows, replay_together
 
-__all__ = ["Difference", "Rebuilt", "check", "rebuild", "state_at"]
+__all__ = ["Difference", "Rebuilt", "check", "rebuild"]
 
 T = TypeVar("T")
 
@@ -190,29 +187,9 @@ def _check(projections: list[Projection], left_out: LeftOut) -> list[Difference]
     found: list[Difference] = []
     for projection in projections:
         with open_shadows([projection], left_out) as (shadow,):
+            shadow.kept_at = []
             found += _differences(shadow)
     return found
-
-
-def state_at(instant: datetime, names: Collection[str] | None = None) -> list[CronJob]:
-    """The crons as they were at ``instant``, by name: unsaved rows, folded in memory.
-
-    Counts what had occurred by then, even if it was written later. With ``names``, only the
-    events of those crons are read.
-    """
-    events = CronEvent.objects.using(store.connection().alias).filter(occurred_at__lte=instant)
-    if names is not None:
-        events = events.filter(cron__in=names)
-    rows: dict[str, CronJob] = {}
-    for event in events.order_by("id").events():
-        if not event.cron:
-            continue
-        for row in crons.apply(rows.get(event.cron), event):
-            if isinstance(row, CronJob):
-                rows[row.name] = row
-    for row in rows.values():
-        crons.complete(row)
-    return [as_of(rows[name], instant) for name in sorted(rows)]
 
 
 def _swap(shadow: Shadow) -> int:
@@ -269,21 +246,28 @@ def _differences(shadow: Shadow) -> list[Difference]:
     alias = store.connection().alias
     checkpoints([shadow.projection])
     mine = Checkpoint.objects.using(alias).filter(name=shadow.projection.name)
+    live = live_tables(shadow.projection).stored_in
     for _ in range(TRIES_MAX):
-        shadow.replay(until=mine.get().position)
+        kept = positions(shadow.projection, live)  # first: they are not beyond the checkpoint
+        until = mine.get().position
+        for position in kept:
+            shadow.keep_at(position)
+        shadow.replay(until=until)
         with transaction.atomic(using=alias):
             # Nobody moves the rows while they are compared: PostgreSQL locks the checkpoint, and
             # on SQLite the transaction sees one state from here on.
             if mine.select_for_update().get().position != shadow.position:
                 continue
+            if positions(shadow.projection, live) != shadow.kept_at:
+                break  # a rebuild has put others in their place
             return [
                 _difference(shadow.projection, model._meta.db_table, *pair)
                 for model, keys in shadow.differing_keys(DIFFERENCES_MAX).items()
                 for pair in _pairs(shadow, model, keys)
             ]
     raise LedgerUnavailable(
-        f"Projection {shadow.projection.name!r} was not checked: it moved on during each of "
-        f"{TRIES_MAX} tries. Try again when less is appended."
+        f"Projection {shadow.projection.name!r} was not checked: it was built again meanwhile, or "
+        f"moved on during each of {TRIES_MAX} tries. Try again when less is appended."
     )
 
 

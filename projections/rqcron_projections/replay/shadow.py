@@ -25,6 +25,7 @@ from rqcron_events.process.gc_pause import collection_paused
 
 from ..clean_run import Page, page_of_events, page_without, pages_of_others, pages_of_runs
 from ..fold_failed import reader_of
+from ..past.kept import EVENTS_MIN, keep, keep_if_due, may_be_due
 from ..projection import Projection
 from ..replay_hints import CleanRow
 from ..tables import Tables
@@ -73,6 +74,9 @@ class Shadow:
         self._stopped = stopped or threading.Event()
         self.position = 0
         self.events = 0
+        self.kept_at: list[int] | None = None
+        """Where the rows were kept, for somebody who says where (:meth:`keep_at`); None: it is done
+        where it is due."""
         self.tables = Tables(
             projection=projection,
             stored_in={model: _twin(model) for model in projection.models},
@@ -115,7 +119,19 @@ class Shadow:
         set_aside(reader_of(self.projection.name), new)
         self._replay.fold(page_without(page, self._without) if self._without else page)
         self.events += page.events
-        self.position = page.position
+        before, self.position = self.position, page.position
+        wanted = self.projection.past is not None and self.kept_at is None
+        if wanted and may_be_due(before, self.position):
+            self.flush()
+            keep_if_due(self.projection, self.tables.stored_in, before, self.position)
+
+    def keep_at(self, position: int) -> None:
+        """Go on to this event, and keep the rows as they are there, as the live rows were."""
+        assert self.kept_at is not None, "it is one way or the other"
+        if position not in self.kept_at:
+            self.replay(until=position)
+            keep(self.projection, self.tables.stored_in, position)
+            self.kept_at.append(position)
 
     def flush(self) -> None:
         self._replay.flush()
@@ -201,7 +217,10 @@ def replay_together(shadows: Sequence[Shadow], until: int) -> None:
     in_one_piece = [shadow for shadow in shadows if shadow.projection.replay.clean is not None]
     if in_one_piece:
         reader = in_one_piece[0].reader
-        pages = run_pages(0, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX, reader)
+        # Where rows are kept they must be those of the events so far, not of a run in one piece.
+        kept = any(shadow.projection.past is not None for shadow in in_one_piece)
+        events = min(PAGE_EVENTS_MAX, EVENTS_MIN) if kept else PAGE_EVENTS_MAX
+        pages = run_pages(0, until, events, 0 if kept else AHEAD_EVENTS_MAX, reader)
         with closing(pages):
             _fold_together(in_one_piece, pages_of_runs(pages))
     one_by_one = [shadow for shadow in shadows if shadow.projection.replay.clean is None]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -91,17 +93,13 @@ class Spread:
     """Many durations: in buckets when they come from days, otherwise each by itself."""
 
     exact: bool
+    values: array[int] = field(default_factory=lambda: array("q"))
+    """Exact ones, in microseconds; the rest is about those of days."""
     sum_us: int = 0
     low_us: int | None = None
     high_us: int | None = None
     packed: int = 0
-    """Those of days: see ``histogram.packed_number``."""
-    counts: dict[int, int] = field(default_factory=dict)
-    """Exact ones: microseconds to how many."""
-
-    def add(self, value_us: int) -> None:
-        self._extend(value_us, value_us, value_us)
-        self.counts[value_us] = self.counts.get(value_us, 0) + 1
+    """See ``histogram.packed_number``."""
 
     def add_day(self, sum_us: int, low_us: int, high_us: int, packed: int) -> None:
         """``packed``: see ``histogram.packed_number``."""
@@ -113,41 +111,51 @@ class Spread:
             self.high_us = high_us
 
     def merge(self, other: Spread) -> None:
-        if other.low_us is None or other.high_us is None:
-            return
-        self._extend(other.sum_us, other.low_us, other.high_us)
-        self.packed += other.packed
-        for value_us, count in other.counts.items():
-            self.counts[value_us] = self.counts.get(value_us, 0) + count
-
-    def _extend(self, sum_us: int, low_us: int, high_us: int) -> None:
-        self.sum_us += sum_us
-        self.low_us = low_us if self.low_us is None else min(self.low_us, low_us)
-        self.high_us = high_us if self.high_us is None else max(self.high_us, high_us)
+        self.values.extend(other.values)
+        if other.low_us is not None and other.high_us is not None:
+            self.add_day(other.sum_us, other.low_us, other.high_us, other.packed)
 
     def durations(self) -> Durations:
-        counts = self.counts if self.exact else counts_of(self.packed)
-        count = sum(counts.values())
-        return Durations(
-            count=count,
-            mean_seconds=_seconds(self.sum_us / count) if count else None,
-            p50_seconds=self._percentile(counts, 0.5),
-            p95_seconds=self._percentile(counts, 0.95),
-            p99_seconds=self._percentile(counts, 0.99),
-            max_seconds=None if self.high_us is None else _seconds(self.high_us),
-        )
-
-    def _percentile(self, counts: Mapping[int, int], fraction: float) -> float | None:
+        if self.exact:
+            ordered = sorted(self.values)
+            if not ordered:
+                return _NOTHING_MEASURED
+            if ordered[0] < 0:  # by a clock that was set back meanwhile
+                ordered = [max(value_us, 0) for value_us in ordered]
+            found = partial(_nearest_rank, ordered)
+            return _durations(len(ordered), sum(ordered), ordered[-1], found)
         if self.low_us is None or self.high_us is None:
-            return None
-        if not self.exact:
-            return _seconds(percentile_us(counts, fraction, self.low_us, self.high_us))
-        wanted = max(ceil(fraction * sum(counts.values())), 1)
-        for value_us in sorted(counts):
-            wanted -= counts[value_us]
-            if wanted <= 0:
-                break
-        return _seconds(value_us)
+            return _NOTHING_MEASURED
+        counts = counts_of(self.packed)
+        found = partial(percentile_us, counts, low_us=self.low_us, high_us=self.high_us)
+        return _durations(sum(counts.values()), self.sum_us, self.high_us, found)
+
+
+_NOTHING_MEASURED = Durations(
+    count=0,
+    mean_seconds=None,
+    p50_seconds=None,
+    p95_seconds=None,
+    p99_seconds=None,
+    max_seconds=None,
+)
+
+
+def _durations(
+    count: int, sum_us: int, high_us: int, percentile: Callable[[float], float]
+) -> Durations:
+    return Durations(
+        count=count,
+        mean_seconds=_seconds(sum_us / count),
+        p50_seconds=_seconds(percentile(0.5)),
+        p95_seconds=_seconds(percentile(0.95)),
+        p99_seconds=_seconds(percentile(0.99)),
+        max_seconds=_seconds(high_us),
+    )
+
+
+def _nearest_rank(ordered: Sequence[int], fraction: float) -> float:
+    return ordered[max(ceil(fraction * len(ordered)), 1) - 1]
 
 
 @dataclass(slots=True)

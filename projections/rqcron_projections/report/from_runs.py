@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import (
+    Case,
+    F,
+    Field,
+    Func,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    When,
+)
 
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import DECISIONS, EventType
 from rqcron_events.core.events.keys import COUNT, DEFINITION, EFFECTIVE_FROM, FIRST
 from rqcron_events.core.run_state import RunStatus
-from rqcron_events.core.schedule import local_time, slots_between, zone_or_utc
+from rqcron_events.core.schedule import EPOCH, local_time, slots_between, zone_or_utc
 from rqcron_events.core.schedule.slot_count import slots_by_day
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from ..folds.days import error_kind
-from ..folds.run_status import ENDED
+from ..folds.run_status import ENDED, RETRYING, SUCCEEDED
 from ..models import CronJob, CronRun
+from .figures import Tally
 from .tallies import By, Group, Tallies
 
 __all__ = ["tally_runs"]
@@ -27,24 +38,25 @@ __all__ = ["tally_runs"]
 NAMES_PER_QUERY_MAX = 900
 SLOTS_PER_EVENT_MAX = 1_000_000
 _MICROSECOND = timedelta(microseconds=1)
+_HOUR = timedelta(hours=1)
+_HOUR_US = _HOUR // _MICROSECOND
 _PASSED_OVER = (EventType.SLOT_SKIPPED.value, EventType.SLOT_MISSED.value)
-_FAILURES = frozenset({RunStatus.FAILED, RunStatus.LOST})
+_FAILURES = frozenset({RunStatus.FAILED.value, RunStatus.LOST.value})
 _COLUMNS = (
-    "run_id",
     "cron",
-    "slot",
     "trigger",
     "status",
-    "requested_at",
+    "attempts",
     "lateness_seconds",
-    "queue",
-    "finished_at",
     "queue_wait_seconds",
     "duration_seconds",
-    "attempts",
-    "outcome_reason",
-    "error_type",
-    "error_message",
+    "finished_us",
+)
+_ERROR_COLUMNS = ("cron", "run_id", "error_type", "error_message", "outcome_reason")
+_ROWS_PER_FETCH = 10_000
+_MICROSECONDS_OF_TEXT = (
+    "(SELECT CAST(strftime('%%%%s', at) AS INTEGER) * 1000000 + CAST(substr(at, 21, 6) AS INTEGER) "
+    "FROM (SELECT %(expressions)s AS at))"
 )
 
 
@@ -55,6 +67,21 @@ def tally_runs(since: datetime, until: datetime | None, by: By, cron: str | None
     to that of its request.
     """
     return _Reader(since, until, by, cron).read()
+
+
+class Microseconds(Func):
+    """An instant as microseconds since 1970: drivers take long to make a datetime of one."""
+
+    output_field = Field()
+    """Of no kind, because Django would convert each number to what it is already."""
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "(EXTRACT(EPOCH FROM %(expressions)s) * 1000000)::bigint"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Of Django's text, ``2026-03-01 09:00:00.250000``, whose fraction is missing when it is 0."""
+        return self.as_sql(compiler, connection, template=_MICROSECONDS_OF_TEXT, **context)
 
 
 class _Reader:
@@ -68,26 +95,66 @@ class _Reader:
             for name, timezone, queue in jobs.values_list("name", "timezone", "queue")
         }
         self.definitions: dict[str, list[tuple[datetime, Definition]]] = {}
-        self.streaks: dict[tuple[str, Group | None], tuple[int, datetime]] = {}
+        self.streaks: dict[tuple[str, Group | None], tuple[int, int]] = {}
         """Of a cron in a group, or (None) in all: failures in a row, and when the first ended."""
+        self.hours: dict[int, datetime] = {}
+        self.failed: set[str] = set()
+        """Crons that had a failure so far."""
 
     def read(self) -> Tallies:
         self._read_runs()
         self._read_decisions()
         return self.tallies
 
-    def _group(self, cron: str, instant: datetime, queue: str = "") -> Group:
+    def _group_of(self, cron: str, about: Any) -> Group:
+        """Of a run; ``about`` is its queue, or the instant that it belongs to in microseconds."""
         match self.by:
             case "cron":
                 return cron
             case "queue":
-                return queue or self.jobs.get(cron, ("", ""))[1]
+                return about or self._group(cron, self.since)
+            case "hour":
+                hour = about // _HOUR_US
+                if hour not in self.hours:
+                    self.hours[hour] = EPOCH + hour * _HOUR
+                return self.hours[hour]
+            case "day":
+                return self._group(cron, EPOCH + about * _MICROSECOND)
+
+    def _group(self, cron: str, instant: datetime) -> Group:
+        match self.by:
+            case "cron":
+                return cron
+            case "queue":
+                return self.jobs.get(cron, ("", ""))[1]
             case "hour":
                 return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
             case "day":
                 return local_time(instant, zone_or_utc(self.jobs.get(cron, ("UTC", ""))[0])).date()
 
     def _read_runs(self) -> None:
+        runs = self._runs()
+        for cron, run_id, *error in (
+            runs.filter(status__in=_FAILURES)
+            .values_list(*_ERROR_COLUMNS)
+            .iterator(chunk_size=_ROWS_PER_FETCH)
+        ):
+            self.tallies.add_error(error_kind(*error), cron, run_id.hex)
+        match self.by:
+            case "cron":
+                about: Any = F("cron")
+            case "queue":
+                about = F("queue")
+            case "hour" | "day":
+                about = Microseconds(
+                    Case(When(trigger="slot", then="slot"), default="requested_at")
+                )
+        found = runs.annotate(about=about, finished_us=Microseconds("finished_at"))
+        rows = found.values_list(*_COLUMNS, "about")
+        self._add_runs(rows.iterator(chunk_size=_ROWS_PER_FETCH))
+
+    def _runs(self) -> QuerySet[CronRun]:
+        """Those of the range, in the order in which they ended."""
         rows = CronRun.objects.using(self.alias)
         if self.cron is not None:
             rows = rows.filter(cron=self.cron)
@@ -96,49 +163,54 @@ class _Reader:
             slots &= Q(slot__lt=self.until)
             others &= Q(requested_at__lt=self.until)
         wanted = (Q(trigger="slot") & slots) | (~Q(trigger="slot") & others)
-        ordered = rows.filter(wanted).order_by("finished_at", "run_id")
-        for values in ordered.values_list(*_COLUMNS).iterator(chunk_size=2_000):
-            self._add_run(dict(zip(_COLUMNS, values, strict=True)))
+        return rows.filter(wanted).order_by("finished_at", "run_id")
 
-    def _add_run(self, run: dict[str, Any]) -> None:
-        by_slot = run["trigger"] == "slot"
-        instant = run["slot"] if by_slot else run["requested_at"]
-        group = self._group(run["cron"], instant, run["queue"])
-        status, ended = run["status"], run["status"] in ENDED
-        failed_tries = run["attempts"] - (status != RunStatus.RETRYING)
-        for tally in self.tallies.of(run["cron"], group):
-            tally.fired += by_slot
-            tally.requested += not by_slot
-            tally.attempts_failed += max(failed_tries, 0)
-            if ended:
-                tally.outcomes[status] += 1
-            if by_slot:
-                tally.spreads["lateness"].add(_us(run["lateness_seconds"] or 0))
-            if run["queue_wait_seconds"] is not None:
-                tally.spreads["queue_wait"].add(_us(run["queue_wait_seconds"]))
-            if ended and run["duration_seconds"] is not None:
-                tally.spreads["duration"].add(_us(run["duration_seconds"]))
-        if ended:
-            self._add_result(run, group)
+    def _add_runs(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """One loop without calls, because there are hundreds of thousands."""
+        tallies_of, group_of, failed = self.tallies.of, self._group_of, self.failed
+        for cron, trigger, status, attempts, late, waited, took, finished_us, about in rows:
+            by_slot, ended = trigger == "slot", status in ENDED
+            failed_tries = attempts - (status != RETRYING)
+            late_us = round((late or 0) * 1_000_000)
+            waited_us = None if waited is None else round(waited * 1_000_000)
+            took_us = round(took * 1_000_000) if ended and took is not None else None
+            group = group_of(cron, about)
+            tallies = tallies_of(cron, group)
+            for tally in tallies:
+                spreads = tally.spreads
+                if by_slot:
+                    tally.fired += 1
+                    spreads["lateness"].values.append(late_us)
+                else:
+                    tally.requested += 1
+                if failed_tries > 0:
+                    tally.attempts_failed += failed_tries
+                if ended:
+                    tally.outcomes[status] += 1
+                if waited_us is not None:
+                    spreads["queue_wait"].values.append(waited_us)
+                if took_us is not None:
+                    spreads["duration"].values.append(took_us)
+            if status in _FAILURES or (ended and cron in failed):
+                self._add_result(cron, status, finished_us, group, tallies)
 
-    def _add_result(self, run: dict[str, Any], group: Group) -> None:
-        cron, at = run["cron"], run["finished_at"]
+    def _add_result(
+        self, cron: str, status: str, at_us: int, group: Group, tallies: tuple[Tally, ...]
+    ) -> None:
+        self.failed.add(cron)
         places = (None,) if self.by == "cron" else (None, group)
-        for place, tally in zip(places, self.tallies.of(cron, group), strict=True):
-            failures, since = self.streaks.get((cron, place), (0, at))
-            if run["status"] in _FAILURES:
+        for place, tally in zip(places, tallies, strict=True):
+            failures, since = self.streaks.get((cron, place), (0, at_us))
+            if status in _FAILURES:
                 self.streaks[cron, place] = (failures + 1, since)
                 tally.note_streak(failures + 1)
                 tally.turned_failing += not failures
-                tally.changes += not failures and tally.outcomes[RunStatus.SUCCEEDED] > 0
-            elif run["status"] == RunStatus.SUCCEEDED and failures:
-                took_us = max(at - since, timedelta(0)) // _MICROSECOND
+                tally.changes += not failures and tally.outcomes[SUCCEEDED] > 0
+            elif status == SUCCEEDED and failures:
+                took_us = max(at_us - since, 0)
                 tally.note_recoveries(1, took_us, took_us)
                 tally.changes += 1
                 del self.streaks[cron, place]
-        if run["status"] in _FAILURES:
-            kind = error_kind(run["error_type"], run["error_message"], run["outcome_reason"])
-            self.tallies.add_error(kind, cron, run["run_id"].hex)
 
     def _read_decisions(self) -> None:
         names = sorted(self.jobs) if self.cron is None else [self.cron]
@@ -153,11 +225,16 @@ class _Reader:
         if self.until is None:
             return
         # An event is found by its last slot: the one that covers the end lies behind it.
-        after = rows.filter(type__in=sorted(DECISIONS), scheduled_for__gte=self.until)
-        for name in names:
-            following = after.filter(cron=name).order_by("scheduled_for").first()
-            if following is not None and following.type in _PASSED_OVER:
-                self._add_decision(following)
+        after = rows.filter(
+            type__in=sorted(DECISIONS), scheduled_for__gte=self.until, cron=OuterRef("name")
+        )
+        following = after.order_by("scheduled_for").values("id")[:1]
+        crons = CronJob.objects.using(self.alias)
+        if self.cron is not None:
+            crons = crons.filter(name=self.cron)
+        ids = crons.annotate(following=Subquery(following)).values("following")
+        for row in CronEvent.objects.using(self.alias).filter(id__in=ids, type__in=_PASSED_OVER):
+            self._add_decision(row)
 
     def _add_decision(self, row: CronEvent) -> None:
         event = row.to_event()
@@ -223,7 +300,3 @@ class _Reader:
             if start < instant:
                 return definition
         return known[0][1] if known else None
-
-
-def _us(seconds: float) -> int:
-    return max(round(seconds * 1_000_000), 0)

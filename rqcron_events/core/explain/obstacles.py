@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from ..wording import shown
 
-__all__ = ["Obstacle", "ObstacleKind", "as_things_stand", "concerning"]
+__all__ = ["Obstacle", "ObstacleKind", "as_things_stand", "concerning", "concerning_each"]
 
 
 class ObstacleKind(StrEnum):
@@ -87,3 +88,22 @@ def as_things_stand(found: Iterable[Obstacle]) -> str:
 def concerning(found: Iterable[Obstacle], cron: str, queue: str) -> list[Obstacle]:
     """Those that stand in the way of this cron."""
     return [obstacle for obstacle in found if obstacle.concerns(cron, queue)]
+
+
+def concerning_each(
+    found: Sequence[Obstacle], queues: Mapping[str, str]
+) -> dict[str, list[Obstacle]]:
+    """The same for each of many crons, which are given with their queues: most obstacles of a
+    thousand are about one cron, so not every pair is looked at."""
+    of_many: list[tuple[int, Obstacle]] = []
+    of_one: dict[str, list[tuple[int, Obstacle]]] = {}
+    for place, obstacle in enumerate(found):
+        if obstacle.crons is None:
+            of_many.append((place, obstacle))
+        for name in obstacle.crons or ():
+            of_one.setdefault(name, []).append((place, obstacle))
+    by_cron: dict[str, list[Obstacle]] = {}
+    for cron, queue in queues.items():
+        either = sorted([*of_many, *of_one.get(cron, [])], key=itemgetter(0))
+        by_cron[cron] = concerning((obstacle for _, obstacle in either), cron, queue)
+    return by_cron

@@ -6,12 +6,17 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test.utils import CaptureQueriesContext
 
+from rqcron_events import clock
 from rqcron_events.core.events import EventType, make
+from rqcron_events.core.interventions.pauses import GlobalPauses
 from rqcron_events.ledger import store
+from rqcron_events.ledger.cron_states import states_without_runs
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
 from rqcron_events.queries.health import health
+from rqcron_events.queries.results import Limits, result_problems
 
 MINUTE = timedelta(minutes=1)
 FAILED, LOST, SUCCEEDED = EventType.RUN_FAILED, EventType.RUN_LOST, EventType.RUN_SUCCEEDED
@@ -108,3 +113,15 @@ def test_the_limits_of_a_cron_are_in_the_log(end):
 def test_a_limit_that_is_none_is_refused(option: str, value: str, problem: str):
     with pytest.raises(CommandError, match=problem):
         call_command("cron_health", f"{option}={value}")
+
+
+def test_the_results_of_many_crons_are_one_question(end):
+    for number in range(3):
+        end(f"report_{number}", SUCCEEDED, FAILED)
+    states, _ = states_without_runs()
+    with CaptureQueriesContext(store.connection()) as queries:
+        problems, _ = result_problems(
+            states, GlobalPauses(), clock.now(), Limits(max_failures=0, max_age=MINUTE / 60)
+        )
+    assert len(problems) == 6
+    assert len(queries) == 2

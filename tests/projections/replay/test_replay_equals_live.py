@@ -23,6 +23,7 @@ from rqcron_projections.models import (
     CronStatusChange,
     RunnerSession,
 )
+from rqcron_projections.past.crons import state_at
 from rqcron_projections.replay import fold, rebuild, shadow
 from rqcron_projections.replay_hints import ReplayHints
 from rqcron_projections.tables import row_values
@@ -141,7 +142,7 @@ def test_the_past_is_what_the_rows_were_then() -> None:
     projector.catch_up()
 
     at = events[middle - 1].occurred_at
-    past = rebuild.state_at(at)
+    past = state_at(at)
     for row in past:  # a pause that ran out has no event of its own
         if row.paused_at is None:
             continue
@@ -150,7 +151,7 @@ def test_the_past_is_what_the_rows_were_then() -> None:
     assert [row_values(row) for row in past if row.name not in over] == [
         row for row in then if row["name"] not in over
     ]
-    assert rebuild.state_at(events[0].occurred_at - timedelta(seconds=1)) == []
+    assert state_at(events[0].occurred_at - timedelta(seconds=1)) == []
 
 
 def test_a_check_finds_every_kind_of_difference_and_changes_nothing() -> None:

@@ -21,7 +21,7 @@ from rqcron_events.management.command import LedgerCommand
 from rqcron_events.models import CronEvent
 
 from ...models import CronJob, CronRun
-from ...past import runs_at
+from ...past.runs import runs_at
 from ...rows import column_names, row_values
 from ..freshness import catch_up_or_say
 

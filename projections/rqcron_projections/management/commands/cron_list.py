@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from rqcron_events.cli.tables import Column, add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant, zone_of
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import LEDGER_STREAM
-from rqcron_events.core.explain.obstacles import Obstacle, ObstacleKind, concerning
+from rqcron_events.core.explain.obstacles import Obstacle, ObstacleKind, concerning_each
 from rqcron_events.core.interventions.pauses import GlobalPauses, Pause
 from rqcron_events.core.wording import Show, because, schedule_words, shower_in, unknown_cron_text
 from rqcron_events.errors import UnknownCron
@@ -24,7 +24,7 @@ from rqcron_events.queries.obstacles import obstacles
 
 from ...folds.cron_status import PAUSED, RETIRED, as_of, next_slot
 from ...models import CronJob
-from ...replay.rebuild import state_at
+from ...past.crons import state_at
 from ...rows import column_names, row_values
 from ..freshness import catch_up_or_say
 
@@ -72,9 +72,11 @@ class Command(LedgerCommand):
         paused = [row for row in rows if row.paused_at is not None]
         pause = _pause_of_all(instant or clock.now())
         found = obstacles() if instant is None and rows else []
+        queues = {row.name: row.queue for row in rows if row.status != RETIRED}
+        by_cron = concerning_each(found, queues)
         print_rows(
             self.stdout,
-            [_values(row, options["format"], pause, found) for row in rows],
+            [_values(row, options["format"], pause, by_cron) for row in rows],
             COLUMNS,
             options["format"],
             fields=[*CSV_FIELDS, ATTENTION],
@@ -86,10 +88,14 @@ class Command(LedgerCommand):
         if options["format"] == "table":
             show = shower_in(zone_of(only))
             self.stdout.writelines(_pauses(paused, show))
-            self._say_what_hinders(pause, found, rows, show)
+            self._say_what_hinders(pause, found, by_cron, show)
 
     def _say_what_hinders(
-        self, pause: Pause | None, found: list[Obstacle], rows: Sequence[CronJob], show: Show
+        self,
+        pause: Pause | None,
+        found: list[Obstacle],
+        by_cron: Mapping[str, list[Obstacle]],
+        show: Show,
     ) -> None:
         if pause is not None:
             self.stderr.write(
@@ -97,11 +103,11 @@ class Command(LedgerCommand):
                 f"{' until ' + show(pause.until) if pause.until else ''}{because(pause.reason)}: "
                 "slots are skipped."
             )
+        here = {id(obstacle) for those in by_cron.values() for obstacle in those}
         shown = [
             obstacle
             for obstacle in found
-            if obstacle.kind is not ObstacleKind.ALL_PAUSED
-            and any(obstacle.concerns(row.name, row.queue) for row in rows if row.status != RETIRED)
+            if obstacle.kind is not ObstacleKind.ALL_PAUSED and id(obstacle) in here
         ]
         for obstacle in shown[:LINES_MAX]:
             self.stderr.write(obstacle.sentence)
@@ -119,7 +125,7 @@ class Command(LedgerCommand):
 
 
 def _values(
-    row: CronJob, output_format: str, pause: Pause | None, found: list[Obstacle]
+    row: CronJob, output_format: str, pause: Pause | None, found: Mapping[str, list[Obstacle]]
 ) -> dict[str, Any]:
     """The row, and what keeps its cron from running now: one text, empty where nothing does."""
     if row.status == RETIRED:
@@ -128,7 +134,7 @@ def _values(
         row.status, row.paused_at, row.paused_until = PAUSED, pause.since, pause.until
         row.paused_by, row.pause_reason = pause.actor, pause.reason
         row.next_slot = next_slot(row)
-    told = [obstacle.text for obstacle in concerning(found, row.name, row.queue)]
+    told = [obstacle.text for obstacle in found.get(row.name, ())]
     return {**list_values(row, output_format), ATTENTION: "; ".join(told)}
 
 

@@ -16,8 +16,9 @@ from rqcron_events.ledger.quarantine import problem_texts
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.process.actor import actor_name
 
+from ...past.crons import state_at
 from ...projector import PROJECTIONS
-from ...replay.rebuild import Difference, check, rebuild, state_at
+from ...replay.rebuild import Difference, check, rebuild
 from ..freshness import catch_up_or_say
 from .cron_list import COLUMNS as CRON_COLUMNS
 from .cron_list import list_values

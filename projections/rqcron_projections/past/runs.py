@@ -1,6 +1,6 @@
 """The runs of one cron as they were at an instant, without folding anybody else's history.
 
-As for ``rebuild.state_at``, what had occurred by then counts, even if it was written later: a worker
+As for ``crons.state_at``, what had occurred by then counts, even if it was written later: a worker
 that could not reach the database notes its outcome afterwards, with the true time.
 """
 
@@ -13,8 +13,8 @@ from uuid import UUID
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
-from .folds import runs
-from .models import CronRun
+from ..folds import runs
+from ..models import CronRun
 
 __all__ = ["runs_at"]
 
