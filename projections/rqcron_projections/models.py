@@ -369,7 +369,7 @@ class CronJobPast(models.Model):
 
 
 for _field in CronJob._meta.concrete_fields:
-    _, _, _, _options = _field.deconstruct()
+    _options = dict(_field.deconstruct()[3])
     _options.pop("primary_key", None)
     CronJobPast.add_to_class(_field.name, type(_field)(**_options))
 

@@ -159,7 +159,8 @@ def _select(rows: CronEventQuerySet) -> Iterator[Event]:
             rows.filter(id__gt=after).order_by("id")[:EVENTS_PER_QUERY], store.connection()
         )
         yield from found.events
-        read = [item.id or 0 for item in (*found.events, *found.unreadable)]
+        read = [event.id or 0 for event in found.events]
+        read += [item.id for item in found.unreadable]
         if len(read) < EVENTS_PER_QUERY:
             return
         after = max(read)
