@@ -191,7 +191,7 @@ def _give_back(job: Job, name: str) -> Retry | None:
 
 
 def _given_back_since(meta: dict[str, Any], now: datetime) -> datetime:
-    """The first time; now when this is it, or when the note of it is no time that has been."""
+    """The first time; now when this is it, or when the note of it is not a time that has been."""
     try:
         since = datetime.fromisoformat(meta[GIVEN_BACK_SINCE])
         return min(since, now)

@@ -201,7 +201,7 @@ def decode_readable(rows: Sequence[Row]) -> tuple[list[Event], list[Unreadable]]
 def check_shape(data: object, occurred_at: object) -> None:
     """Raises ValueError when an event lacks what all of them have."""
     if not isinstance(data, dict):
-        raise ValueError(f"its data is no object but {type(data).__name__}")
+        raise ValueError(f"its data is not an object but {type(data).__name__}")
     if occurred_at is None:
         raise ValueError("one of its times or its run's id is out of range")
 

@@ -172,7 +172,7 @@ class Definition:
         would be noticed only later, where it stops more than this cron.
         """
         if not isinstance(data, Mapping):
-            raise TypeError(f"the definition is no object but {type(data).__name__}")
+            raise TypeError(f"the definition is not an object but {type(data).__name__}")
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         for key in values.keys() & _SHAPES.keys():
@@ -226,7 +226,7 @@ def _check_shape(key: str, value: Any) -> None:
     if not isinstance(value, _SHAPES[key]):
         raise TypeError(f"{key} of the definition is {type(value).__name__}")
     if isinstance(value, (int, float)) and not abs(value) <= _SECONDS_MAX:
-        raise ValueError(f"{key} of the definition is {value}, which is no time")
+        raise ValueError(f"{key} of the definition is {value}, which is not a time")
 
 
 def run_id_for_slot(cron: str, slot: datetime) -> UUID:

@@ -372,5 +372,5 @@ def _date(value: bytes | None) -> datetime | None:
         return None
     found = str_to_date(value)
     if found.tzinfo is None or not 1970 <= found.year < _YEAR_MAX:
-        raise ValueError(f"{value!r} is no time that a worker can have noted")
+        raise ValueError(f"{value!r} is not a time that a worker can have noted")
     return found if found <= clock.now() + _AHEAD_MAX else None

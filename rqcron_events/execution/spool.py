@@ -129,7 +129,7 @@ def drain(connection: Redis) -> tuple[list[Event], bool]:
     """
     run_ids, refused_members = spool_lists.runs(connection, RUNS_PER_DRAIN)
     written: list[Event] = []
-    refused = Counter({"a member of the index that is no run id": refused_members})
+    refused = Counter({"a member of the index that is not a run id": refused_members})
     removed = 0
     for run_id in run_ids:
         drained = _drain_run(connection, run_id, ENTRIES_PER_DRAIN - removed)

@@ -109,7 +109,7 @@ def parse(raw: bytes, run_id: UUID, now: datetime) -> Entry:
     except EntryRefused:
         raise
     except (ValueError, TypeError, RecursionError) as error:
-        raise EntryRefused(f"it is no entry ({type(error).__name__})") from None
+        raise EntryRefused(f"it is not an entry ({type(error).__name__})") from None
     try:
         return _checked(body, now)
     except (EntryRefused, NewerEvent):
@@ -131,7 +131,7 @@ def _mac(run_id: UUID, text: str, key: str | bytes) -> str:
 def _believed(raw: bytes, run_id: UUID) -> dict[str, Any]:
     body = _DECODER.decode(raw.decode())
     if not isinstance(body, dict):
-        _refuse("it is no object")
+        _refuse("it is not an object")
     mac = body.pop("mac", None)
     if not isinstance(mac, str):
         _refuse("it is not signed")
@@ -159,10 +159,10 @@ def _checked(body: dict[str, Any], now: datetime) -> Entry:
     if attempt is not None and (type(attempt) is not int or not 1 <= attempt <= ATTEMPT_MAX):
         _refuse(f"its attempt is not from 1 to {ATTEMPT_MAX:,}")
     if not isinstance(data, dict) or type(body["schema"]) is not int or body["schema"] < 1:
-        _refuse("its data is no object")
+        _refuse("its data is not an object")
     for name in ("cron", "reason", "actor"):
         if not isinstance(body[name], str) or (name != "reason" and len(body[name]) > NAME_MAX):
-            _refuse(f"its {name} is no text of {NAME_MAX} characters at most")
+            _refuse(f"its {name} is not a text of {NAME_MAX} characters at most")
     _check_storable([body["cron"], body["reason"], body["actor"], data])
     occurred_at = _instant(body["occurred_at"])
     if occurred_at > now + AHEAD_MAX:
@@ -183,7 +183,7 @@ def _checked(body: dict[str, Any], now: datetime) -> Entry:
 def _instant(text: str) -> datetime:
     found = datetime.fromisoformat(text)
     if found.tzinfo is None or not 1970 <= found.astimezone(UTC).year <= 9999:
-        _refuse(f"{bounded(text, 50)} is no time from 1970 to 9999 with an offset")
+        _refuse(f"{bounded(text, 50)} is not a time from 1970 to 9999 with an offset")
     return found.astimezone(UTC)
 
 

@@ -147,7 +147,7 @@ for step = 1, tonumber(ARGV[5]) do
   if #member == 36 then
     found[#found + 1] = member
   else
-    refuse('a member of the index that is no run id', member)
+    refuse('a member of the index that is not a run id', member)
     redis.call('ZREM', KEYS[1], member)
     refused = refused + 1
   end
@@ -172,7 +172,7 @@ def runs(connection: Redis, count: int) -> tuple[list[UUID], int]:
             found.append(run_id)
         except ValueError:
             connection.zrem(INDEX_KEY, member)
-            set_aside(connection, None, member, "a member of the index that is no run id")
+            set_aside(connection, None, member, "a member of the index that is not a run id")
             refused += 1
     return found, int(refused)
 

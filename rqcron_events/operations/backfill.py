@@ -212,7 +212,7 @@ def _waiting_text(plan: BackfillPlan, active: Collection[UUID], since: datetime)
         f"Waiting for {len(active)} run{'s' * (len(active) != 1)} of {plan.cron!r}: {running} "
         f"running, {len(active) - running} in queue {plan.definition.queue!r}, and nothing has "
         f"happened to them since {since:%Y-%m-%d %H:%M:%S} UTC. Is a worker alive on that queue? "
-        "Ctrl-C stops this command; the same command goes on."
+        "Ctrl-C stops waiting; the same command continues."
     )
 
 

@@ -198,7 +198,7 @@ def test_a_backfill_without_a_worker_says_once_what_it_waits_for(
     (line,) = said.getvalue().splitlines()
     assert line.startswith("Waiting for 1 run of 'archive': 0 running, 1 in queue 'default', and ")
     assert "since 20" in line
-    assert "Ctrl-C stops this command; the same command goes on." in line
+    assert "Ctrl-C stops waiting; the same command continues." in line
 
 
 def test_slots_that_the_runner_has_still_to_decide_are_left_to_it(registered: Project):

@@ -197,5 +197,5 @@ PROJECTION = Projection(
 def _seconds(value: float | None) -> float | None:
     """Raises ValueError for what the column does not take, so that it is this event's trouble."""
     if value is not None and not (isinstance(value, int | float) and isfinite(value)):
-        raise ValueError(f"{value!r:.100} is no number of seconds")
+        raise ValueError(f"{value!r:.100} is not a number of seconds")
     return value

@@ -201,7 +201,7 @@ class CronAuditor:
         """Nothing tells today which slots there were, except for who decided them then."""
         if self._covered is not None and decision.first <= self._covered:
             which = _range_text(decision)
-            self._wrong(decision, Wrong.DECIDED_TWICE, f"decides {which} once more")
+            self._wrong(decision, Wrong.DECIDED_TWICE, f"decides {which} again")
             return
         self._covered = decision.last
         if self._since <= decision.last < self._until:
@@ -304,7 +304,7 @@ class CronAuditor:
         which = _range_text(decision)
         if twice:
             some = "" if twice == decision.slots else f"{twice} slot{'s' * (twice > 1)} of "
-            self._wrong(decision, Wrong.DECIDED_TWICE, f"decides {some}{which} once more")
+            self._wrong(decision, Wrong.DECIDED_TWICE, f"decides {some}{which} again")
         if late:
             self._wrong(decision, Wrong.OUT_OF_ORDER, f"decides {which} after later slots")
         return twice
@@ -342,7 +342,7 @@ class CronAuditor:
             self._wrong(decision, Wrong.NOT_A_SLOT, text, instant)
         elif force.definition_version == decision.definition_version:
             text = (
-                f"decides {_text(instant)}, which is no slot of definition version "
+                f"decides {_text(instant)}, which is not a slot of definition version "
                 f"{force.definition_version}"
             )
             self._wrong(decision, Wrong.NOT_A_SLOT, text, instant)

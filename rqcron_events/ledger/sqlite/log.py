@@ -181,7 +181,7 @@ def _number(value: float | None) -> float | None:
     if value is None:
         return None
     if not isinstance(value, int | float) or not isfinite(value):
-        raise ValueError(f"{value!r} is no number of seconds")
+        raise ValueError(f"{value!r} is not a number of seconds")
     return float(value)
 
 

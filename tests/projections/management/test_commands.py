@@ -285,7 +285,7 @@ def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
         ("cron_audit", "09:00", "17:00", None),
         ("cron_report", "09:00", "17:00", None),
         ("cron_backfill", "09:00", "17:00", r"2026-03-11T16:00:00\+00:00 is in the future"),
-        ("cron_backfill", "09:00", "yesterday 17:00", "the end has to be later"),
+        ("cron_backfill", "09:00", "yesterday 17:00", "must be after the start"),
         ("cron_events", "1h", "2h", "is after until="),
         ("cron_audit", "2026-03-11 09:00", "2026-03-10 17:00", "is not before until="),
     ],

@@ -87,10 +87,13 @@ def test_a_success_forgets_the_error_of_an_attempt_before_it():
     ("happened", "facts"),
     [
         ([ENQUEUED], ["'high'"]),
-        ([REFUSED], ["waits", "since 2026-03-02 09:00:00 UTC", "KeyError: no such queue"]),
+        ([REFUSED], ["is waiting", "since 2026-03-02 09:00:00 UTC", "KeyError: no such queue"]),
         ([REFUSED, ENQUEUED], ["is waiting in queue 'high'"]),
         ([ENQUEUED, STARTED], ["attempt 1", "worker/a"]),
-        ([ENQUEUED, STARTED, FAILED], ["attempt 1", "ValueError: no"]),
+        (
+            [ENQUEUED, STARTED, FAILED],
+            ["attempt 1 of its run failed (ValueError: no", "; RQ will retry"],
+        ),
         ([STARTED, FAILED, AGAIN, ("run_succeeded", {})], ["succeeded", "2 attempts"]),
         ([STARTED, ("run_succeeded", {"data": {"duration_seconds": 3.5}})], ["3.5 s"]),
         ([STARTED, ("run_failed", {"data": {"error": ERROR}})], ["failed", "ValueError: no"]),

@@ -200,8 +200,8 @@ def test_a_pause_that_ended_by_itself_was_resumed_by_nobody():
             "09:00:05",
             {},
             "undecided",
-            "alpha was due at {slot}, 5.0 s ago, and no runner has decided it yet; one is alive and "
-            "will.",
+            "alpha was due at {slot}, 5.0 s ago, and no runner has decided it yet; a runner is "
+            "alive and will decide it shortly.",
         ),
         (
             None,
