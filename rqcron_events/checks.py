@@ -29,6 +29,7 @@ warning, so that one wrong cron stops no ``migrate``.
 ``rqcron_events.W007``  events cannot be read, and readers of the log go on without them
 ``rqcron_events.W008``  the CHECKs cannot be compared with ours
 ``rqcron_events.W009``  a Redis may evict keys
+``rqcron_events.W010``  ``RQCRON_ENABLED`` names a cron that this code does not have
 ======================  =====================================================================
 """
 
@@ -95,6 +96,7 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
             found.append(_of_a_cron(shown(text), id=f"rqcron_events.E00{2 if twice else 1}"))
     found += _refused_by_rq()
     found += _functions()
+    found += _unknown_names()
     for broken in registry.broken_modules.values():
         found.append(
             _of_a_cron(
@@ -111,6 +113,28 @@ def _of_a_cron(text: str, **more: Any) -> checks.CheckMessage:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     is_other = command != "check" and command in get_commands()
     return (checks.Warning if is_other else checks.Error)(text, **more)
+
+
+def _unknown_names() -> list[checks.CheckMessage]:
+    """A wrong name would leave a cron on, or off, without a word."""
+    from django.conf import settings
+
+    from .core.wording import did_you_mean
+    from .registry import registry
+
+    named = getattr(settings, "RQCRON_ENABLED", True)
+    if not isinstance(named, dict) or registry.broken_modules:
+        return []  # what is in a broken module is not known
+    known = {*registry.crons, *registry.problems}
+    unknown = [name for name in named if isinstance(name, str) and name not in {*known, "*"}]
+    return [
+        checks.Warning(
+            f"Setting RQCRON_ENABLED names {name!r}, which is no cron of this code.",
+            hint=f"{did_you_mean(name, known)} Correct the name, or take it out.".lstrip(),
+            id="rqcron_events.W010",
+        )
+        for name in unknown
+    ]
 
 
 def _functions() -> list[checks.CheckMessage]:

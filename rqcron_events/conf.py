@@ -52,6 +52,8 @@ class Conf:
     """RQCRON_TRACEBACK_BYTES_MAX: bound of a stored traceback; its end is kept."""
     health_view: bool = False
     """RQCRON_HEALTH_VIEW: open the health page, which asks for no login, to probes."""
+    enabled: bool | dict[str, bool] = True
+    """RQCRON_ENABLED: whether crons fire, by name; "*" is for those that are not named."""
     defaults: dict[str, Any] = field(default_factory=dict)
     """RQCRON_DEFAULTS: arguments of register_cron that every cron starts from."""
 
@@ -126,11 +128,30 @@ def problems() -> list[str]:
             f"Setting RQCRON_DATABASE is {alias!r}. It must be an alias in DATABASES: "
             f"{', '.join(sorted(settings.DATABASES))}."
         )
+    found += _problems_of_enabled(getattr(settings, "RQCRON_ENABLED", True))
     if not isinstance(getattr(settings, "RQCRON_DEFAULTS", {}), dict):
         found.append("Setting RQCRON_DEFAULTS is not a dict. Give {'overlap': 'skip'} or the like.")
     if not settings.USE_TZ:
         found.append("Setting USE_TZ is False. Set USE_TZ = True: slots are instants in UTC.")
     return found
+
+
+def _problems_of_enabled(value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return []
+    if not isinstance(value, dict):
+        remedy = "Give True, False, or a dict such as {'*': False, 'send_digest': True}."
+        return [f"Setting RQCRON_ENABLED is {value!r}. {remedy}"]
+    found = [
+        f"Setting RQCRON_ENABLED has the key {name!r}. Give names of crons, or '*' for all others."
+        for name in value
+        if not isinstance(name, str)
+    ]
+    return found + [
+        f"Setting RQCRON_ENABLED has {given!r} for {name!r}. Give True or False."
+        for name, given in value.items()
+        if not isinstance(given, bool)
+    ]
 
 
 def rq_queues() -> dict[str, Any]:

@@ -45,6 +45,7 @@ KNOWN_OPTIONS = {
     "jitter",
     "max_failures",
     "max_age",
+    "enabled",
     "idempotent",
     "store_result",
     "retry",
@@ -104,6 +105,7 @@ def definition_of(
         jitter_seconds=_seconds(where, options, "jitter") or 0,
         max_failures=_count(where, options, "max_failures"),
         max_age_seconds=_seconds(where, options, "max_age"),
+        disabled=_disabled(name, where, options),
         idempotent=bool(options.get("idempotent", False)),
         store_result=bool(options.get("store_result", False)),
         retries=_retries(where, options),
@@ -227,6 +229,22 @@ def _count(where: str, options: Mapping[str, Any], key: str) -> int | None:
             f"{where}: {key}={_short(value)} is invalid: give a number from 0 to {COUNT_MAX:,}."
         )
     return value
+
+
+def _disabled(name: str, where: str, options: Mapping[str, Any]) -> str:
+    """What disables the cron, or nothing. What the settings say of its name goes before its code,
+    and that before what they say of all. A setting that is wrong is a finding of the checks."""
+    enabled = options.get("enabled", True)
+    if not isinstance(enabled, bool):
+        raise CronConfigError(f"{where}: enabled={_short(enabled)} is invalid: give True or False.")
+    setting = getattr(settings, "RQCRON_ENABLED", True)
+    by_name = setting if isinstance(setting, dict) else {"*": setting}
+    if name in by_name:
+        return "" if by_name[name] else "RQCRON_ENABLED"
+    if not enabled:
+        by_default = with_defaults({}).get("enabled") is False
+        return "RQCRON_DEFAULTS" if by_default else "enabled=False"
+    return "" if by_name.get("*", True) else "RQCRON_ENABLED"
 
 
 def _retries(where: str, options: Mapping[str, Any]) -> Retries | None:

@@ -234,6 +234,7 @@ def register_cron(
     jitter: timedelta = ...,
     max_failures: int | None = None,
     max_age: timedelta | None = None,
+    enabled: bool = True,
     idempotent: bool = False,
     store_result: bool = False,
     retry: Any = None,
@@ -262,6 +263,7 @@ def register_cron(function: Any = None, /, **options: Any) -> Any:
     :param jitter: upper bound of the delay added to each slot.
     :param max_failures: more failed runs in a row make ``cron_health`` exit 1.
     :param max_age: no success for longer makes ``cron_health`` exit 1.
+    :param enabled: False: its slots are recorded as skipped; ``RQCRON_ENABLED`` may say otherwise.
     :param retry: RQ's ``Retry``, or how many tries may follow the first. ``tries=`` counts all.
     :param args, kwargs: arguments of the function; they are not written to the log.
     :param options: RQ's ``timeout``, ``ttl``, ``result_ttl``, ``failure_ttl``, ``at_front``,

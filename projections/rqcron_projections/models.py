@@ -37,6 +37,8 @@ class CronStatus(models.TextChoices):
     SUCCEEDING = "succeeding"
     FAILING = "failing"
     PAUSED = "paused"
+    DISABLED = "disabled"
+    """By its code, or by the settings."""
     RETIRED = "retired"
 
 
@@ -176,7 +178,7 @@ class CronRun(models.Model):
 
 
 class CronStatusChange(models.Model):
-    """When did a cron turn failing, recover, or get paused?"""
+    """When did a cron turn failing, recover, or get paused or disabled?"""
 
     event_id = models.BigIntegerField(primary_key=True)
     """Of the event that caused it."""

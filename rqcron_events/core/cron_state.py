@@ -50,6 +50,17 @@ class Phase:
     definition_version: int
     """1 at registration, one more with each change and return."""
     pause: Pause | None = None
+    disabled_since: datetime | None = None
+    """Since when the definitions in force disable the cron."""
+
+    @property
+    def disabled(self) -> Pause | None:
+        """What disables the cron, as a pause that only another definition ends; None: nothing."""
+        if self.definition is None or self.disabled_since is None:
+            return None
+        return Pause(
+            since=self.disabled_since, until=None, reason=self.definition.disabled, actor=""
+        )
 
     @property
     def is_readable(self) -> bool:
@@ -185,8 +196,10 @@ class CronState:
         pause = last.pause
         if pause is not None and pause.since > start:
             pause = replace(pause, since=start)
+        disabled_since = last.disabled_since and min(last.disabled_since, start)
         before = [phase for phase in self.phases if phase.start < start]
-        self.phases = [*before, replace(last, start=start, pause=pause)]
+        now = replace(last, start=start, pause=pause, disabled_since=disabled_since)
+        self.phases = [*before, now]
         self.watermark, self.kept, self.rewound_version = start, rewind.kept, rewind.version
 
     def _begin(self, event: Event, definition: Definition | None) -> None:
@@ -194,12 +207,16 @@ class CronState:
         pause = self.phases[-1].pause if self.phases else None
         if definition is not None and self.definition is None:
             pause = None  # a cron that comes back starts afresh
+        disabled_since = None
+        if definition is not None and definition.disabled:
+            disabled_since = (self.phases[-1].disabled_since if self.phases else None) or start
         self.phases.append(
             Phase(
                 start=start,
                 definition=definition,
                 definition_version=int(event.data.get(DEFINITION_VERSION, 0)),
                 pause=pause,
+                disabled_since=disabled_since,
             )
         )
         if self.watermark is None:
@@ -215,6 +232,7 @@ class CronState:
                 definition=last.definition,
                 definition_version=last.definition_version,
                 pause=pause.instead_of(last.pause) if pause else None,
+                disabled_since=last.disabled_since,
             )
         )
 
@@ -290,11 +308,12 @@ class CronState:
                     "definition": phase.definition.to_data() if phase.definition else None,
                     "definition_version": phase.definition_version,
                     "pause": phase.pause.to_data() if phase.pause else None,
+                    "disabled_since": _iso(phase.disabled_since),
                 }
                 for phase in self.phases
             ],
-            "open_runs": [_run_data(run) for run in self.open_runs.values()],
-            "early_runs": [_run_data(run) for run in self.early_runs.values()],
+            "open_runs": [run.to_data() for run in self.open_runs.values()],
+            "early_runs": [run.to_data() for run in self.early_runs.values()],
         }
 
     @classmethod
@@ -308,6 +327,7 @@ class CronState:
                 else None,
                 definition_version=phase["definition_version"],
                 pause=Pause.from_data(phase["pause"]) if phase["pause"] else None,
+                disabled_since=_time(phase["disabled_since"]),
             )
             for phase in data["phases"]
         ]
@@ -323,52 +343,8 @@ class CronState:
         )
 
 
-def _run_data(run: OpenRun) -> dict[str, Any]:
-    return {
-        "run_id": str(run.run_id),
-        "slot": _iso(run.slot),
-        "requested_at": run.requested_at.isoformat(),
-        "trigger": run.trigger,
-        "not_before": _iso(run.not_before),
-        "args": run.args,
-        "kwargs": run.kwargs,
-        "enqueued_at": _iso(run.enqueued_at),
-        "enqueue_failed": run.enqueue_failed,
-        "refused": run.refused,
-        "started_at": _iso(run.started_at),
-        "worker": run.worker,
-        "attempt": run.attempt,
-        "start_refused": run.start_refused,
-        "last_event_at": _iso(run.last_event_at),
-        "recorded_at": _iso(run.recorded_at),
-        "outcome": run.outcome,
-    }
-
-
 def _runs_by_id(rows: Iterable[dict[str, Any]]) -> dict[UUID, OpenRun]:
-    runs = (
-        OpenRun(
-            run_id=UUID(run["run_id"]),
-            slot=_time(run["slot"]),
-            requested_at=datetime.fromisoformat(run["requested_at"]),
-            trigger=run["trigger"],
-            not_before=_time(run.get("not_before")),
-            args=run.get("args"),
-            kwargs=run.get("kwargs"),
-            enqueued_at=_time(run["enqueued_at"]),
-            enqueue_failed=run["enqueue_failed"],
-            refused=run["refused"],
-            started_at=_time(run["started_at"]),
-            worker=run["worker"],
-            attempt=run["attempt"],
-            start_refused=run["start_refused"],
-            last_event_at=_time(run["last_event_at"]),
-            recorded_at=_time(run["recorded_at"]),
-            outcome=run["outcome"],
-        )
-        for run in rows
-    )
-    return {run.run_id: run for run in runs}
+    return {run.run_id: run for run in map(OpenRun.from_data, rows)}
 
 
 def refusal_cause(queue: str, error_type: str) -> str:

@@ -61,7 +61,7 @@ class _Due(NamedTuple):
 
     slots: Stretch
     stopped: tuple[Reason, Pause] | None
-    """By which pause."""
+    """By which pause, or what is like one."""
     may_fire: bool
     """Catch-up lets it through, before lateness and overlap."""
 
@@ -164,7 +164,7 @@ def _judge(
 ) -> _Judged:
     """Every due slot gets its verdict, except that the newest may have to wait for a run.
 
-    The first rule that holds decides: paused, retired, too late, another run is active, let
+    The first rule that holds decides: disabled, paused, retired, too late, another run is active, let
     through by catch-up, unless RQ refuses too many runs.
     """
     running = None if policy.overlap is Overlap.ALLOW else _newest_open_run(state, now)
@@ -291,7 +291,10 @@ def _bound(policy: Definition, limits: Limits) -> dict[str, Any]:
 def _pause(
     slots: Stretch, state: CronState, now: datetime, all_paused: GlobalPauses
 ) -> tuple[Reason, Pause] | None:
-    """The pause that stops the slot: in force at the slot, or now, when it would run late."""
+    """What stops the slot: in force at the slot, or now, when it would run late."""
+    disabled = slots.phase.disabled or state.phases[-1].disabled
+    if disabled is not None:
+        return Reason.DISABLED, disabled
     for pause in (slots.phase.pause, state.phases[-1].pause):
         if pause is not None and (pause.covers(slots.first) or pause.covers(now)):
             return Reason.PAUSED, pause

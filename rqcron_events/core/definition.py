@@ -112,6 +112,8 @@ class Definition:
     """A lost run may be run again without asking."""
     store_result: bool = False
     """Keep a bounded representation of the return value in the log."""
+    disabled: str = ""
+    """What disables it: ``enabled=False`` or the name of a setting; empty: its slots fire."""
     retries: Retries | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     """RQ's other job options: timeout, ttl, result_ttl, failure_ttl (seconds), at_front, meta."""
@@ -208,7 +210,7 @@ _DEFAULTS: dict[str, Any] = {
 _SECONDS_MAX = timedelta.max.total_seconds()
 _TEXT, _NUMBER = (str,), (int, float)
 _SHAPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("name", "function", "timezone", "queue", "description"), _TEXT),
+    **dict.fromkeys(("name", "function", "timezone", "queue", "description", "disabled"), _TEXT),
     "expression": (*_TEXT, type(None)),
     "every_seconds": (*_NUMBER, type(None)),
     "offset_seconds": _NUMBER,

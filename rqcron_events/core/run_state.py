@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -118,6 +119,32 @@ class OpenRun(NamedTuple):
         if self.recorded_at is not None and self.recorded_at <= now + CLOCKS_APART_MAX:
             return self.recorded_at
         return None
+
+    def to_data(self) -> dict[str, Any]:
+        """JSON-ready, for the snapshot."""
+        data = self._asdict()
+        return {**data, "run_id": str(self.run_id)} | {key: _iso(data[key]) for key in _TIMES}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> OpenRun:
+        """The inverse of :meth:`to_data`."""
+        times = {key: datetime.fromisoformat(data[key]) for key in _TIMES if data[key]}
+        return cls(**{**data, "run_id": UUID(data["run_id"]), **times})
+
+
+_TIMES = (
+    "slot",
+    "requested_at",
+    "not_before",
+    "enqueued_at",
+    "started_at",
+    "last_event_at",
+    "recorded_at",
+)
+
+
+def _iso(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None
 
 
 @dataclass(slots=True)

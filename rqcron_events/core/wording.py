@@ -16,6 +16,7 @@ __all__ = [
     "because",
     "clause",
     "did_you_mean",
+    "disabled_words",
     "duration",
     "is_seen",
     "late",
@@ -145,6 +146,11 @@ def _joins(text: str, at: int) -> bool:
 
 def because(reason: str) -> str:
     return f" ({shown(reason)})" if reason else ""
+
+
+def disabled_words(what: str, since: datetime, show: Show) -> str:
+    """``disabled by enabled=False since ...``: of a cron that its code or the settings disable."""
+    return f"disabled by {shown(what)} since {show(since)}"
 
 
 def clause(text: object) -> str:

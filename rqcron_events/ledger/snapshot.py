@@ -44,7 +44,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 POSITION_ROW = ""
-FORMAT = 4
+FORMAT = 5
 """Raise it when ``CronState.to_data`` changes, and old snapshots are ignored."""
 
 

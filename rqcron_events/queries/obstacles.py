@@ -16,7 +16,7 @@ from ..core.cron_state import CronState
 from ..core.decide import next_due
 from ..core.explain.obstacles import Obstacle, ObstacleKind
 from ..core.interventions.pauses import GlobalPauses, Pause
-from ..core.wording import because, clause, duration, shower
+from ..core.wording import because, clause, disabled_words, duration, shower
 from ..execution.enqueuer import Enqueuer
 from ..execution.queue_service import QueueService, services
 from ..ledger.cron_states import global_pauses, states_without_runs
@@ -76,7 +76,7 @@ def _undecidable(
 
 
 def pause_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
-    """What people stopped."""
+    """What people stopped, and what the deployed code disables."""
     now = clock.now()
     everything: GlobalPauses = global_pauses()
     pause = everything.in_force(now)
@@ -85,6 +85,15 @@ def pause_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
         yield Obstacle(kind=ObstacleKind.ALL_PAUSED, text=text, since=pause.since, is_fault=False)
     for name, state in states.items():
         phase = state.current
+        disabled = phase.disabled if phase else None
+        if disabled is not None:
+            yield Obstacle(
+                kind=ObstacleKind.DISABLED,
+                text=f"{name!r} is {disabled_words(disabled.reason, disabled.since, shower(None))}",
+                since=disabled.since,
+                crons=frozenset({name}),
+                is_fault=False,
+            )
         own = phase.pause if phase and phase.definition else None
         if own is not None and own.is_in_force(now):
             yield Obstacle(

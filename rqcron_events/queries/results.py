@@ -122,14 +122,19 @@ def _counts_from(
     """From when on there is no success; None while somebody wants none. What was paused has its time
     anew."""
     phase = state.current
-    if phase is None or pauses.in_force(now) or (phase.pause and phase.pause.is_in_force(now)):
+    if (
+        phase is None
+        or phase.disabled
+        or pauses.in_force(now)
+        or (phase.pause and phase.pause.is_in_force(now))
+    ):
         return None
     ended = [pause.until for pause in pauses.pauses if pause.until and pause.until <= now]
     for before, after in zip(state.phases, [*state.phases[1:], None], strict=True):
         if before.pause is not None:
             ends = [before.pause.until, after.start if after else None]
             ended += [end for end in ends if end is not None and end <= now]
-        elif before.definition is None and after is not None:
+        elif (before.definition is None or before.disabled) and after is not None:
             ended.append(after.start)  # it came back
     return max([state.phases[0].start, *ended, *([last_success_at] if last_success_at else [])])
 

@@ -93,6 +93,7 @@ class History:
             expression=None if every else self.random.choice(["* * * * *", "0 9 * * 1-5"]),
             every_seconds=every,
             timezone=self.random.choice(["UTC", "America/New_York", "Asia/Kathmandu"]),
+            disabled=self.random.choice(["", "", "enabled=False"]),
             description=self.random.choice(["", "Sends the digest, \u00e9l\u00e9gamment"]),
             options={"timeout": 60, "meta": {"b": 1.5, "a": None}},
         )
@@ -158,7 +159,11 @@ class History:
         count = self.random.choice([1, 2, 3, 5, 5, 300])
         first, last = self.next_slots(name, count)
         kind, reason = self.random.choice(
-            [(EventType.SLOT_SKIPPED, "paused"), (EventType.SLOT_MISSED, "too_late")]
+            [
+                (EventType.SLOT_SKIPPED, "paused"),
+                (EventType.SLOT_SKIPPED, "disabled"),
+                (EventType.SLOT_MISSED, "too_late"),
+            ]
         )
         data = {"first": first.isoformat(), "last": last.isoformat(), "count": count}
         self.own(

@@ -52,6 +52,7 @@ def test_the_views_have_a_row_for_each_row_with_the_figures_of_the_report(crons:
     totals = report(date(2000, 1, 1), date(2100, 1, 1)).totals
     (summed,) = rows(
         "SELECT SUM(expected) AS expected, SUM(fired) AS fired, SUM(skipped_paused) AS paused, "
+        "SUM(skipped_disabled) AS disabled, "
         "SUM(missed_too_late) AS too_late, SUM(succeeded) AS ok, MAX(duration_max_seconds) AS max, "
         "COUNT(*) AS days, MAX(longest_failure_streak) AS streak FROM rqcron_day_v"
     )
@@ -59,6 +60,7 @@ def test_the_views_have_a_row_for_each_row_with_the_figures_of_the_report(crons:
         "expected": totals.expected,
         "fired": totals.fired,
         "paused": totals.skipped["paused"],
+        "disabled": totals.skipped["disabled"],
         "too_late": totals.missed["too_late"],
         "ok": totals.outcomes["succeeded"],
         "max": pytest.approx(totals.duration.max_seconds),

@@ -154,6 +154,9 @@ def test_e003_a_module_that_does_not_import(registry):
         ("RQCRON_RESULT_BYTES_MAX", None, "is None. Give a number"),
         ("RQCRON_DATABASE", "ledger", "is 'ledger'. It must be an alias in DATABASES: default."),
         ("RQCRON_DEFAULTS", ["overlap"], "is not a dict. Give {'overlap': 'skip'} or the like."),
+        ("RQCRON_ENABLED", "no", "is 'no'. Give True, False, or a dict such as {'*': False, "),
+        ("RQCRON_ENABLED", {"report": 0}, "has 0 for 'report'. Give True or False."),
+        ("RQCRON_ENABLED", {1: True}, "has the key 1. Give names of crons, or '*'"),
         ("RQCRON_TICK_SECOND", 1, "is unknown. Known ones: RQCRON_CATCH_UP_SLOTS_MAX, "),
         ("USE_TZ", False, "Set USE_TZ = True: slots are instants in UTC."),
     ],
@@ -281,6 +284,25 @@ def test_a_wrong_cron_is_an_error_for_check_and_a_warning_for_every_other_comman
     for command, serious in (("check", True), ("migrate", False), ("runserver", False)):
         monkeypatch.setattr("sys.argv", ["manage.py", command])
         assert {message.is_serious() for message in checks.check_registry()} == {serious}
+
+
+def test_w010_a_name_in_the_settings_that_no_cron_has(registry, settings):
+    register_cron(job)
+    settings.RQCRON_ENABLED = {"*": False, "jbo": True, "job": True}
+    [message] = checks.check_registry()
+    assert message.id == "rqcron_events.W010"
+    assert message.msg == "Setting RQCRON_ENABLED names 'jbo', which is no cron of this code."
+    assert message.hint == "Did you mean 'job'? Correct the name, or take it out."
+
+
+def test_w010_a_cron_that_is_wrong_or_whose_module_is_broken_is_not_unknown(registry, settings):
+    settings.RQCRON_ENABLED = {"job": False, "elsewhere": False}
+    register_cron(schedule="wrong")(job)
+    registry.broken_modules["shop.crons"] = BrokenModule(module="shop.crons", error="no")
+    assert {message.id for message in checks.check_registry()} == {
+        "rqcron_events.E001",
+        "rqcron_events.E003",
+    }
 
 
 def test_i002_tells_what_is_missing_without_the_projections(monkeypatch):

@@ -532,3 +532,50 @@ def test_a_function_without_a_module_or_a_name_is_registered_or_refused_by_itsel
     register_cron(name="partial")(partial(plain))
     register_cron(name="right")(plain)
     assert {"partial", "right", "nameless"} == set(registry.crons)
+
+
+@pytest.mark.parametrize(
+    ("setting", "options", "disabled"),
+    [
+        (None, {}, ""),
+        (None, {"enabled": True}, ""),
+        (None, {"enabled": False}, "enabled=False"),
+        (True, {}, ""),
+        (True, {"enabled": False}, "enabled=False"),
+        (False, {}, "RQCRON_ENABLED"),
+        (False, {"enabled": False}, "enabled=False"),
+        ({"*": False}, {}, "RQCRON_ENABLED"),
+        ({"*": False, "plain": True}, {}, ""),
+        ({"*": False, "plain": True}, {"enabled": False}, ""),
+        ({"plain": False}, {}, "RQCRON_ENABLED"),
+        ({"plain": False}, {"enabled": True}, "RQCRON_ENABLED"),
+        ({"other": False}, {}, ""),
+        ({"other": False}, {"enabled": False}, "enabled=False"),
+    ],
+)
+def test_a_cron_runs_unless_its_code_or_the_settings_disable_it(
+    define, settings, setting, options, disabled
+):
+    """What the settings say of a cron by its name goes before what its code says."""
+    if setting is not None:
+        settings.RQCRON_ENABLED = setting
+    assert define(**options).disabled == disabled
+
+
+def test_the_defaults_of_a_project_may_disable_its_crons(define, settings):
+    settings.RQCRON_DEFAULTS = {"enabled": False}
+    assert define().disabled == "RQCRON_DEFAULTS"
+    assert define(enabled=True).disabled == ""
+
+
+@pytest.mark.parametrize("value", ["no", 0, None, timedelta(0)])
+def test_enabled_is_true_or_false(problem, value):
+    assert problem(enabled=value) == (
+        f"Cron 'plain': enabled={value!r} is invalid: give True or False."
+    )
+
+
+def test_only_a_disabled_cron_says_so_in_the_log(define):
+    assert "disabled" not in define().to_data()
+    data = define(enabled=False).to_data()
+    assert data["disabled"] == "enabled=False"

@@ -9,16 +9,18 @@ from rqcron_events.core.interventions.rewind import Kept, around
 
 from ..models import CronJob, CronStatus
 
-__all__ = ["PAUSED", "RETIRED", "as_of", "clear_pause", "next_slot", "status_of"]
+__all__ = ["DISABLED", "PAUSED", "RETIRED", "as_of", "clear_pause", "next_slot", "status_of"]
 
 
-NEW, IDLE, SUCCEEDING, FAILING, PAUSED, RETIRED = (item.value for item in CronStatus)
+NEW, IDLE, SUCCEEDING, FAILING, PAUSED, DISABLED, RETIRED = (item.value for item in CronStatus)
 """Plain strings: these are compared and set for every other event."""
 
 
 def status_of(row: CronJob, *, retired: bool) -> str:
     if retired:
         return RETIRED
+    if row.definition.get("disabled"):
+        return DISABLED
     if row.paused_at is not None:
         return PAUSED
     if row.consecutive_failures:
@@ -37,7 +39,7 @@ def clear_pause(row: CronJob) -> None:
 
 def next_slot(row: CronJob) -> datetime | None:
     """The first slot that may fire after the last one decided, under the definition in force."""
-    if row.status == RETIRED:
+    if row.status in (DISABLED, RETIRED):
         return None
     after = max(row.last_slot or row.effective_from, row.effective_from)
     if row.paused_at is not None:
@@ -63,7 +65,7 @@ def as_of(row: CronJob, instant: datetime) -> CronJob:
     Its row learns of that with the next decision, which may be a month away.
     """
     over = row.paused_until is not None and row.paused_until < instant
-    if over and row.status == PAUSED:
+    if over and row.status in (PAUSED, DISABLED):
         clear_pause(row)
         row.status = status_of(row, retired=False)
     return row

@@ -18,6 +18,10 @@ REASONS = {
     "skipped": ("overlap", "paused", "all_paused"),
     "missed": ("too_late", "superseded", "retired"),
 }
+DAY_REASON = {
+    "postgresql": "CAST({column} ->> '{key}' AS BIGINT)",
+    "sqlite": "json_extract({column}, '$.{key}')",
+}
 SECONDS = "CAST({} AS DOUBLE PRECISION) / 1000000"
 
 
@@ -31,10 +35,10 @@ def runs(run_id: str) -> str:
         FROM rqcron_run"""
 
 
-def days(reason: str) -> str:
+def days(reason: str, reasons: dict[str, tuple[str, ...]]) -> str:
     by_reason = [
         f"COALESCE({reason.format(column=f'{what}_by_reason', key=key)}, 0) AS {what}_{key}"
-        for what, keys in REASONS.items()
+        for what, keys in reasons.items()
         for key in keys
     ]
     measured = [
@@ -109,7 +113,7 @@ BUCKETS_MAX = 2_000
 VIEWS = {
     "postgresql": (
         runs("run_id"),
-        days("CAST({column} ->> '{key}' AS BIGINT)"),
+        days(DAY_REASON["postgresql"], REASONS),
         buckets(
             "strpos({}_histogram, ':')",
             f"SELECT generate_series(0, {BUCKETS_MAX}) AS place",
@@ -119,7 +123,7 @@ VIEWS = {
     ),
     "sqlite": (
         runs(UUID_TEXT),
-        days("json_extract({column}, '$.{key}')"),
+        days(DAY_REASON["sqlite"], REASONS),
         buckets(
             "instr({}_histogram, ':')",
             "WITH RECURSIVE counter(place) AS (SELECT 0 UNION ALL SELECT place + 1 FROM counter "

@@ -183,16 +183,16 @@ EVIDENCE_WORKER: Final = "worker"
 EVIDENCE_REFUSED_RUNS: Final = "refused_runs"
 """int: how many runs of the cron wait because RQ takes no job for it."""
 
-# In the evidence of reasons ``paused`` and ``all_paused``
+# In the evidence of reasons ``paused``, ``all_paused`` and ``disabled``
 
 PAUSE_SINCE: Final = "since"
 """time."""
 PAUSE_UNTIL: Final = "until"
 """time or null: when it ends by itself."""
 PAUSE_REASON: Final = "reason"
-"""str: what the person gave as the reason."""
+"""str: what the person gave as the reason, or what disables the cron."""
 PAUSE_ACTOR: Final = "actor"
-"""str: who paused."""
+"""str: who paused, or empty."""
 PAUSE_REPLACED: Final = "replaced"
 """object: the pause that this one ended: since, until, reason, actor."""
 

@@ -91,6 +91,8 @@ class Reason(StrEnum):
     OVERLAP = "overlap"
     PAUSED = "paused"
     ALL_PAUSED = "all_paused"
+    DISABLED = "disabled"
+    """By the code or the settings of the deploy that is in force."""
 
     TOO_LATE = "too_late"
     SUPERSEDED = "superseded"

@@ -117,7 +117,10 @@ class Evidence:
 
     @property
     def pause_ahead(self) -> tuple[Reason, Pause] | None:
-        """The pause that will stop a slot to come, as far as people have decided."""
+        """What will stop a slot to come, as far as people have decided."""
+        disabled = self.phase.disabled if self.phase else None
+        if disabled is not None:
+            return Reason.DISABLED, disabled
         own = self.phase.pause if self.phase else None
         if own is not None and own.covers(self.at):
             return Reason.PAUSED, own

@@ -33,6 +33,8 @@ class ObstacleKind(StrEnum):
     """A retry is overdue, and nobody brings it back into its queue."""
     ALL_PAUSED = "all_paused"
     PAUSED = "paused"
+    DISABLED = "disabled"
+    """By its code, or by the settings."""
     CLOCK_SKEWED = "clock_skewed"
     """The clock of a runner is wrong: it decides nothing."""
     UNREADABLE = "unreadable"

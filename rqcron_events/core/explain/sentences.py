@@ -13,7 +13,7 @@ from typing import Any, assert_never
 from ..downtime import Downtime, DowntimeCause
 from ..events import Event, EventType, Reason, keys
 from ..interventions.pauses import Pause
-from ..wording import Show, because, clause, duration, late, shown
+from ..wording import Show, because, clause, disabled_words, duration, late, shown
 from .evidence import Evidence, Waited
 from .mismatch import Mismatch
 from .obstacles import Obstacle, ObstacleKind, as_things_stand
@@ -89,6 +89,9 @@ def _why(found: Evidence, decision: Event) -> str:
             return f"it was {_paused(evidence, found.show)}"
         case Reason.ALL_PAUSED:
             return f"all crons were {_paused(evidence, found.show)}"
+        case Reason.DISABLED:
+            since = datetime.fromisoformat(evidence[keys.PAUSE_SINCE])
+            return f"it was {disabled_words(evidence[keys.PAUSE_REASON], since, found.show)}"
         case Reason.TOO_LATE:
             lateness = duration((decision.occurred_at - found.at).total_seconds())
             bound = evidence.get(keys.EVIDENCE_MAX_LATENESS_SECONDS)
@@ -190,12 +193,19 @@ def future(found: Evidence) -> str:
 
 
 def paused_ahead(found: Evidence, reason: Reason, pause: Pause) -> str:
+    due = f"{found.state.name} is due at {found.show(found.at)}, but"
+    if reason is Reason.DISABLED:
+        why = disabled_words(pause.reason, pause.since, found.show)
+        return _pending(
+            found,
+            f"{due} it is {why}, so this slot will be skipped unless a deploy enables it before.",
+        )
     what = "it is" if reason is Reason.PAUSED else "all crons are"
     until = _until(pause.until, found.show)
     before = _replaced(pause.replaced.to_data() if pause.replaced else None, found.show)
     return _pending(
         found,
-        f"{found.state.name} is due at {found.show(found.at)}, but {what} paused by "
+        f"{due} {what} paused by "
         f"{_who(pause.actor)}{until}{because(pause.reason)}{before}, so this slot will be skipped "
         "unless somebody resumes it first.",
     )

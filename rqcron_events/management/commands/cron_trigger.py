@@ -9,6 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...cli.problems import require_queues
 from ...cli.times import parse_instant
+from ...core.wording import disabled_words, shower
+from ...ledger.cron_states import state_of
 from ...operations import controls
 from ..command import LedgerCommand, add_actor_options
 
@@ -51,6 +53,11 @@ class Command(LedgerCommand):
             by=options["by"],
         )
         self.stdout.write(str(run_id))
+        phase = state_of(options["name"]).current
+        disabled = phase.disabled if phase else None
+        if disabled is not None:
+            why = disabled_words(disabled.reason, disabled.since, shower(None))
+            self.stderr.write(f"{options['name']} is {why}; this run is made all the same.")
 
 
 def _json(text: str | None, option: str, kind: type) -> Any:

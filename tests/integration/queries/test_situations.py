@@ -196,6 +196,16 @@ def all_paused_twice(stage: Stage) -> None:
     controls.pause_all(reason="release", by="bob")
 
 
+def disabled(stage: Stage) -> None:
+    stage.settings.RQCRON_ENABLED = {"report": False}
+    stage.begin()
+
+
+def disabled_and_all_paused(stage: Stage) -> None:
+    disabled(stage)
+    controls.pause_all(reason="freeze", by="eve")
+
+
 def retired(stage: Stage) -> None:
     stage.begin()
     stage.run()
@@ -401,6 +411,22 @@ SITUATIONS = [
         ok=True,
         reconcile="",
         status="paused",
+    ),
+    Situation(
+        "disabled",
+        disabled,
+        r"disabled by RQCRON_ENABLED since 2026-03-02 09:00:30",
+        ok=True,
+        reconcile="",
+        status="disabled",
+    ),
+    Situation(
+        "disabled and all paused",
+        disabled_and_all_paused,
+        r"disabled by RQCRON_ENABLED since 2026-03-02 09:00:30",
+        ok=True,
+        reconcile="",
+        status="disabled",
     ),
     Situation(
         "retired",

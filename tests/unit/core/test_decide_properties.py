@@ -32,6 +32,7 @@ DEFINITIONS = st.fixed_dictionaries(
         "catch_up": st.sampled_from(("latest", "all", "none")),
         "max_lateness_seconds": st.sampled_from((None, 0.5, 60, 3600)),
         "jitter_seconds": st.sampled_from((0, 0, 7, 300, 7200)),
+        "disabled": st.sampled_from(("", "", "", "enabled=False")),
     }
 )
 LIMITS = st.fixed_dictionaries(

@@ -22,7 +22,7 @@ from rqcron_events.ledger import store
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.queries.obstacles import obstacles
 
-from ...folds.cron_status import PAUSED, RETIRED, as_of, next_slot
+from ...folds.cron_status import DISABLED, PAUSED, RETIRED, as_of, next_slot
 from ...models import CronJob
 from ...past.crons import state_at
 from ...rows import column_names, row_values
@@ -130,7 +130,7 @@ def _values(
     """The row, and what keeps its cron from running now: one text, empty where nothing does."""
     if row.status == RETIRED:
         return {**list_values(row, output_format), ATTENTION: ""}
-    if pause is not None and row.paused_at is None:
+    if pause is not None and row.paused_at is None and row.status != DISABLED:
         row.status, row.paused_at, row.paused_until = PAUSED, pause.since, pause.until
         row.paused_by, row.pause_reason = pause.actor, pause.reason
         row.next_slot = next_slot(row)

@@ -23,7 +23,7 @@ from ...report.report import By, Report, report
 from ..freshness import catch_up_or_say
 
 REASONS = {
-    "skipped": (Reason.OVERLAP, Reason.PAUSED, Reason.ALL_PAUSED),
+    "skipped": (Reason.OVERLAP, Reason.PAUSED, Reason.ALL_PAUSED, Reason.DISABLED),
     "missed": (Reason.TOO_LATE, Reason.SUPERSEDED, Reason.RETIRED, Reason.DECISION_LOST),
 }
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -133,7 +133,7 @@ class PassedOver(InCron):
 
 
 def slot_skipped(**decision: Unpack[PassedOver]) -> Event:
-    """Slots that shall not run: paused, or an earlier run is active."""
+    """Slots that shall not run: paused, disabled, or an earlier run is active."""
     return _passed_over(EventType.SLOT_SKIPPED, None, **decision)
 
 

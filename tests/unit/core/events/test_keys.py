@@ -171,7 +171,15 @@ def test_evidence_has_the_keys_of_the_page_for_each_reason():
     written = SECTIONS["In `evidence`"].keys
     assert told == {
         reason: {key for key, when in written.items() if f"`{reason}`" in when}
-        for reason in ("overlap", "paused", "all_paused", "too_late", "superseded", "retired")
+        for reason in (
+            "overlap",
+            "paused",
+            "all_paused",
+            "disabled",
+            "too_late",
+            "superseded",
+            "retired",
+        )
     }
 
 
@@ -201,6 +209,9 @@ def _histories() -> list[History]:
     everything.pause_all(at("09:04"))
     everything.pause_all(at("09:05"))
     everything.decide(at("09:10"))
+    disabled = History()
+    disabled.register(at("09:00"), disabled="enabled=False")
+    disabled.decide(at("09:10"))
     late = History()
     late.register(at("09:00"), catch_up="none")
     late.decide(at("09:15"))
@@ -211,4 +222,4 @@ def _histories() -> list[History]:
     retired.register(at("09:00"))
     retired.retire(at("09:15"))
     retired.decide(at("09:20"))
-    return [overlap, refused, paused, everything, late, superseded, retired]
+    return [overlap, refused, paused, everything, disabled, late, superseded, retired]
