@@ -32,13 +32,14 @@ def days_with(reasons):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rqcron_projections", "0005_declined_count")]
+    dependencies = [("rqcron_projections", "0006_past_crons")]
 
     operations = [
         *(
             migrations.AlterField(model, field, models.CharField(choices=STATUSES, max_length=20))
             for model, field in (
                 ("cronjob", "status"),
+                ("cronjobpast", "status"),
                 ("cronstatuschange", "from_status"),
                 ("cronstatuschange", "to_status"),
             )
