@@ -61,7 +61,7 @@ class PgBouncer:
             f"[databases]\nshop = {server} dbname={target['NAME']}\n* = {server}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
             f"auth_type = any\nauth_file = {self._directory}/users\npool_mode = {mode}\n"
-            f"default_pool_size = {size}\nserver_round_robin = 1\nlogfile = \n"
+            f"default_pool_size = {size}\nserver_round_robin = 1\nserver_login_retry = 1\nlogfile = \n"
             f"admin_users = {target['USER']}\n"
         )
         self._as_user: dict[str, Any] = {}

@@ -78,6 +78,13 @@ class Database:
         with self._nobody_connected() as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {NAME}_copy")
             connection.execute(f"CREATE DATABASE {NAME}_copy TEMPLATE {NAME}")
+        # A replica learns of ids in portions, so it is ahead; a copied sequence is not, and falls behind
+        # its own ids when the server crashes, because the portion is in the log of the original alone.
+        copy = urlsplit(self.url)._replace(path=f"/{NAME}_copy").geturl()
+        with psycopg.connect(copy, autocommit=True) as connection:
+            connection.execute(
+                "SELECT setval('rqcron_event_id_seq', last_value + 32) FROM rqcron_event_id_seq"
+            )
 
     def fail_over(self) -> None:
         """To the copy: what was committed since is lost."""
