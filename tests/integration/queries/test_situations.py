@@ -358,12 +358,10 @@ SITUATIONS = [
         "a dead worker beside another",
         worker_died_beside_another,
         ok=True,
-        health="fell silent.*others serve the queue",
-        list="fell silent.*others serve the queue",
+        health="fell silent.*other workers serve the queue",
+        list="fell silent.*other workers serve the queue",
     ),
-    Situation(
-        "a worker that died at work", worker_died_at_work, r"since worker \w+ died", at="09:01"
-    ),
+    Situation("a worker that died at work", worker_died_at_work, r"worker \w+ died", at="09:01"),
     Situation("workers suspended", suspended, "workers of queue 'default' are suspended"),
     Situation("an unserved queue", unserved_queue, "[Nn]o worker serves queue 'high'"),
     Situation(
