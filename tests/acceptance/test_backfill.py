@@ -166,7 +166,7 @@ def test_two_people_at_once_ask_for_the_same_runs(registered: Project):
 
 
 REFUSED = {
-    ("quick", "--from", "1 day ago"): "more than 10,000 slots .* the first ends with --to 2",
+    ("quick", "--from", "1 day ago"): "more than 10,000 slots .* end the first part with --to 2",
     ("archive", "--from", "today", "--to", "tomorrow"): "in the future. End it at",
     ("archive", "--from", "now", "--to", "yesterday"): "the end has to be later",
     ("archiv", "--from", "yesterday"): "Did you mean 'archive'",
