@@ -31,7 +31,13 @@ from rqcron_events.runner.follower_thread import follow_all
 from rqcron_events.runner.runner import Runner
 from rqcron_events.testing import FakeClock
 from tests.failover import Databases, paused
-from tests.integration.conftest import add, crons, deploy, rq_believed_at_once  # noqa: F401
+from tests.integration.conftest import (  # noqa: F401
+    add,
+    crons,
+    deploy,
+    rq_believed_at_once,
+    served,
+)
 from tests.pgbouncer import pooler
 
 MINUTE = timedelta(minutes=1)
