@@ -38,6 +38,7 @@ def test_a_job_that_old_code_does_not_know_runs_on_new_code_in_one_attempt(
     project.wait_until(
         CronEvent.objects.filter(type="cron_registered", cron="returns_retry").exists
     )
+    controls.pause_all(reason="no other job stands before this one", by="a test")
     run_id = controls.trigger("returns_retry")
     old = project.start("rqworker", "default", **OLD_CODE)
     job = Job.fetch(job_id(run_id), connection=redis_connection)

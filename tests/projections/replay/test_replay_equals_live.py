@@ -251,7 +251,8 @@ def test_a_rebuild_writes_only_rows_that_differ(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(shadow.Shadow, "_run", spy)
     rebuild.rebuild()
-    assert sorted(deleted) == [0, 0, 0, 0, 0, 1]
+    assert deleted.count(0) == len(deleted) - 1
+    assert sum(deleted) == 1
 
 
 def test_an_unknown_projection_is_named_with_those_that_exist() -> None:
