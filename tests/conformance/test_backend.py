@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 from django.db import OperationalError, connection
@@ -58,3 +59,25 @@ def test_a_database_without_a_module_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delitem(BACKENDS, connection.vendor)
     with pytest.raises(CronConfigError, match=rf"cannot live in a {connection.vendor} database"):
         backend_of(connection)
+
+
+WAITS = {
+    "postgresql": "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')",
+    "sqlite": "PRAGMA busy_timeout",
+}
+
+
+@pytest.mark.django_db
+def test_what_follows_in_a_callers_transaction_waits_as_long_as_before() -> None:
+    def waits() -> tuple[object, ...]:
+        with connection.cursor() as cursor:
+            cursor.execute(WAITS[connection.vendor])
+            return tuple(cursor.fetchone())
+
+    before = waits()
+    with backend_of(connection).not_waiting(connection, 1, 2):
+        pass
+    assert waits() == before
+    with suppress(ZeroDivisionError), backend_of(connection).not_waiting(connection, 1, 2):
+        raise ZeroDivisionError
+    assert waits() == before

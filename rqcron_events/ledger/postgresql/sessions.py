@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 
 __all__ = [
@@ -111,16 +112,29 @@ def place(db: BaseDatabaseWrapper) -> str:
 def not_waiting(
     db: BaseDatabaseWrapper, seconds: float, statement_seconds: float | None = None
 ) -> Iterator[None]:
+    nested = db.in_atomic_block
     with in_one_session(db), db.cursor() as cursor:
         # For this transaction only: behind a pooler the session is not ours.
-        timeouts = {"lock_timeout": seconds}
+        timeouts = {"lock_timeout": f"{seconds * 1000:.0f}ms"}
         if statement_seconds is not None:
-            timeouts["statement_timeout"] = statement_seconds
-        cursor.execute(
-            f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(timeouts))}",
-            [value for name, most in timeouts.items() for value in (name, f"{most * 1000:.0f}ms")],
-        )
+            timeouts["statement_timeout"] = f"{statement_seconds * 1000:.0f}ms"
+        before = _settings(cursor, timeouts) if nested else {}
+        _set_in_transaction(cursor, timeouts)
         yield
+        if before:  # the rest of the transaction is the caller's; after an error it has its own back
+            _set_in_transaction(cursor, before)
+
+
+def _settings(cursor: CursorWrapper, names: Collection[str]) -> dict[str, str]:
+    cursor.execute(f"SELECT {', '.join(['current_setting(%s)'] * len(names))}", list(names))
+    return dict(zip(names, cursor.fetchone(), strict=True))
+
+
+def _set_in_transaction(cursor: CursorWrapper, values: Mapping[str, str]) -> None:
+    cursor.execute(
+        f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(values))}",
+        [text for item in values.items() for text in item],
+    )
 
 
 def was_locked(error: DatabaseError) -> bool:
