@@ -1,21 +1,24 @@
-"""What a look at an open run finds, and the event that closes it."""
+"""What a look at an open run finds, and the events that follow from it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
+from uuid import uuid4
 
 from .. import clock
 from ..conf import conf
 from ..core.bounded import TYPE_BYTES_MAX, bounded
-from ..core.cron_state import OpenRun
+from ..core.cron_state import CronState, OpenRun
 from ..core.definition import Definition
 from ..core.events import Event, Reason, make
 from ..core.events.keys import ERROR_MESSAGE, ERROR_TRACEBACK, ERROR_TYPE
 from ..core.events.make import FoundEnd
 from ..core.repair import JobFacts, Repair
 from ..core.run_state import RunState
+from ..execution.run_request import RunRequest
 
-__all__ = ["Finding", "end_event"]
+__all__ = ["Finding", "end_event", "one_in_each_queue", "rerun_event"]
 
 
 class Finding(NamedTuple):
@@ -61,6 +64,34 @@ def end_event(finding: Finding, state: RunState, actor: str) -> Event:
             return make.run_lost(found=found, **end)
         case Repair.NONE | Repair.ENQUEUE | Repair.RECORD_ENQUEUED:
             raise AssertionError(f"{finding.repair!r} ends no attempt")
+
+
+def rerun_event(lost: Finding, version: int, actor: str) -> Event:
+    """A new run for the slot of one that was lost, where the cron allows that."""
+    return make.run_requested(
+        cron=lost.definition.name,
+        version=version,
+        run_id=uuid4(),
+        slot=lost.run.slot,
+        trigger="rerun",
+        of=lost.run.run_id,
+        args=lost.run.args,
+        kwargs=lost.run.kwargs,
+        reason="the run before was lost, and the cron is idempotent",
+        actor=actor,
+        at=clock.now(),
+    )
+
+
+def one_in_each_queue(crons: Iterable[CronState]) -> list[RunRequest]:
+    """An open run of each queue that has any, by the queue's name."""
+    found: dict[str, RunRequest] = {}
+    for state in crons:
+        definition = state.last_definition
+        if definition is not None and definition.queue not in found and state.open_runs:
+            run = next(iter(state.open_runs.values()))
+            found[definition.queue] = RunRequest.of(run, definition)
+    return [found[name] for name in sorted(found)]
 
 
 def _duration_seconds(job: JobFacts) -> float | None:

@@ -11,15 +11,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from redis.exceptions import RedisError
 
 from .. import clock
 from ..core.cron_state import OpenRun
 from ..core.definition import Definition
-from ..core.events import OUTCOMES, Event, make
+from ..core.events import OUTCOMES, Event
 from ..core.repair import JobFacts, Patience, Repair, judge
+from ..core.run_state import RunState
 from ..errors import VersionConflict
 from ..execution.enqueuer import Enqueued, Enqueuer, RunRequest
 from ..execution.rq_jobs import (
@@ -37,7 +38,7 @@ from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
 from ..process.failpoints import reach
-from .found import Finding, end_event
+from .found import Finding, end_event, one_in_each_queue, rerun_event
 
 __all__ = ["Reconciler", "never_begun"]
 
@@ -105,15 +106,7 @@ class Reconciler:
             run = state.open_runs.get(run_id) if state else None  # it may have ended meanwhile
             if run is not None and definition is not None:
                 looked_at.append((run, definition))
-        jobs = self._look_up(looked_at)
-        now = self._skew.database_now()
-        findings = [
-            Finding(run, definition, jobs[run.run_id], repair)
-            for run, definition in looked_at
-            if run.run_id in jobs
-            and (repair := judge(run, definition, jobs[run.run_id], now, self._patience))
-            is not Repair.NONE
-        ]
+        findings = self._judge(looked_at)
         if findings and not dry_run:
             reach("before_repair")
             findings = self._repair_all(findings, states)
@@ -123,6 +116,18 @@ class Reconciler:
         if not self._waiting and not dry_run:
             self._tell_unreadable()
         return findings
+
+    def _judge(self, runs: list[tuple[OpenRun, Definition]]) -> list[Finding]:
+        """Those that need a repair, by what RQ says now."""
+        jobs = self._look_up(runs)
+        now = self._skew.database_now()
+        return [
+            Finding(run, definition, jobs[run.run_id], repair)
+            for run, definition in runs
+            if run.run_id in jobs
+            and (repair := judge(run, definition, jobs[run.run_id], now, self._patience))
+            is not Repair.NONE
+        ]
 
     def _look_up(self, runs: list[tuple[OpenRun, Definition]]) -> dict[UUID, JobFacts]:
         """Of the runs on Redis servers that answer.
@@ -211,7 +216,7 @@ class Reconciler:
     def clean_up(self, states: States) -> None:
         """Let RQ give up jobs whose worker is gone, on the queues that open runs are in, and put
         back what workers took and did not begin."""
-        for group in self._answering(_one_in_each_queue(states)):
+        for group in self._answering(one_in_each_queue(states.crons.values())):
             with self._noting_away(group):
                 clean_up_abandoned(self._enqueuer.queue(r.definition.queue) for r in group)
         self._put_back_stranded(states)
@@ -219,7 +224,7 @@ class Reconciler:
     def _bring_back_due(self, states: States) -> None:
         """Jobs that waited long enough go back into their queues, also where RQ's scheduler, whose
         work it is, does not run."""
-        for group in self._answering(_one_in_each_queue(states)):
+        for group in self._answering(one_in_each_queue(states.crons.values())):
             with self._noting_away(group):
                 bring_back_due(self._enqueuer.queue(r.definition.queue) for r in group)
 
@@ -264,6 +269,7 @@ class Reconciler:
 
     def _repair_all(self, findings: list[Finding], states: States) -> list[Finding]:
         """Returns those that were repaired."""
+        findings = self._as_logged(findings, states)
         missing = [f for f in findings if f.repair is Repair.ENQUEUE]
         again = never_begun([RunRequest.of(finding.run, finding.definition) for finding in missing])
         open_still: set[UUID] = set()
@@ -297,6 +303,21 @@ class Reconciler:
                 extra={"action": "reconciled", "repair": repair, "runs": count},
             )
         return findings
+
+    def _as_logged(self, findings: list[Finding], states: States) -> list[Finding]:
+        """Where a run's stream says otherwise than what is remembered of it, the stream is believed,
+        and the run judged anew. This runner may have been frozen since it looked, or the start was
+        recorded before the request that it goes back to, which had been lost with the log."""
+        known = read_runs([finding.run.run_id for finding in findings])
+        stale = [f for f in findings if _is_stale(f.run, known.get(f.run.run_id))]
+        for finding in stale:
+            states.apply(store.read_stream(known[finding.run.run_id].stream))
+        open_runs = [
+            (run, finding.definition)
+            for finding in stale
+            if (run := states.crons[finding.definition.name].open_runs.get(finding.run.run_id))
+        ]
+        return [f for f in findings if f not in stale] + self._judge(open_runs)
 
     def _append_refused(self, results: list[Enqueued], states: States) -> None:
         """Once per run and cause: it is tried again in each pass, and that is no news."""
@@ -333,19 +354,7 @@ class Reconciler:
     def _lose_and_request_again(self, finding: Finding, lost: Event, states: States) -> None:
         """A lost run of an idempotent cron: a new run, for the same slot, in one transaction."""
         name = finding.definition.name
-        again = make.run_requested(
-            cron=name,
-            version=states.crons[name].version + 1,
-            run_id=uuid4(),
-            slot=finding.run.slot,
-            trigger="rerun",
-            of=finding.run.run_id,
-            args=finding.run.args,
-            kwargs=finding.run.kwargs,
-            reason="the run before was lost, and the cron is idempotent",
-            actor=self._actor,
-            at=clock.now(),
-        )
+        again = rerun_event(finding, states.crons[name].version + 1, self._actor)
         try:
             store.append([lost, again])
         except VersionConflict:
@@ -381,16 +390,8 @@ def never_begun(requests: list[RunRequest], *, not_enqueued: bool = False) -> li
     ]
 
 
-def _one_in_each_queue(states: States) -> list[RunRequest]:
-    """Of the queues that open runs are in."""
-    found: dict[str, RunRequest] = {}
-    for state in states.crons.values():
-        definition = state.last_definition
-        if definition is not None and definition.queue not in found and state.open_runs:
-            found[definition.queue] = RunRequest.of(
-                next(iter(state.open_runs.values())), definition
-            )
-    return [found[name] for name in sorted(found)]
+def _is_stale(run: OpenRun, logged: RunState | None) -> bool:
+    return logged is not None and (logged.attempt, logged.outcome) != (run.attempt, None)
 
 
 def _known_cause(result: Enqueued, states: States) -> str:

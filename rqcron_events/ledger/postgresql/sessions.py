@@ -121,7 +121,9 @@ def not_waiting(
         before = _settings(cursor, timeouts) if nested else {}
         _set_in_transaction(cursor, timeouts)
         yield
-        if before:  # the rest of the transaction is the caller's; after an error it has its own back
+        if (
+            before
+        ):  # the rest of the transaction is the caller's; after an error it has its own back
             _set_in_transaction(cursor, before)
 
 

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django_rq import get_worker
 from rq import SimpleWorker
+from rq.job import Job, JobStatus
 from rqcron_projections import projector
 from rqcron_projections.models import CronDay, CronJob, CronRun
 
 from rqcron_events import clock as machine
+from rqcron_events.core.events import make
 from rqcron_events.core.run_state import RunState
 from rqcron_events.errors import PositionAhead
 from rqcron_events.ledger import store
@@ -277,6 +279,39 @@ def test_a_persons_request_is_recovered(
     (requested,) = CronEvent.objects.of_type("run_requested")
     assert requested.run_id == run_id
     assert requested.data["trigger"] == "recovered"
+
+
+@pytest.mark.parametrize("left_in_redis", ["failed", "nothing"])
+def test_a_start_that_was_recorded_between_the_loss_and_its_finding_counts(
+    left_in_redis, deploy, executed, clock, redis_connection, django_capture_on_commit_callbacks
+):
+    """The start stands in the log before the request that it belongs to, and the worker died."""
+    runner = deploy()
+    kept = newest()
+    with django_capture_on_commit_callbacks(execute=True):
+        run_id = controls.trigger("report", by="ann")
+    runner.states.follow()
+    go_back(kept)
+    place = {"cron": "report", "run_id": run_id, "slot": None, "actor": "worker/w1"}
+    job = {"retries_left": 0, "job_created_at": "", "job_enqueued_at": ""}
+    store.append([make.run_started(version=1, attempt=1, at=machine.now(), **place, **job)])
+    clock.advance(timedelta(seconds=20))
+    runner.tick()
+    requested = CronEvent.objects.of_type("run_requested").get()
+    started = CronEvent.objects.of_type("run_started").get()
+    assert requested.data["trigger"] == "recovered" and started.id < requested.id
+    runner.reconcile_all()
+    if left_in_redis == "failed":
+        Job.fetch(f"cron-{run_id}", connection=redis_connection).set_status(JobStatus.FAILED)
+    else:
+        redis_connection.flushall()
+    clock.advance(timedelta(seconds=100))
+    runner.reconcile_all()
+    (end,) = CronEvent.objects.outcomes()
+    expected = "run_failed" if left_in_redis == "failed" else "run_lost"
+    assert (end.run_id, end.type, end.attempt) == (run_id, expected, 1)
+    assert not runner.states.crons["report"].open_runs
+    assert executed.runs == []
 
 
 def test_a_registration_that_is_lost_is_made_again(deploy, executed, clock):
