@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -17,8 +17,9 @@ from ..core.events.make import FoundEnd
 from ..core.repair import JobFacts, Repair
 from ..core.run_state import RunState
 from ..execution.run_request import RunRequest
+from ..ledger.run_streams import read_runs
 
-__all__ = ["Finding", "end_event", "one_in_each_queue", "rerun_event"]
+__all__ = ["Finding", "end_event", "never_begun", "not_at_work", "one_in_each_queue", "rerun_event"]
 
 
 class Finding(NamedTuple):
@@ -92,6 +93,33 @@ def one_in_each_queue(crons: Iterable[CronState]) -> list[RunRequest]:
             run = next(iter(state.open_runs.values()))
             found[definition.queue] = RunRequest.of(run, definition)
     return [found[name] for name in sorted(found)]
+
+
+def never_begun(requests: list[RunRequest], *, not_enqueued: bool = False) -> list[RunRequest]:
+    """Those of which the log, read now, knows no start and no end, and no job with ``not_enqueued``.
+
+    What somebody remembers may be old, and Redis may be older: both are asked before a job is made.
+    """
+    return _by_log(
+        requests,
+        lambda run: not run.attempt and not (not_enqueued and run.enqueued_at is not None),
+    )
+
+
+def not_at_work(requests: list[RunRequest]) -> list[RunRequest]:
+    """Those that wait for their first attempt, or for the next, by the log, read now."""
+    return _by_log(requests, lambda run: not run.running)
+
+
+def _by_log(requests: list[RunRequest], wanted: Callable[[RunState], bool]) -> list[RunRequest]:
+    """Those without an end, whose events can be read."""
+    known = read_runs([request.run_id for request in requests]) if requests else {}
+    found = [(request, known.get(request.run_id)) for request in requests]
+    return [
+        request
+        for request, state in found
+        if state is not None and state.outcome is None and wanted(state)
+    ]
 
 
 def _duration_seconds(job: JobFacts) -> float | None:

@@ -38,9 +38,16 @@ from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
 from ..process.failpoints import reach
-from .found import Finding, end_event, one_in_each_queue, rerun_event
+from .found import (
+    Finding,
+    end_event,
+    never_begun,
+    not_at_work,
+    one_in_each_queue,
+    rerun_event,
+)
 
-__all__ = ["Reconciler", "never_begun"]
+__all__ = ["Reconciler"]
 
 log = logging.getLogger(__name__)
 
@@ -250,7 +257,7 @@ class Reconciler:
         for group in self._answering(quiet):
             with self._noting_away(group):
                 here = stranded(self._enqueuer, group)
-                seen_twice = never_begun([r for r in here if r.run_id in self._stranded])
+                seen_twice = not_at_work([r for r in here if r.run_id in self._stranded])
                 put_back(self._enqueuer, seen_twice)
                 found += here
                 again += seen_twice
@@ -372,22 +379,6 @@ def _say_out_of_reach(queue: str) -> None:
         queue,
         extra={"action": "job_out_of_reach", "queue": queue},
     )
-
-
-def never_begun(requests: list[RunRequest], *, not_enqueued: bool = False) -> list[RunRequest]:
-    """Those of which the log, read now, knows no start and no end, and no job with ``not_enqueued``.
-
-    What somebody remembers may be old, and Redis may be older: both are asked before a job is made.
-    """
-    known = read_runs([request.run_id for request in requests]) if requests else {}
-    return [
-        request
-        for request in requests
-        if (state := known.get(request.run_id)) is not None
-        and not state.attempt
-        and state.outcome is None
-        and not (not_enqueued and state.enqueued_at is not None)
-    ]
 
 
 def _is_stale(run: OpenRun, logged: RunState | None) -> bool:

@@ -20,7 +20,8 @@ from ..execution.enqueuer import Enqueuer, RunRequest
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..process.failpoints import reach
-from .reconciler import Reconciler, never_begun
+from .found import never_begun
+from .reconciler import Reconciler
 from .redis_outages import RedisOutages
 
 __all__ = ["RqSide"]

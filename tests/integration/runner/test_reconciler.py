@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from rq import Queue
 
-from rqcron_events.core.events import Event, EventType
+from rqcron_events.core.events import Event, EventType, Reason
 from rqcron_events.core.run_state import RunState
 from rqcron_events.ledger import store
 from rqcron_events.ledger.run_streams import read_run
@@ -28,6 +30,11 @@ def started(state: RunState, at: datetime) -> Event:
         actor="worker/gone",
         occurred_at=at,
     )
+
+
+def failed(state: RunState, at: datetime) -> Event:
+    """That attempt ends, and RQ is to make another."""
+    return replace(started(state, at), type=EventType.ATTEMPT_FAILED, reason=Reason.EXCEPTION)
 
 
 @pytest.fixture
@@ -73,3 +80,41 @@ def test_the_loss_and_the_new_run_are_recorded_together_or_not_at_all(lost):
     reconcile(runner)
     assert CronEvent.objects.of_type("run_requested").exists()
     assert CronEvent.objects.for_run(run_id).outcomes().get().type == "run_lost"
+
+
+def test_a_retry_that_a_dead_worker_had_taken_but_not_begun_goes_back(
+    deploy, add, clock, redis_connection
+):
+    """As its first attempt would: it is in no list of RQ's."""
+    add("sync", schedule="* * * * *", retry=2)
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    (run_id,) = runner.states.crons["sync"].open_runs
+    for follows in (started, failed):
+        store.append([follows(read_run(run_id), clock.now)])
+    queue = Queue("default", connection=redis_connection)
+    Queue.dequeue_any([queue, Queue("high", connection=redis_connection)], None, redis_connection)
+    assert queue.get_job_ids() == []
+    for _ in range(2):  # seen twice, a clean-up apart
+        clock.advance(MINUTE)
+        runner.states.follow()
+        runner.rq.reconciler.clean_up(runner.states)
+    assert queue.get_job_ids() == [f"cron-{run_id}"]
+    assert CronEvent.objects.for_run(run_id).order_by("id").last().type == "run_enqueued"
+
+
+def test_an_attempt_that_began_meanwhile_is_not_put_back(deploy, add, clock, redis_connection):
+    """By the log, although this runner has not heard of it yet."""
+    add("sync", schedule="* * * * *", retry=2)
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    (run_id,) = runner.states.crons["sync"].open_runs
+    queue = Queue("default", connection=redis_connection)
+    Queue.dequeue_any([queue, Queue("high", connection=redis_connection)], None, redis_connection)
+    store.append([started(read_run(run_id), clock.now)])
+    for _ in range(2):
+        clock.advance(MINUTE)
+        runner.rq.reconciler.clean_up(runner.states)
+    assert queue.get_job_ids() == []
