@@ -14,9 +14,9 @@ from rqcron_events.models import CronEvent
 
 
 @pytest.fixture
-def elsewhere(settings, monkeypatch):
+def elsewhere(settings, monkeypatch, tmp_path):
     """A database without tables, for the log."""
-    other = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    other = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "log.sqlite3")}
     monkeypatch.setitem(project.DATABASES, "log", other)
     made = copy.deepcopy(connections.settings["default"]) | other | {"OPTIONS": {}}
     monkeypatch.setitem(connections.settings, "log", made)
