@@ -28,7 +28,7 @@ DEMOS_MAX = 20
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="A site checker with a digest.")
-    parser.add_argument("--seconds", type=float, help="end after this time (default: Ctrl-C)")
+    parser.add_argument("--seconds", type=float, help="how long the crons run (default: until Ctrl-C)")
     seconds = parser.parse_args().seconds
     var, _lock = own_directory()
     os.environ["DEMO_VAR"] = str(var)
@@ -94,11 +94,11 @@ class Demo:
         from rqcron_events.errors import CronError
 
         self.parts.listen()
-        began = monotonic()
         tour_at = TOUR_SECONDS if seconds is None else min(TOUR_SECONDS, seconds * 0.8)
         died = ""
         try:
             self.start()
+            began = monotonic()
             while not (died or self.parts.ending.wait(POLL_SECONDS)):
                 self.show_new_events()
                 if tour_at is not None and monotonic() - began > tour_at:

@@ -29,7 +29,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A demo that has run to its end."""
     found = Demo(tmp_path_factory.mktemp("demo"), "--seconds", str(SECONDS))
     try:
-        found.wait(SECONDS + 40)
+        found.wait(SECONDS + 120)
         yield found
     finally:
         found.kill_session()
@@ -101,7 +101,7 @@ def test_two_run_at_the_same_time(tmp_path: Path) -> None:
         directory.mkdir()
         demos.append(Demo(directory, "--seconds", "6"))
     try:
-        assert [demo.wait(60) for demo in demos] == [0, 0], "\n".join(d.output for d in demos)
+        assert [demo.wait(120) for demo in demos] == [0, 0], "\n".join(d.output for d in demos)
         assert len({re.search(r"files +(\S+)", demo.output)[1] for demo in demos}) == 2
         assert [demo.members() for demo in demos] == [[], []]
     finally:
