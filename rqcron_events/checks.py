@@ -30,6 +30,9 @@ warning, so that one wrong cron stops no ``migrate``.
 ``rqcron_events.W008``  the CHECKs cannot be compared with ours
 ``rqcron_events.W009``  a Redis may evict keys
 ``rqcron_events.W010``  ``RQCRON_ENABLED`` names a cron that this code does not have
+``rqcron_events.W011``  both day fields of a schedule are restricted, and either is enough
+``rqcron_events.W012``  a step in a schedule is uneven, or larger than its field
+``rqcron_events.W013``  many daily crons are due at the same minute
 ======================  =====================================================================
 """
 
@@ -50,6 +53,7 @@ __all__ = [
     "check_quarantine",
     "check_redis",
     "check_registry",
+    "check_schedules",
     "check_serializers",
     "check_settings",
     "check_tables",
@@ -57,6 +61,7 @@ __all__ = [
 ]
 
 
+CRONS_TOLD_MAX = 3
 REDIS_SECONDS_MAX = 2.0
 """How long a Redis may take to answer a check."""
 
@@ -64,6 +69,7 @@ REDIS_SECONDS_MAX = 2.0
 def register_all() -> None:
     checks.register(check_settings)
     checks.register(check_registry)
+    checks.register(check_schedules)
     checks.register(check_serializers)
     checks.register(check_projections)
     checks.register(check_redis, deploy=True)
@@ -103,6 +109,38 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
                 f"Module {broken.module} does not import: {shown(broken.error)}.",
                 hint=f"{broken.told} What is in the log stays in effect; fix the import.",
                 id="rqcron_events.E003",
+            )
+        )
+    return found
+
+
+def check_schedules(**_: Any) -> list[checks.CheckMessage]:
+    """What is right, and often not what was meant. Enabled crons only."""
+    from .core.schedule import CronSchedule
+    from .core.schedule.doubts import DoubtKind, doubts, herds
+    from .registry import registry
+
+    registry.discover()
+    ids = {DoubtKind.EITHER_DAY: "rqcron_events.W011", DoubtKind.STEP: "rqcron_events.W012"}
+    found: list[checks.CheckMessage] = []
+    at_fixed_times: dict[str, CronSchedule] = {}
+    for cron in registry.crons.values():
+        definition = cron.definition
+        schedule = definition.schedule
+        if definition.disabled or not isinstance(schedule, CronSchedule):
+            continue
+        if not definition.jitter_seconds:
+            at_fixed_times[cron.name] = schedule
+        for doubt in doubts(schedule):
+            text = f"Cron {cron.name!r}: schedule {definition.expression!r}: {doubt.text}."
+            found.append(checks.Warning(text, hint=doubt.remedy, id=ids[doubt.kind]))
+    for herd in herds(at_fixed_times):
+        some = ", ".join(map(repr, herd.names[:CRONS_TOLD_MAX]))
+        found.append(
+            checks.Warning(
+                f"{len(herd.names)} crons are due each day at {herd.clock} {herd.zone}: {some}, ...",
+                hint="Spread them: H in the minute ('H 0 * * *') or jitter=timedelta(minutes=10).",
+                id="rqcron_events.W013",
             )
         )
     return found

@@ -149,7 +149,8 @@ def _details(answer: Explanation, zone: tzinfo) -> Iterator[tuple[str, str]]:
 
     if answer.run:
         run = answer.run
-        yield "run", f"{run.id}  ({run.status}, queue {run.queue or '?'}, attempts {run.attempts})"
+        queue = f"queue {run.queue}, " if run.queue else ""  # it may never have been enqueued
+        yield "run", f"{run.id}  ({run.status}, {queue}attempts {run.attempts})"
         for event in answer.events:
             if event.run_id == run.id and event.data.get(RESULT) is not None:
                 yield "result", str(event.data[RESULT])

@@ -167,7 +167,7 @@ def print_table(
     page.writelines(Whole(layout.line(cells) + "\n") for cells in body)
     left_out = heads[len(layout.columns) :]
     if left_out:
-        page.write(f"Not shown for want of room: {', '.join(left_out)}.\n")
+        page.write(f"Hidden at this width: {', '.join(left_out)}.\n")
 
 
 def _fitting(column: Column, rows: Iterable[dict[str, Any]]) -> Column:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from itertools import takewhile
 from typing import Self
 from uuid import UUID
@@ -33,7 +34,14 @@ from . import quarantine, store
 from .reading import Readable, in_order, not_accepted, readable_rows
 from .snapshot import MARKS_MAX, LogMark, Remembered, Snapshot, Unsaved, missing_marks
 
-__all__ = ["States", "can_be_folded", "global_pauses", "state_of", "states_without_runs"]
+__all__ = [
+    "States",
+    "can_be_folded",
+    "global_pauses",
+    "state_of",
+    "states_without_runs",
+    "why_not_foldable",
+]
 
 _CRON_PREFIX = cron_stream("")
 PAGE_EVENTS = 500
@@ -294,11 +302,14 @@ class States:
         return unsaved.snapshot.save(unsaved, still_leads)
 
 
-def global_pauses() -> GlobalPauses:
-    """The pauses of everything, by the log as it is now."""
+def global_pauses(at: datetime | None = None) -> GlobalPauses:
+    """The pauses of everything, by the log as it is now; with ``at``, by what had occurred until
+    then."""
     pauses = GlobalPauses()
     found = store.readable_stream(LEDGER_STREAM)
     for item in in_order(found.events, found.unreadable):
+        if at is not None and item.occurred_at is not None and item.occurred_at > at:
+            continue
         if isinstance(item, Unreadable):
             pauses.apply_unreadable(item)
             continue
@@ -381,6 +392,16 @@ def _fold_into(state: CronState, found: Readable) -> list[Unreadable]:
     return [*found.unreadable, *not_accepted(store.connection(), failed)]
 
 
+def why_not_foldable(event: Event, *folds: CronState | GlobalPauses) -> Exception | None:
+    """What folding an event into each of these, all of them empty, raises; None: it can be folded."""
+    try:
+        for fold in folds:
+            fold.apply(event)
+    except Exception as error:
+        return error
+    return None
+
+
 def can_be_folded(event_id: int) -> bool:
     """Whether something can be made of an event by itself."""
     rows = CronEvent.objects.using(conf().database).filter(id=event_id)
@@ -388,9 +409,6 @@ def can_be_folded(event_id: int) -> bool:
     if found.unreadable:
         return False
     for event in found.events:
-        try:
-            CronState(event.cron).apply(event)
-            GlobalPauses().apply(event)
-        except Exception:
+        if why_not_foldable(event, CronState(event.cron), GlobalPauses()) is not None:
             return False
     return True

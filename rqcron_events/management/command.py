@@ -121,5 +121,7 @@ def add_name_or_all(parser: CommandParser, all_help: str) -> None:
 
 def require_name_or_all(options: dict[str, Any]) -> None:
     """Raises CommandError unless exactly one of the two was given."""
-    if bool(options["name"]) == options["all"]:
+    if options["name"] and options["all"]:
+        raise CommandError(f"Give {options['name']!r} or --all, not both.")
+    if not (options["name"] or options["all"]):
         raise CommandError("Give the name of a cron, or --all.")

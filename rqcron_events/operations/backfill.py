@@ -29,7 +29,15 @@ from ..models import CronEvent, CronEventQuerySet
 from ..process.actor import actor_name
 from .controls import bounded_reason, enqueue, known_state
 
-__all__ = ["SLOTS_MAX", "BackfillPlan", "BackfillRun", "backfill", "plan_backfill", "run_plan"]
+__all__ = [
+    "SLOTS_MAX",
+    "BackfillPlan",
+    "BackfillRun",
+    "backfill",
+    "check_parallel",
+    "plan_backfill",
+    "run_plan",
+]
 
 SLOTS_MAX = 10_000
 """Of one call, so that a typing error in a date does not fill the queues."""
@@ -148,7 +156,7 @@ def run_plan(
     ``say`` is told once, in words, what it waits for, when nothing has happened for 30 seconds,
     and of runs that RQ does not take.
     """
-    _check_parallel(plan, max_parallel)
+    check_parallel(plan, max_parallel)
     _check_quiet(quiet_seconds_max)
     waiting = [item for item in plan.slots if item.state is SlotState.TO_RUN][::-1]
     resumed = plan.of_state(SlotState.OPEN)
@@ -368,7 +376,8 @@ def _check_range(start: datetime, end: datetime, now: datetime) -> None:
         )
 
 
-def _check_parallel(plan: BackfillPlan, max_parallel: int) -> None:
+def check_parallel(plan: BackfillPlan, max_parallel: int) -> None:
+    """Raises CronConfigError where so many runs of the plan may not be open at a time."""
     if not 1 <= max_parallel <= PARALLEL_MAX:
         raise CronConfigError(
             f"max_parallel={max_parallel} is invalid: give 1 to {PARALLEL_MAX:,}."

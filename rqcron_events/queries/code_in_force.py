@@ -12,12 +12,18 @@ from ..registry import registry
 __all__ = ["code_obstacles"]
 
 REGISTERS = "A runner that starts with this code registers it."
+RETIRES = "A runner that starts with this code retires it."
+CRONS_TOLD_MAX = 5
+"""Of a module that does not import."""
 VALUE_CHARACTERS_MAX = 60
 
 
 def code_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
-    """Cron by cron; ``states`` are those of the log, by name."""
+    """Cron by cron, after the modules that do not import; ``states`` are those of the log, by name."""
     names = {*registry.crons, *registry.problems, *states}
+    for module, (error, crons) in _broken_modules(states).items():
+        yield _does_not_import(module, error, crons)
+        names -= {*crons}
     for name in sorted(names):
         found = _of_cron(name, states.get(name))
         if found is not None:
@@ -33,15 +39,7 @@ def _of_cron(name: str, state: CronState | None) -> Obstacle | None:
     if own is None:
         if logged is None:
             return None  # retired
-        broken = registry.broken_module_of(logged.function)
-        if broken is not None:
-            return _obstacle(
-                name,
-                ObstacleKind.CODE_BROKEN,
-                f"the module of {name!r}, {broken.module}, does not import: {shown(broken.error)}",
-                "Its runs fail where the code is this one; correct it and deploy again.",
-            )
-        return _differs(name, f"{name!r} is in force, but this code does not have it")
+        return _differs(name, f"{name!r} is in force, but this code does not have it", RETIRES)
     if logged is None:
         return _differs(name, f"{name!r} is in this code, but not registered yet")
     changes = logged.changes_to(own.definition)
@@ -54,13 +52,37 @@ def _of_cron(name: str, state: CronState | None) -> Obstacle | None:
     return _differs(name, f"the deployed code of {name!r} differs from what is in force: {told}")
 
 
+def _broken_modules(states: Mapping[str, CronState]) -> dict[str, tuple[str, list[str]]]:
+    """By name, each with its error and the crons in force that are in it."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for name in sorted({*states} - {*registry.problems} - {*registry.crons}):
+        logged = states[name].definition
+        broken = registry.broken_module_of(logged.function) if logged else None
+        if broken is not None:
+            found.setdefault(broken.module, (broken.error, []))[1].append(name)
+    return found
+
+
+def _does_not_import(module: str, error: str, crons: list[str]) -> Obstacle:
+    """One for the module, however many crons are in it."""
+    more = len(crons) - CRONS_TOLD_MAX
+    named = ", ".join(map(repr, crons[:CRONS_TOLD_MAX])) + (f" and {more} more" if more > 0 else "")
+    whose = "Its" if len(crons) == 1 else "Their"
+    return Obstacle(
+        kind=ObstacleKind.CODE_BROKEN,
+        text=f"the module of {named}, {module}, does not import: {shown(error)}",
+        remedy=f"{whose} runs fail where the code is this one; correct it and deploy again.",
+        crons=frozenset(crons),
+    )
+
+
 def _short(value: object) -> str:
     text = shown(repr(value))
     return text if len(text) <= VALUE_CHARACTERS_MAX else f"{text[:VALUE_CHARACTERS_MAX]}..."
 
 
-def _differs(name: str, text: str) -> Obstacle:
-    return _obstacle(name, ObstacleKind.CODE_DIFFERS, text, REGISTERS, is_fault=False)
+def _differs(name: str, text: str, remedy: str = REGISTERS) -> Obstacle:
+    return _obstacle(name, ObstacleKind.CODE_DIFFERS, text, remedy, is_fault=False)
 
 
 def _obstacle(

@@ -37,8 +37,8 @@ from ..core.run_state import RunStatus
 from ..errors import UnknownRun, check_instant
 from ..leadership.downtime import downtime_at
 from ..ledger import store
-from ..ledger.cron_states import state_of
-from ..ledger.lookup import find_run, known_names
+from ..ledger.cron_states import state_of, why_not_foldable
+from ..ledger.lookup import find_run, unknown_cron_text
 from ..ledger.reading import Readable, not_accepted, readable_rows
 from ..models import CronEvent, CronEventQuerySet
 from .obstacles import obstacles
@@ -68,7 +68,7 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
         check_instant("at", at)
     state = state_of(name)
     if not state.phases:
-        return explain_unknown(name, at or now, known_names())
+        return explain_unknown(name, at or now, unknown_cron_text(name))
     found = _evidence(state, at if at is not None else _last_slot(state, now), now)
     return explain_slot(replace(found, obstacles=_obstacles(found)))
 
@@ -134,13 +134,16 @@ _RUN_KINDS = {
 
 
 def _last_slot(state: CronState, now: datetime) -> datetime:
-    """The newest slot that should be decided by now, or else the next one; of a retired cron this
-    moment, which tells of its retirement."""
+    """The newest slot that is decided or should be by now, or else the next one; of a retired cron
+    this moment, which tells of its retirement."""
     if state.definition is None:
         return now
     phase = phase_at(state, now)
     if phase is not None and phase.definition is not None and not why_unreadable(phase.definition):
-        slot = phase.definition.schedule.prev_until(now - timedelta(seconds=LATE_SECONDS))
+        due_until = now - timedelta(seconds=LATE_SECONDS)
+        if state.watermark is not None:
+            due_until = max(due_until, min(state.watermark, now))
+        slot = phase.definition.schedule.prev_until(due_until)
         if slot is not None and slot > state.phases[0].start:
             return slot
         following = phase.definition.schedule.next_after(now)
@@ -244,10 +247,10 @@ def _all_pauses() -> Readable:
     events: list[Event] = []
     failed: list[Unreadable] = []
     for event in reversed(found.events):
-        try:
-            GlobalPauses().apply(event)
+        error = why_not_foldable(event, GlobalPauses())
+        if error is None:
             events.append(event)
-        except Exception as error:
+        else:
             failed.append(Unreadable.event(event, error))
     return Readable(events, [*found.unreadable, *not_accepted(store.connection(), failed)])
 

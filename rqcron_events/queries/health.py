@@ -19,7 +19,7 @@ from ..core.definition import Overlap
 from ..core.events import SUCCESSES, EventType
 from ..core.events.keys import ERROR, ERROR_MESSAGE, ERROR_TYPE
 from ..core.explain.obstacles import Obstacle
-from ..core.wording import clause, unknown_cron_text
+from ..core.wording import clause
 from ..errors import PositionAhead, UnknownCron
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import REFUSED_KEY, REFUSED_MAX, spool_length, spool_refused
@@ -29,7 +29,7 @@ from ..leadership.clock_skew import ClockSkew
 from ..ledger import quarantine, store
 from ..ledger.backend import backend_of
 from ..ledger.cron_states import global_pauses, states_without_runs
-from ..ledger.lookup import told_losses
+from ..ledger.lookup import told_losses, unknown_cron_text
 from ..models import CronEvent, CronEventQuerySet
 from .clocks import Clocks, compare_clocks, compare_redis, event_of_the_future, silent_crons
 from .code_in_force import code_obstacles
@@ -215,7 +215,7 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
     found.slots_known = True
     if found.cron:
         if found.cron not in states and found.cron not in unreadable:
-            raise UnknownCron(unknown_cron_text(found.cron, states))
+            raise UnknownCron(unknown_cron_text(found.cron))
         states = {name: state for name, state in states.items() if name == found.cron}
         unreadable = {name: why for name, why in unreadable.items() if name == found.cron}
     found.states = states

@@ -38,6 +38,7 @@ def test_a_sound_project_has_no_messages(registry):
     register_cron(job)
     assert checks.check_settings() == []
     assert checks.check_registry() == []
+    assert checks.check_schedules() == []
 
 
 def test_e001_a_cron_with_a_mistake(registry):
@@ -303,6 +304,63 @@ def test_w010_a_cron_that_is_wrong_or_whose_module_is_broken_is_not_unknown(regi
         "rqcron_events.E001",
         "rqcron_events.E003",
     }
+
+
+@pytest.mark.parametrize(
+    ("schedule", "check", "text"),
+    [
+        ("0 11 1-7 * FRI", "W011", "matches day of month '1-7', and on each that matches day of"),
+        ("0 0 1-31 * 4", "W011", "either is enough"),
+        ("30 0 0 13 * 5", "W011", "either is enough"),
+        ("*/45 * * * *", "W012", "minute '*/45' starts over each hour: it is due at 0, 45."),
+        ("*/7 * * * *", "W012", "it is due at 0, 7, ..., 56."),
+        ("0-59/7 * * * *", "W012", "it is due at 0, 7, ..., 56."),
+        ("0 */5 * * *", "W012", "hour '*/5' starts over each day: it is due at 0, 5, ..., 20."),
+        ("*/40 * * * * *", "W012", "second '*/40' starts over each minute: it is due at 0, 40."),
+        ("*/120 4-22 * * *", "W012", "has a step beyond the field: it is due at 0 only."),
+        ("0 0 */40 * *", "W012", "it is due at 1 only."),
+    ],
+)
+def test_w011_w012_a_schedule_that_is_often_not_what_was_meant(registry, schedule, check, text):
+    register_cron(schedule=schedule)(job)
+    [message] = checks.check_schedules()
+    assert message.id == f"rqcron_events.{check}"
+    assert message.msg.startswith(f"Cron 'job': schedule {schedule!r}: ")
+    assert text in message.msg
+    assert message.hint
+    assert checks.check_registry() == []
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        *("@weekly", "* * * * *", "*/15 * * * *", "*/60 * * * *", "0 */24 * * *", "0 0 13 * *"),
+        *("0 0 * * 5", "0 0 */2 * 1", "0 0 ? * MON", "0 0 * * FRI#1", "H/7 * * * *"),
+        *("*/7 9 * * *", "10-40/20 * * * *", "0 0 */2 * *", "0 9-17/3 * * *"),
+    ],
+)
+def test_w011_w012_say_nothing_of_plain_schedules(registry, schedule):
+    register_cron(schedule=schedule)(job)
+    assert checks.check_schedules() == []
+
+
+def test_w011_says_nothing_of_a_disabled_cron(registry):
+    register_cron(schedule="0 11 1-7 * FRI", enabled=False)(job)
+    assert checks.check_schedules() == []
+
+
+def test_w013_a_herd_at_one_minute_and_what_spreads_it(registry):
+    for number in range(19):
+        register_cron(schedule="0 0 * * *", name=f"daily-{number:02}")(job)
+    spread = {"schedule": "H 0 * * *"}, {"schedule": "@daily", "jitter": timedelta(minutes=10)}
+    for number, options in enumerate((*spread, {"schedule": "0 0 * * 1"}, {"cadence": "hourly"})):
+        register_cron(name=f"other-{number}", **options)(job)
+    assert checks.check_schedules() == []
+    register_cron(cadence="daily", name="daily-19")(job)
+    [message] = checks.check_schedules()
+    assert message.id == "rqcron_events.W013"
+    assert message.msg.startswith("20 crons are due each day at 00:00 ")
+    assert "'daily-00', 'daily-01', 'daily-02', ..." in message.msg
 
 
 def test_i002_tells_what_is_missing_without_the_projections(monkeypatch):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from ..definition import Definition
 from ..events import Event, EventType, keys
 from ..schedule import local_time
-from ..wording import shown_time
+from ..wording import duration, shown_time
 
 __all__ = ["event_words"]
 
@@ -24,7 +24,7 @@ def event_words(event: Event, zone: tzinfo = UTC) -> str:
     >>> from datetime import datetime
     >>> event_words(Event(stream="run/1", version=3, type=EventType.RUN_SUCCEEDED,
     ...     occurred_at=datetime(2026, 3, 2, tzinfo=UTC), data={"duration_seconds": 1.5}))
-    'succeeded in 1.50 s'
+    'succeeded in 1.5 s'
     """
     data = event.data
     match event.type:
@@ -37,7 +37,9 @@ def event_words(event: Event, zone: tzinfo = UTC) -> str:
         case EventType.SLOT_MISSED:
             return f"missed: {event.reason}{_many(event, zone)}"
         case EventType.RUN_REQUESTED:
-            return f"asked for ({data.get(keys.TRIGGER, 'manual')}){_after(event.reason)}"
+            trigger, slot = data.get(keys.TRIGGER, "manual"), event.scheduled_for
+            of_slot = f" of {_near(slot, event, zone)}" if slot is not None else ""
+            return f"asked for ({trigger}{of_slot}){_after(event.reason)}"
         case EventType.RUN_ENQUEUED:
             return f"in queue {data.get(keys.QUEUE, '')}"
         case EventType.ENQUEUE_FAILED:
@@ -48,13 +50,15 @@ def event_words(event: Event, zone: tzinfo = UTC) -> str:
             return f"started, attempt {event.attempt}"
         case EventType.ATTEMPT_FAILED:
             left = data.get(keys.RETRIES_LEFT)
-            return f"{_failed(event)} ({left} {'retry' if left == 1 else 'retries'} left)"
+            retries = f"{left} {'retry' if left == 1 else 'retries'} left"
+            return f"attempt {event.attempt} failed, {retries}: {_error(event)}"
         case EventType.RUN_FAILED:
-            return _failed(event)
+            return f"failed: {_error(event)}"
         case EventType.RUN_SUCCEEDED:
             result = data.get(keys.RESULT)
             returned = "" if result is None else f", returned {_bounded(result)}"
-            return f"succeeded in {float(data.get(keys.DURATION_SECONDS) or 0):.2f} s{returned}"
+            taken = duration(float(data.get(keys.DURATION_SECONDS) or 0))
+            return f"succeeded in {taken}{returned}"
         case EventType.CRON_CHANGED:
             return f"changed: {_changes(data.get(keys.CHANGES, {}))}"
         case EventType.CRON_PAUSED | EventType.ALL_PAUSED:
@@ -102,19 +106,22 @@ _DEFAULTS = Definition(name="", function="")
 def _many(decision: Event, zone: tzinfo) -> str:
     count, first = decision.data.get(keys.COUNT, 1), decision.parsed_time(keys.FIRST)
     if count > 1 and first:
-        local, told = local_time(first, zone), local_time(decision.occurred_at, zone)
-        same_day = local.date() == told.date()
-        since = f"{local:%H:%M:%S}" if same_day else shown_time(first, zone)
-        return f" ({count} slots from {since})"
+        return f" ({count} slots from {_near(first, decision, zone)})"
     return ""
 
 
-def _failed(event: Event) -> str:
+def _near(slot: datetime, event: Event, zone: tzinfo) -> str:
+    """A slot beside the time of an event: without the day, where that is the same."""
+    local, told = local_time(slot, zone), local_time(event.occurred_at, zone)
+    return f"{local:%H:%M:%S}" if local.date() == told.date() else shown_time(slot, zone)
+
+
+def _error(event: Event) -> str:
     error = event.data.get(keys.ERROR) or {}
     what = event.reason
     if error.get(keys.ERROR_TYPE):
         what = f"{error.get(keys.ERROR_TYPE)}: {error.get(keys.ERROR_MESSAGE)}"
-    return f"failed: {what}"[:ERROR_CHARACTERS_MAX]
+    return what[:ERROR_CHARACTERS_MAX]
 
 
 def _after(reason: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from ..downtime import Downtime, DowntimeCause
 from ..events import Event, EventType, keys
-from ..wording import unknown_cron_text
 from . import sentences
 from .evidence import Evidence, version_start
 from .explanation import Explanation, Verdict
@@ -31,14 +30,14 @@ def explain_slot(found: Evidence) -> Explanation:
     return _pending(found) if found.is_slot else _not_a_slot(found)
 
 
-def explain_unknown(name: str, at: datetime, known: Iterable[str]) -> Explanation:
-    """Of a cron that was never registered; ``known`` are the names of those that were."""
+def explain_unknown(name: str, at: datetime, summary: str) -> Explanation:
+    """Of a cron that was never registered; ``summary`` says so, and what to do."""
     return Explanation(
         cron=name,
         at=at,
         verdict=Verdict.UNKNOWN_CRON,
         reason="unknown_cron",
-        summary=unknown_cron_text(name, known),
+        summary=summary,
     )
 
 

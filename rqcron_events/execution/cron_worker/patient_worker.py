@@ -142,6 +142,7 @@ class PatientWorker:
         patched.subscribe, patched.register_death = born, register_death
         patched.dequeue_job_and_maintain_ttl, patched.execute_job = next_job, execute_job
         patched.handle_warm_shutdown_request = stop
+        patched.heartbeat = _listed_heartbeat(worker)
         patched.max_connection_wait_time = PAUSE_SECONDS_MAX  # RQ's: a minute
         # Words that may be lost. Redis-py can wait for minutes for an answer: RQ sets its bound by how
         # long a worker waits for jobs.
@@ -185,6 +186,29 @@ class PatientWorker:
         if self._away:
             self._away = False
             log.warning("The worker works again.", extra={"action": "worker_back"})
+
+
+def _listed_heartbeat(worker: Worker) -> Callable[..., None]:
+    """RQ's heartbeat, which also enters the worker into RQ's lists again where Redis was emptied.
+
+    RQ does that at birth only. Until its end it would then work and be listed nowhere, so that every
+    answer says that nobody serves its queues.
+    """
+    heartbeat = worker.heartbeat
+
+    def beat(*args: Any, **options: Any) -> None:
+        heartbeat(*args, **options)  # type: ignore[no-untyped-call]
+        in_transaction = len(args) > 1 or options.get("pipeline") is not None
+        if in_transaction or worker.connection.hexists(worker.key, "birth"):
+            return
+        worker.connection.delete(worker.key)  # what the heartbeat left there
+        worker.register_birth()  # type: ignore[no-untyped-call]
+        log.warning(
+            "Redis was emptied; RQ lists this worker again.",
+            extra={"action": "worker_listed_again"},
+        )
+
+    return beat
 
 
 class _Bounded:

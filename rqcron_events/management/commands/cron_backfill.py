@@ -16,7 +16,13 @@ from ...cli.terminal import encodable
 from ...cli.times import parse_instant
 from ...core.backfill import DONE, BackfillSlot, SlotState
 from ...core.schedule import local_time, zone_or_utc
-from ...operations.backfill import BackfillPlan, BackfillRun, plan_backfill, run_plan
+from ...operations.backfill import (
+    BackfillPlan,
+    BackfillRun,
+    check_parallel,
+    plan_backfill,
+    run_plan,
+)
 from ..command import LedgerCommand, add_actor_options
 
 COLUMNS = ("slot", "state", "run_id", "definition_version", "before_registration")
@@ -73,6 +79,7 @@ class Command(LedgerCommand):
             self._show(plan, output_format)
             return
         require_queues()
+        check_parallel(plan, options["max_parallel"])
         self._say(_summary(plan), output_format)
         ended: list[BackfillRun] = []
         try:

@@ -105,6 +105,7 @@ def _lines(found: Health) -> Iterator[tuple[str, str]]:
         skews.append(f"Redis {clocks.redis_skew_seconds:+.3f} s")
     yield "clock, to database", ", ".join(skews)
     spooled = found.spool_length
-    yield "spool", "unknown" if spooled is None else f"events of {spooled} runs waiting in Redis"
+    runs = f"events of {spooled} run{'' if spooled == 1 else 's'} waiting in Redis"
+    yield "spool", "unknown" if spooled is None else runs
     for name, events in found.projection_lag_events.items():
-        yield f"{name} behind", f"{events} events"
+        yield f"{name} behind", f"{events} event{'' if events == 1 else 's'}"

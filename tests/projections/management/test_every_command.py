@@ -219,7 +219,7 @@ def test_one_long_name_widens_nothing(log: None, monkeypatch: pytest.MonkeyPatch
     assert heading.split() == ["name", "status", "next", "slot", "schedule"]
     assert lines[0].startswith("long_xx") and "xx_last  paused" in lines[0]
     assert lines[1].startswith("news  ")
-    assert "Not shown for want of room: last run status" in "\n".join(lines)
+    assert "Hidden at this width: last run status" in "\n".join(lines)
 
 
 @pytest.mark.parametrize(

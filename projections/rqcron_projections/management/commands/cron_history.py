@@ -14,9 +14,9 @@ from rqcron_events.core.events import EventType
 from rqcron_events.core.events.keys import RESULT
 from rqcron_events.core.run_state import RunStatus
 from rqcron_events.core.schedule import zone_or_utc
-from rqcron_events.core.wording import unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
+from rqcron_events.ledger.lookup import unknown_cron_text
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.models import CronEvent
 
@@ -39,6 +39,7 @@ COLUMNS = (
 )
 """Of the table, what matters most first and ``outcome`` made of four; JSON and CSV have all fields of
 the row, and JSON the stored result."""
+STATUSES = [status.value for status in RunStatus]
 OUTCOME_CHARS_MAX = 60
 RUNS_PER_QUERY = 500
 
@@ -55,8 +56,9 @@ class Command(LedgerCommand):
         )
         parser.add_argument(
             "--status",
-            choices=[status.value for status in RunStatus],
-            help="show only runs with this status",
+            choices=STATUSES,
+            metavar="STATUS",
+            help=f"show only runs with this status: {', '.join(STATUSES)}",
         )
         parser.add_argument("--at", metavar="TIME", help="show the runs as they were at this time")
         add_format(parser, "table", "json", "csv")
@@ -70,7 +72,7 @@ class Command(LedgerCommand):
         alias = store.connection().alias
         timezones = dict(CronJob.objects.using(alias).values_list("name", "timezone"))
         if name not in timezones:
-            raise UnknownCron(unknown_cron_text(name, timezones))
+            raise UnknownCron(unknown_cron_text(name))
         limit, status = options["limit"], options["status"] or ""
         runs: Iterable[CronRun]
         if at is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -13,12 +12,13 @@ from rqcron_events import clock
 from rqcron_events.cli.tables import Column, add_format, print_rows
 from rqcron_events.cli.times import parse_past_instant, zone_of
 from rqcron_events.core.definition import Definition
-from rqcron_events.core.events import LEDGER_STREAM
 from rqcron_events.core.explain.obstacles import Obstacle, ObstacleKind, concerning_each
-from rqcron_events.core.interventions.pauses import GlobalPauses, Pause
-from rqcron_events.core.wording import Show, because, schedule_words, shower_in, unknown_cron_text
+from rqcron_events.core.interventions.pauses import Pause
+from rqcron_events.core.wording import Show, because, schedule_words, shower_in
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
+from rqcron_events.ledger.cron_states import global_pauses
+from rqcron_events.ledger.lookup import unknown_cron_text
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.queries.obstacles import obstacles
 
@@ -43,6 +43,8 @@ COLUMNS = (
 CSV_FIELDS = [name for name in column_names(CronJob) if name not in ("definition", "kept")]
 """These two are nested, so only JSON has them."""
 PAUSES_TOLD_MAX = 20
+TOLD_BEFORE = frozenset({ObstacleKind.ALL_PAUSED, ObstacleKind.PAUSED})
+"""Below the table each has a line of its own already."""
 
 ATTENTION = "attention"
 LINES_MAX = 20
@@ -70,7 +72,7 @@ class Command(LedgerCommand):
         if instant is not None:
             rows = state_at(instant, names or None)
         paused = [row for row in rows if row.paused_at is not None]
-        pause = _pause_of_all(instant or clock.now())
+        pause = global_pauses(instant).in_force(instant or clock.now())
         found = obstacles() if instant is None and rows else []
         queues = {row.name: row.queue for row in rows if row.status != RETIRED}
         by_cron = concerning_each(found, queues)
@@ -87,7 +89,7 @@ class Command(LedgerCommand):
         )
         if options["format"] == "table":
             show = shower_in(zone_of(only))
-            self.stdout.writelines(_pauses(paused, show))
+            self.stdout.writelines(_pauses(paused, by_cron, show))
             self._say_what_hinders(pause, found, by_cron, show)
 
     def _say_what_hinders(
@@ -107,7 +109,7 @@ class Command(LedgerCommand):
         shown = [
             obstacle
             for obstacle in found
-            if obstacle.kind is not ObstacleKind.ALL_PAUSED and id(obstacle) in here
+            if obstacle.kind not in TOLD_BEFORE and id(obstacle) in here
         ]
         for obstacle in shown[:LINES_MAX]:
             self.stderr.write(obstacle.sentence)
@@ -119,7 +121,7 @@ class Command(LedgerCommand):
         rows = list(known.filter(name__in=names) if names else known)
         for name in names:
             if name not in {row.name for row in rows}:
-                raise UnknownCron(unknown_cron_text(name, known.values_list("name", flat=True)))
+                raise UnknownCron(unknown_cron_text(name))
         now = clock.now()
         return [as_of(row, now) for row in rows]
 
@@ -147,9 +149,15 @@ def list_values(row: CronJob, output_format: str) -> dict[str, Any]:
     return values
 
 
-def _pauses(paused: Sequence[CronJob], show: Show) -> Iterator[str]:
-    """Who paused a cron, until when and why: a line for each."""
+def _pauses(
+    paused: Sequence[CronJob], found: Mapping[str, list[Obstacle]], show: Show
+) -> Iterator[str]:
+    """Who paused a cron, until when and why, and whose pause that replaced: a line for each."""
     for row in paused[:PAUSES_TOLD_MAX]:
+        now = [o for o in found.get(row.name, ()) if o.kind is ObstacleKind.PAUSED]
+        if now:
+            yield f"{now[0].sentence}\n"
+            continue
         until = f" until {show(row.paused_until)}" if row.paused_until else ""
         yield (
             f"{row.name}: paused by {row.paused_by or 'somebody'} since {show(row.paused_at)}{until}"
@@ -158,11 +166,3 @@ def _pauses(paused: Sequence[CronJob], show: Show) -> Iterator[str]:
     more = len(paused) - PAUSES_TOLD_MAX
     if more > 0:
         yield f"... and {more} more are paused; --format json tells of each.\n"
-
-
-def _pause_of_all(at: datetime) -> Pause | None:
-    everything = GlobalPauses()
-    for event in store.read_stream(LEDGER_STREAM):
-        if event.occurred_at <= at:
-            everything.apply(event)
-    return everything.in_force(at)

@@ -31,6 +31,16 @@ ERROR = {"type": "ValueError", "message": "no " * 100}
         ),
         ("run_requested", {"reason": "no mail", "data": {}}, "asked for (manual): no mail"),
         ("run_requested", {"data": {"trigger": "rerun"}}, "asked for (rerun)"),
+        (
+            "run_requested",
+            {"data": {"trigger": "backfill"}, "scheduled_for": at("08:59")},
+            "asked for (backfill of 08:59:00)",
+        ),
+        (
+            "run_requested",
+            {"data": {"trigger": "backfill"}, "scheduled_for": at("03-01 08:59"), "reason": "mail"},
+            "asked for (backfill of 2026-03-01 08:59:00 UTC): mail",
+        ),
         ("run_enqueued", {"data": {"queue": "high"}}, "in queue high"),
         (
             "enqueue_failed",
@@ -40,16 +50,16 @@ ERROR = {"type": "ValueError", "message": "no " * 100}
         ("run_started", {"attempt": 2}, "started, attempt 2"),
         (
             "attempt_failed",
-            {"data": {"error": ERROR, "retries_left": 1}},
-            f"failed: ValueError: {'no ' * 100}"[:160] + " (1 retry left)",
+            {"attempt": 1, "data": {"error": ERROR, "retries_left": 1}},
+            "attempt 1 failed, 1 retry left: " + f"ValueError: {'no ' * 100}"[:160],
         ),
         (
             "attempt_failed",
-            {"reason": "worker_killed", "data": {"retries_left": 2}},
-            "failed: worker_killed (2 retries left)",
+            {"attempt": 3, "reason": "worker_killed", "data": {"retries_left": 2}},
+            "attempt 3 failed, 2 retries left: worker_killed",
         ),
         ("run_failed", {"reason": "timeout", "data": {"error": None}}, "failed: timeout"),
-        ("run_succeeded", {"data": {"duration_seconds": 1.5}}, "succeeded in 1.50 s"),
+        ("run_succeeded", {"data": {"duration_seconds": 1.5}}, "succeeded in 1.5 s"),
         ("run_declined", {"reason": "nothing new"}, "declined: nothing new"),
         ("start_refused", {"reason": "already_running"}, "start refused: already_running"),
         (
@@ -65,7 +75,7 @@ ERROR = {"type": "ValueError", "message": "no " * 100}
         (
             "run_succeeded",
             {"data": {"duration_seconds": 1.5, "result": '{"rows":\n 3}'}},
-            'succeeded in 1.50 s, returned {"rows": 3}',
+            'succeeded in 1.5 s, returned {"rows": 3}',
         ),
         ("cron_paused", {}, "paused"),
         (
