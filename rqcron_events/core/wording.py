@@ -26,7 +26,6 @@ __all__ = [
     "shown",
     "shown_time",
     "unknown_cron_text",
-    "unregistered_cron_text",
 ]
 
 NAMES_SUGGESTED_MAX = 3
@@ -175,12 +174,4 @@ def unknown_cron_text(name: str, known: Iterable[str]) -> str:
     return (
         f"No cron is named {name!r}. {remedy} A runner (cron_run, cron_worker) registers new crons "
         "when it starts."
-    )
-
-
-def unregistered_cron_text(name: str) -> str:
-    """What to say of a cron that this code has and the ledger does not."""
-    return (
-        f"Cron {name!r} is in this code, but no runner has registered it yet. A runner (cron_run, "
-        "cron_worker) that starts with this code does."
     )

@@ -11,7 +11,6 @@ from ..core.audit.findings import Loss
 from ..core.events import EventType
 from ..errors import UnknownRun
 from ..models import CronEvent
-from ..registry import registry
 
 __all__ = ["find_run", "known_names", "told_losses", "unknown_cron_text"]
 
@@ -25,13 +24,7 @@ def known_names() -> list[str]:
 
 
 def unknown_cron_text(name: str) -> str:
-    """What to say of a cron that the ledger does not have: that it is in this code, or the
-    closest names, and the remedy."""
-    registry.discover()
-    if name in registry.problems:
-        return f"{wording.shown(registry.problems[name][0])} Correct it and deploy again."
-    if name in registry.crons:
-        return wording.unregistered_cron_text(name)
+    """What to say of a cron that the ledger does not have: the closest names and the remedy."""
     return wording.unknown_cron_text(name, known_names())
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from ..core.cron_state import CronState
 from ..core.explain.obstacles import Obstacle, ObstacleKind
 from ..core.wording import clause, shown
+from ..ledger import lookup
 from ..registry import registry
 
-__all__ = ["code_obstacles"]
+__all__ = ["code_obstacles", "unknown_cron_text"]
 
 REGISTERS = "A runner that starts with this code registers it."
 RETIRES = "A runner that starts with this code retires it."
@@ -28,6 +29,17 @@ def code_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
         found = _of_cron(name, states.get(name))
         if found is not None:
             yield found
+
+
+def unknown_cron_text(name: str) -> str:
+    """What to say of a cron that the log does not have: that it is in this code, or the closest names,
+    and the remedy."""
+    registry.discover()
+    if name in registry.problems:
+        return f"{shown(registry.problems[name][0])} Correct it and deploy again."
+    if name in registry.crons:
+        return f"Cron {name!r} is in this code, but not registered yet. {REGISTERS}"
+    return lookup.unknown_cron_text(name)
 
 
 def _of_cron(name: str, state: CronState | None) -> Obstacle | None:

@@ -38,9 +38,10 @@ from ..errors import UnknownRun, check_instant
 from ..leadership.downtime import downtime_at
 from ..ledger import store
 from ..ledger.cron_states import state_of, why_not_foldable
-from ..ledger.lookup import find_run, unknown_cron_text
+from ..ledger.lookup import find_run
 from ..ledger.reading import Readable, not_accepted, readable_rows
 from ..models import CronEvent, CronEventQuerySet
+from .code_in_force import unknown_cron_text
 from .obstacles import obstacles
 
 __all__ = ["explain", "explain_run"]

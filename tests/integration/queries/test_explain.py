@@ -15,6 +15,7 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
 from rqcron_events.queries.health import health
+from rqcron_events.registry import registry
 from rqcron_events.testing import FakeClock
 from tests.unit.history import NAME, History, at
 
@@ -235,3 +236,21 @@ def test_a_fixed_time_that_the_clocks_skipped_ran_later_in_the_past_tense():
     with FakeClock(slot + timedelta(hours=1)):
         assert "it ran at 03:00 instead" in explain(NAME, slot).summary
         assert "it runs" not in explain(NAME, slot).summary
+
+
+def test_without_an_instant_the_slot_that_has_just_fired_is_explained():
+    history = History()
+    history.register(at("08:55"))
+    history.step(at("09:00:00"))
+    store.append([RUNNER, *history.events])
+    with FakeClock(at("09:00:01")):
+        answer = explain(NAME)
+    assert (answer.verdict, answer.slot) == ("fired", at("09:00"))
+
+
+def test_a_cron_that_only_the_code_has_is_no_unknown_name():
+    (name, *_) = registry.crons
+    assert explain(name).summary == (
+        f"Cron {name!r} is in this code, but not registered yet. A runner that starts with this code "
+        "registers it."
+    )
