@@ -28,7 +28,9 @@ DEMOS_MAX = 20
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="A site checker with a digest.")
-    parser.add_argument("--seconds", type=float, help="how long the crons run (default: until Ctrl-C)")
+    parser.add_argument(
+        "--seconds", type=float, help="how long the crons run (default: until Ctrl-C)"
+    )
     seconds = parser.parse_args().seconds
     var, _lock = own_directory()
     os.environ["DEMO_VAR"] = str(var)
