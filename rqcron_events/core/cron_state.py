@@ -30,11 +30,11 @@ from .events.keys import (
     TRIGGER,
     UNTIL,
 )
-from .interventions.pauses import Pause
+from .interventions.pauses import GlobalPauses, Pause
 from .interventions.rewind import Kept, Rewind, is_kept
 from .run_state import OpenRun, attempt_number, check_run_event
 
-__all__ = ["CronState", "OpenRun", "Phase", "refusal_cause"]
+__all__ = ["CronState", "OpenRun", "Phase", "refusal_cause", "why_not_foldable"]
 
 EARLY_RUNS_MAX = 1_000
 _WITH_RUN = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
@@ -369,3 +369,13 @@ def _iso(value: datetime | None) -> str | None:
 
 def _time(value: str | None) -> datetime | None:
     return datetime.fromisoformat(value) if value else None
+
+
+def why_not_foldable(event: Event, *folds: CronState | GlobalPauses) -> Exception | None:
+    """What folding an event into each of these, all of them empty, raises; None: it can be folded."""
+    try:
+        for fold in folds:
+            fold.apply(event)
+    except Exception as error:
+        return error
+    return None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
 
 from .definition import Definition
+from .interventions.pauses import Pause
 from .schedule import CronSchedule, local_time, zone_or_utc
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "duration",
     "is_seen",
     "late",
+    "pause_words",
     "schedule_words",
     "shower",
     "shower_in",
@@ -151,6 +153,19 @@ def because(reason: str) -> str:
 def disabled_words(what: str, since: datetime, show: Show) -> str:
     """``disabled by enabled=False since ...``: of a cron that its code or the settings disable."""
     return f"disabled by {shown(what)} since {show(since)}"
+
+
+def pause_words(pause: Pause, show: Show) -> str:
+    """Who paused, since and until when, why, and whose pause that ended."""
+    before = pause.replaced
+    instead = f", replacing a pause {_by(before, show)}" if before is not None else ""
+    return f"paused {_by(pause, show)}{instead}"
+
+
+def _by(pause: Pause, show: Show) -> str:
+    until = f" until {show(pause.until)}" if pause.until else ""
+    who = pause.actor or "somebody"
+    return f"by {who} since {show(pause.since)}{until}{because(pause.reason)}"
 
 
 def clause(text: object) -> str:

@@ -16,7 +16,7 @@ from django.db.models.functions import Concat
 from .. import clock
 from ..conf import conf
 from ..core.codec import Unreadable
-from ..core.cron_state import CronState
+from ..core.cron_state import CronState, why_not_foldable
 from ..core.events import (
     DECISIONS,
     DEFINITION_TYPES,
@@ -34,14 +34,7 @@ from . import quarantine, store
 from .reading import Readable, in_order, not_accepted, readable_rows
 from .snapshot import MARKS_MAX, LogMark, Remembered, Snapshot, Unsaved, missing_marks
 
-__all__ = [
-    "States",
-    "can_be_folded",
-    "global_pauses",
-    "state_of",
-    "states_without_runs",
-    "why_not_foldable",
-]
+__all__ = ["States", "can_be_folded", "global_pauses", "state_of", "states_without_runs"]
 
 _CRON_PREFIX = cron_stream("")
 PAGE_EVENTS = 500
@@ -390,16 +383,6 @@ def _fold_into(state: CronState, found: Readable) -> list[Unreadable]:
         except Exception as error:
             failed.append(Unreadable.event(event, error))
     return [*found.unreadable, *not_accepted(store.connection(), failed)]
-
-
-def why_not_foldable(event: Event, *folds: CronState | GlobalPauses) -> Exception | None:
-    """What folding an event into each of these, all of them empty, raises; None: it can be folded."""
-    try:
-        for fold in folds:
-            fold.apply(event)
-    except Exception as error:
-        return error
-    return None
 
 
 def can_be_folded(event_id: int) -> bool:

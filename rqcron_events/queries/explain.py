@@ -10,7 +10,7 @@ from uuid import UUID
 from .. import clock
 from ..conf import conf
 from ..core.codec import Unreadable
-from ..core.cron_state import CronState
+from ..core.cron_state import CronState, why_not_foldable
 from ..core.definition import Overlap, run_id_for_slot
 from ..core.downtime import Downtime, DowntimeCause
 from ..core.events import (
@@ -37,7 +37,7 @@ from ..core.run_state import RunStatus
 from ..errors import UnknownRun, check_instant
 from ..leadership.downtime import downtime_at
 from ..ledger import store
-from ..ledger.cron_states import state_of, why_not_foldable
+from ..ledger.cron_states import state_of
 from ..ledger.lookup import find_run
 from ..ledger.reading import Readable, not_accepted, readable_rows
 from ..models import CronEvent, CronEventQuerySet

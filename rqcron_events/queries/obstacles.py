@@ -15,8 +15,8 @@ from .. import clock
 from ..core.cron_state import CronState
 from ..core.decide import next_due
 from ..core.explain.obstacles import Obstacle, ObstacleKind
-from ..core.interventions.pauses import GlobalPauses, Pause
-from ..core.wording import because, clause, disabled_words, duration, shower
+from ..core.interventions.pauses import GlobalPauses
+from ..core.wording import clause, disabled_words, duration, pause_words, shower
 from ..execution.enqueuer import Enqueuer
 from ..execution.queue_service import QueueService, services
 from ..ledger.cron_states import global_pauses, states_without_runs
@@ -81,8 +81,9 @@ def pause_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
     everything: GlobalPauses = global_pauses()
     pause = everything.in_force(now)
     if pause is not None:
-        text = f"all crons are {paused_text(pause)}"
-        yield Obstacle(kind=ObstacleKind.ALL_PAUSED, text=text, since=pause.since, is_fault=False)
+        text = f"all crons are {pause_words(pause, shower(None))}"
+        kind = ObstacleKind.ALL_PAUSED
+        yield Obstacle(kind=kind, text=text, since=pause.since, is_fault=False, pause=pause)
     for name, state in states.items():
         phase = state.current
         disabled = phase.disabled if phase else None
@@ -98,28 +99,12 @@ def pause_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
         if own is not None and own.is_in_force(now):
             yield Obstacle(
                 kind=ObstacleKind.PAUSED,
-                text=f"{name!r} is {paused_text(own)}",
+                text=f"{name!r} is {pause_words(own, shower(None))}",
                 since=own.since,
                 crons=frozenset({name}),
                 is_fault=False,
+                pause=own,
             )
-
-
-def paused_text(pause: Pause) -> str:
-    show = shower(None)
-    until = f" until {show(pause.until)}" if pause.until else ""
-    before = pause.replaced
-    instead = ""
-    if before is not None:
-        end = f" until {show(before.until)}" if before.until else ""
-        instead = (
-            f", replacing a pause by {before.actor or 'somebody'} since "
-            f"{show(before.since)}{end}{because(before.reason)}"
-        )
-    return (
-        f"paused by {pause.actor or 'somebody'} since {show(pause.since)}{until}"
-        f"{because(pause.reason)}{instead}"
-    )
 
 
 def queue_obstacles(states: Mapping[str, CronState], standing: Standing) -> Iterator[Obstacle]:

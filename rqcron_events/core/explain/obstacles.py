@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+from ..interventions.pauses import Pause
 from ..wording import shown
 
 __all__ = ["Obstacle", "ObstacleKind", "as_things_stand", "concerning", "concerning_each"]
@@ -66,6 +67,8 @@ class Obstacle:
     """Runs whose retry nobody brings back, and what to say of each: without its article."""
     workers: frozenset[str] = frozenset()
     """Who died."""
+    pause: Pause | None = None
+    """Where the obstacle is one."""
 
     @property
     def sentence(self) -> str:

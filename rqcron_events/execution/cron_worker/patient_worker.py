@@ -197,7 +197,7 @@ def _listed_heartbeat(worker: Worker) -> Callable[..., None]:
     heartbeat = worker.heartbeat
 
     def beat(*args: Any, **options: Any) -> None:
-        heartbeat(*args, **options)  # type: ignore[no-untyped-call]
+        heartbeat(*args, **options)
         in_transaction = len(args) > 1 or options.get("pipeline") is not None
         if in_transaction or worker.connection.hexists(worker.key, "birth"):
             return

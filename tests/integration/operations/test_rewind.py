@@ -177,7 +177,7 @@ def test_there_is_nothing_to_take_back_of_a_cron_that_is_on_time(deploy, add, cl
         rewind("minutly")
     with pytest.raises(CommandError, match="There is nothing to take back"):
         call_command("cron_rewind", "minutely")
-    with pytest.raises(CommandError, match="Give the name of a cron, or --all"):
+    with pytest.raises(CommandError, match="Give 'minutely' or --all, not both"):
         call_command("cron_rewind", "minutely", "--all")
     assert not CronEvent.objects.filter(type="cron_rewound").exists()
 

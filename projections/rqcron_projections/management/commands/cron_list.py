@@ -14,7 +14,7 @@ from rqcron_events.cli.times import parse_past_instant, zone_of
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.explain.obstacles import Obstacle, ObstacleKind, concerning_each
 from rqcron_events.core.interventions.pauses import Pause
-from rqcron_events.core.wording import Show, because, schedule_words, shower_in
+from rqcron_events.core.wording import Show, pause_words, schedule_words, shower_in
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
 from rqcron_events.ledger.cron_states import global_pauses
@@ -100,11 +100,7 @@ class Command(LedgerCommand):
         show: Show,
     ) -> None:
         if pause is not None:
-            self.stderr.write(
-                f"All crons are paused by {pause.actor or 'somebody'} since {show(pause.since)}"
-                f"{' until ' + show(pause.until) if pause.until else ''}{because(pause.reason)}: "
-                "slots are skipped."
-            )
+            self.stderr.write(f"All crons are {pause_words(pause, show)}: slots are skipped.")
         here = {id(obstacle) for those in by_cron.values() for obstacle in those}
         shown = [
             obstacle
@@ -154,15 +150,14 @@ def _pauses(
 ) -> Iterator[str]:
     """Who paused a cron, until when and why, and whose pause that replaced: a line for each."""
     for row in paused[:PAUSES_TOLD_MAX]:
-        now = [o for o in found.get(row.name, ()) if o.kind is ObstacleKind.PAUSED]
-        if now:
-            yield f"{now[0].sentence}\n"
-            continue
-        until = f" until {show(row.paused_until)}" if row.paused_until else ""
-        yield (
-            f"{row.name}: paused by {row.paused_by or 'somebody'} since {show(row.paused_at)}{until}"
-            f"{because(row.pause_reason)}.\n"
+        pause = next(
+            (o.pause for o in found.get(row.name, ()) if o.kind is ObstacleKind.PAUSED), None
         )
+        if pause is None and row.paused_at is not None:  # the list is of another instant
+            by, until = row.paused_by, row.paused_until
+            pause = Pause(since=row.paused_at, until=until, reason=row.pause_reason, actor=by)
+        if pause is not None:
+            yield f"{row.name}: {pause_words(pause, show)}.\n"
     more = len(paused) - PAUSES_TOLD_MAX
     if more > 0:
         yield f"... and {more} more are paused; --format json tells of each.\n"
