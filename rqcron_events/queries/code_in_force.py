@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ..core.cron_state import CronState
 from ..core.explain.obstacles import Obstacle, ObstacleKind
+from ..core.renames.names import match_names, stored_definition
 from ..core.wording import clause, shown
 from ..registry import registry
 
@@ -17,11 +19,17 @@ VALUE_CHARACTERS_MAX = 60
 
 def code_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
     """Cron by cron; ``states`` are those of the log, by name."""
-    names = {*registry.crons, *registry.problems, *states}
-    for name in sorted(names):
-        found = _of_cron(name, states.get(name))
+    matched = match_names(registry.names(), states)
+    names = {stored: name for name, stored in matched.stored.items()}
+    for stored in sorted({*names, *states}):
+        state = states.get(stored)
+        name = names.get(stored) or (state.present_name if state else stored)
+        found = _of_cron(name, state)
         if found is not None:
-            yield found
+            yield replace(found, crons=frozenset({stored}))
+    for name, why in matched.refused.items():
+        text, _, remedy = clause(why).partition(". ")
+        yield _obstacle(name, ObstacleKind.CODE_BROKEN, text, f"{remedy}.")
 
 
 def _of_cron(name: str, state: CronState | None) -> Obstacle | None:
@@ -44,7 +52,8 @@ def _of_cron(name: str, state: CronState | None) -> Obstacle | None:
         return _differs(name, f"{name!r} is in force, but this code does not have it")
     if logged is None:
         return _differs(name, f"{name!r} is in this code, but not registered yet")
-    changes = logged.changes_to(own.definition)
+    assert state is not None
+    changes = logged.changes_to(stored_definition(own.definition, state.name, logged))
     if not changes:
         return None
     told = ", ".join(

@@ -19,12 +19,14 @@ from rqcron_events.core.interventions.pauses import GlobalPauses, Pause
 from rqcron_events.core.wording import Show, because, schedule_words, shower_in, unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
+from rqcron_events.ledger.lookup import stored_name
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.queries.obstacles import obstacles
 
 from ...folds.cron_status import DISABLED, PAUSED, RETIRED, as_of, next_slot
 from ...models import CronJob
 from ...past.crons import state_at
+from ...report.names import present_name, renamed_from
 from ...rows import column_names, row_values
 from ..freshness import catch_up_or_say
 
@@ -45,6 +47,7 @@ CSV_FIELDS = [name for name in column_names(CronJob) if name not in ("definition
 PAUSES_TOLD_MAX = 20
 
 ATTENTION = "attention"
+RENAMED_FROM = "renamed_from"
 LINES_MAX = 20
 """About single crons, below the table."""
 
@@ -62,7 +65,7 @@ class Command(LedgerCommand):
         add_format(parser, "table", "json", "csv")
 
     def handle(self, **options: Any) -> None:
-        names, at = options["names"], options["at"]
+        names, at = [stored_name(name) for name in options["names"]], options["at"]
         only = names[0] if len(names) == 1 else ""
         instant = parse_past_instant(at, "--at", cron=only) if at is not None else None
         catch_up_or_say(self.stderr)
@@ -79,7 +82,7 @@ class Command(LedgerCommand):
             [_values(row, options["format"], pause, by_cron) for row in rows],
             COLUMNS,
             options["format"],
-            fields=[*CSV_FIELDS, ATTENTION],
+            fields=[*CSV_FIELDS, RENAMED_FROM, ATTENTION],
             zone=zone_of(only),
             empty="No cron was registered by then."
             if at
@@ -88,6 +91,7 @@ class Command(LedgerCommand):
         if options["format"] == "table":
             show = shower_in(zone_of(only))
             self.stdout.writelines(_pauses(paused, show))
+            self.stdout.writelines(_renames(rows))
             self._say_what_hinders(pause, found, by_cron, show)
 
     def _say_what_hinders(
@@ -140,7 +144,7 @@ def _values(
 
 def list_values(row: CronJob, output_format: str) -> dict[str, Any]:
     """The row; for people, with what ``H`` in the schedule stands for."""
-    values = row_values(row)
+    values = row_values(row) | {"name": present_name(row), RENAMED_FROM: renamed_from(row)}
     if output_format == "table":
         with suppress(ValueError, TypeError, KeyError):  # of a newer release
             values["schedule"] = schedule_words(Definition.from_data(row.definition))
@@ -152,12 +156,19 @@ def _pauses(paused: Sequence[CronJob], show: Show) -> Iterator[str]:
     for row in paused[:PAUSES_TOLD_MAX]:
         until = f" until {show(row.paused_until)}" if row.paused_until else ""
         yield (
-            f"{row.name}: paused by {row.paused_by or 'somebody'} since {show(row.paused_at)}{until}"
+            f"{present_name(row)}: paused by {row.paused_by or 'somebody'} since {show(row.paused_at)}{until}"
             f"{because(row.pause_reason)}.\n"
         )
     more = len(paused) - PAUSES_TOLD_MAX
     if more > 0:
         yield f"... and {more} more are paused; --format json tells of each.\n"
+
+
+def _renames(rows: Sequence[CronJob]) -> Iterator[str]:
+    """What crons were called before: a line for each, as long as there are few."""
+    renamed = [row for row in rows if renamed_from(row) and row.status != RETIRED]
+    for row in renamed[:LINES_MAX]:
+        yield f"{present_name(row)}: formerly {renamed_from(row)}.\n"
 
 
 def _pause_of_all(at: datetime) -> Pause | None:
