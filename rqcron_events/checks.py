@@ -1,9 +1,9 @@
 """System checks: what is wrong, the value, the remedy. The ids are stable.
 
-E005 to E009 and W001 to W008: ``manage.py check --database``. W009 asks Redis: ``check --deploy``. I001
-and I002 are no faults.
+E005 to E009, W001 to W008 and I003: ``manage.py check --database``. W009 asks Redis: ``check --deploy``.
+I001 to I003 are no faults.
 
-What is about single crons (E001, E002, E003, E010) is an error for ``manage.py check`` itself, which then
+What is about single crons (E001, E002, E003, E010, E011) is an error for ``manage.py check`` itself, which then
 exits with 1. Every other command runs the checks first and would be stopped by an error: there it is a
 warning, so that one wrong cron stops no ``migrate``.
 
@@ -18,8 +18,10 @@ warning, so that one wrong cron stops no ``migrate``.
 ``rqcron_events.E008``  a constraint is missing, or not ours: versions, ids, what a reader can read
 ``rqcron_events.E009``  the table is no plain one, or hides rows from readers
 ``rqcron_events.E010``  a function that a worker cannot run with its arguments
+``rqcron_events.E011``  ``renamed_from`` names a cron that the code still has, or is given twice
 ``rqcron_events.I001``  a queue's serializer has to be given to plain rqworker
 ``rqcron_events.I002``  ``rqcron_projections`` is not installed, and what is missing without it
+``rqcron_events.I003``  a ``renamed_from`` has no effect
 ``rqcron_events.W001``  events in the log do not pass a CHECK that holds for new ones
 ``rqcron_events.W002``  a trigger that is not ours can refuse events
 ``rqcron_events.W003``  ids can be given by a statement, or come to an end
@@ -53,6 +55,7 @@ __all__ = [
     "check_quarantine",
     "check_redis",
     "check_registry",
+    "check_renames",
     "check_schedules",
     "check_serializers",
     "check_settings",
@@ -75,6 +78,7 @@ def register_all() -> None:
     checks.register(check_redis, deploy=True)
     checks.register(check_tables, checks.Tags.database)
     checks.register(check_quarantine, checks.Tags.database)
+    checks.register(check_renames, checks.Tags.database)
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
@@ -103,6 +107,7 @@ def check_registry(**_: Any) -> list[checks.CheckMessage]:
     found += _refused_by_rq()
     found += _functions()
     found += _unknown_names()
+    found += _renames()
     for broken in registry.broken_modules.values():
         found.append(
             _of_a_cron(
@@ -173,6 +178,16 @@ def _unknown_names() -> list[checks.CheckMessage]:
         )
         for name in unknown
     ]
+
+
+def _renames() -> list[checks.CheckMessage]:
+    """As far as the code alone tells."""
+    from .core.renames.names import match_names
+    from .core.wording import shown
+    from .registry import registry
+
+    refused = match_names(registry.names(), {}).refused.values()
+    return [_of_a_cron(shown(why), id="rqcron_events.E011") for why in refused]
 
 
 def _functions() -> list[checks.CheckMessage]:
@@ -314,6 +329,33 @@ def check_quarantine(
             text,
             hint="How to resolve it: docs/quarantine.md",
             id="rqcron_events.W007",
+        )
+        for text in texts
+    ]
+
+
+def check_renames(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
+    """No fault: where the log never had the old name, as in a new project, there is nothing to take
+    over."""
+    from .conf import conf, problems
+    from .core.wording import shown
+    from .ledger.lookup import renames_without_effect
+    from .registry import registry
+
+    if problems() or not databases or conf().database not in databases:
+        return []
+    registry.discover()
+    try:
+        if "rqcron_event" not in connections[conf().database].introspection.table_names():
+            return []  # not migrated yet
+        texts = renames_without_effect(registry.names())
+    except DatabaseError:
+        return []
+    return [
+        checks.Info(
+            shown(text),
+            hint="Correct the name, or remove renamed_from.",
+            id="rqcron_events.I003",
         )
         for text in texts
     ]

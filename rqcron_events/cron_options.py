@@ -37,6 +37,7 @@ KNOWN_OPTIONS = {
     "cadence",
     "timezone",
     "name",
+    "renamed_from",
     "description",
     "queue",
     "overlap",
@@ -92,6 +93,7 @@ def definition_of(
             "commands reach one that is in the log already behind --, such as cron_explain -- "
             f"{name}."
         )
+    _check_renamed_from(where, name, options.get("renamed_from"))
     definition = Definition(
         name=name,
         function=f"{getattr(function, '__module__', None)}:"
@@ -333,6 +335,13 @@ def _check_rq_seconds(where: str, key: str, value: Any) -> None:
         raise CronConfigError(
             f"{where}: {key}={_short(value)} is invalid: give at most {most:,} seconds, or {no_limit} "
             "for no limit."
+        )
+
+
+def _check_renamed_from(where: str, name: str, former: object) -> None:
+    if former is not None and (not isinstance(former, str) or former.strip() in ("", name)):
+        raise CronConfigError(
+            f"{where}: renamed_from={_short(former)} is invalid: give the name that it had before."
         )
 
 

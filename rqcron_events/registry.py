@@ -84,6 +84,8 @@ class Registry:
     problems: dict[str, list[str]] = field(default_factory=dict)
     """Crons that were refused, with one sentence for each fault."""
     broken_modules: dict[str, BrokenModule] = field(default_factory=dict)
+    renamed_from: dict[str, str] = field(default_factory=dict)
+    """By name, what crons were called before, also of those that were refused."""
     discovered: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
     """Whoever discovers while another thread does waits, and then finds all crons. The thread that
@@ -91,6 +93,9 @@ class Registry:
 
     def add(self, name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
         """Register, or note what is wrong. Never raises: one bad cron must not stop the others."""
+        former = options.get("renamed_from")
+        if isinstance(former, str) and former != name:
+            self.renamed_from[name] = former
         try:
             self._add(name, function, with_defaults(options))
         except KeyboardInterrupt:
@@ -118,6 +123,24 @@ class Registry:
             args=tuple(options.get("args") or ()),
             kwargs=dict(options.get("kwargs") or {}),
         )
+
+    def names(self) -> dict[str, str]:
+        """Every cron that this code has, also those that were refused, with the name that it had
+        before, or an empty string."""
+        return {name: self.renamed_from.get(name, "") for name in (*self.crons, *self.problems)}
+
+    def find(self, stored: str, present: str = "") -> Registered | None:
+        """The cron of a job or of the log, by its stored and its present name.
+
+        Code of before a rename has the old name, and code of after it knows a job of the old name
+        by ``renamed_from``, so workers of both run the jobs of both.
+        """
+        names = (present, stored)
+        found = next((self.crons[name] for name in names if name in self.crons), None)
+        if found is not None:
+            return found
+        former = (name for name, before in self.renamed_from.items() if before in names)
+        return next((self.crons[name] for name in former if name in self.crons), None)
 
     def knows_module_of(self, definition: Definition) -> bool:
         """False when the cron's code is in a module that failed to import just now."""
@@ -226,6 +249,7 @@ def register_cron(
     cadence: Cadence | str | None = None,
     timezone: str | None = None,
     name: str | None = None,
+    renamed_from: str | None = None,
     description: str = "",
     queue: str = ...,
     overlap: Overlap | str = ...,
@@ -256,6 +280,7 @@ def register_cron(function: Any = None, /, **options: Any) -> Any:
     :param cadence: a :class:`Cadence` or its value, instead of ``schedule``.
     :param timezone: IANA name; default the project's ``TIME_ZONE``.
     :param name: the stable key; default the function's name, or its module's when it is ``do``.
+    :param renamed_from: the name that the cron had until now: its history, pause and open runs stay.
     :param queue: a queue in ``RQ_QUEUES``.
     :param overlap: ``"allow"``, ``"skip"`` or ``"queue"``.
     :param catch_up: ``"latest"``, ``"all"`` or ``"none"``.

@@ -155,11 +155,12 @@ def assert_not_fired(name: str, slot: datetime, reason: str | None = None) -> Cr
 
 def _decision(name: str, slot: datetime) -> CronEvent | None:
     """The decision that covers the slot: ``scheduled_for`` is the last slot that it covers."""
+    from .ledger.lookup import stored_name
     from .ledger.store import connection
     from .models import CronEvent
 
     slot = _aware(slot)
-    decisions = CronEvent.objects.using(connection().alias).for_cron(name).decisions()
+    decisions = CronEvent.objects.using(connection().alias).for_cron(stored_name(name)).decisions()
     found = decisions.filter(scheduled_for__gte=slot).order_by("scheduled_for", "id").first()
     if found is None or found.scheduled_for == slot:
         return found
@@ -168,13 +169,15 @@ def _decision(name: str, slot: datetime) -> CronEvent | None:
 
 
 def _told(name: str, decision: CronEvent | None) -> str:
+    from .ledger.lookup import stored_name
     from .ledger.store import connection
     from .models import CronEvent
 
     if decision is not None:
         why = f", {decision.reason}" if decision.reason else ""
         return f"event {decision.id} says {decision.type}{why} {decision.data}."
-    last = CronEvent.objects.using(connection().alias).for_cron(name).order_by("-id").first()
+    own = CronEvent.objects.using(connection().alias).for_cron(stored_name(name))
+    last = own.order_by("-id").first()
     if last is None:
         return "the log has no event of this cron. Was it registered by a runner's tick?"
     return (

@@ -62,6 +62,7 @@ from .core.wording import clause
 from .errors import CronError
 from .execution.attempt import Attempt, CurrentRun, begin, close, elsewhere
 from .execution.enqueuer import META_KEY
+from .execution.job_data import told_name
 from .execution.redis_clock import executions_alive, redis_seconds
 from .execution.told import CannotBeShown, failure_of, presentable, result_of, text_of
 from .registry import BrokenModule, Registered, registry
@@ -101,7 +102,7 @@ def run_cron(name: str, run_id: str) -> Any:
             f"manage.py cron_trigger {name}; to test its function, call it directly."
         )
     registry.discover()
-    if name not in registry.crons:
+    if _found(job, name) is None:
         back = _give_back(job, name)
         if back is not None:
             return back
@@ -125,7 +126,7 @@ def run_cron(name: str, run_id: str) -> Any:
     if isinstance(result, Retry):
         _record_returned_retry(attempt, job, result)
     if not attempt.closed:
-        _record_success(attempt, result)
+        _record_success(attempt, job, result)
     return result
 
 
@@ -205,8 +206,13 @@ def _broken_module(job: Job) -> BrokenModule | None:
     return registry.broken_module_of(told) if isinstance(told, str) else None
 
 
+def _found(job: Job, name: str) -> Registered | None:
+    """The cron of this code, by the names that the job tells."""
+    return registry.find(name, told_name(job))
+
+
 def _registered(job: Job, name: str) -> Registered:
-    cron = registry.crons.get(name)
+    cron = _found(job, name)
     if cron is not None:
         return cron
     mine = _broken_module(job)
@@ -224,13 +230,13 @@ def _registered(job: Job, name: str) -> Registered:
     )
 
 
-def _record_success(attempt: Attempt, result: Any) -> None:
+def _record_success(attempt: Attempt, job: Job, result: Any) -> None:
     """Here and not in RQ's callback: RQ calls that only if Redis answers when the function ends.
 
     A job that RQ then gives up, or tries again, has succeeded by the log, and is not started again.
     """
     kept = None
-    cron = registry.crons.get(attempt.run.cron)
+    cron = _found(job, attempt.run.cron)
     if result is not None and cron is not None and cron.definition.store_result:
         kept = result_of(result)
     close(attempt, partial(make.run_succeeded, result=kept))

@@ -17,6 +17,7 @@ from ..core.parse_time import leaves_the_day_open, names_a_zone, read_instant
 from ..core.schedule import zone_named
 from ..core.wording import shown_time
 from ..errors import CronConfigError
+from ..ledger.lookup import stored_name
 from ..models import CronEvent
 
 __all__ = ["parse_instant", "parse_past_instant", "parse_range", "zone_of"]
@@ -76,7 +77,7 @@ def zone_of(cron: str | None) -> tzinfo:
     """The zone that a cron's schedule is in, or the project's for a name that the log lacks."""
     if not cron:
         return get_default_timezone()
-    logged = CronEvent.objects.using(conf().database).for_cron(cron)
+    logged = CronEvent.objects.using(conf().database).for_cron(stored_name(cron))
     newest = logged.of_type(EventType.CRON_REGISTERED, EventType.CRON_CHANGED).last()
     if newest is None:
         return get_default_timezone()

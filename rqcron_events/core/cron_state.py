@@ -109,6 +109,12 @@ class CronState:
                 return phase.definition
         return None
 
+    @property
+    def present_name(self) -> str:
+        """What the code that was last deployed calls it; ``name`` is the stored name."""
+        definition = self.last_definition
+        return definition.present_name if definition else self.name
+
     def apply(self, event: Event) -> None:
         """Fold one event in. Events that are already in are ignored."""
         if event.stream == cron_stream(self.name):

@@ -83,7 +83,7 @@ class Definition:
     """The whole description of a cron, as it stands in the log. All times in seconds."""
 
     name: str
-    """The stable key."""
+    """The stable key: in the log, the name under which it was first registered."""
     function: str
     """``module:qualname`` of the user's function; information only, never imported from here."""
     expression: str | None = None
@@ -112,11 +112,23 @@ class Definition:
     """A lost run may be run again without asking."""
     store_result: bool = False
     """Keep a bounded representation of the return value in the log."""
+    names: tuple[str, ...] = ()
+    """Every name that it has had, the present one last; empty: it was never renamed."""
     disabled: str = ""
     """What disables it: ``enabled=False`` or the name of a setting; empty: its slots fire."""
     retries: Retries | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     """RQ's other job options: timeout, ttl, result_ttl, failure_ttl (seconds), at_front, meta."""
+
+    @property
+    def present_name(self) -> str:
+        """What the code calls it now."""
+        return self.names[-1] if self.names else self.name
+
+    @property
+    def renamed_from(self) -> str:
+        """What it was called before; empty: it was never renamed."""
+        return self.names[-2] if self.names else ""
 
     @property
     def schedule(self) -> Schedule:
@@ -163,6 +175,8 @@ class Definition:
                     "intervals": list(value.intervals),
                     "enqueue_at_front": value.enqueue_at_front,
                 }
+            if item.name == "names":
+                value = list(value)
             data[item.name] = dict(value) if item.name == "options" else value
         return data
 
@@ -179,6 +193,10 @@ class Definition:
         values = {key: value for key, value in data.items() if key in known}
         for key in values.keys() & _SHAPES.keys():
             _check_shape(key, values[key])
+        if "names" in values:
+            values["names"] = tuple(values["names"])
+            if len(values["names"]) == 1 or not all(isinstance(n, str) for n in values["names"]):
+                raise ValueError(f"names of the definition are {values['names']!r}")
         if "overlap" in values:
             values["overlap"] = Overlap(values["overlap"])
         if "catch_up" in values:
@@ -220,6 +238,7 @@ _SHAPES: dict[str, tuple[type, ...]] = {
     "max_age_seconds": (*_NUMBER, type(None)),
     "idempotent": (bool,),
     "store_result": (bool,),
+    "names": (list, tuple),
     "options": (Mapping,),
 }
 

@@ -51,6 +51,7 @@ class CurrentRun:
     """The run that is being executed."""
 
     cron: str
+    """Its stored name."""
     run_id: UUID
     slot: datetime | None
     """The instant it was scheduled for, UTC, or None when a person asked for it."""

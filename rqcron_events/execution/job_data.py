@@ -11,7 +11,7 @@ from rq.job import Job
 
 from .run_request import RunRequest, job_id
 
-__all__ = ["META_KEY", "asked", "job_data", "try_dry"]
+__all__ = ["META_KEY", "asked", "job_data", "told_name", "try_dry"]
 
 CALLBACK_SECONDS_MAX = 30
 FAILURE_TTL_SECONDS = 3 * 86_400
@@ -38,6 +38,8 @@ def job_data(request: RunRequest, result_ttl: int | None) -> Any:
         "trigger": request.trigger,
         "function": definition.function,
     }
+    if definition.names:
+        told["name"] = definition.present_name
     if request.args is not None:
         told["args"] = list(request.args)
     if request.kwargs is not None:
@@ -50,7 +52,7 @@ def job_data(request: RunRequest, result_ttl: int | None) -> Any:
             enqueue_at_front=definition.retries.enqueue_at_front,
         )
     return Queue.prepare_data(
-        FUNCTION_PREFIX + definition.name,
+        FUNCTION_PREFIX + definition.present_name,
         args=(definition.name, str(request.run_id)),
         job_id=job_id(request.run_id),
         description=f"{definition.name} for {slot or request.trigger}",
@@ -76,6 +78,12 @@ def try_dry(queue: Queue, request: RunRequest, result_ttl: int | None) -> None:
     encoder = queue.connection.get_encoder()
     for value in job.to_dict().values():
         encoder.encode(value)  # type: ignore[no-untyped-call]
+
+
+def told_name(job: Job) -> str:
+    """What the job says the cron is called now, if it was renamed; empty otherwise."""
+    name = job.meta.get(META_KEY, {}).get("name")
+    return name if isinstance(name, str) else ""
 
 
 def asked(job: Job) -> tuple[str, UUID]:

@@ -3,24 +3,75 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from ..conf import conf
 from ..core import wording
 from ..core.audit.findings import Loss
-from ..core.events import EventType
+from ..core.events import EventType, cron_stream
+from ..core.events.keys import DEFINITION
 from ..errors import UnknownRun
 from ..models import CronEvent
 
-__all__ = ["find_run", "known_names", "told_losses", "unknown_cron_text"]
+__all__ = [
+    "find_run",
+    "known_names",
+    "renames_without_effect",
+    "stored_name",
+    "told_losses",
+    "unknown_cron_text",
+]
 
 PREFIX_CHARS_MIN = 4
 
 
 def known_names() -> list[str]:
-    """Every cron that was ever registered, by name."""
+    """Every name that a cron ever had, in order."""
     rows = CronEvent.objects.using(conf().database).of_type(EventType.CRON_REGISTERED)
-    return sorted(set(rows.order_by().values_list("cron", flat=True)))
+    found = set(rows.order_by().values_list("cron", flat=True))
+    return sorted(found.union(*(names for _, names in _renamed())))
+
+
+def stored_name(name: str) -> str:
+    """Under which name the log has a cron, whichever of its names is given; ``name`` itself when the
+    log knows none.
+
+    >>> stored_name("daily_report")  # doctest: +SKIP
+    'report'
+    """
+    rows = CronEvent.objects.using(conf().database)
+    if not name or rows.filter(stream=cron_stream(name)).exists():
+        return name
+    return next((stored for stored, names in _renamed() if name in names), name)
+
+
+def _renamed() -> Iterator[tuple[str, list[str]]]:
+    """Stored names, and all the names that each cron had by then, the newest event first."""
+    rows = CronEvent.objects.using(conf().database)
+    defined = rows.of_type(EventType.CRON_REGISTERED, EventType.CRON_CHANGED)
+    renamed = defined.filter(**{f"data__{DEFINITION}__has_key": "names"}).order_by("-id")
+    for stored, names in renamed.values_list("cron", f"data__{DEFINITION}__names"):
+        if isinstance(names, list):
+            yield stored, names
+
+
+def renames_without_effect(code: Mapping[str, str]) -> list[str]:
+    """A sentence for each; ``code``: names, and what each was renamed from, or an empty string. None
+    where no cron was ever registered."""
+    names = set(known_names())
+    told: list[str] = []
+    for name, former in code.items():
+        if not names or not former:
+            continue
+        if former not in names:
+            told.append(f"Cron {name!r}: renamed_from={former!r} is no cron of the log.")
+        elif name in names and stored_name(name) != stored_name(former):
+            told.append(
+                f"Cron {name!r}: renamed_from={former!r} has no effect, because both names have a "
+                "history of their own in the log."
+            )
+    return told
 
 
 def unknown_cron_text(name: str) -> str:

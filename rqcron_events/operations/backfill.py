@@ -104,7 +104,10 @@ def plan_backfill(
             f"--to {found[SLOTS_MAX].slot.isoformat()}."
         )
     return BackfillPlan(
-        cron=name, definition=state.definition, label=again, slots=_judged(state, found, again)
+        cron=state.name,
+        definition=state.definition,
+        label=again,
+        slots=_judged(state, found, again),
     )
 
 
@@ -201,7 +204,7 @@ class _Watch:
             self._pause = POLL_SECONDS_MIN
         elif clock.monotonic_seconds() - self._since > self._quiet_seconds_max:
             raise LedgerUnavailable(
-                f"Nothing has happened to the runs of {plan.cron!r} for "
+                f"Nothing has happened to the runs of {plan.definition.present_name!r} for "
                 f"{self._quiet_seconds_max:.0f} s. Is a worker alive on queue "
                 f"{plan.definition.queue!r}, and does it get through? What is open stays so; the "
                 "same backfill goes on."
@@ -217,7 +220,7 @@ def _waiting_text(plan: BackfillPlan, active: Collection[UUID], since: datetime)
     begun = _rows().filter(run_id__in=list(active), type=EventType.RUN_STARTED).order_by()
     running = begun.values("run_id").distinct().count()
     return (
-        f"Waiting for {len(active)} run{'s' * (len(active) != 1)} of {plan.cron!r}: {running} "
+        f"Waiting for {len(active)} run{'s' * (len(active) != 1)} of {plan.definition.present_name!r}: {running} "
         f"running, {len(active) - running} in queue {plan.definition.queue!r}, and nothing has "
         f"happened to them since {since:%Y-%m-%d %H:%M:%S} UTC. Is a worker alive on that queue? "
         "Ctrl-C stops waiting; the same command continues."
@@ -384,7 +387,7 @@ def check_parallel(plan: BackfillPlan, max_parallel: int) -> None:
         )
     if max_parallel > 1 and plan.definition.overlap is not Overlap.ALLOW:
         raise CronConfigError(
-            f"Cron {plan.cron!r} has overlap={plan.definition.overlap.value!r}, so its runs "
+            f"Cron {plan.definition.present_name!r} has overlap={plan.definition.overlap.value!r}, so its runs "
             f"must not overlap; max_parallel={max_parallel} would let them. Leave it at 1."
         )
     if store.connection().in_atomic_block:

@@ -74,7 +74,7 @@ def cancel_queued(name: str, *, reason: str = "", by: str | None = None) -> Canc
 
     Slots that come due later fire as ever; ``pause`` stops those. Raises UnknownCron.
     """
-    known_state(name)
+    name = known_state(name).name
     actor, why = actor_name(by), bounded_reason(reason)
     state = States.load().crons.get(name)
     slots = {run.run_id: run.slot for run in state.open_runs.values()} if state else {}

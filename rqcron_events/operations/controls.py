@@ -21,7 +21,7 @@ from ..errors import CronConfigError, UnknownCron, UnknownRun, check_instant
 from ..execution.enqueuer import Enqueuer, RunRequest
 from ..ledger import store
 from ..ledger.cron_states import global_pauses, state_of
-from ..ledger.lookup import find_run, unknown_cron_text
+from ..ledger.lookup import find_run, stored_name, unknown_cron_text
 from ..ledger.optimistic import append_optimistically
 from ..models import CronEvent
 from ..process.actor import actor_name
@@ -159,8 +159,9 @@ def resume_all(*, reason: str = "", by: str | None = None) -> bool:
 
 
 def known_state(name: str) -> CronState:
-    """The state of a registered or retired cron. Raises UnknownCron with the nearest names."""
-    state = state_of(name)
+    """The state of a registered or retired cron, by any of its names. Raises UnknownCron with the
+    nearest names."""
+    state = state_of(stored_name(name))
     if not state.phases:
         raise UnknownCron(unknown_cron_text(name))
     return state
@@ -244,7 +245,7 @@ def _append_to_cron(name: str, by: str | None, event: Callable[[InCron, datetime
         now = clock.now()
         # Later than now where a clock went back, so that no decided slot is judged again.
         last = [state.phases[-1].start, *([state.watermark] if state.watermark else [])]
-        place = InCron(cron=name, version=state.version + 1, actor=actor, at=now)
+        place = InCron(cron=state.name, version=state.version + 1, actor=actor, at=now)
         return [event(place, max([now, *last]))]
 
     append_optimistically(lambda: known_state(name), build)

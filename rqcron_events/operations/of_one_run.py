@@ -57,7 +57,7 @@ def check_arguments(
             "data elsewhere and give its key."
         )
     registry.discover()
-    cron = registry.crons.get(name)
+    cron = registry.find(name)
     if cron is None:
         return
     own = (cron.args if args is None else tuple(args), cron.kwargs if kwargs is None else kwargs)

@@ -46,11 +46,11 @@ def rewind(name: str, *, reason: str = "", by: str | None = None) -> datetime:
         passed[:] = [watermark]
         return [
             make.cron_rewound(
-                cron=name,
+                cron=state.name,
                 version=state.version + 1,
                 effective_from=now,
                 watermark=watermark,
-                kept=kept_stretches(_fired_ahead(name, now), _schedule(state)),
+                kept=kept_stretches(_fired_ahead(state.name, now), _schedule(state)),
                 reason=why,
                 actor=actor,
                 at=now,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -33,7 +34,7 @@ from ..errors import CronConfigError, UnknownCron, check_instant
 from ..leadership.slot_rules import other_rules
 from ..ledger import store
 from ..ledger.backend import backend_of
-from ..ledger.lookup import told_losses, unknown_cron_text
+from ..ledger.lookup import stored_name, told_losses, unknown_cron_text
 from ..ledger.run_streams import read_runs
 from ..models import CronEvent, CronEventQuerySet
 from .snapshot_check import snapshot_differences
@@ -77,6 +78,7 @@ def audit(
     """
     now = clock.now()
     _check_times(since, until, now)
+    name = stored_name(name) if name is not None else None
     if name is not None and not _rows().filter(stream=cron_stream(name)).exists():
         raise UnknownCron(unknown_cron_text(name))
     names = [name] if name is not None else _names()
@@ -158,7 +160,7 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
             auditor.found(_snapshot_differs(name, text))
     for run_id in _undecided_runs(undecided):
         auditor.undecided_run(run_id, undecided[run_id])
-    return auditor.result()
+    return replace(auditor.result(), cron=state.present_name)
 
 
 def _rewinds(name: str) -> list[Rewind]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ..core.cron_state import CronState
 from ..core.explain.obstacles import Obstacle, ObstacleKind
+from ..core.renames.names import match_names, stored_definition
 from ..core.wording import clause, shown
 from ..ledger import lookup
 from ..registry import registry
@@ -20,15 +22,23 @@ VALUE_CHARACTERS_MAX = 60
 
 
 def code_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
-    """Cron by cron, after the modules that do not import; ``states`` are those of the log, by name."""
-    names = {*registry.crons, *registry.problems, *states}
-    for module, (error, crons) in _broken_modules(states).items():
+    """Cron by cron, after the modules that do not import; ``states`` are those of the log, by stored
+    name."""
+    matched = match_names(registry.names(), states)
+    names = {stored: name for name, stored in matched.stored.items()}
+    told: set[str] = set()
+    for module, (error, crons) in _broken_modules(states, names).items():
         yield _does_not_import(module, error, crons)
-        names -= {*crons}
-    for name in sorted(names):
-        found = _of_cron(name, states.get(name))
+        told |= {*crons}
+    for stored in sorted({*names, *states} - told):
+        state = states.get(stored)
+        name = names.get(stored) or (state.present_name if state else stored)
+        found = _of_cron(name, state)
         if found is not None:
-            yield found
+            yield replace(found, crons=frozenset({stored}))
+    for name, why in matched.refused.items():
+        text, _, remedy = clause(why).partition(". ")
+        yield _obstacle(name, ObstacleKind.CODE_BROKEN, text, f"{remedy}.")
 
 
 def unknown_cron_text(name: str) -> str:
@@ -54,7 +64,8 @@ def _of_cron(name: str, state: CronState | None) -> Obstacle | None:
         return _differs(name, f"{name!r} is in force, but this code does not have it", RETIRES)
     if logged is None:
         return _differs(name, f"{name!r} is in this code, but not registered yet")
-    changes = logged.changes_to(own.definition)
+    assert state is not None
+    changes = logged.changes_to(stored_definition(own.definition, state.name, logged))
     if not changes:
         return None
     told = ", ".join(
@@ -64,10 +75,13 @@ def _of_cron(name: str, state: CronState | None) -> Obstacle | None:
     return _differs(name, f"the deployed code of {name!r} differs from what is in force: {told}")
 
 
-def _broken_modules(states: Mapping[str, CronState]) -> dict[str, tuple[str, list[str]]]:
-    """By name, each with its error and the crons in force that are in it."""
+def _broken_modules(
+    states: Mapping[str, CronState], in_code: Mapping[str, str]
+) -> dict[str, tuple[str, list[str]]]:
+    """By name, each with its error and the crons in force that are in it, by stored name; ``in_code``
+    are those that this code has."""
     found: dict[str, tuple[str, list[str]]] = {}
-    for name in sorted({*states} - {*registry.problems} - {*registry.crons}):
+    for name in sorted(states.keys() - in_code.keys()):
         logged = states[name].definition
         broken = registry.broken_module_of(logged.function) if logged else None
         if broken is not None:

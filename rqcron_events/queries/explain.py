@@ -33,12 +33,13 @@ from ..core.explain.run import RunSummary, run_summary
 from ..core.explain.slot import explain_slot, explain_unknown
 from ..core.interventions.pauses import PAUSES_KEPT_MAX, GlobalPauses
 from ..core.interventions.rewind import Rewind
+from ..core.renames.names import renamed_at
 from ..core.run_state import RunStatus
 from ..errors import UnknownRun, check_instant
 from ..leadership.downtime import downtime_at
 from ..ledger import store
 from ..ledger.cron_states import state_of
-from ..ledger.lookup import find_run
+from ..ledger.lookup import find_run, stored_name
 from ..ledger.reading import Readable, not_accepted, readable_rows
 from ..models import CronEvent, CronEventQuerySet
 from .code_in_force import unknown_cron_text
@@ -67,11 +68,25 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
     now = clock.now()
     if at is not None:
         check_instant("at", at)
-    state = state_of(name)
+    state = state_of(stored_name(name))
     if not state.phases:
         return explain_unknown(name, at or now, unknown_cron_text(name))
+    return _explain(state, at, now, asked=name)
+
+
+def _explain(state: CronState, at: datetime | None, now: datetime, *, asked: str) -> Explanation:
     found = _evidence(state, at if at is not None else _last_slot(state, now), now)
-    return explain_slot(replace(found, obstacles=_obstacles(found)))
+    answer = explain_slot(replace(found, obstacles=_obstacles(found)))
+    return replace(answer, summary=answer.summary + _renamed(found, asked))
+
+
+def _renamed(found: Evidence, asked: str) -> str:
+    """A sentence where somebody asks by a former name, or about a time before the rename."""
+    since = renamed_at(found.state)
+    last = found.state.last_definition
+    if last is None or since is None or (asked == found.name and found.at > since):
+        return ""
+    return f" It was called {last.renamed_from} until {found.show(since)}."
 
 
 def explain_run(run_id: UUID | str) -> Explanation:
@@ -81,9 +96,9 @@ def explain_run(run_id: UUID | str) -> Explanation:
     if not events:
         raise UnknownRun(f"Run {asked} is not known. cron_history NAME lists the runs of a cron.")
     origin = events[0]
-    if origin.type is EventType.SLOT_FIRED and origin.scheduled_for is not None:
-        return explain(origin.cron, origin.scheduled_for)
     state = state_of(origin.cron)
+    if origin.type is EventType.SLOT_FIRED and origin.scheduled_for is not None:
+        return _explain(state, origin.scheduled_for, clock.now(), asked=state.present_name)
     return explain_requested(asked, events, state, _of_run(state, run_summary(asked, events)))
 
 

@@ -29,7 +29,7 @@ from ..leadership.clock_skew import ClockSkew
 from ..ledger import quarantine, store
 from ..ledger.backend import backend_of
 from ..ledger.cron_states import global_pauses, states_without_runs
-from ..ledger.lookup import told_losses, unknown_cron_text
+from ..ledger.lookup import stored_name, told_losses, unknown_cron_text
 from ..models import CronEvent, CronEventQuerySet
 from .clocks import Clocks, compare_clocks, compare_redis, event_of_the_future, silent_crons
 from .code_in_force import code_obstacles
@@ -140,7 +140,7 @@ def health(
     Answers in seconds, whatever does not answer: raises Django's database errors when that is the
     database, and UnknownCron. What somebody else holds locked is named as a problem.
     """
-    found = Health(cron=cron)
+    found = Health(cron=stored_name(cron))
     limits = Limits(max_failures=max_failures, max_age=max_age)
     parts: dict[str, Callable[[Health], None]] = {
         "The leader": _look_at_leader,
@@ -228,12 +228,14 @@ def _look_at_slots(found: Health, max_lag_seconds: float) -> None:
         try:
             due = next_due(state)
         except Exception as error:  # a definition that cannot be read is a finding, not a crash
-            found.problems.append(f"Cron {state.name!r} cannot be decided: {clause(error)}.")
+            found.problems.append(
+                f"Cron {state.present_name!r} cannot be decided: {clause(error)}."
+            )
             continue
         if due is None or due > now or _waits_for_a_run(state):
             continue
         if found.oldest_undecided_at is None or due < found.oldest_undecided_at:
-            found.oldest_undecided_at, found.oldest_undecided_cron = due, state.name
+            found.oldest_undecided_at, found.oldest_undecided_cron = due, state.present_name
     if found.oldest_undecided_at is not None:
         found.lag_seconds = (now - found.oldest_undecided_at).total_seconds()
     allowed = max(max_lag_seconds, found.standing.allowed_lag.total_seconds())

@@ -90,7 +90,7 @@ def pause_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
         if disabled is not None:
             yield Obstacle(
                 kind=ObstacleKind.DISABLED,
-                text=f"{name!r} is {disabled_words(disabled.reason, disabled.since, shower(None))}",
+                text=f"{state.present_name!r} is {disabled_words(disabled.reason, disabled.since, shower(None))}",
                 since=disabled.since,
                 crons=frozenset({name}),
                 is_fault=False,
@@ -99,7 +99,7 @@ def pause_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
         if own is not None and own.is_in_force(now):
             yield Obstacle(
                 kind=ObstacleKind.PAUSED,
-                text=f"{name!r} is {pause_words(own, shower(None))}",
+                text=f"{state.present_name!r} is {pause_words(own, shower(None))}",
                 since=own.since,
                 crons=frozenset({name}),
                 is_fault=False,

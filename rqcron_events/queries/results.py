@@ -58,13 +58,14 @@ def result_problems(
     results = _results_of(list(asked))
     for name, (failures_max, age_max) in asked.items():
         found = results.get(name, _NOTHING)
+        called = states[name].present_name
         if failures_max is not None and found.failures > failures_max:
-            problems.append(f"{_failing(name, found)}; the limit is {failures_max}.")
+            problems.append(f"{_failing(called, found)}; the limit is {failures_max}.")
         elif failures_max is None and found.failures >= FAILURES_TOLD:
-            warnings.append(f"{_failing(name, found)}.")
+            warnings.append(f"{_failing(called, found)}.")
         since = _counts_from(states[name], pauses, found.last_success_at, now)
         if age_max is not None and since is not None and now - since > age_max:
-            problems.append(_too_old(name, found, now - since, age_max))
+            problems.append(_too_old(called, found, now - since, age_max))
     return problems, warnings
 
 

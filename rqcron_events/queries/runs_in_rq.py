@@ -88,7 +88,11 @@ def out_of_reach(states: Iterable[CronState]) -> list[str]:
         try:
             enqueuer.queue(queue)
         except QueueUnusable as error:
-            runs = [(run_id, state.name) for state in here for run_id in _in_rq(open_runs(state))]
+            runs = [
+                (run_id, state.present_name)
+                for state in here
+                for run_id in _in_rq(open_runs(state))
+            ]
             if runs:
                 run_id, cron = runs[0]
                 such = f"{run_id} of cron {cron!r}"

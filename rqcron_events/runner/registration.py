@@ -10,6 +10,7 @@ from ..core.cron_state import CronState
 from ..core.definition import Definition
 from ..core.events import Event, make
 from ..core.events.make import InCron
+from ..core.renames.names import match_names, stored_definition
 from ..core.wording import clause
 from ..errors import EventRefused, VersionConflict
 from ..ledger import store
@@ -33,6 +34,7 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
     """
     appended: list[Event] = []
     left_out: set[str] = set()
+    _say_refused(registry, states)
     for _ in range(store.TRIES_MAX):
         difference = [
             event for event in _difference(registry, states, actor) if event.cron not in left_out
@@ -57,6 +59,23 @@ def sync(registry: Registry, states: States, actor: str) -> list[Event]:
     raise VersionConflict(event.stream, event.version)
 
 
+def _say_refused(registry: Registry, states: States) -> None:
+    """Crons whose names are the matter, and those whose ``renamed_from`` comes too late."""
+    matched = match_names(registry.names(), states.crons)
+    for name, why in matched.refused.items():
+        log.error("%s", why, extra={"action": "cron_not_registered", "cron": name})
+    for name, stored in matched.stored.items():
+        former = states.crons.get(registry.renamed_from.get(name, ""))
+        if former is not None and stored in states.crons and former.name != stored:
+            log.warning(
+                "Cron %s: renamed_from=%r has no effect: both names have a history of their own in the "
+                "log. Remove renamed_from.",
+                name,
+                former.name,
+                extra={"action": "not_renamed", "cron": name},
+            )
+
+
 def _say_left_out(event: Event, why: EventRefused) -> None:
     log.error(
         "Cron %s: the database refuses its %s (%s). Its logged definition stays in effect; the "
@@ -70,23 +89,28 @@ def _say_left_out(event: Event, why: EventRefused) -> None:
 
 def _difference(registry: Registry, states: States, actor: str) -> list[Event]:
     now = clock.now()
+    matched = match_names(registry.names(), states.crons)
     # What the log says of a cron that is set aside is not known, so it differs from nothing.
     defined = [
-        _register(cron.definition, states, actor, now)
-        for cron in registry.crons.values()
-        if not states.is_set_aside(cron.definition.name)
+        _register(registry.crons[name].definition, stored, states, actor, now)
+        for name, stored in matched.stored.items()
+        if name in registry.crons and not states.is_set_aside(stored)
     ]
+    kept = set(matched.stored.values())
     retired = [
         _retire(state, registry, actor, now)
         for state in states.crons.values()
-        if not states.is_set_aside(state.name)
+        if state.name not in kept and not states.is_set_aside(state.name)
     ]
     return [event for event in (*defined, *retired) if event is not None]
 
 
-def _register(definition: Definition, states: States, actor: str, now: datetime) -> Event | None:
-    state = states.crons.get(definition.name) or CronState(definition.name)
+def _register(
+    own: Definition, stored: str, states: States, actor: str, now: datetime
+) -> Event | None:
+    state = states.crons.get(stored) or CronState(stored)
     logged = state.definition
+    definition = stored_definition(own, stored, state.last_definition)
     if logged == definition:
         return None
     data = definition.to_data()
@@ -110,12 +134,7 @@ def _register(definition: Definition, states: States, actor: str, now: datetime)
 
 def _retire(state: CronState, registry: Registry, actor: str, now: datetime) -> Event | None:
     logged = state.definition
-    if (
-        logged is None
-        or state.name in registry.crons
-        or state.name in registry.problems
-        or not registry.knows_module_of(logged)
-    ):
+    if logged is None or not registry.knows_module_of(logged):
         return None
     assert state.current is not None
     return make.cron_retired(

@@ -296,6 +296,41 @@ def test_w010_a_name_in_the_settings_that_no_cron_has(registry, settings):
     assert message.hint == "Did you mean 'job'? Correct the name, or take it out."
 
 
+def test_e011_renamed_from_names_a_cron_that_is_still_there(registry):
+    register_cron(job)
+    register_cron(name="digest", renamed_from="job")(other_job)
+    [message] = checks.check_registry()
+    assert (message.id, message.msg) == (
+        "rqcron_events.E011",
+        "Cron 'digest': renamed_from='job' names a cron that this code still has. Remove that cron, or "
+        "renamed_from.",
+    )
+
+
+def test_e011_two_crons_cannot_have_been_the_same(registry):
+    register_cron(renamed_from="report")(job)
+    register_cron(name="digest", renamed_from="report")(other_job)
+    [message] = checks.check_registry()
+    assert message.msg == (
+        "Cron 'digest': renamed_from='report' is given by 'job', too. Remove one of them."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("job", "renamed_from='job' is invalid: give the name that it had before."),
+        ("", "renamed_from='' is invalid: give the name that it had before."),
+        (["a"], "renamed_from=['a'] is invalid: give the name that it had before."),
+    ],
+)
+def test_e001_a_renamed_from_that_is_no_former_name(registry, value, words):
+    register_cron(renamed_from=value)(job)
+    [message] = checks.check_registry()
+    assert message.id == "rqcron_events.E001"
+    assert words in message.msg
+
+
 def test_w010_a_cron_that_is_wrong_or_whose_module_is_broken_is_not_unknown(registry, settings):
     settings.RQCRON_ENABLED = {"job": False, "elsewhere": False}
     register_cron(schedule="wrong")(job)

@@ -20,10 +20,12 @@ from rqcron_events import clock
 from rqcron_events.core.schedule import local_time, zone_or_utc
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
+from rqcron_events.ledger.lookup import stored_name
 
 from .figures import Durations, ErrorTally, Figures, Tally
 from .from_days import days_between, tally_days
 from .from_runs import tally_runs
+from .names import present_names
 from .tallies import By, Tallies
 
 __all__ = ["By", "ErrorGroup", "FlakyCron", "Report", "SlowCron", "report"]
@@ -132,6 +134,7 @@ def report(
     if by not in get_args(By):
         raise ValueError(f"by={by!r} is unknown. Use one of {', '.join(get_args(By))}.")
     now = clock.now()
+    cron = stored_name(cron) if cron is not None else None
     if since is None:
         since = timezone.localdate(now) - DAYS_BY_DEFAULT * DAY
     _check(since, until)
@@ -147,7 +150,18 @@ def report(
         else:
             end = _instant(until) if until is not None else None
             tallies = tally_runs(_instant(since), end, by, cron)
+    _name(tallies)
     return _report(tallies, since, shown_until)
+
+
+def _name(tallies: Tallies) -> None:
+    """By what crons are called now; rows have the stored names."""
+    for stored, present in present_names().items():
+        if stored in tallies.crons:
+            tallies.crons[present] = tallies.crons.pop(stored)
+        for error in tallies.errors.values():
+            if stored in error.crons:
+                error.crons[present] = error.crons.pop(stored)
 
 
 def _check(since: date | datetime, until: date | datetime | None) -> None:

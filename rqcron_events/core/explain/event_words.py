@@ -60,7 +60,7 @@ def event_words(event: Event, zone: tzinfo = UTC) -> str:
             taken = duration(float(data.get(keys.DURATION_SECONDS) or 0))
             return f"succeeded in {taken}{returned}"
         case EventType.CRON_CHANGED:
-            return f"changed: {_changes(data.get(keys.CHANGES, {}))}"
+            return _changed(data.get(keys.CHANGES, {}))
         case EventType.CRON_PAUSED | EventType.ALL_PAUSED:
             until = event.parsed_time(keys.UNTIL)
             end = f" until {shown_time(until, zone)}" if until else ""
@@ -75,6 +75,17 @@ def _fired(late_seconds: float) -> str:
     if late_seconds < 1:
         return f"fired {late_seconds * 1000:.0f} ms after the slot"
     return f"fired {late_seconds:.1f} s late"
+
+
+def _changed(changes: Mapping[str, Any]) -> str:
+    """A new name first: the log goes on under the stored one, so nothing else tells of it."""
+    found = changes.get("names")
+    names = found[1] if isinstance(found, (list, tuple)) and len(found) == 2 else None
+    if not isinstance(names, (list, tuple)) or len(names) < 2:
+        return f"changed: {_changes(changes)}"
+    rest = _changes({name: pair for name, pair in changes.items() if name != "names"})
+    renamed = f"renamed from {_bounded(names[-2])} to {_bounded(names[-1])}"
+    return f"{renamed}, changed: {rest}" if rest else renamed
 
 
 def _changes(changes: Mapping[str, Any]) -> str:

@@ -71,6 +71,11 @@ class Evidence:
     runner_events: Sequence[Event] = ()
     """The starts and ends of runners that tell of the downtime."""
 
+    @property
+    def name(self) -> str:
+        """What the cron is called now."""
+        return self.state.present_name
+
     @cached_property
     def phase(self) -> Phase | None:
         return phase_at(self.state, self.at)

@@ -30,7 +30,7 @@ def explain_requested(
     phase = phase_at(state, request.occurred_at)
     definition = phase.definition if phase else None
     return Explanation(
-        cron=request.cron,
+        cron=state.present_name,
         at=request.occurred_at,
         verdict=Verdict.FIRED,
         reason=run.reason,

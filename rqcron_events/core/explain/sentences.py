@@ -48,7 +48,7 @@ def fired(found: Evidence, run: RunSummary, lateness_seconds: float | None) -> s
     punctual = f"{late(lateness_seconds)}{because(_downtime(found.downtime, found.show))}"
     return _paragraph(
         _sentence(
-            f"{found.state.name} fired for {slot}, {punctual}",
+            f"{found.name} fired for {slot}, {punctual}",
             _waited(found.waited, found.show),
             run_clause(run, found.show),
         ),
@@ -67,7 +67,7 @@ def passed_over(found: Evidence, decision: Event) -> str:
     many = f"one of {count} slots in a row" if count > 1 else ""
     return _paragraph(
         _sentence(
-            f"{found.state.name} {verb} {slot}: {_why(found, decision)}{because(many)}",
+            f"{found.name} {verb} {slot}: {_why(found, decision)}{because(many)}",
             _waited(found.waited, found.show),
             _resumed(found.resumed, found.show),
             _downtime(found.downtime, found.show),
@@ -187,13 +187,13 @@ def future(found: Evidence) -> str:
     ahead = duration((found.at - found.now).total_seconds())
     return _pending(
         found,
-        f"{found.state.name} is due at {found.show(found.at)}, in {ahead}.",
+        f"{found.name} is due at {found.show(found.at)}, in {ahead}.",
         as_things_stand(found.obstacles),
     )
 
 
 def paused_ahead(found: Evidence, reason: Reason, pause: Pause) -> str:
-    due = f"{found.state.name} is due at {found.show(found.at)}, but"
+    due = f"{found.name} is due at {found.show(found.at)}, but"
     if reason is Reason.DISABLED:
         why = disabled_words(pause.reason, pause.since, found.show)
         return _pending(
@@ -217,7 +217,7 @@ def unaccounted(found: Evidence) -> str:
         f"{_was_due(found)} no decision about it is recorded, although slots up to "
         f"{found.show(found.state.watermark)} are decided: the log has a gap here, which should "
         "never happen.",
-        f"cron_audit {found.state.name} lists what is missing.",
+        f"cron_audit {found.name} lists what is missing.",
     )
 
 
@@ -251,9 +251,9 @@ def unreadable(found: Evidence, *, passed: bool) -> str:
     """Of an instant that no decision covers, under a definition that cannot be read."""
     at = found.show(found.at)
     if passed:
-        told = f"{found.state.name} was not decided at {at}: no decision in the log covers it."
+        told = f"{found.name} was not decided at {at}: no decision in the log covers it."
     else:
-        told = f"Nobody can tell whether {found.state.name} is due at {at}, so no runner can decide it."
+        told = f"Nobody can tell whether {found.name} is due at {at}, so no runner can decide it."
     return _paragraph(told, _why_unreadable(found), further_runs(found.further_runs, found.show))
 
 
@@ -274,7 +274,7 @@ def _pending(found: Evidence, *sentences: str) -> str:
 def _was_due(found: Evidence) -> str:
     """The beginning of a sentence about what has become of the slot."""
     ago = duration((found.now - found.at).total_seconds())
-    return f"{found.state.name} was due at {found.show(found.at)}, {ago} ago, and"
+    return f"{found.name} was due at {found.show(found.at)}, {ago} ago, and"
 
 
 # Not promised
@@ -289,7 +289,7 @@ def not_a_slot(found: Evidence, wrong: Sequence[Mismatch]) -> str:
     else:
         has = f"its first slot at {found.show(after)}" if after else "no slot"
     return _paragraph(
-        f"{found.state.name} is not due at {found.show(found.at)}: {why}.",
+        f"{found.name} is not due at {found.show(found.at)}: {why}.",
         f"Its schedule {found.definition.schedule_text!r} has {has}.",
         further_runs(found.further_runs, found.show),
     )
@@ -307,7 +307,7 @@ def not_registered(found: Evidence) -> str:
             f"that does not have it.{last}"
         )
     return _paragraph(
-        f"{found.state.name} was not registered at {found.show(found.at)}: {why}",
+        f"{found.name} was not registered at {found.show(found.at)}: {why}",
         further_runs(found.further_runs, found.show),
     )
 

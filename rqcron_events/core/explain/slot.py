@@ -133,7 +133,7 @@ def _not_registered(found: Evidence) -> Explanation:
     before, after = found.slots_around
     events = found.definition_events[:1] if found.phase is None else found.definition_in_force()
     return Explanation(
-        cron=found.state.name,
+        cron=found.name,
         at=found.at,
         verdict=Verdict.NOT_REGISTERED,
         reason="not_registered",
@@ -158,7 +158,7 @@ def _answer(
     before, after = found.slots_around
     in_force = [*found.definition_in_force(), *found.pause_of_all_in_force()]
     return Explanation(
-        cron=found.state.name,
+        cron=found.name,
         at=found.at,
         verdict=verdict,
         reason=reason,

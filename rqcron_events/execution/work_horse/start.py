@@ -33,7 +33,7 @@ from ...process.failpoints import reach
 from ...process.time_limit import time_limit
 from ...registry import registry
 from .. import spool
-from ..job_data import META_KEY
+from ..job_data import META_KEY, told_name
 from ..ledger_writer.channel import current as current_channel
 from ..redis_clock import executions_alive
 from . import ledger_session
@@ -249,7 +249,7 @@ def spool_start(taken: Taken, told: RunState, why: Exception, read: list[Judged]
 
 def _attempt_by_rq(job: Job, name: str) -> int:
     """The attempt's number when the log cannot be asked."""
-    cron = registry.crons.get(name)
+    cron = registry.find(name, told_name(job))
     retries = cron.definition.retries if cron else None
     used = retries.max - (job.retries_left or 0) if retries else 0
     return 1 + used + (job.number_of_retries or 0)

@@ -188,12 +188,12 @@ def _wanted(plan: BackfillPlan) -> int:
 
 def _summary(plan: BackfillPlan) -> str:
     if not plan.slots:
-        return f"{plan.cron} has no slot in that time."
+        return f"{plan.definition.present_name} has no slot in that time."
     counts = Counter(item.state for item in plan.slots)
     parts = [f"{counts[state]} {words}" for state, words in WORDS.items() if counts[state]]
     early = sum(item.past.before_registration for item in plan.slots)
     note = f" ({early} before it was registered, by its schedule of today)" if early else ""
-    return f"{plan.cron}: {len(plan.slots)} slots{note}: {'; '.join(parts)}."
+    return f"{plan.definition.present_name}: {len(plan.slots)} slots{note}: {'; '.join(parts)}."
 
 
 def _line(plan: BackfillPlan, run: BackfillRun) -> str:

@@ -11,7 +11,7 @@ from ...cli.times import parse_range
 from ...conf import conf
 from ...core.events import EventType
 from ...errors import UnknownCron
-from ...ledger.lookup import find_run, unknown_cron_text
+from ...ledger.lookup import find_run, stored_name, unknown_cron_text
 from ...models import CronEvent
 from ..command import LedgerCommand
 
@@ -42,6 +42,7 @@ class Command(LedgerCommand):
             raise CommandError(f"--limit {options['limit']} is negative. Give 0 for all.")
         cron = options["cron"] or ""
         since, until = parse_range(options["since"], options["until"], cron=cron)
+        cron = stored_name(cron)
         wanted = Filter(
             cron=cron,
             types=frozenset(options["type"]),

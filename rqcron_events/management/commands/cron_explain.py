@@ -11,6 +11,7 @@ from ...cli.render import tell
 from ...cli.terminal import json_text
 from ...cli.times import parse_instant
 from ...core.explain.explanation import Verdict
+from ...ledger.lookup import stored_name
 from ...ledger.quarantine import problem_texts, quarantined
 from ...queries.explain import explain, explain_run
 from ..command import LedgerCommand
@@ -28,7 +29,7 @@ class Command(LedgerCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["run"] is not None:
             answer = explain_run(options["run"])
-            if options["name"] and options["name"] != answer.cron:
+            if options["name"] and stored_name(options["name"]) != stored_name(answer.cron):
                 raise CommandError(
                     f"Run {options['run']} belongs to {answer.cron!r}, not to {options['name']!r}."
                 )
@@ -47,5 +48,5 @@ class Command(LedgerCommand):
             raise CommandError(answer.summary)
         else:
             tell(answer, self.stdout)
-        for text in problem_texts(quarantined(cron=answer.cron)):
+        for text in problem_texts(quarantined(cron=stored_name(answer.cron))):
             self.stderr.write(text)

@@ -59,7 +59,10 @@ def test_the_list_is_current_and_has_no_escape_codes(
 
 def test_the_list_as_json_has_all_fields_and_times_in_utc(cron: str) -> None:
     (row,) = json.loads(printed("cron_list", "--format", "json"))
-    assert set(row) == {field.name for field in CronJob._meta.concrete_fields} | {"attention"}
+    assert set(row) == {field.name for field in CronJob._meta.concrete_fields} | {
+        "attention",
+        "renamed_from",
+    }
     assert row["fired_count"] == 5
     assert row["next_slot"].endswith("+00:00")
     assert row["definition"]["name"] == cron

@@ -16,12 +16,13 @@ from rqcron_events.core.run_state import RunStatus
 from rqcron_events.core.schedule import zone_or_utc
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
-from rqcron_events.ledger.lookup import unknown_cron_text
+from rqcron_events.ledger.lookup import stored_name, unknown_cron_text
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.models import CronEvent
 
 from ...models import CronJob, CronRun
 from ...past.runs import runs_at
+from ...report.names import present_names
 from ...rows import column_names, row_values
 from ..freshness import catch_up_or_say
 
@@ -69,7 +70,7 @@ class Command(LedgerCommand):
         name, given = options["name"], options["at"]
         at = parse_past_instant(given, "--at", cron=name) if given is not None else None
         catch_up_or_say(self.stderr)
-        alias = store.connection().alias
+        alias, name = store.connection().alias, stored_name(name)
         timezones = dict(CronJob.objects.using(alias).values_list("name", "timezone"))
         if name not in timezones:
             raise UnknownCron(unknown_cron_text(name))
@@ -81,13 +82,14 @@ class Command(LedgerCommand):
             known = CronRun.objects.using(alias).filter(cron=name)
             known = known.filter(status=status) if status else known
             runs = known.order_by("-requested_at", "run_id")[:limit]
-        runs = list(runs)
+        runs, called = list(runs), present_names().get(name, name)
         results = _results(runs)
         table = options["format"] == "table"
         print_rows(
             self.stdout,
             [
                 row_values(run)
+                | {"cron": called}
                 | {"result": results.get(run.run_id)}
                 | ({"outcome": _outcome(run, results.get(run.run_id))} if table else {})
                 for run in runs

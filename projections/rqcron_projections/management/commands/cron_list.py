@@ -18,13 +18,14 @@ from rqcron_events.core.wording import Show, pause_words, schedule_words, shower
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
 from rqcron_events.ledger.cron_states import global_pauses
-from rqcron_events.ledger.lookup import unknown_cron_text
+from rqcron_events.ledger.lookup import stored_name, unknown_cron_text
 from rqcron_events.management.command import LedgerCommand
 from rqcron_events.queries.obstacles import obstacles
 
 from ...folds.cron_status import DISABLED, PAUSED, RETIRED, as_of, next_slot
 from ...models import CronJob
 from ...past.crons import state_at
+from ...report.names import present_name, renamed_from
 from ...rows import column_names, row_values
 from ..freshness import catch_up_or_say
 
@@ -47,6 +48,7 @@ TOLD_BEFORE = frozenset({ObstacleKind.ALL_PAUSED, ObstacleKind.PAUSED})
 """Below the table each has a line of its own already."""
 
 ATTENTION = "attention"
+RENAMED_FROM = "renamed_from"
 LINES_MAX = 20
 """About single crons, below the table."""
 
@@ -64,7 +66,7 @@ class Command(LedgerCommand):
         add_format(parser, "table", "json", "csv")
 
     def handle(self, **options: Any) -> None:
-        names, at = options["names"], options["at"]
+        names, at = [stored_name(name) for name in options["names"]], options["at"]
         only = names[0] if len(names) == 1 else ""
         instant = parse_past_instant(at, "--at", cron=only) if at is not None else None
         catch_up_or_say(self.stderr)
@@ -81,7 +83,7 @@ class Command(LedgerCommand):
             [_values(row, options["format"], pause, by_cron) for row in rows],
             COLUMNS,
             options["format"],
-            fields=[*CSV_FIELDS, ATTENTION],
+            fields=[*CSV_FIELDS, RENAMED_FROM, ATTENTION],
             zone=zone_of(only),
             empty="No cron was registered by then."
             if at
@@ -90,6 +92,7 @@ class Command(LedgerCommand):
         if options["format"] == "table":
             show = shower_in(zone_of(only))
             self.stdout.writelines(_pauses(paused, by_cron, show))
+            self.stdout.writelines(_renames(rows))
             self._say_what_hinders(pause, found, by_cron, show)
 
     def _say_what_hinders(
@@ -138,7 +141,7 @@ def _values(
 
 def list_values(row: CronJob, output_format: str) -> dict[str, Any]:
     """The row; for people, with what ``H`` in the schedule stands for."""
-    values = row_values(row)
+    values = row_values(row) | {"name": present_name(row), RENAMED_FROM: renamed_from(row)}
     if output_format == "table":
         with suppress(ValueError, TypeError, KeyError):  # of a newer release
             values["schedule"] = schedule_words(Definition.from_data(row.definition))
@@ -157,7 +160,14 @@ def _pauses(
             by, until = row.paused_by, row.paused_until
             pause = Pause(since=row.paused_at, until=until, reason=row.pause_reason, actor=by)
         if pause is not None:
-            yield f"{row.name}: {pause_words(pause, show)}.\n"
+            yield f"{present_name(row)}: {pause_words(pause, show)}.\n"
     more = len(paused) - PAUSES_TOLD_MAX
     if more > 0:
         yield f"... and {more} more are paused; --format json tells of each.\n"
+
+
+def _renames(rows: Sequence[CronJob]) -> Iterator[str]:
+    """What crons were called before: a line for each, as long as there are few."""
+    renamed = [row for row in rows if renamed_from(row) and row.status != RETIRED]
+    for row in renamed[:LINES_MAX]:
+        yield f"{present_name(row)}: formerly {renamed_from(row)}.\n"

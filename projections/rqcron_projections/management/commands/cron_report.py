@@ -15,6 +15,7 @@ from rqcron_events.core.events import Reason
 from rqcron_events.core.wording import unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
+from rqcron_events.ledger.lookup import stored_name
 from rqcron_events.management.command import LedgerCommand
 
 from ...models import CronJob
@@ -46,7 +47,7 @@ class Command(LedgerCommand):
         add_format(parser, "table", "json", "csv")
 
     def handle(self, **options: Any) -> None:
-        name = options["cron"]
+        name = stored_name(options["cron"]) if options["cron"] is not None else None
         since = _parsed(options["since"], "--since", cron=name or "")
         begin = since if isinstance(since, datetime) else None
         until = _parsed(options["until"], "--until", cron=name or "", after=begin)
