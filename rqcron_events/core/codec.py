@@ -59,11 +59,11 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan
 
 def _made_once() -> Callable[[Any], str]:
     """``_ENCODER.encode``, which makes a C encoder for each call; that takes longer than to encode."""
-    if json.encoder.c_make_encoder is None:  # another Python
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # another Python
         return _ENCODER.encode
-    parts = json.encoder.c_make_encoder(
-        None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", False, False, False
-    )
+    text = json.encoder.encode_basestring
+    parts = make(None, _ENCODER.default, text, None, ":", ",", False, False, False)
     return lambda value: "".join(parts(value, 0))
 
 

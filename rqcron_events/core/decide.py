@@ -101,9 +101,9 @@ def decide(
     if policy is None:
         return Decisions()
     builder = _EventBuilder(state, now, actor, held_up)
-    slots = only_slot(state, now)
-    if slots is not None and _nothing_stops(slots, state, policy, now, all_paused, limits):
-        builder.fired(slots)
+    only = only_slot(state, now)
+    if only is not None and _nothing_stops(only, state, policy, now, all_paused, limits):
+        builder.fired(only)
         return Decisions(events=builder.events)
     judged = _judge(state, policy, now, all_paused, limits)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -137,13 +137,13 @@ class JobTemplate:
         of_job = zip(_OF_EACH_JOB, self.of_job(request), strict=True)
         fields = {**self.fields, **times, **dict(of_job)}
         return by_rq == _Written(
-            self.queues_key, self.queue_key, self.push, job_key(request), fields
+            self.queues_key, self.queue_key, self.push, _job_key(job_id(request.run_id)), fields
         )
 
     def of_job(self, request: RunRequest) -> tuple[bytes, bytes, str]:
         """Data, meta and description. Raises what the queue's serializer raises."""
         dumps = self.queue.serializer.dumps
-        call = (job_data.function_name(request), None, job_data.arguments(request), {})
+        call: Any = (job_data.function_name(request), None, job_data.arguments(request), {})
         return (
             zlib.compress(dumps(call)),
             dumps(job_data.meta(request)),
@@ -165,24 +165,20 @@ class BulkJobs:
         Raises redis-py's errors: for a Redis that is away (all is written where only its answer was lost),
         and, with nothing written, for one that takes no such transaction.
         """
-        groups: dict[int, tuple[JobTemplate, list[RunRequest], list[Any]]] = {}
+        batches: dict[int, _Batch] = {}
         left: list[RunRequest] = []
         for request in requests:
-            try:
-                template = self._template(queues[request.definition.queue], request)
-                values = template.of_job(request) if template else None
-            except Exception as error:  # of RQ, of the serializer, or of Redis
-                if is_outage(error):
-                    raise
-                values = None
+            template = self._template(queues[request.definition.queue], request)
+            values = None if template is None else _values(template, request)
             if template is None or values is None:
                 left.append(request)
                 continue
-            _, group, made = groups.setdefault(id(template), (template, [], []))
-            group.append(request)
-            made += (job_id(request.run_id), *values)
-        if groups:
-            left += _write(list(groups.values()))
+            batch = batches.setdefault(id(template), _Batch(template))
+            batch.requests.append(request)
+            batch.names.append(job_id(request.run_id))
+            batch.values += (batch.names[-1], *values)
+        if batches:
+            left += _write(list(batches.values()))
         return left
 
     def _template(self, opened: OpenQueue, request: RunRequest) -> JobTemplate | None:
@@ -192,35 +188,57 @@ class BulkJobs:
         if key not in self._templates:
             if len(self._templates) >= TEMPLATES_MAX:
                 self._templates.clear()
-            self._templates[key] = JobTemplate.of(opened, request)
+            try:
+                self._templates[key] = JobTemplate.of(opened, request)
+            except Exception as error:  # of RQ, of the serializer, or of Redis
+                if is_outage(error):
+                    raise
+                return None  # RQ says why
         return self._templates[key]
 
 
-def _write(groups: Sequence[tuple[JobTemplate, list[RunRequest], list[Any]]]) -> list[RunRequest]:
-    """Returns the requests that Redis did not take. Raises its error when it is away."""
-    connection: Redis = groups[0][0].queue.connection
+def _values(template: JobTemplate, request: RunRequest) -> tuple[bytes, bytes, str] | None:
+    try:
+        return template.of_job(request)
+    except Exception:  # of the serializer: RQ says why
+        return None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Jobs of one template: one call of the script."""
+
+    template: JobTemplate
+    requests: list[RunRequest] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    """RQ's ids of the jobs."""
+    values: list[str | bytes] = field(default_factory=list)
+    """The script's arguments for each job, one after the other."""
+
+
+def _write(batches: Sequence[_Batch]) -> list[RunRequest]:
+    """Returns the requests that Redis did not take. Raises redis-py's errors."""
+    connection: Redis = batches[0].template.queue.connection
     pipeline = connection.pipeline()
     written_at = utcformat(now())  # by RQ's clock, as in jobs that RQ writes
-    for template, requests, values in groups:
+    for batch in batches:
+        template = batch.template
         fields = {**template.fields, **dict.fromkeys(_TIMES, written_at)}
         same = [part for pair in fields.items() for part in pair]
-        keys = [template.queues_key, template.queue_key, *map(job_key, requests)]
-        pipeline.eval(_WRITE, len(keys), *keys, template.push, len(same), *same, *values)
+        keys = [template.queues_key, template.queue_key, *map(_job_key, batch.names)]
+        pipeline.eval(_WRITE, len(keys), *keys, template.push, len(same), *same, *batch.values)
+    answers = pipeline.execute(raise_on_error=False)
     left: list[RunRequest] = []
-    for (_, requests, _), answer in zip(
-        groups, pipeline.execute(raise_on_error=False), strict=True
-    ):
+    for batch, answer in zip(batches, answers, strict=True):
         if not isinstance(answer, Exception):
-            left += [requests[index] for index in answer]
-        elif is_outage(answer):
-            raise answer
-        else:  # a Redis without scripts, or a key of another type
-            left += requests
+            left += [batch.requests[index] for index in answer]
+        else:  # a Redis that is full or has no scripts, or a key of another type
+            left += batch.requests
     return left
 
 
-def job_key(request: RunRequest) -> str:
-    return _text(Job.key_for(job_id(request.run_id)))
+def _job_key(name: str) -> str:
+    return _text(Job.key_for(name))
 
 
 def _another(request: RunRequest) -> RunRequest:
@@ -237,7 +255,10 @@ def _another(request: RunRequest) -> RunRequest:
 
 def _is_time(value: Any) -> bool:
     text = _text(value)
-    return bool(text) and utcformat(str_to_date(text)) == text
+    try:
+        return utcformat(str_to_date(text)) == text
+    except ValueError:
+        return False
 
 
 def _text(value: Any) -> str:

@@ -235,7 +235,8 @@ class Enqueuer:
 
     def _hand_over(self, requests: list[RunRequest]) -> list[Enqueued]:
         """In bulk what can be, in one transaction; what Redis does not take of it, RQ tries."""
-        able, others = [], []
+        able: list[RunRequest] = []
+        others: list[RunRequest] = []
         for request in requests:
             (able if self._can_go_in_bulk(request) else others).append(request)
         try:

@@ -193,13 +193,14 @@ def test_jobs_with_other_options_go_in_one_transaction(opened, redis_connection)
     requests = [
         *requests_of(),
         *requests_of(options={"timeout": 5}),
+        *requests_of(retries=Retries(max=1)),
         *requests_of(queue="high"),
     ]
     redis_connection.config_resetstat()
     assert BulkJobs().enqueue(requests, queues) == []
     calls = redis_connection.info("commandstats")
-    assert (calls["cmdstat_exec"]["calls"], calls["cmdstat_eval"]["calls"]) == (1, 3)
-    assert [queues[name].queue.count for name in queues] == [6, 3]
+    assert (calls["cmdstat_exec"]["calls"], calls["cmdstat_eval"]["calls"]) == (1, 4)
+    assert [queues[name].queue.count for name in queues] == [9, 3]
 
 
 # What Redis does not take
@@ -229,7 +230,7 @@ def test_a_queue_of_another_type_refuses_its_jobs_and_leaves_none_behind(redis_c
 
 def test_options_that_rq_refuses_concern_their_cron_alone(redis_connection):
     good, bad = requests_of(), requests_of(options={"timeout": 0})
-    done, refused = Enqueuer().enqueue([*good, *bad])
+    done, refused = Enqueuer().enqueue([*bad, *good])
     assert {result.request.run_id for result in done} == {request.run_id for request in good}
     assert {result.request.run_id for result in refused} == {request.run_id for request in bad}
     assert Enqueuer().queue("default").count == 3
