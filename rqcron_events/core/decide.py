@@ -15,7 +15,7 @@ from .events import Event, EventType, Reason, keys, make
 from .events.make import InCron, PassedOver
 from .interventions.pauses import GlobalPauses, Pause
 from .interventions.rewind import around, kept_before
-from .stretches import Stretch, due_stretches, late_bound, newest_apart
+from .stretches import Stretch, due_stretches, late_bound, newest_apart, only_slot
 
 __all__ = ["Decisions", "HeldUp", "Limits", "decide", "next_due"]
 
@@ -100,8 +100,12 @@ def decide(
     policy = state.last_definition
     if policy is None:
         return Decisions()
-    judged = _judge(state, policy, now, all_paused, limits)
     builder = _EventBuilder(state, now, actor, held_up)
+    only = only_slot(state, now)
+    if only is not None and _nothing_stops(only, state, policy, now, all_paused, limits):
+        builder.fired(only)
+        return Decisions(events=builder.events)
+    judged = _judge(state, policy, now, all_paused, limits)
 
     def one_event(pair: tuple[_Verdict, Stretch]) -> tuple[_Verdict, int]:
         return pair[0], kept_before(state.kept, pair[1].first)
@@ -111,7 +115,7 @@ def decide(
             return Decisions(events=builder.events, more=True)
         slots = [stretch for _, stretch in group]
         if verdict.type is EventType.SLOT_FIRED:
-            builder.fired(verdict, slots[0])
+            builder.fired(slots[0])
         else:
             count = sum(stretch.slots for stretch in slots)
             builder.passed_over(verdict, slots[0].first, slots[-1].last, count)
@@ -153,6 +157,24 @@ def _spans(state: CronState, watermark: datetime) -> list[tuple[Phase, datetime,
         for phase, end in zip(state.phases, ends, strict=False)
         for after, until in around(state.kept, max(watermark, phase.start), end)
     ]
+
+
+def _nothing_stops(
+    slots: Stretch,
+    state: CronState,
+    policy: Definition,
+    now: datetime,
+    all_paused: GlobalPauses,
+    limits: Limits,
+) -> bool:
+    """Whether the only slot that is due fires, by none but the plainest of the rules below."""
+    if slots.phase.pause is not None or slots.phase.disabled is not None or all_paused.pauses:
+        return False
+    if state.open_runs and (
+        policy.overlap is not Overlap.ALLOW or len(state.open_runs) >= limits.refused_runs_max
+    ):
+        return False
+    return _may_fire(policy, limits) > 0 and not _too_late(policy, slots, now, limits)
 
 
 def _judge(
@@ -337,7 +359,7 @@ class _EventBuilder:
         else:
             self.events.append(make.slot_missed(held_up=self._held_up_at(last), **what))
 
-    def fired(self, verdict: _Verdict, slots: Stretch) -> None:
+    def fired(self, slots: Stretch) -> None:
         slot = slots.first
         delay = min(slots.definition.delay(slot), self._now - slot)
         lateness = self._now - slot - delay
@@ -347,7 +369,7 @@ class _EventBuilder:
             run_id=run_id,
             lateness_seconds=round(lateness.total_seconds(), 6),
             jitter_seconds=round(delay.total_seconds(), 6) if delay else None,
-            definition_version=verdict.definition_version,
+            definition_version=slots.phase.definition_version,
             held_up=self._held_up_at(slot),
             recovered=_told_by_log(self._state.early_runs.get(run_id)),
             **self._place(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
@@ -20,6 +20,7 @@ from .. import clock
 from ..conf import rq_queues
 from ..core.definition import Definition
 from ..errors import QueueUnusable
+from .bulk_jobs import BulkJobs, OpenQueue
 from .job_data import META_KEY, job_data, try_dry
 from .refusal import cause_of, is_outage, refused_commands, take_back
 from .run_request import Enqueued, RunRequest, job_id
@@ -50,8 +51,10 @@ class Enqueuer:
         longer whatever the settings give, and nothing is asked again."""
         self._seconds_max = seconds_max
         self._tries_once = tries_once
-        self._queues: dict[str, Queue] = {}
-        self._ttls: dict[str, int | None] = {}
+        self._queues: dict[str, OpenQueue] = {}
+        self._redis: dict[str, str] = {}
+        """By queue, what tells its Redis from others."""
+        self._bulk = BulkJobs()
         self._guilty: dict[str, _Guilty] = {}
         """By cron. The next run of one is tried apart from the others."""
         self._refused: dict[str, Enqueued] = {}
@@ -124,16 +127,19 @@ class Enqueuer:
 
     def redis_of(self, queue: str) -> str:
         """What tells the queue's Redis from others; empty when the queue cannot be used."""
-        try:
-            return redis_key(self.queue(queue).connection)
-        except QueueUnusable:
-            return ""
+        if queue not in self._redis:
+            try:
+                self._opened(queue)
+            except QueueUnusable:
+                return ""
+        return self._redis[queue]
 
     def why_not(self, request: RunRequest) -> Exception | None:
         """What RQ would raise for a job of the request, found without asking Redis."""
         queue = request.definition.queue
         try:
-            try_dry(self._opened(queue), request, self._ttls.get(queue))
+            opened = self._opened(queue)
+            try_dry(opened.queue, request, opened.result_ttl)
         except Exception as error:  # of RQ, or of the project's classes and serializer
             return error
         return None
@@ -142,11 +148,11 @@ class Enqueuer:
         """django-rq's queue of that name. Raises QueueUnusable."""
         if name not in self._queues:
             self._opened(name)
-        return self._queues[name]
+        return self._queues[name].queue
 
     # Usable or not
 
-    def _opened(self, name: str) -> Queue:
+    def _opened(self, name: str) -> OpenQueue:
         if name not in rq_queues():
             known = ", ".join(sorted(rq_queues())) or "(none are defined)"
             raise QueueUnusable(
@@ -163,17 +169,17 @@ class Enqueuer:
             # "auto": enqueue now. The runner commits its decision first, so it has no
             # transaction to wait for; enqueue_many would not wait for one anyway.
             queue = django_rq.get_queue(name, commit_mode="auto")
-            redis_key(queue.connection)
+            address = redis_key(queue.connection)
             if self._seconds_max is not None:
                 _bound_answers(queue.connection, self._seconds_max, tries_once=self._tries_once)
-            self._ttls[name] = get_result_ttl(name)
+            opened = OpenQueue(queue, get_result_ttl(name))
         except Exception as error:  # of the settings, or of the project's queue class
             kind, text = cause_of(error)
             raise QueueUnusable(
                 f"Queue {name!r} of RQ_QUEUES cannot be used: {kind}: {text}. Correct its settings."
             ) from error
-        self._queues[name] = queue
-        return queue
+        self._queues[name], self._redis[name] = opened, address
+        return opened
 
     def _usable(
         self, requests: Sequence[RunRequest]
@@ -209,21 +215,45 @@ class Enqueuer:
         for cron, (first, *others) in suspects.items():
             del self._guilty[cron]
             parts += [[first], others]
-        return self._in_turn(parts)
+        return self._in_turn(parts, self._hand_over)
 
-    def _in_turn(self, parts: Iterable[list[RunRequest]]) -> list[Enqueued]:
+    def _in_turn(
+        self,
+        parts: Iterable[list[RunRequest]],
+        hand_over: Callable[[list[RunRequest]], list[Enqueued]],
+    ) -> list[Enqueued]:
         results: list[Enqueued] = []
         away: Enqueued | None = None
         for part in parts:
             if away is not None:  # asking again would wait once more
                 results += [replace(away, request=request) for request in part]
                 continue
-            found = self._hand_over(part)
+            found = hand_over(part)
             away = next((result for result in found if result.is_outage), None)
             results += found
         return results
 
     def _hand_over(self, requests: list[RunRequest]) -> list[Enqueued]:
+        """In bulk what can be, in one transaction; what Redis does not take of it, RQ tries."""
+        able: list[RunRequest] = []
+        others: list[RunRequest] = []
+        for request in requests:
+            (able if self._can_go_in_bulk(request) else others).append(request)
+        try:
+            left = self._bulk.enqueue(able, self._queues) if able else []
+        except Exception as error:
+            if is_outage(error):
+                return [self._failed(request, error) for request in requests]
+            left = able  # nothing of it was written
+        if left:
+            runs_left = {id(request) for request in left}
+            able = [request for request in able if id(request) not in runs_left]
+        return self._done(able) + self._by_rq(left + others)
+
+    def _can_go_in_bulk(self, request: RunRequest) -> bool:
+        return self.queue(request.definition.queue).is_async and not self._is_guilty(request)
+
+    def _by_rq(self, requests: list[RunRequest]) -> list[Enqueued]:
         """In one transaction, or, when that is refused, in halves: few of many are guilty."""
         known = [request for request in requests if self._is_guilty(request)]
         results = [self._failed(request, self._guilty[request.cron].error) for request in known]
@@ -237,19 +267,22 @@ class Enqueuer:
             if not is_outage(error) and len(requests) > 1:
                 ordered = sorted(requests, key=lambda r: (r.definition.queue, r.cron))
                 middle = len(ordered) // 2
-                return results + self._in_turn([ordered[:middle], ordered[middle:]])
+                return results + self._in_turn([ordered[:middle], ordered[middle:]], self._by_rq)
             if not is_outage(error):
                 (request,) = requests
                 self._guilty[request.cron] = _Guilty(request.definition, error)
             return results + [self._failed(request, error) for request in requests]
-        now = clock.now()
-        for request in requests:
+        for request in requests if refused else ():
             if request.run_id in refused:
                 results.append(self._failed(request, refused[request.run_id]))
-            else:
-                redis = self.redis_of(request.definition.queue)
-                results.append(Enqueued(request=request, at=now, redis=redis))
-        return results
+        return results + self._done([r for r in requests if r.run_id not in refused])
+
+    def _done(self, requests: list[RunRequest]) -> list[Enqueued]:
+        now, redis = clock.now(), self._redis
+        return [
+            Enqueued(request=request, at=now, redis=redis[request.definition.queue])
+            for request in requests
+        ]
 
     def _execute(self, requests: list[RunRequest]) -> dict[UUID, Exception]:
         """All in one transaction, or nothing when this raises; returns single refusals of Redis."""
@@ -258,8 +291,8 @@ class Enqueuer:
             by_queue.setdefault(request.definition.queue, []).append(request)
         pipeline = None
         for name, group in by_queue.items():
-            queue = self.queue(name)
-            data = [job_data(request, self._ttls.get(name)) for request in group]
+            queue, result_ttl = self._queues[name]
+            data = [job_data(request, result_ttl) for request in group]
             if not queue.is_async:
                 queue.enqueue_many(data)
                 continue

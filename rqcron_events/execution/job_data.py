@@ -11,7 +11,17 @@ from rq.job import Job
 
 from .run_request import RunRequest, job_id
 
-__all__ = ["META_KEY", "asked", "job_data", "told_name", "try_dry"]
+__all__ = [
+    "META_KEY",
+    "arguments",
+    "asked",
+    "description",
+    "function_name",
+    "job_data",
+    "meta",
+    "told_name",
+    "try_dry",
+]
 
 CALLBACK_SECONDS_MAX = 30
 FAILURE_TTL_SECONDS = 3 * 86_400
@@ -32,9 +42,52 @@ def job_data(request: RunRequest, result_ttl: int | None) -> Any:
     for options that it does not take."""
     definition = request.definition
     options = definition.options
-    slot = request.slot.isoformat() if request.slot else None
+    retry = None
+    if definition.retries is not None:
+        retry = Retry(
+            max=definition.retries.max,
+            interval=list(definition.retries.intervals),
+            enqueue_at_front=definition.retries.enqueue_at_front,
+        )
+    return Queue.prepare_data(
+        function_name(request),
+        args=arguments(request),
+        job_id=job_id(request.run_id),
+        description=description(request),
+        timeout=options.get("timeout"),
+        ttl=options.get("ttl"),
+        result_ttl=options.get("result_ttl", result_ttl),
+        failure_ttl=options.get("failure_ttl", FAILURE_TTL_SECONDS),
+        at_front=bool(options.get("at_front")),
+        meta=meta(request),
+        retry=retry,
+        on_success=_ON_SUCCESS,
+        on_failure=_ON_FAILURE,
+        on_stopped=_ON_STOPPED,
+    )
+
+
+# What differs between two jobs with the same options
+
+
+def function_name(request: RunRequest) -> str:
+    return FUNCTION_PREFIX + request.definition.present_name
+
+
+def arguments(request: RunRequest) -> tuple[str, str]:
+    """Those of ``run_cron``."""
+    return request.definition.name, str(request.run_id)
+
+
+def description(request: RunRequest) -> str:
+    slot = request.slot
+    return f"{request.definition.present_name} for {slot.isoformat() if slot else request.trigger}"
+
+
+def meta(request: RunRequest) -> dict[str, Any]:
+    definition = request.definition
     told: dict[str, Any] = {
-        "slot": slot,
+        "slot": request.slot.isoformat() if request.slot else None,
         "trigger": request.trigger,
         "function": definition.function,
     }
@@ -44,29 +97,7 @@ def job_data(request: RunRequest, result_ttl: int | None) -> Any:
         told["args"] = list(request.args)
     if request.kwargs is not None:
         told["kwargs"] = dict(request.kwargs)
-    retry = None
-    if definition.retries is not None:
-        retry = Retry(
-            max=definition.retries.max,
-            interval=list(definition.retries.intervals),
-            enqueue_at_front=definition.retries.enqueue_at_front,
-        )
-    return Queue.prepare_data(
-        FUNCTION_PREFIX + definition.present_name,
-        args=(definition.name, str(request.run_id)),
-        job_id=job_id(request.run_id),
-        description=f"{definition.name} for {slot or request.trigger}",
-        timeout=options.get("timeout"),
-        ttl=options.get("ttl"),
-        result_ttl=options.get("result_ttl", result_ttl),
-        failure_ttl=options.get("failure_ttl", FAILURE_TTL_SECONDS),
-        at_front=bool(options.get("at_front")),
-        meta={**options.get("meta", {}), META_KEY: told},
-        retry=retry,
-        on_success=_ON_SUCCESS,
-        on_failure=_ON_FAILURE,
-        on_stopped=_ON_STOPPED,
-    )
+    return {**definition.options.get("meta", {}), META_KEY: told}
 
 
 def try_dry(queue: Queue, request: RunRequest, result_ttl: int | None) -> None:

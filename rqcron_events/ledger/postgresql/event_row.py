@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from ...core.codec import encode_data, schema_version
@@ -29,10 +30,11 @@ def event_row(event: Event) -> tuple[Any, ...]:
         time_text(event.scheduled_for),
         event.reason,
         event.actor,
-        event.occurred_at.isoformat(),
+        time_text(event.occurred_at),
         encode_data(event.data),
     )
 
 
+@lru_cache(maxsize=1_000)  # many events have the same slot, or are decided at one instant
 def time_text(value: datetime | None) -> str | None:
     return value.isoformat() if value else None

@@ -9,6 +9,7 @@ import pytest
 from rqcron_events.core.decide import next_due
 from rqcron_events.core.definition import run_id_for_slot
 from rqcron_events.core.events import EventType
+from rqcron_events.core.interventions.rewind import Kept
 from tests.unit.history import NAME, History, at, definition, minutes
 
 
@@ -394,3 +395,36 @@ def test_an_hour_that_is_repeated_fires_once():
         "11-01 04:00", schedule="30 1 * * *", timezone="America/New_York", catch_up="all"
     )
     assert history.decide(datetime.fromisoformat("2026-11-01T08:00+00:00")) == ["fired 11-01 05:30"]
+
+
+# One slot that is due alone, as it nearly always is
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "looks", "expected"),
+    [
+        ({}, None, ["09:10", "09:20"], ["fired 09:10", "fired 09:20"]),
+        ({}, "pause", ["09:10", "09:20"], ["paused 09:10", "paused 09:20"]),
+        ({}, "pause_all", ["09:10", "09:20"], ["all_paused 09:10", "all_paused 09:20"]),
+        ({}, "retire", ["09:10", "09:20"], []),
+        ({"disabled": "enabled=False"}, None, ["09:10", "09:20"], ["disabled 09:10", "disabled 09:20"]),
+        ({"overlap": "skip"}, None, ["09:10", "09:20"], ["fired 09:10", "overlap 09:20"]),
+        ({"overlap": "queue"}, None, ["09:10", "09:20"], ["fired 09:10"]),
+        ({"max_lateness_seconds": 60}, None, ["09:10:59", "09:22"], ["fired 09:10", "too_late 09:20"]),
+        ({"catch_up": "none"}, None, ["09:10:09", "09:22"], ["fired 09:10", "too_late 09:20"]),
+        ({"jitter_seconds": 500}, None, ["09:10"], []),
+    ],
+)  # fmt: skip
+def test_what_stops_slots_stops_one_that_is_due_alone(options, before, looks, expected):
+    history = begun("09:00", **options)
+    if before is not None:
+        getattr(history, before)(at("09:05"))
+    assert [word for look in looks for word in history.decide(at(look))] == expected
+
+
+def test_one_that_fired_ahead_of_its_time_does_not_fire_again_alone():
+    history = begun("09:00")
+    history.decide(at("09:10"))
+    history.state.kept = (Kept(at("09:20"), at("09:20")),)
+    assert history.decide(at("09:20")) == []
+    assert history.decide(at("09:30")) == ["fired 09:30"]

@@ -8,7 +8,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rqcron_events.core import stretches
+from rqcron_events.core import decide, stretches
 from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.decide import next_due
 from rqcron_events.core.events import EventType
@@ -173,6 +173,17 @@ def test_slots_that_are_counted_are_decided_as_if_each_were_looked_at(
             history, _ = play(definition, {"catch_up_slots_max": catch_up_slots_max}, steps)
         told.append(history.events)
     assert told[0] == told[1]
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(DEFINITIONS, LIMITS, STEPS)
+def test_a_slot_that_is_due_alone_is_decided_as_all_are(definition, limits, steps):
+    """The short way, after any history; many short steps of it."""
+    steps = [part for step in steps for part in (step, (61, ("decide", None)))]
+    history, _ = play(definition, limits, steps)
+    with patch.object(decide, "only_slot", lambda *_: None):
+        as_all, _ = play(definition, limits, steps)
+    assert history.events == as_all.events
 
 
 @settings(max_examples=examples(100), deadline=None)
