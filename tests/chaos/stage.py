@@ -11,7 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -383,10 +383,10 @@ class Stage:
 
     def _kill_all(self) -> None:
         for process in self.members():
-            try:
-                process.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                continue
+            # Not by psutil, which first compares times of birth: it takes a process for another one
+            # where the machine's clock was set meanwhile.
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         for service in self.services:
             service.process.wait(START_SECONDS_MAX)
 
