@@ -136,6 +136,8 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
         return [event] if state.takes(event.type) else []
 
     def append() -> None:
+        if not attempt.state.version:
+            write_spooled(attempt.job, run.run_id)  # the start may wait there, and goes first
         known = attempt.state if attempt.state.version else read_run(run.run_id)
         append_to_run(known, build)
 

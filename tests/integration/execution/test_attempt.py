@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,9 +14,10 @@ from rq.job import Job
 
 from rqcron_events import clock
 from rqcron_events.core.definition import Definition
-from rqcron_events.core.events import make
+from rqcron_events.core.events import Reason, make
 from rqcron_events.core.events.make import LOG_FORMAT, InRun
 from rqcron_events.errors import LedgerUnavailable
+from rqcron_events.execution import attempt as attempt_module
 from rqcron_events.execution import spool
 from rqcron_events.execution.attempt import begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
@@ -166,6 +168,26 @@ def test_spooled_events_wait_until_their_run_can_be_read(fetch, redis_connection
     assert spool.spooled_types(redis_connection, RUN) == ["run_succeeded"]
     assert begin(fetch(), NAME, RUN).closed
     assert spool.spooled_types(redis_connection, RUN) == ["run_succeeded", "start_refused"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_end_goes_behind_its_start_that_could_not_be_written(
+    fetch, redis_connection, monkeypatch
+):
+    """The database is back when the attempt fails: why it failed is not lost."""
+    write_by_hand(stream=f"cron/{NAME}", version=1, type="run_requested", run_id=RUN)
+
+    def refuse(*_: object) -> None:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(attempt_module, "append_start", refuse)
+        attempt = begin(fetch(), NAME, RUN)
+    assert spool.spooled_types(redis_connection, RUN) == ["run_started"]
+    close(attempt, partial(make.attempt_failed, retries_left=1, reason=Reason.EXCEPTION))
+    assert types(RUN) == ["run_requested", "run_started", "attempt_failed"]
+    assert CronEvent.objects.get(type="attempt_failed").reason == "exception"
+    assert not redis_connection.exists(INDEX_KEY)
 
 
 LEFT = {
