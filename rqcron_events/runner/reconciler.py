@@ -324,7 +324,8 @@ class Reconciler:
             for finding in stale
             if (run := states.crons[finding.definition.name].open_runs.get(finding.run.run_id))
         ]
-        return [f for f in findings if f not in stale] + self._judge(open_runs)
+        gone = {finding.run.run_id for finding in stale}
+        return [f for f in findings if f.run.run_id not in gone] + self._judge(open_runs)
 
     def _append_refused(self, results: list[Enqueued], states: States) -> None:
         """Once per run and cause: it is tried again in each pass, and that is no news."""

@@ -121,9 +121,8 @@ def not_waiting(
         before = _settings(cursor, timeouts) if nested else {}
         _set_in_transaction(cursor, timeouts)
         yield
-        if (
-            before
-        ):  # the rest of the transaction is the caller's; after an error it has its own back
+        # The rest of the transaction is the caller's; after an error it has its own back.
+        if before:
             _set_in_transaction(cursor, before)
 
 
