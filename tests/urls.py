@@ -1,3 +1,7 @@
+from django.contrib import admin
 from django.urls import include, path
 
-urlpatterns = [path("cron-health/", include("rqcron_events.urls"))]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("cron-health/", include("rqcron_events.urls")),
+]

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 
+_ACTIONS = ("pause", "resume", "trigger", "rerun", "backfill")
 _RUN_STATUSES = [(status.value, status.value.title()) for status in RunStatus]
 
 
@@ -114,6 +115,7 @@ class CronJob(models.Model):
         db_table = "rqcron_job"
         verbose_name = "cron"
         ordering = ("name",)
+        permissions = tuple((f"{do}_cron", f"Can {do} crons") for do in _ACTIONS)
         indexes = (
             models.Index(fields=["status"], name="rqcron_job_status"),
             models.Index(fields=["next_slot"], name="rqcron_job_next_slot"),

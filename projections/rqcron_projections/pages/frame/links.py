@@ -1,0 +1,61 @@
+"""Addresses of the pages. Whatever a cron is called fits in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.contrib.admin.utils import quote, unquote
+from django.urls import NoReverseMatch, reverse
+
+__all__ = ["django_rq_url", "instant_part", "name_of", "name_part", "page_url", "parse_instant"]
+
+
+def page_url(site: str, page: str, *parts: str | datetime | UUID | int) -> str:
+    """The path of a page in an admin site (its ``name``): ``page_url("admin", "cron", name)``."""
+    return reverse(f"admin:rqcron_{page}", args=[_part(part) for part in parts], current_app=site)
+
+
+def name_part(name: str) -> str:
+    """A cron's name as one part of a path.
+
+    >>> name_part("a/b #1"), name_part("..")
+    ('a_2Fb _231', '_2E_2E')
+    """
+    # Browsers and servers resolve a part of nothing but dots.
+    return quote(name) if name.strip(".") else name.replace(".", "_2E")
+
+
+def name_of(part: str) -> str:
+    """The other way round."""
+    return unquote(part.replace("_2E", "."))
+
+
+def instant_part(instant: datetime) -> str:
+    """ISO 8601 in UTC, with a ``Z``."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_instant(part: str) -> datetime | None:
+    """None for what is no instant with its offset."""
+    try:
+        found = datetime.fromisoformat(part)
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo else None
+
+
+def django_rq_url(page: str, *args: object) -> str:
+    """One of django-rq's own pages, as ``django_rq_home``; empty where they are not served."""
+    for name in (f"admin:{page}", f"django_rq:{page.removeprefix('django_rq_')}"):
+        try:
+            return reverse(name, args=args)
+        except NoReverseMatch:
+            continue
+    return ""
+
+
+def _part(part: str | datetime | UUID | int) -> str | UUID | int:
+    if isinstance(part, datetime):
+        return instant_part(part)
+    return name_part(part) if isinstance(part, str) else part

@@ -1,0 +1,1 @@
+"""The page of when the herds are. Start with ``view.py``."""

@@ -1,0 +1,1 @@
+"""The page of the events, filtered. Start with ``view.py``."""

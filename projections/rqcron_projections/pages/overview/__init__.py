@@ -1,0 +1,1 @@
+"""The page of every cron in a row. Start with ``view.py``."""

@@ -1,0 +1,1 @@
+"""The page of one run: attempts, error, result. Start with ``view.py``."""

@@ -1,0 +1,1 @@
+"""Tags of the templates: times, links and marks. Start with ``rqcron.py``."""

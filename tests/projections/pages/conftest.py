@@ -1,0 +1,34 @@
+"""A browser without a screen: Django's test client, logged in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+VIEW = "rqcron_projections.view_cronjob"
+
+Login = Callable[..., Client]
+
+
+@pytest.fixture
+def login(db: None) -> Login:
+    """``login("rqcron_projections.view_cronjob")``: a client of ada, of the staff, who may do this
+    only; without a permission, what a superuser sees."""
+
+    def log_in(*permissions: str, username: str = "ada") -> Client:
+        user = User.objects.create_user(
+            username, password="x", is_staff=True, is_superuser=not permissions
+        )
+        for permission in permissions:
+            app, codename = permission.split(".")
+            user.user_permissions.add(
+                Permission.objects.get(content_type__app_label=app, codename=codename)
+            )
+        client = Client(raise_request_exception=True)
+        client.force_login(user)
+        return client
+
+    return log_in
