@@ -101,7 +101,7 @@ class World:
         try:
             yield
         finally:
-            connection.connection.create_function("strftime", -1, None)
+            connection.close()  # the next one has SQLite's own function again
 
     def next_due(self) -> datetime | None:
         return min(self.due.values(), default=None) if self.runner else None
