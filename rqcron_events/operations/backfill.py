@@ -36,6 +36,7 @@ __all__ = [
     "backfill",
     "check_parallel",
     "plan_backfill",
+    "request_batch",
     "run_plan",
 ]
 
@@ -170,7 +171,7 @@ def run_plan(
     while waiting or active:
         batch = [waiting.pop() for _ in range(min(len(waiting), max_parallel - len(active)))]
         if batch:
-            refused = _request(plan, batch, reason, by)
+            refused = request_batch(plan, batch, reason, by)
             if refused and say is not None:
                 say(" ".join(refused))
             active |= {item.run_id: item for item in batch if item.run_id is not None}
@@ -267,7 +268,7 @@ class _Unrequested(NamedTuple):
     slots: list[BackfillSlot]
 
 
-def _request(
+def request_batch(
     plan: BackfillPlan, batch: Sequence[BackfillSlot], reason: str, by: str | None
 ) -> list[str]:
     """Append the requests, then hand them to RQ. Killed in between, the reconciler does that.
