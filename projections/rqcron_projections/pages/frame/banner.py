@@ -1,5 +1,98 @@
-"""What stands above every page while something keeps crons from running."""
+"""What stands above every page while something keeps crons, or what pages show, from going on."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import DatabaseError, transaction
+from django.db.models import Max
+
+from rqcron_events.cli.problems import database_problem, is_unmigrated
+from rqcron_events.core.wording import clause
+from rqcron_events.errors import CronError
+from rqcron_events.ledger import store
+from rqcron_events.ledger.backend import backend_of
+from rqcron_events.models import CronEvent, QuarantinedEvent
+from rqcron_events.queries.at_a_glance import at_a_glance
+
+from ...folds.cron_status import RETIRED
+from ...models import Checkpoint, CronJob
+from ...projector import PROJECTIONS, broken, catch_up
+
+__all__ = ["Note", "bring_up_to_date", "notes"]
+
+REDIS_SECONDS_MAX = 1.0
+"""How long a page waits for one answer of Redis."""
+EVENTS_MAX = 500
+"""Of the log that a page folds itself; the leading runner does the rest."""
+CATCH_UP_SECONDS_MAX = 3.0
+LOCK_SECONDS_MAX = 0.5
+MAY_LACK = "What this page shows may lack the newest events."
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of the banner."""
+
+    text: str
+    is_fault: bool = True
+
+
+def bring_up_to_date() -> list[Note]:
+    """Fold what is new in the log, as every reader does; says so where that is not possible."""
+    db = store.connection()
+    try:
+        with backend_of(db).not_waiting(db, LOCK_SECONDS_MAX, CATCH_UP_SECONDS_MAX):
+            catch_up(EVENTS_MAX)
+    except DatabaseError as error:
+        if is_unmigrated(error):
+            raise
+        return [Note(f"The projections are not up to date. {database_problem(error)} {MAY_LACK}")]
+    except (CronError, ValueError) as error:  # ValueError: an event not understood
+        return [Note(f"The projections are not up to date: {clause(error)}. {MAY_LACK}")]
+    return []
+
+
+def notes() -> list[Note]:
+    """Who decides, what is paused, who serves the queues, and how far the projections are."""
+    alias = store.connection().alias
+    jobs = CronJob.objects.using(alias).exclude(status=RETIRED).order_by()
+    queues = set(jobs.values_list("queue", flat=True).distinct())
+    found = list(_of_projections(alias))
+    try:
+        with transaction.atomic(using=alias):
+            glance = at_a_glance(queues, REDIS_SECONDS_MAX)
+    except (CronError, ValueError) as error:
+        return [*found, Note(f"Whether a runner is alive is not known: {clause(error)}.")]
+    told = [Note(item.sentence, item.is_fault) for item in glance.obstacles]
+    if glance.spool_length:
+        runs = f"{glance.spool_length} run{'s' * (glance.spool_length != 1)}"
+        told.append(Note(f"Events of {runs} wait in Redis; a runner will write them.", False))
+    return [*told, *found]
+
+
+def _of_projections(alias: str) -> Iterator[Note]:
+    points = {point.name: point for point in Checkpoint.objects.using(alias)}
+    head = CronEvent.objects.using(alias).aggregate(head=Max("id"))["head"] or 0
+    names = [item.name for item in PROJECTIONS]
+    known = [points[name].position if name in points else 0 for name in names]
+    behind = head - min(known)
+    if behind > 0:
+        yield Note(f"The projections are {behind:,} events behind the log. {MAY_LACK}", False)
+    for item in PROJECTIONS:
+        point = points.get(item.name)
+        if point is not None and point.version != item.version:
+            yield Note(
+                f"Projection {item.name!r} was built by another release: its older rows may be "
+                f"wrong. Run: manage.py cron_replay --projection {item.name}",
+                False,
+            )
+    for name in broken():
+        yield Note(f"Projection {name!r} is not up to date: it cannot fold the log. {MAY_LACK}")
+    unreadable = QuarantinedEvent.objects.using(alias).values("event_id").distinct().count()
+    if unreadable:
+        events = f"{unreadable:,} event{'s' * (unreadable != 1)}"
+        yield Note(
+            f"{events} of the log cannot be read, and no page shows them: see cron_quarantine."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,11 +16,13 @@ from django.shortcuts import render
 
 from rqcron_events import clock
 from rqcron_events.cli.problems import database_problem
+from rqcron_events.errors import CronError, UnknownCron, UnknownRun
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 
 from ...models import CronJob
 from ..drawing.marks import Fate
+from .banner import Note, bring_up_to_date, notes
 from .links import django_rq_url, page_url
 from .permissions import Action, may, may_view
 from .zones import PARAMETER, Zones, keep_choice, zones_of
@@ -63,6 +65,8 @@ class Frame:
     """All of them."""
     zones: Zones
     now: datetime
+    notes: list[Note] = field(default_factory=list)
+    """For the banner, before those that all pages have."""
 
     @property
     def site(self) -> str:
@@ -90,7 +94,13 @@ class Frame:
         return may_view(self.request.user, *page.needs)
 
     def render(
-        self, template: str, context: Mapping[str, Any], *, title: str, status: int = 200
+        self,
+        template: str,
+        context: Mapping[str, Any],
+        *,
+        title: str,
+        status: int = 200,
+        with_banner: bool = True,
     ) -> HttpResponse:
         """The page as a whole. ``template`` extends ``rqcron/page.html``."""
         return render(
@@ -103,6 +113,7 @@ class Frame:
                 "frame": self,
                 "pages": [item for item in self.pages if item.title and self.may_see(item)],
                 "fates": list(Fate),
+                "banner": [*self.notes, *notes()] if with_banner else self.notes,
                 "may": {action.value: self.may(action) for action in Action},
                 "django_rq": django_rq_url("django_rq_home"),
                 **context,
@@ -132,20 +143,29 @@ def serve(
     )
     try:
         response = page.view(frame, **parts) if page.changes else _bounded(frame, parts)
-    except DatabaseError as error:
-        problem = database_problem(error)
-        response = frame.render(
-            "rqcron/away.html",
-            {"problem": problem},
-            title="The database does not answer",
-            status=503,
-        )
-    if isinstance(response, HttpResponse):
-        keep_choice(request, response, frame.zones)
+    except (DatabaseError, CronError) as error:
+        response = _problem(frame, error)
+    keep_choice(request, response, frame.zones)
     return response
 
 
 def _bounded(frame: Frame, parts: Mapping[str, Any]) -> HttpResponse:
+    frame.notes.extend(bring_up_to_date())
     db = store.connection()
     with backend_of(db).not_waiting(db, LOCK_SECONDS_MAX, STATEMENT_SECONDS_MAX):
         return frame.page.view(frame, **parts)
+
+
+def _problem(frame: Frame, error: DatabaseError | CronError) -> HttpResponse:
+    """The page says what is wrong, and needs no table for that."""
+    title, status = "This page cannot be shown", 503
+    if isinstance(error, DatabaseError):
+        problem = database_problem(error)
+    else:
+        problem = str(error)
+        if isinstance(error, (UnknownCron, UnknownRun)):
+            title, status = "Not found", 404
+    context = {"problem": problem}
+    return frame.render(
+        "rqcron/problem.html", context, title=title, status=status, with_banner=False
+    )
