@@ -60,8 +60,6 @@ def progress_of(item: BackfillSlot, through: datetime | None) -> SlotProgress:
     return "not_succeeded" if asked else "waiting"
 
 
-def count_slots(
-    slots: Collection[BackfillSlot], through: datetime | None
-) -> Counter[SlotProgress]:
+def count_slots(slots: Collection[BackfillSlot], through: datetime | None) -> Counter[SlotProgress]:
     """How many slots of a plan stand how."""
     return Counter(progress_of(item, through) for item in slots)

@@ -22,10 +22,15 @@ from tests.processes import Process
 from tests.system_packages import require
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 390, "height": 844}
 SITE_SECONDS_MAX = 90
@@ -177,4 +182,3 @@ def violations() -> Callable[[Page], list[str]]:
         ]
 
     return ask
-

@@ -35,6 +35,7 @@ PAGES = (
     Page(name="run", path="run/<uuid:run>/", view=run.run_page, needs=SEE_RUNS),
     Page(name="log", path="log/", view=log.log_page, title="Log", needs=SEE_EVENTS),
     Page(name="log_tail", path="log/tail/", view=log.log_tail, needs=SEE_EVENTS),
+    Page(name="event", path="log/<int:event>/", view=log.event_page, needs=SEE_EVENTS),
     Page(name="report", path="report/", view=report.report_page, title="Report"),
     Page(name="load", path="load/", view=load.load_page, title="Load"),
     Page(name="action", path="do/<str:action>/", view=actions.action_page, changes=True),

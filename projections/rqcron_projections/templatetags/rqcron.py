@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,30 @@ register = template.Library()
 def shown(text: object) -> str:
     """Text of others in one line, in which nothing is hidden; the template escapes it."""
     return wording.shown(text)
+
+
+@register.filter
+def shown_lines(text: object) -> str:
+    """The same for a text of many lines, such as a traceback."""
+    return "\n".join(map(wording.shown, str(text).split("\n")))
+
+
+@register.filter
+def words(value: object) -> str:
+    """A constant as people say it: without underscores."""
+    return str(value).replace("_", " ")
+
+
+@register.filter
+def iso(value: datetime) -> str:
+    """An instant for an address."""
+    return instant_part(value)
+
+
+@register.filter
+def second_after(value: datetime) -> datetime:
+    """The end of a range that has this slot only: slots are whole seconds."""
+    return value + timedelta(seconds=1)
 
 
 @register.filter

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from rqcron_projections.pages.log import search as module
+from rqcron_projections.pages.log.search import Line, Wanted, newer_than, search
 
 from rqcron_events.core.codec import Unreadable
 from rqcron_events.core.events import DECISIONS, OUTCOMES, Event
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
-from rqcron_projections.pages.log import search as module
-from rqcron_projections.pages.log.search import Line, Wanted, newer_than, search
 from tests.projections.histories import append, history
 
 LEDGER = "ledger"

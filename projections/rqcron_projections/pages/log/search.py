@@ -24,7 +24,16 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, CronEventQuerySet
 
-__all__ = ["Found", "Line", "Place", "Wanted", "newer_than", "search"]
+__all__ = [
+    "Found",
+    "Line",
+    "Place",
+    "Wanted",
+    "begin",
+    "line_of",
+    "newer_than",
+    "search",
+]
 
 PAGE_EVENTS = 50
 LOOKED_AT_MAX = 20_000
@@ -121,6 +130,22 @@ def search(wanted: Wanted, before: Place | None = None) -> Found:
         return Found(lines=lines, older=_place(lines[-1]))
     older = Place(bound, 0) if bound is not None else None
     return Found(lines=lines, older=older, looked_back_to=bound)
+
+
+def begin() -> int:
+    """The position for :func:`newer_than` that is behind everything that is committed now. Where a
+    writer stays too long, the newest event's: what that writer still commits is not told."""
+    safe = store.fence()
+    if safe is not None:
+        return safe
+    rows = CronEvent.objects.using(conf().database).order_by("-id")
+    return rows.values_list("id", flat=True).first() or 0
+
+
+def line_of(event_id: int) -> Line | None:
+    """One event."""
+    rows = CronEvent.objects.using(conf().database).filter(id=min(event_id, 2**63 - 1))
+    return next(iter(_lines(rows)), None)
 
 
 def newer_than(position: int, wanted: Wanted) -> tuple[list[Line], int]:

@@ -51,7 +51,8 @@ def slower_crons(since: date, until: date, cron: str) -> tuple[Slower, ...]:
             before=F("early_us") / NullIf(F("early_runs"), 0),
             after=F("late_us") / NullIf(F("late_runs"), 0),
         )
-        .filter(after__gt=F("before") * RATIO_MIN, after__gt=F("before") + DIFFERENCE_US_MIN)
+        .filter(after__gt=F("before") * RATIO_MIN)
+        .filter(after__gt=F("before") + DIFFERENCE_US_MIN)
         .annotate(times=F("after") / F("before"))
         .order_by("-times", "cron")
     )

@@ -35,6 +35,7 @@
   };
 
   document.addEventListener("DOMContentLoaded", () => showLocalTimes(document));
+  document.addEventListener("rqcron:added", (event) => showLocalTimes(event.target));
   document.addEventListener("keydown", moveBetweenMarks);
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-rqcron-submit]")) event.target.form.requestSubmit();

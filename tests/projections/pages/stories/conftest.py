@@ -1,0 +1,46 @@
+"""Crons that really ran: a runner and a worker in this process, with a clock that the test sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rq import Queue, SimpleWorker
+from rqcron_projections.projector import catch_up
+
+from tests.integration.conftest import add, clock, crons, deploy, served  # noqa: F401
+
+MINUTE = timedelta(minutes=1)
+
+
+def slot(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-03-02T{text}").replace(tzinfo=UTC)
+
+
+@pytest.fixture
+def work(redis_connection) -> Callable[[], None]:
+    """Do what is in the queue, in this process."""
+
+    def work_off() -> None:
+        queue = Queue("default", connection=redis_connection)
+        SimpleWorker([queue], connection=redis_connection).work(burst=True)
+        catch_up()
+
+    return work_off
+
+
+@pytest.fixture
+def live(deploy, clock, work) -> Callable[..., None]:  # noqa: F811
+    """``live(3)``: three minutes pass; what comes due fires and is worked off."""
+    runners: list = []
+
+    def pass_minutes(count: int = 1) -> None:
+        if not runners:
+            runners.append(deploy())
+        for _ in range(count):
+            clock.advance(MINUTE)
+            runners[0].tick()
+            work()
+
+    return pass_minutes
