@@ -19,7 +19,7 @@ from ...report.report import ErrorGroup, FlakyCron, Report, report
 from ..drawing.bars import Bars, bars
 from .asked import Asked
 from .downtime import Outage, outages
-from .rows import Row, in_order, row_of_figures, rows_of_sums, totals_of_sums
+from .rows import Row, in_order, row_of_figures, rows_of_sums, total_of
 from .slower import Slower, slower_crons
 
 __all__ = ["Found", "TooMuch", "find", "whole_report"]
@@ -71,7 +71,7 @@ def find(asked: Asked, now: datetime) -> Found:
         by_day = rows if by == "day" else rows_of_sums(first, days[1], "day", {})
         by_day = in_order(by_day, "name")
         return Found(
-            totals=totals_of_sums(first, days[1]),
+            totals=total_of(by_day),
             rows=in_order(rows, asked.sort),
             days=by_day,
             plots=_plots(by_day),

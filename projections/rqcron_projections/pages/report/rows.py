@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Sum
 
 from rqcron_events.core.wording import duration
 
-from ...models import CronDay
 from ...report.figures import Figures
 from ...report.from_days import days_between
 
-__all__ = ["COLUMNS", "Row", "in_order", "row_of_figures", "rows_of_sums", "totals_of_sums"]
+__all__ = ["COLUMNS", "Row", "in_order", "row_of_figures", "rows_of_sums", "total_of"]
 
 _COUNTS = (
     "fired", "skipped", "missed", "requested", "succeeded", "failed", "lost", "stopped",
     "cancelled", "declined", "attempts_failed", "duration_count", "duration_sum_us",
-    "turned_failing", "recoveries",
 )  # fmt: skip
 _HIGHEST = ("duration_max_us", "lateness_max_us", "queue_wait_max_us")
 _SUMS = {name: Sum(name) for name in _COUNTS} | {name: Max(name) for name in _HIGHEST}
@@ -62,11 +60,18 @@ class Row:
     other: int
     """Stopped, cancelled or declined."""
     attempts_failed: int
-    mean: float | None
+    measured: int
+    """Runs whose duration is known."""
+    busy: float
+    """The sum of their durations."""
     p95: float | None
     max: float | None
     late_max: float | None
     wait_max: float | None
+
+    @property
+    def mean(self) -> float | None:
+        return self.busy / self.measured if self.measured else None
 
     @property
     def slots(self) -> int:
@@ -109,7 +114,8 @@ def row_of_figures(figures: Figures) -> Row:
         failed=outcomes["failed"] + outcomes["lost"],
         other=outcomes["stopped"] + outcomes["cancelled"] + outcomes["declined"],
         attempts_failed=figures.attempts_failed,
-        mean=figures.duration.mean_seconds,
+        measured=figures.duration.count,
+        busy=(figures.duration.mean_seconds or 0.0) * figures.duration.count,
         p95=figures.duration.p95_seconds,
         max=figures.duration.max_seconds,
         late_max=figures.lateness.max_seconds,
@@ -129,14 +135,30 @@ def rows_of_sums(
     ]
 
 
-def totals_of_sums(since: date, until: date | None) -> Row:
-    days: QuerySet[CronDay] = days_between(since, until, None).order_by()
-    return _row_of_sums("", days.aggregate(**_SUMS))
+def total_of(rows: Sequence[Row]) -> Row:
+    """Of rows that were added up; they have no percentiles."""
+
+    def highest(values: Iterable[float | None]) -> float | None:
+        return max((value for value in values if value is not None), default=None)
+
+    return Row(
+        group="",
+        **{name: sum(getattr(row, name) for row in rows) for name in _ADDED},
+        p95=None,
+        max=highest(row.max for row in rows),
+        late_max=highest(row.late_max for row in rows),
+        wait_max=highest(row.wait_max for row in rows),
+    )
+
+
+_ADDED = (
+    "fired", "skipped", "missed", "requested", "succeeded", "failed", "other", "attempts_failed",
+    "measured", "busy",
+)  # fmt: skip
 
 
 def _row_of_sums(group: str | date, sums: Mapping[str, Any]) -> Row:
     count = {name: sums[name] or 0 for name in _COUNTS}
-    mean = count["duration_sum_us"] / count["duration_count"] if count["duration_count"] else None
     return Row(
         group=group,
         fired=count["fired"],
@@ -147,7 +169,8 @@ def _row_of_sums(group: str | date, sums: Mapping[str, Any]) -> Row:
         failed=count["failed"] + count["lost"],
         other=count["stopped"] + count["cancelled"] + count["declined"],
         attempts_failed=count["attempts_failed"],
-        mean=_seconds(mean),
+        measured=count["duration_count"],
+        busy=count["duration_sum_us"] / 1_000_000,
         p95=None,
         max=_seconds(sums["duration_max_us"]),
         late_max=_seconds(sums["lateness_max_us"]),
@@ -157,7 +180,7 @@ def _row_of_sums(group: str | date, sums: Mapping[str, Any]) -> Row:
 
 def in_order(rows: Iterable[Row], sort: str) -> list[Row]:
     """By one of ``SORTS``, the worst or the most first; groups in their own order."""
-    ordered = sorted(rows, key=lambda row: row.group)  # type: ignore[arg-type, return-value]
+    ordered = sorted(rows, key=lambda row: row.group)
     if sort == "worst":
         ordered.sort(key=lambda row: (row.failed, row.missed, row.skipped), reverse=True)
     elif sort != "name":

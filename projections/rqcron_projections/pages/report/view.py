@@ -78,6 +78,7 @@ def _query(parameters: dict[str, str], asked: Asked, *, keep: bool = False) -> s
 def _download(asked: Asked, wanted: str) -> HttpResponse:
     """The whole report, as the command gives it: it may take its time."""
     found = whole_report(asked)
+    text: str
     if wanted == "json":
         text, kind = json_text(found.to_data()), "application/json"
     else:
