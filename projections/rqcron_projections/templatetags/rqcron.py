@@ -32,8 +32,20 @@ def shown(text: object) -> str:
 
 
 @register.filter
-def duration(seconds: float | None) -> str:
-    return "" if seconds is None else wording.duration(seconds)
+def duration(seconds: object) -> str:
+    """Empty for what is not there."""
+    return wording.duration(seconds) if isinstance(seconds, int | float) else ""
+
+
+@register.filter
+def about(seconds: object) -> str:
+    """A duration where there is little room: ``340 ms``, ``5.8 min``, ``1.6 h``."""
+    if not isinstance(seconds, int | float):
+        return ""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds * 1000:.0f} ms"
 
 
 @register.simple_tag(takes_context=True)
@@ -77,7 +89,10 @@ def relative(context: dict[str, Any], value: datetime | None) -> str:
     whole = round(abs(seconds))
     if not whole:
         return "now"
-    words = " ".join(wording.duration(whole - whole % 60 if whole > 60 else whole).split()[:4])
+    if whole < 60:
+        words = f"{whole} s"
+    else:
+        words = " ".join(wording.duration(whole - whole % 60).split()[:4])
     return f"in {words}" if seconds > 0 else f"{words} ago"
 
 
