@@ -17,8 +17,18 @@ from rqcron_events.core.wording import duration, late
 from ..drawing.marks import Fate
 from .decisions import Decision, RunFacts
 
-__all__ = ["LATE_SECONDS", "Entry", "decided", "fate_of", "fate_of_run", "in_order", "undecided"]
+__all__ = [
+    "LATE_SECONDS",
+    "TO_COME",
+    "Entry",
+    "decided",
+    "fate_of",
+    "fate_of_run",
+    "in_order",
+    "undecided",
+]
 
+TO_COME = "to come"
 LATE_SECONDS = 2.0
 """As ``explain`` has it: a slot that fired sooner was on time."""
 
@@ -57,13 +67,18 @@ class Entry:
             case Fate.SKIPPED | Fate.MISSED:
                 return f"{self.fate.word}: {self.reason.replace('_', ' ')}"
             case Fate.PENDING if self.run_id is not None:
-                return f"fired {late(self.lateness_seconds)}, its run waits in its queue"
+                return f"fired {self._punctual}, its run waits in its queue"
             case Fate.PENDING:
-                return "not decided yet"
+                return self.reason or "due, and not decided yet"
             case Fate.UNACCOUNTED:
                 return "unaccounted: no decision is recorded"
             case _:
-                return f"fired {late(self.lateness_seconds)}{self._run_words}"
+                return f"fired {self._punctual}{self._run_words}"
+
+    @property
+    def _punctual(self) -> str:
+        on_time = self.lateness_seconds < LATE_SECONDS
+        return "on time" if on_time else late(self.lateness_seconds)
 
     @property
     def _run_words(self) -> str:
@@ -73,6 +88,13 @@ class Entry:
         for_long = f" in {duration(took)}" if took is not None else ""
         what = f", {self.run.status}{for_long}"
         return f"{what}: {self.problem}" if self.problem else what
+
+    @property
+    def headline(self) -> str:
+        """The same with what went wrong first."""
+        if self.fate is Fate.FAILED and self.run is not None:
+            return self._run_words.removeprefix(", ")
+        return self.words
 
     @property
     def problem(self) -> str:
@@ -127,31 +149,45 @@ def decided(decisions: Iterable[Decision], runs: Mapping[UUID, RunFacts]) -> Ite
 
 
 def undecided(
-    slots: Iterable[tuple[datetime, int]], covered: Sequence[Entry], watermark: datetime | None
+    slots: Iterable[tuple[datetime, int]],
+    covered: Sequence[Entry],
+    *,
+    watermark: datetime | None,
+    now: datetime,
 ) -> Iterator[Entry]:
-    """The promised slots (each with the version of its definition) that no entry covers, in order;
-    such that follow one another are one entry. Up to the watermark they should have been decided."""
+    """The promised slots (each with the version of its definition) that no entry covers, in order.
+
+    Of those that have come, such that follow one another are one entry; up to the watermark they
+    should have been decided.
+    """
     known = iter(sorted(covered, key=lambda item: item.last))
     next_one = next(known, None)
     gap: Entry | None = None
     for slot, version in slots:
         while next_one is not None and next_one.last < slot:
             next_one = next(known, None)
-        if next_one is not None and next_one.first <= slot:
-            if gap is not None:
-                yield gap
-            gap = None
-            continue
-        over = watermark is not None and slot <= watermark
-        fate = Fate.UNACCOUNTED if over else Fate.PENDING
-        if gap is not None and gap.fate is fate:
+        new: Entry | None = None
+        if next_one is None or slot < next_one.first:
+            new = _not_decided(slot, version, watermark, now)
+        if gap is not None and new is not None and _belong_together(gap, new):
             gap = replace(gap, last=slot, count=gap.count + 1)
             continue
         if gap is not None:
             yield gap
-        gap = Entry(first=slot, last=slot, fate=fate, definition_version=version)
+        gap = new
     if gap is not None:
         yield gap
+
+
+def _not_decided(slot: datetime, version: int, watermark: datetime | None, now: datetime) -> Entry:
+    over = watermark is not None and slot <= watermark
+    fate = Fate.UNACCOUNTED if over else Fate.PENDING
+    reason = TO_COME if slot > now else ""
+    return Entry(first=slot, last=slot, fate=fate, reason=reason, definition_version=version)
+
+
+def _belong_together(one: Entry, other: Entry) -> bool:
+    return one.fate is other.fate and TO_COME not in (one.reason, other.reason)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

@@ -18,7 +18,7 @@ from .entries import Entry, decided, in_order
 
 __all__ = ["SLOTS_MAX", "recent_entries"]
 
-SLOTS_MAX = 12
+SLOTS_MAX = 10
 """In a strip. A stretch of slots that were passed over is one mark."""
 HOLES_MAX = 20
 """Slots that are looked for between two decisions: beyond, it is a hole all the same."""
