@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django import template
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from rqcron_events.core import wording
@@ -17,6 +18,7 @@ from ..pages.drawing.marks import Fate
 from ..pages.frame.frame import Frame
 from ..pages.frame.links import instant_part
 from ..pages.frame.zones import ZoneChoice
+from ..pages.slots.entries import Entry
 
 __all__ = ["register"]
 
@@ -69,14 +71,14 @@ def page_url(context: dict[str, Any], page: str, *parts: str | datetime | UUID |
 def instant(
     context: dict[str, Any], value: datetime | None, zone: str = "", style: str = "full"
 ) -> SafeString | str:
-    """``{% instant value cron.timezone %}``: in the zone that the viewer chose. ``style="time"``
-    leaves out the date."""
+    """``{% instant value cron.timezone %}``: in the zone that the viewer chose. ``style``: "full",
+    "exact" (seconds, even where they are zero), "short" (weekday and day) or "time"."""
     if value is None:
         return ""
     frame: Frame = context["frame"]
     local = local_time(value, frame.zones.of(zone))
     seconds = ":%S" if local.second or style == "exact" else ""
-    date = "" if style == "time" else "%Y-%m-%d "
+    date = {"time": "", "short": "%a %d %b "}.get(style, "%Y-%m-%d ")
     text = f"{local:{date}%H:%M{seconds}} {local.tzname()}"
     browser = "rqcron-time" if frame.zones.choice is ZoneChoice.BROWSER else ""
     return format_html(
@@ -89,7 +91,82 @@ def instant(
     )
 
 
-@register.inclusion_tag("rqcron/parts/mark.html")
-def mark(fate: Fate, url: str = "", label: str = "") -> dict[str, Any]:
-    """``{% mark slot.fate slot.url slot.label %}``"""
-    return {"fate": fate, "url": url, "label": label}
+@register.simple_tag(takes_context=True)
+def relative(context: dict[str, Any], value: datetime | None) -> str:
+    """``in 5 min`` or ``2 d 3 h ago``, by the two largest units."""
+    if value is None:
+        return ""
+    frame: Frame = context["frame"]
+    seconds = (value - frame.now).total_seconds()
+    whole = round(abs(seconds))
+    if not whole:
+        return "now"
+    words = " ".join(wording.duration(whole - whole % 60 if whole > 60 else whole).split()[:4])
+    return f"in {words}" if seconds > 0 else f"{words} ago"
+
+
+_SHAPE = (
+    '<svg class="rqcron-shape rqcron-{0}" viewBox="0 0 20 20" width="20" height="20"'
+    ' aria-hidden="true" focusable="false"><use href="#rqcron-shape-{0}"/>'
+    '<text x="10" y="14.5" text-anchor="middle">{1}</text></svg>'
+)
+_LINK = (
+    '<a class="rqcron-mark" href="{2}" title="{3}" data-rqcron-mark>'
+    f'{_SHAPE}<span class="rqcron-hidden">{{3}}</span></a>'
+)
+_PLAIN = f'<span class="rqcron-mark">{_SHAPE}</span>'
+
+
+@register.simple_tag
+def mark(fate: Fate, url: str = "", label: str = "") -> SafeString:
+    """``{% mark slot.fate slot.url slot.label %}``; without a label its word stands beside it."""
+    if url:
+        return format_html(_LINK, fate.value, fate.letter, url, wording.shown(label))
+    return format_html(_PLAIN, fate.value, fate.letter)
+
+
+@register.simple_tag(takes_context=True)
+def strip(
+    context: dict[str, Any], cron: str, zone: str, entries: Sequence[Entry]
+) -> SafeString | str:
+    """The newest slots of a cron, oldest first, each a link to its page."""
+    frame: Frame = context["frame"]
+    slots, show = frame.url("slot_at", cron), wording.shower_in(frame.zones.of(zone))
+    if not entries:
+        return "no slot yet"
+    marks = (
+        (
+            mark(
+                entry.fate,
+                f"{slots}{instant_part(entry.last)}/",
+                f"{show(entry.last)}: {entry.words}",
+            ),
+            format_html('<span aria-hidden="true">\u00d7{}</span>', short_number(entry.count))
+            if entry.count > 1
+            else "",
+        )
+        for entry in entries
+    )
+    items = format_html_join("", "<li>{}{}</li>", marks)
+    return format_html(
+        '<ol class="rqcron-strip" aria-label="Newest slots of {}, oldest first">{}</ol>',
+        wording.shown(cron),
+        items,
+    )
+
+
+@register.filter
+def short_number(count: int) -> str:
+    """``12``, ``3k``, ``2M``: where there is little room."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count // size}{unit}"
+    return str(count)
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """Rounded down, so that 100 % means all."""
+    if value is None:
+        return ""
+    return f"{int(value * 10) / 10:g} %"

@@ -108,6 +108,7 @@ class Frame:
             template,
             {
                 **self.admin.admin_site.each_context(self.request),
+                "is_nav_sidebar_enabled": False,  # tables need the width, and pages have their own
                 "title": title,
                 "opts": self.admin.opts,
                 "frame": self,

@@ -57,13 +57,18 @@ class Entry:
             case Fate.SKIPPED | Fate.MISSED:
                 return f"{self.fate.word}: {self.reason.replace('_', ' ')}"
             case Fate.PENDING if self.run_id is not None:
-                return f"fired {late(self.lateness_seconds)}, its run waits in its queue"
+                return f"fired {self._punctual}, its run waits in its queue"
             case Fate.PENDING:
                 return "not decided yet"
             case Fate.UNACCOUNTED:
                 return "unaccounted: no decision is recorded"
             case _:
-                return f"fired {late(self.lateness_seconds)}{self._run_words}"
+                return f"fired {self._punctual}{self._run_words}"
+
+    @property
+    def _punctual(self) -> str:
+        on_time = self.lateness_seconds < LATE_SECONDS
+        return "on time" if on_time else late(self.lateness_seconds)
 
     @property
     def _run_words(self) -> str:
@@ -73,6 +78,13 @@ class Entry:
         for_long = f" in {duration(took)}" if took is not None else ""
         what = f", {self.run.status}{for_long}"
         return f"{what}: {self.problem}" if self.problem else what
+
+    @property
+    def headline(self) -> str:
+        """The same with what went wrong first."""
+        if self.fate is Fate.FAILED and self.run is not None:
+            return self._run_words.removeprefix(", ")
+        return self.words
 
     @property
     def problem(self) -> str:
