@@ -46,6 +46,7 @@ def told(frame: Frame, answer: Explanation, stored_name: str) -> dict[str, Any]:
         "zone": timezone,
         "fate": fate_of(answer),
         "verdict": _verdict_words(answer),
+        "is_past": answer.slot is not None and answer.slot < frame.now,
         "schedule": schedule_words(answer.definition) if answer.definition else "",
         "chain": chain(answer.steps, frame.now),
         "attempts": attempts(own) if sees_runs else [],
