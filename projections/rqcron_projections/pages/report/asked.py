@@ -19,9 +19,10 @@ from rqcron_events.ledger.lookup import stored_name
 from ...models import CronJob
 from ...report.tallies import By
 
-__all__ = ["SORTS", "Asked", "asked_of", "ranges"]
+__all__ = ["ROWS_PER_PAGE", "SORTS", "Asked", "asked_of", "ranges"]
 
 DAY = timedelta(days=1)
+ROWS_PER_PAGE = 50
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 SORTS = ("worst", "name", "slots", "failed", "missed", "skipped", "mean", "max")
 """``name``: the group, whatever it is."""
@@ -50,6 +51,12 @@ class Asked:
         if isinstance(self.since, datetime) or isinstance(self.until, datetime):
             return None
         return self.since, self.until
+
+    @property
+    def part(self) -> slice:
+        """The rows of the page, and one of the next, if there is one."""
+        start = (self.page - 1) * ROWS_PER_PAGE
+        return slice(start, start + ROWS_PER_PAGE + 1)
 
 
 def asked_of(given: QueryDict, now: datetime) -> Asked:

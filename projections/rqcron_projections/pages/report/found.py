@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Literal
 
 from django.utils import timezone
 
@@ -17,9 +16,9 @@ from ...report.from_days import days_between
 from ...report.names import present_names
 from ...report.report import ErrorGroup, FlakyCron, Report, report
 from ..drawing.bars import Bars, bars
-from .asked import Asked
+from .asked import ROWS_PER_PAGE, Asked
 from .downtime import Outage, outages
-from .rows import Row, in_order, row_of_figures, rows_of_sums, total_of
+from .rows import Row, crons_of_sums, days_of_sums, in_order, row_of_figures, total_of
 from .slower import Slower, slower_crons
 
 __all__ = ["Found", "TooMuch", "find", "whole_report"]
@@ -39,7 +38,9 @@ class TooMuch(ValueError):
 class Found:
     totals: Row
     rows: Sequence[Row]
-    """All of them, in order; the page shows some."""
+    """Of the page that was asked for."""
+    more: bool
+    """There is another page behind it."""
     days: Sequence[Row] = ()
     plots: Sequence[Bars] = ()
     exact: bool = False
@@ -65,14 +66,16 @@ def find(asked: Asked, now: datetime) -> Found:
         replace(item, cron=names.get(item.cron, item.cron))
         for item in slower_crons(first, last, asked.cron)
     ]
-    by: Literal["cron", "day"] = "cron" if asked.by == "cron" else "day"
     if not asked.cron and _is_much(first, days[1]):
-        rows = rows_of_sums(first, days[1], by, names)
-        by_day = rows if by == "day" else rows_of_sums(first, days[1], "day", {})
-        by_day = in_order(by_day, "name")
+        by_day = days_of_sums(first, days[1])
+        if asked.by == "cron":
+            rows = crons_of_sums(first, days[1], asked.sort, asked.part, names)
+        else:
+            rows = in_order(by_day, asked.sort)[asked.part]
         return Found(
             totals=total_of(by_day),
-            rows=in_order(rows, asked.sort),
+            rows=rows[:ROWS_PER_PAGE],
+            more=len(rows) > ROWS_PER_PAGE,
             days=by_day,
             plots=_plots(by_day),
             summed=True,
@@ -80,7 +83,7 @@ def find(asked: Asked, now: datetime) -> Found:
             outages=lost,
         )
     found = whole_report(asked)
-    by_day_report = found if by == "day" else report(*days, by="day", cron=asked.cron or None)
+    by_day_report = found if asked.by == "day" else report(*days, by="day", cron=asked.cron or None)
     return _of_report(found, asked, by_day=by_day_report, slower=slower, lost=lost)
 
 
@@ -98,9 +101,11 @@ def _of_report(
     lost: Sequence[Outage],
 ) -> Found:
     days = [row_of_figures(row) for row in by_day.rows] if by_day is not None else []
+    rows = in_order([row_of_figures(row) for row in found.rows], asked.sort)[asked.part]
     return Found(
         totals=row_of_figures(found.totals),
-        rows=in_order([row_of_figures(row) for row in found.rows], asked.sort),
+        rows=rows[:ROWS_PER_PAGE],
+        more=len(rows) > ROWS_PER_PAGE,
         days=days,
         plots=_plots(days),
         exact=found.exact,

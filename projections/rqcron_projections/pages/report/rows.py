@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any
 
-from django.db.models import Max, Sum
+from django.db.models import F, FloatField, Max, Sum
+from django.db.models.functions import Cast, NullIf
 
 from rqcron_events.core.wording import duration
 
 from ...report.figures import Figures
 from ...report.from_days import days_between
 
-__all__ = ["COLUMNS", "Row", "in_order", "row_of_figures", "rows_of_sums", "total_of"]
+__all__ = [
+    "COLUMNS",
+    "Row",
+    "crons_of_sums",
+    "days_of_sums",
+    "in_order",
+    "row_of_figures",
+    "total_of",
+]
 
 _COUNTS = (
     "fired", "skipped", "missed", "requested", "succeeded", "failed", "lost", "stopped",
@@ -123,16 +132,36 @@ def row_of_figures(figures: Figures) -> Row:
     )
 
 
-def rows_of_sums(
-    since: date, until: date | None, by: Literal["cron", "day"], names: Mapping[str, str]
+def crons_of_sums(
+    since: date, until: date | None, sort: str, part: slice, names: Mapping[str, str]
 ) -> list[Row]:
-    """One statement that adds up in the database, whatever the number of crons. ``names``: what those
-    that were renamed are called now."""
-    days = days_between(since, until, None).order_by()
+    """Some crons, in the order of one of ``SORTS``: added up and sorted by the database, whatever their
+    number. ``names``: what those that were renamed are called now."""
+    sums = days_between(since, until, None).order_by().values("cron").annotate(**_SUMS)
+    found = sums.annotate(
+        failed_all=F("failed") + F("lost"),
+        slots=F("fired") + F("missed") + F("skipped"),
+        mean=Cast(F("duration_sum_us"), FloatField()) / NullIf(F("duration_count"), 0),
+    )
+    order = [F(name).desc(nulls_last=True) for name in _ORDERS.get(sort, (sort,)) if name]
     return [
-        _row_of_sums(names.get(sums[by], sums[by]), sums)
-        for sums in days.values(by).annotate(**_SUMS)
+        _row_of_sums(names.get(row["cron"], row["cron"]), row)
+        for row in found.order_by(*order, "cron")[part]
     ]
+
+
+_ORDERS = {
+    "worst": ("failed_all", "missed", "skipped"),
+    "failed": ("failed_all",),
+    "max": ("duration_max_us",),
+    "name": (),
+}
+
+
+def days_of_sums(since: date, until: date | None) -> list[Row]:
+    """All crons together, day by day."""
+    sums = days_between(since, until, None).order_by("day").values("day").annotate(**_SUMS)
+    return [_row_of_sums(row["day"], row) for row in sums]
 
 
 def total_of(rows: Sequence[Row]) -> Row:

@@ -20,8 +20,6 @@ from .rows import COLUMNS
 
 __all__ = ["report_page"]
 
-ROWS_PER_PAGE = 50
-
 
 def report_page(frame: Frame) -> HttpResponse:
     asked = asked_of(frame.request.GET, frame.now)
@@ -46,15 +44,10 @@ def report_page(frame: Frame) -> HttpResponse:
 
 
 def _rows(found: Found, asked: Asked) -> dict[str, Any]:
-    pages = max(-(-len(found.rows) // ROWS_PER_PAGE), 1)
-    page = min(asked.page, pages)
-    start = (page - 1) * ROWS_PER_PAGE
+    page = asked.page
     return {
-        "rows": found.rows[start : start + ROWS_PER_PAGE],
-        "page": page,
-        "page_count": pages,
         "before": _query({"page": str(page - 1)}, asked, keep=True) if page > 1 else "",
-        "after": _query({"page": str(page + 1)}, asked, keep=True) if page < pages else "",
+        "after": _query({"page": str(page + 1)}, asked, keep=True) if found.more else "",
         "csv": _query({"format": "csv"}, asked, keep=True),
         "json": _query({"format": "json"}, asked, keep=True),
         "columns": [
