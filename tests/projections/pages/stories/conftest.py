@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from rq import Queue, SimpleWorker
-
 from rqcron_projections.projector import catch_up
+
 from tests.integration.conftest import add, clock, crons, deploy, served  # noqa: F401
 
 MINUTE = timedelta(minutes=1)

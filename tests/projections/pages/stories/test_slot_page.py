@@ -11,13 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.html import escape
+from rqcron_projections.pages.frame.links import page_url
 
 from rqcron_events import clock as our_clock
 from rqcron_events.core.definition import run_id_for_slot
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
-from rqcron_projections.pages.frame.links import page_url
 
 from .conftest import slot
 
@@ -96,7 +96,9 @@ def test_the_text_is_what_the_command_prints(digest, login):
     response = login().get(address("digest", slot("09:01")), {"format": "text"})
     assert response["Content-Type"] == "text/plain; charset=utf-8"
     assert response.content.decode() == out.getvalue()
-    assert escape(out.getvalue().splitlines()[0]) in html(login(username="bob"), address("digest", slot("09:01")))
+    assert escape(out.getvalue().splitlines()[0]) in html(
+        login(username="bob"), address("digest", slot("09:01"))
+    )
 
 
 def test_names_errors_and_controls_of_others_are_shown_and_not_run(add, live, login):
