@@ -38,6 +38,12 @@ def duration(seconds: object) -> str:
 
 
 @register.filter
+def add_up(value: float, more: float) -> float:
+    """Places in a drawing: Django's ``add`` is for whole numbers and text."""
+    return round(value + more, 1)
+
+
+@register.filter
 def about(seconds: object) -> str:
     """A duration where there is little room: ``340 ms``, ``5.8 min``, ``1.6 h``."""
     if not isinstance(seconds, int | float):
