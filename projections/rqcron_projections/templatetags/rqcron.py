@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -32,32 +32,26 @@ def shown(text: object) -> str:
 
 
 @register.filter
-def shown_lines(text: object) -> str:
-    """The same for a text of many lines, such as a traceback."""
-    return "\n".join(map(wording.shown, str(text).split("\n")))
+def duration(seconds: object) -> str:
+    """Empty for what is not there."""
+    return wording.duration(seconds) if isinstance(seconds, int | float) else ""
 
 
 @register.filter
-def words(value: object) -> str:
-    """A constant as people say it: without underscores."""
-    return str(value).replace("_", " ")
+def add_up(value: float, more: float) -> float:
+    """Places in a drawing: Django's ``add`` is for whole numbers and text."""
+    return round(value + more, 1)
 
 
 @register.filter
-def iso(value: datetime) -> str:
-    """An instant for an address."""
-    return instant_part(value)
-
-
-@register.filter
-def second_after(value: datetime) -> datetime:
-    """The end of a range that has this slot only: slots are whole seconds."""
-    return value + timedelta(seconds=1)
-
-
-@register.filter
-def duration(seconds: float | None) -> str:
-    return "" if seconds is None else wording.duration(seconds)
+def about(seconds: object) -> str:
+    """A duration where there is little room: ``340 ms``, ``5.8 min``, ``1.6 h``."""
+    if not isinstance(seconds, int | float):
+        return ""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds * 1000:.0f} ms"
 
 
 @register.simple_tag(takes_context=True)
@@ -101,7 +95,10 @@ def relative(context: dict[str, Any], value: datetime | None) -> str:
     whole = round(abs(seconds))
     if not whole:
         return "now"
-    words = " ".join(wording.duration(whole - whole % 60 if whole > 60 else whole).split()[:4])
+    if whole < 60:
+        words = f"{whole} s"
+    else:
+        words = " ".join(wording.duration(whole - whole % 60).split()[:4])
     return f"in {words}" if seconds > 0 else f"{words} ago"
 
 

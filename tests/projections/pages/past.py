@@ -155,7 +155,7 @@ class Past:
         code="",
     ) -> None:
         stream = runner_stream(name)
-        data: dict[str, Any] = {"host": "web", "pid": 1, "version": "0.1.0", "code": code}
+        data: dict[str, Any] = {"host": "web", "pid": 1, "version": "0.1.0", "registry": code}
         self.add(stream, EventType.RUNNER_STARTED, start, actor=f"runner/{name}", data=data)
         if end is not None and lost:
             data = {"last_heartbeat": end.isoformat()}

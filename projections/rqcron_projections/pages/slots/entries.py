@@ -17,8 +17,9 @@ from rqcron_events.core.wording import duration, late
 from ..drawing.marks import Fate
 from .decisions import Decision, RunFacts
 
-__all__ = ["LATE_SECONDS", "Entry", "decided", "fate_of", "in_order", "undecided"]
+__all__ = ["LATE_SECONDS", "TO_COME", "Entry", "decided", "fate_of", "in_order", "undecided"]
 
+TO_COME = "to come"
 LATE_SECONDS = 2.0
 """As ``explain`` has it: a slot that fired sooner was on time."""
 
@@ -59,7 +60,7 @@ class Entry:
             case Fate.PENDING if self.run_id is not None:
                 return f"fired {self._punctual}, its run waits in its queue"
             case Fate.PENDING:
-                return "not decided yet"
+                return self.reason or "due, and not decided yet"
             case Fate.UNACCOUNTED:
                 return "unaccounted: no decision is recorded"
             case _:
@@ -135,31 +136,45 @@ def decided(decisions: Iterable[Decision], runs: Mapping[UUID, RunFacts]) -> Ite
 
 
 def undecided(
-    slots: Iterable[tuple[datetime, int]], covered: Sequence[Entry], watermark: datetime | None
+    slots: Iterable[tuple[datetime, int]],
+    covered: Sequence[Entry],
+    *,
+    watermark: datetime | None,
+    now: datetime,
 ) -> Iterator[Entry]:
-    """The promised slots (each with the version of its definition) that no entry covers, in order;
-    such that follow one another are one entry. Up to the watermark they should have been decided."""
+    """The promised slots (each with the version of its definition) that no entry covers, in order.
+
+    Of those that have come, such that follow one another are one entry; up to the watermark they
+    should have been decided.
+    """
     known = iter(sorted(covered, key=lambda item: item.last))
     next_one = next(known, None)
     gap: Entry | None = None
     for slot, version in slots:
         while next_one is not None and next_one.last < slot:
             next_one = next(known, None)
-        if next_one is not None and next_one.first <= slot:
-            if gap is not None:
-                yield gap
-            gap = None
-            continue
-        over = watermark is not None and slot <= watermark
-        fate = Fate.UNACCOUNTED if over else Fate.PENDING
-        if gap is not None and gap.fate is fate:
+        new: Entry | None = None
+        if next_one is None or slot < next_one.first:
+            new = _not_decided(slot, version, watermark, now)
+        if gap is not None and new is not None and _belong_together(gap, new):
             gap = replace(gap, last=slot, count=gap.count + 1)
             continue
         if gap is not None:
             yield gap
-        gap = Entry(first=slot, last=slot, fate=fate, definition_version=version)
+        gap = new
     if gap is not None:
         yield gap
+
+
+def _not_decided(slot: datetime, version: int, watermark: datetime | None, now: datetime) -> Entry:
+    over = watermark is not None and slot <= watermark
+    fate = Fate.UNACCOUNTED if over else Fate.PENDING
+    reason = TO_COME if slot > now else ""
+    return Entry(first=slot, last=slot, fate=fate, reason=reason, definition_version=version)
+
+
+def _belong_together(one: Entry, other: Entry) -> bool:
+    return one.fate is other.fate and TO_COME not in (one.reason, other.reason)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

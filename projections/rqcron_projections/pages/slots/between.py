@@ -1,0 +1,72 @@
+"""The slots of one cron in a range of time, each judged by the definition in force at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from rqcron_events.core.expected_slots import Promise, promised
+from rqcron_events.core.schedule.slot_count import count_slots
+
+from .decisions import decisions_between, runs_of
+from .entries import Entry, decided, in_order, undecided
+
+__all__ = ["SLOTS_MAX", "Slots", "slots_between"]
+
+SLOTS_MAX = 12_000
+"""Of a range: beyond, days are counted instead of slots. A week of a cron that is due each minute
+has 10,080."""
+AHEAD_MAX = 500
+"""Slots to come that are shown."""
+MOMENT = timedelta.resolution
+
+
+class Slots(NamedTuple):
+    entries: list[Entry]
+    """Oldest first: decided, not decided, and to come."""
+    is_too_many: bool
+    """Then there are no entries."""
+
+
+def slots_between(
+    name: str,
+    stretches: Sequence[Promise],
+    since: datetime,
+    until: datetime,
+    *,
+    now: datetime,
+    watermark: datetime | None,
+) -> Slots:
+    """Slots with ``since <= slot < until``; three queries, or none where there are too many."""
+    if _count(stretches, since, min(until, now)) > SLOTS_MAX:
+        return Slots([], True)
+    decisions, is_too_many = decisions_between(name, since, until, SLOTS_MAX)
+    if is_too_many:
+        return Slots([], True)
+    entries = list(decided(decisions, runs_of(decisions)))
+    slots = _promised(stretches, since, until, now)
+    return Slots(
+        in_order([*entries, *undecided(slots, entries, watermark=watermark, now=now)]), False
+    )
+
+
+def _count(stretches: Sequence[Promise], since: datetime, until: datetime) -> int:
+    counted = 0
+    for stretch in stretches:
+        begin = max(since - MOMENT, stretch.start)
+        end = until if stretch.end is None else min(until, stretch.end)
+        if stretch.schedule is not None and begin < end:
+            counted += count_slots(stretch.schedule, begin, end)
+    return counted
+
+
+def _promised(
+    stretches: Sequence[Promise], since: datetime, until: datetime, now: datetime
+) -> Iterator[tuple[datetime, int]]:
+    ahead = 0
+    for slot in promised(stretches, since - MOMENT, until - MOMENT):
+        ahead += slot.at > now
+        if ahead > AHEAD_MAX:
+            return
+        yield slot.at, slot.definition_version
