@@ -6,16 +6,27 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from enum import StrEnum
 
 from ..core.backfill import BackfillSlot, SlotState
 from .backfill import BackfillPlan, check_parallel, request_batch
 
 __all__ = ["BackfillStep", "SlotProgress", "backfill_step", "count_slots", "progress_of"]
 
-SlotProgress = Literal["waiting", "open", "done", "not_succeeded", "active", "undecided"]
-"""``waiting``: to be asked for; ``not_succeeded``: it was, and its run ended otherwise; ``open``: its run is
-on its way; ``active``, ``undecided``: left to others, as in ``SlotState``."""
+
+class SlotProgress(StrEnum):
+    """How a slot of a backfill stands, between two steps."""
+
+    WAITING = "waiting"
+    """To be asked for."""
+    OPEN = "open"
+    """Its run is on its way."""
+    DONE = "done"
+    NOT_SUCCEEDED = "not_succeeded"
+    """It was asked for, and its run ended otherwise."""
+    ACTIVE = "active"
+    """Left out, as in ``SlotState``; so is the next."""
+    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +56,7 @@ def backfill_step(
     """
     check_parallel(plan, max_parallel)
     free = max_parallel - len(plan.of_state(SlotState.OPEN))
-    waiting = [item for item in plan.slots if progress_of(item, through) == "waiting"]
+    waiting = [item for item in plan.slots if progress_of(item, through) is SlotProgress.WAITING]
     batch = waiting[: max(free, 0)]
     refused = request_batch(plan, batch, reason, by) if batch else []
     last = batch[-1].slot if batch else through
@@ -55,9 +66,9 @@ def backfill_step(
 def progress_of(item: BackfillSlot, through: datetime | None) -> SlotProgress:
     """How a slot stands after steps up to ``through``."""
     if item.state is not SlotState.TO_RUN:
-        return item.state.value
+        return SlotProgress(item.state.value)
     asked = through is not None and item.slot <= through
-    return "not_succeeded" if asked else "waiting"
+    return SlotProgress.NOT_SUCCEEDED if asked else SlotProgress.WAITING
 
 
 def count_slots(slots: Collection[BackfillSlot], through: datetime | None) -> Counter[SlotProgress]:

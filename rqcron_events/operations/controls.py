@@ -41,6 +41,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+REDIS_SECONDS_MAX = 5.0
+"""A Redis that hangs must not keep somebody waiting: the leading runner enqueues what it did not take."""
+
 
 def trigger(
     name: str,
@@ -221,7 +224,7 @@ def enqueue(requests: Sequence[RunRequest], actor: str) -> list[str]:
 
     Returns one sentence for each cron of which RQ takes no job; that is logged, too.
     """
-    enqueuer = Enqueuer()
+    enqueuer = Enqueuer(REDIS_SECONDS_MAX)
     for results in enqueuer.enqueue(requests):
         store.append_next([result.event(actor) for result in results])
         for result in results:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -32,33 +32,15 @@ def shown(text: object) -> str:
 
 
 @register.filter
-def shown_lines(text: object) -> str:
-    """The same for a text of many lines, such as a traceback."""
-    return "\n".join(map(wording.shown, str(text).split("\n")))
-
-
-@register.filter
-def words(value: object) -> str:
-    """A constant as people say it: without underscores."""
-    return str(value).replace("_", " ")
-
-
-@register.filter
-def iso(value: datetime) -> str:
-    """An instant for an address."""
-    return instant_part(value)
-
-
-@register.filter
-def second_after(value: datetime) -> datetime:
-    """The end of a range that has this slot only: slots are whole seconds."""
-    return value + timedelta(seconds=1)
-
-
-@register.filter
 def duration(seconds: object) -> str:
     """Empty for what is not there."""
     return wording.duration(seconds) if isinstance(seconds, int | float) else ""
+
+
+@register.filter
+def add_up(value: float, more: float) -> float:
+    """Places in a drawing: Django's ``add`` is for whole numbers and text."""
+    return round(value + more, 1)
 
 
 @register.filter

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+
+from rqcron_events.ledger.backend import backend_of
 
 VIEW = "rqcron_projections.view_cronjob"
 
@@ -32,3 +35,9 @@ def login(db: None) -> Login:
         return client
 
     return log_in
+
+
+@pytest.fixture
+def rows_of_before(db: None) -> None:
+    """The table takes any row, as before the CHECKs: what was let in then is still there."""
+    backend_of(connection).remove_checks(connection)

@@ -34,14 +34,14 @@ class Happening:
     """A moment, or a stretch of time."""
 
     kind: str
-    """``schedule``, ``deploy``, ``paused`` or ``no runner``: the lane that it is drawn in."""
+    """``schedule``, ``deploy``, ``paused``, ``no runner`` or ``asked for``: its lane."""
     start: datetime
     end: datetime | None = None
     """Of a stretch; None: it is a moment, or goes on."""
     is_stretch: bool = False
     words: str
-    anchor: str = ""
-    """Where this page has more of it."""
+    url: str = ""
+    """Where there is more of it; empty: the table of what happened."""
 
 
 def happenings(
@@ -52,8 +52,8 @@ def happenings(
     for version in history.versions:
         if window.start <= version.at < window.end:
             words = _version_words(version)
-            anchor = f"#version-{version.number}"
-            found.append(Happening(kind="schedule", start=version.at, words=words, anchor=anchor))
+            url = f"#version-{version.number}"
+            found.append(Happening(kind="schedule", start=version.at, words=words, url=url))
     for pauses, what in ((history.pauses, ""), (all_pauses, "all crons ")):
         found += [
             Happening(
@@ -92,7 +92,7 @@ def _deploys(sessions: Sequence[RunnerSession], window: Window) -> Iterator[Happ
     for session in sessions:
         is_new = bool(session.code) and session.code != code
         if is_new and code and session.started_at >= window.start:
-            words = f"deploy: {session.runner} started with other code ({session.code[:12]})"
+            words = f"{session.runner} started with other code ({session.code[:12]})"
             yield Happening(kind="deploy", start=session.started_at, words=words)
         code = session.code or code
 
@@ -120,7 +120,7 @@ def _without_runner(
         if (end or until) <= window.start or start >= until or taken <= usual:
             continue
         how = "fell silent" if session.ended == SessionEnd.LOST else "stopped"
-        words = f"no runner for {duration(round(taken.total_seconds()))}: {session.runner} {how}"
+        words = f"for {duration(round(taken.total_seconds()))}: {session.runner} {how}"
         yield Happening(kind="no runner", start=start, end=end, is_stretch=True, words=words)
 
 

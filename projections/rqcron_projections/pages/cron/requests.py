@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from rqcron_events.core.events import EventType, keys
 from rqcron_events.ledger import store
@@ -23,7 +24,7 @@ class Asked(NamedTuple):
     actor: str
     reason: str
     run: RunFacts | None
-    run_id: object
+    run_id: UUID | None
 
 
 def asked_between(name: str, since: datetime, until: datetime) -> list[Asked]:

@@ -24,6 +24,10 @@ BINS = 88
 """Parts of the axis where slots lie too close for a mark each."""
 TOP = 26.0
 """Below the labels of the ticks."""
+KINDS = ("asked for", "paused", "no runner", "schedule", "deploy")
+"""Of what happened: a lane for each that did."""
+BEHIND = KINDS[1:]
+"""Those that say something of all slots at that time."""
 LANE_HEIGHT = 28.0
 BAND_HEIGHT = 20.0
 
@@ -83,6 +87,8 @@ class Timeline:
     axis: Axis
     lanes: list[Lane] = field(default_factory=list)
     height: float = TOP
+    behind: list[Cell] = field(default_factory=list)
+    """What happened, over the whole height behind the slots: it is in a lane, too."""
 
     def add(self, name: str, height: float) -> float:
         """Where a new lane of that height begins."""
@@ -110,12 +116,13 @@ def timeline(
         found.lanes.append(Lane(name="Slots", y=y, height=LANE_HEIGHT, marks=marks))
     else:
         _add_bins(found, _counted(inside, found.axis), window, slots_url, show)
-    for kind in ("paused", "no runner", "schedule", "deploy"):
+    for kind in KINDS:
         cells = [item for item in happened if item.kind == kind]
         if cells:
             y = found.add(kind, BAND_HEIGHT)
             drawn = [_happening(item, found.axis, y, show) for item in cells]
             found.lanes.append(Lane(name=kind, y=y, height=BAND_HEIGHT, cells=drawn))
+            found.behind += drawn if kind in BEHIND else []
     return found
 
 
@@ -237,6 +244,6 @@ def _happening(item: Happening, axis: Axis, y: float, show: Show) -> Cell:
         width=width,
         height=BAND_HEIGHT - 6,
         kind=f"is-{item.kind.replace(' ', '-')}",
-        url=item.anchor or "#happenings",
-        label=f"{show(item.start)}: {item.words}",
+        url=item.url or "#happenings",
+        label=f"{show(item.start)}: {item.kind}: {item.words}",
     )

@@ -22,17 +22,17 @@ from ..frame.frame import Frame
 from ..frame.links import name_of
 from ..slots.between import slots_between
 from ..slots.entries import Entry
-from .happenings import happenings
+from .happenings import Happening, happenings
 from .history import history_of
 from .measures import plots
-from .requests import asked_between
+from .requests import Asked, asked_between
 from .timeline import timeline
 from .upcoming import due_next
 from .window import ZOOMS, Window
 
 __all__ = ["cron_page"]
 
-ROWS_MAX = 200
+ROWS_MAX = 100
 """Slots in the table beside the timeline."""
 
 
@@ -53,8 +53,12 @@ def cron_page(frame: Frame, cron: str) -> HttpResponse:
         watermark=job.last_slot,
     )
     days = _days(frame, job.name, window) if slots.is_too_many else []
+    asked = asked_between(job.name, window.start, window.end)
     happened = happenings(history, all_pauses.pauses, window, frame.now, show)
-    drawn = timeline(slots.entries, days, happened, window, frame.url("slot_at", job.name), show)
+    requested = [_asked(item, frame, window) for item in asked]
+    drawn = timeline(
+        slots.entries, days, [*happened, *requested], window, frame.url("slot_at", job.name), show
+    )
     everything = all_pauses.in_force(frame.now)
     (row,) = rows_of([job], frame, everything)
     in_force = [*_own_pause(job), *([everything] if everything else [])]
@@ -76,7 +80,7 @@ def cron_page(frame: Frame, cron: str) -> HttpResponse:
             "happened": happened,
             "history": history,
             "due": due_next(in_force_definition, frame.now, in_force, show),
-            "asked": asked_between(job.name, window.start, window.end),
+            "asked": asked,
         },
         title=row.name,
     )
@@ -123,6 +127,18 @@ def _own_pause(job: CronJob) -> list[Pause]:
             actor=job.paused_by,
         )
     ]
+
+
+def _asked(item: Asked, frame: Frame, window: Window) -> Happening:
+    """At its slot, where that is shown."""
+    inside = item.slot is not None and window.start <= item.slot < window.end
+    status = f", {item.run.status}" if item.run else ""
+    return Happening(
+        kind="asked for",
+        start=item.slot if inside and item.slot else item.at,
+        words=f"{item.trigger} by {item.actor or 'somebody'}{status}",
+        url=frame.url("run", item.run_id) if item.run_id else "",
+    )
 
 
 def _newest(entries: Sequence[Entry]) -> list[Entry]:

@@ -104,8 +104,8 @@ def question_of(given: QueryDict) -> Question:
             found.problems.append(str(error))
     found.before = _place(given.get("before", ""))
     if not found.problems:
-        texts = {name: values[name].replace("\0", "") for name in ("reason", "actor", "stream")}
-        found.wanted = Wanted(**known, **texts)
+        known |= {name: values[name].replace("\0", "") for name in ("reason", "actor", "stream")}
+        found.wanted = Wanted(**known)
     return found
 
 

@@ -233,7 +233,8 @@ def _lines(way: CronEventQuerySet) -> list[Line]:
     db = store.connection()
     ids = list(rows.values_list("id", flat=True))
     events, unreadable = decode_readable(backend_of(db).read_ids(db, ids))
-    known: dict[int | None, Line] = {line.id: line for line in (*events, *unreadable)}
+    lines: list[Line] = [*events, *unreadable]
+    known = {line.id: line for line in lines}
     return [known[id_] for id_ in ids if id_ in known]
 
 

@@ -47,6 +47,8 @@ def _not_decided(row: CronJob, entries: Sequence[Entry], now: datetime) -> Itera
             if missing:
                 yield _entry(missing[0], missing[-1], len(missing), Fate.UNACCOUNTED)
     since = max(row.last_slot or row.effective_from, row.effective_from)
+    if entries:  # the projection may lag, or lack an event
+        since = max(since, entries[-1].last)
     due, newest = schedule.next_after(since), schedule.prev_until(now)
     if due is not None and newest is not None and due <= newest:
         yield _entry(due, newest, count_slots(schedule, since, now), Fate.PENDING)

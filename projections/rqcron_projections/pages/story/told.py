@@ -18,14 +18,14 @@ from ..drawing.marks import Fate
 from ..frame.frame import Frame
 from ..frame.links import django_rq_url
 from ..frame.permissions import may_view
+from ..slots.entries import LATE_SECONDS
 from .attempts import attempts, result_of
 from .chain import chain
 from .event_line import event_lines
 
 __all__ = ["as_text", "fate_of", "job_url", "sees", "told"]
 
-LATE_SECONDS = 2.0
-"""As ``explain`` looks at it: what fires later than this asks for a reason."""
+
 _FAILED = frozenset(
     {RunStatus.FAILED, RunStatus.LOST, RunStatus.STOPPED, RunStatus.CANCELLED},
 )

@@ -21,22 +21,57 @@
     }
   };
 
-  /* Arrow keys go from mark to mark; Enter opens its slot, as for any link. */
-  const moveBetweenMarks = (event) => {
-    const here = event.target.closest("[data-rqcron-mark]");
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!here || !step) return;
-    const marks = [...document.querySelectorAll("[data-rqcron-mark]")];
-    const next = marks[marks.indexOf(here) + step];
-    if (next) {
+  /* Marks of slots are links: Enter opens the page of the slot. Arrow keys go from one to another,
+     within its strip and, up and down, to the strip before or after. */
+  const marksIn = (root) => [...root.querySelectorAll("[data-rqcron-mark]")];
+  const stripOf = (mark) => mark.closest("ol, svg");
+  const nextMark = (here, key) => {
+    const strip = stripOf(here);
+    const marks = marksIn(strip);
+    const place = marks.indexOf(here);
+    if (key === "ArrowLeft") return marks[place - 1];
+    if (key === "ArrowRight") return marks[place + 1];
+    const strips = [...new Set(marksIn(document).map(stripOf))];
+    const other = strips[strips.indexOf(strip) + (key === "ArrowUp" ? -1 : 1)];
+    return other && marksIn(other).at(place - marks.length);
+  };
+  const newestMark = () => {
+    const first = document.querySelector("[data-rqcron-mark]");
+    return first && marksIn(stripOf(first)).at(-1);
+  };
+  const isTyping = (element) => element.matches("input, select, textarea, [contenteditable]");
+
+  const showKeys = () => document.getElementById("rqcron-keys").showModal();
+  const keyPressed = (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || isTyping(event.target)) return;
+    if (document.querySelector("dialog[open]")) return;
+    const mark = event.target.closest("[data-rqcron-mark]");
+    let target = null;
+    if (mark && event.key.startsWith("Arrow")) target = nextMark(mark, event.key);
+    else if (event.key === "/") target = document.querySelector("[data-rqcron-search]");
+    else if (event.key === "m") target = newestMark();
+    else if (event.key === "?") showKeys();
+    else document.querySelector(`[data-rqcron-key="${CSS.escape(event.key)}"]`)?.click();
+    if (target) {
       event.preventDefault();
-      next.focus();
+      target.focus();
     }
   };
 
+<<<<<<< HEAD
   document.addEventListener("DOMContentLoaded", () => showLocalTimes(document));
   document.addEventListener("rqcron:added", (event) => showLocalTimes(event.target));
   document.addEventListener("keydown", moveBetweenMarks);
+=======
+  document.addEventListener("DOMContentLoaded", () => {
+    showLocalTimes(document);
+    for (const element of document.querySelectorAll(".rqcron-with-script")) element.hidden = false;
+  });
+  document.addEventListener("keydown", keyPressed);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-rqcron-help]")) showKeys();
+  });
+>>>>>>> bc931bae53e8d07253aa200fe8a92d4516e5fcc2
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-rqcron-submit]")) event.target.form.requestSubmit();
   });
