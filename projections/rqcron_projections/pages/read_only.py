@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from rqcron_events.core.wording import shown
+from rqcron_events.ledger import store
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
