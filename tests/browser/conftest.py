@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -60,6 +60,9 @@ class Site:
     def slot(self, name: str, instant: str) -> str:
         return f"{self.cron(name)}slot/{quote(instant)}/"
 
+    def action(self, what: str, **about: str) -> str:
+        return self.path(f"do/{what}/?{urlencode(about)}")
+
     def pages(self) -> dict[str, str]:
         """The address of each page, by what it shows."""
         return {
@@ -73,8 +76,19 @@ class Site:
             "slot_failed": self.slot("rank_sites", self.failed),
             "run_failed": self.path(f"run/{self.failed_run}/"),
             "log": self.path("log/"),
+            "log_of_a_cron": self.path("log/?cron=rank_sites&event=failures"),
+            "event": self.path("log/1/"),
             "report": self.path("report/"),
+            "report_of_instants": self.path("report/?since=yesterday+9am&by=hour"),
+            "report_with_a_mistake": self.path("report/?since=soon&cron=rank_site"),
             "load": self.path("load/"),
+            "load_of_an_hour": self.path(f"load/?hour={self.skipped[:13]}:00:00Z"),
+            "load_to_come": self.path("load/?hour=2036-01-01T03:00:00Z"),
+            "pause": self.action("pause", cron="archive_checks"),
+            "resume": self.action("resume", cron="archive_checks"),
+            "trigger": self.action("trigger", cron="mail/owners#monday"),
+            "rerun": self.action("rerun", run=self.failed_run),
+            "backfill": self.action("backfill", cron="rank_sites", **{"from": "yesterday"}),
         }
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from tests.processes import ROOT
 
 PASSWORD = "only for the tests"
+FOLLOW_SECONDS = 0.2
 VIEWER_MAY = ("view_cronjob", "view_cronrun", "view_cronevent")
 
 
@@ -68,6 +71,15 @@ def facts() -> dict[str, Any]:
     }
 
 
+def follow() -> None:
+    """Keep the projections current, as a runner does; the site has none."""
+    from rqcron_projections.projector import catch_up
+
+    while True:
+        catch_up()
+        time.sleep(FOLLOW_SECONDS)
+
+
 def serve(directory: Path) -> None:
     from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
     from django.core.wsgi import get_wsgi_application
@@ -75,6 +87,7 @@ def serve(directory: Path) -> None:
     server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
     server.set_app(get_wsgi_application())
     url = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=follow, daemon=True).start()
     ready = directory / "site.tmp"
     ready.write_text(json.dumps({"url": url, **facts()}))
     ready.rename(directory / "site.json")

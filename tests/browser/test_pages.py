@@ -6,20 +6,7 @@ import pytest
 
 from tests.browser.conftest import NARROW, WIDE, Site
 
-PAGES = [
-    "overview",
-    "cron",
-    "cron_with_any_name",
-    "cron_that_was_edited",
-    "slot_skipped",
-    "slot_paused",
-    "slot_missed",
-    "slot_failed",
-    "run_failed",
-    "log",
-    "report",
-    "load",
-]
+PAGES = [*Site("", "", "", "", "", "").pages()]
 BEYOND_THE_EDGE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
