@@ -94,7 +94,7 @@ class Site:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    require("chromium", is_installed=CHROMIUM is not None)
+    require("chromium", is_installed=CHROMIUM is not None, untested="the pages in a browser")
     directory = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "tests.browser.serve", str(directory)]
     process = Process(command, {**os.environ, "PYTHONUNBUFFERED": "1"}, directory / "site.log")
@@ -112,7 +112,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 # Not of the session: Playwright's loop in this thread would make Django refuse other tests' queries.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    require("chromium", is_installed=CHROMIUM is not None)
+    require("chromium", is_installed=CHROMIUM is not None, untested="the pages in a browser")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
@@ -159,40 +159,58 @@ class Watched:
             self.faults.append(f"console, {message.location['url']}: {message.text}")
 
 
-@pytest.fixture
-def visit(browser: Browser, logins: dict[str, Any], request: Any) -> Iterator[Visit]:
-    """``visit(address, user="demo", viewport=WIDE, **more)`` opens a page in a new context. The test
-    fails when a page broke the Content-Security-Policy, or its scripts or its server failed."""
-    contexts: list[BrowserContext] = []
-    watched = Watched()
+@pytest.fixture(scope="package")
+def contexts(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
+    """By their options: in a new one, each page loads the admin's styles and scripts anew."""
+    found: dict[str, BrowserContext] = {}
+    yield found
+    for context in found.values():
+        context.close()
 
-    def open_page(address: str, user: str = "demo", **options: Any) -> Page:
-        options = {"viewport": WIDE, "storage_state": logins[user], "locale": "en-GB", **options}
-        context = browser.new_context(**options)
-        context.set_default_timeout(ACTION_MS_MAX)
-        contexts.append(context)
-        page = context.new_page()
+
+@pytest.fixture
+def visit(
+    browser: Browser, logins: dict[str, Any], contexts: dict[str, BrowserContext]
+) -> Iterator[Visit]:
+    """``visit(address, user="demo", viewport=WIDE, **more)`` opens a page. The test fails when it broke
+    the Content-Security-Policy, or when its scripts or the server failed."""
+    watched = Watched()
+    pages: list[Page] = []
+
+    def open_page(address: str, user: str = "demo", **more: Any) -> Page:
+        options = {"viewport": WIDE, "locale": "en-GB", "timezone_id": "UTC", **more}
+        key = f"{user} {sorted(options.items())}"
+        if key not in contexts:
+            contexts[key] = browser.new_context(storage_state=logins[user], **options)
+            contexts[key].set_default_timeout(ACTION_MS_MAX)
+        page = contexts[key].new_page()
+        pages.append(page)
         watched.watch(page)
         page.goto(address)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
+    for context in contexts.values():
+        context.clear_cookies(name="rqcron_tz")
     assert not watched.faults, "\n".join(watched.faults)
+
+
+ASK_AXE = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.flatMap(
+    rule => rule.nodes.map(
+        node => `${rule.id} (${rule.impact}): ${rule.help}: ${node.html.slice(0, 200)}`)))"""
+"""Only what is wrong comes back: to carry what is right takes longer than to find it."""
 
 
 @pytest.fixture(scope="session")
 def violations() -> Callable[[Page], list[str]]:
     """What axe-core says against a page: a line for each rule and element."""
-    axe = Axe()
+    script = Axe().axe_script
 
     def ask(page: Page) -> list[str]:
-        found = axe.run(page).response["violations"]
-        return [
-            f"{item['id']} ({item['impact']}): {item['help']}: {node['html'][:200]}"
-            for item in found
-            for node in item["nodes"]
-        ]
+        page.evaluate(script)
+        found: list[str] = page.evaluate(ASK_AXE)
+        return found
 
     return ask
