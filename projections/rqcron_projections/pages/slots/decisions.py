@@ -32,7 +32,6 @@ _COLUMNS = (
     "schema_version",
     "run_id",
     "scheduled_for",
-    "occurred_at",
     "reason",
     "data",
 )
@@ -48,8 +47,6 @@ class Decision(NamedTuple):
     last: datetime
     slots: int
     """How many."""
-    at: datetime
-    """When it was made."""
     reason: str
     run_id: UUID | None
     lateness_seconds: float
@@ -61,13 +58,11 @@ class RunFacts(NamedTuple):
 
     run_id: UUID
     status: str
-    started_at: datetime | None
     duration_seconds: float | None
     queue_wait_seconds: float | None
     error_type: str
     error_message: str
     outcome_reason: str
-    attempts: int
 
 
 def newest_decisions(names: Sequence[str], each: int) -> dict[str, list[Decision]]:
@@ -133,7 +128,6 @@ def _decision(
     schema: int,
     run_id: UUID | None,
     slot: datetime | None,
-    at: datetime,
     reason: str,
     stored: Any,
 ) -> Decision | None:
@@ -146,8 +140,8 @@ def _decision(
         count, late = int(data.get(COUNT, 1)), float(data.get(LATENESS_SECONDS) or 0)
         version = int(data.get(DEFINITION_VERSION) or 0)
     except Exception:  # what one event holds must not hide the others
-        first, count, late, version = slot, 1, (at - slot).total_seconds(), 0
+        first, count, late, version = slot, 1, 0.0, 0
     late = max(late, 0.0) if kind == EventType.SLOT_FIRED else 0.0
     return Decision(
-        event_id, cron, kind, min(first, slot), slot, count, at, reason, run_id, late, version
+        event_id, cron, kind, min(first, slot), slot, count, reason, run_id, late, version
     )
