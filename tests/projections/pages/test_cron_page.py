@@ -213,6 +213,10 @@ def test_a_cron_that_is_unknown_is_not_found(past, page):
     assert "Did you mean 'digest'?" in text(page("digset", answer=404))
 
 
+def test_a_nul_in_a_name_is_not_found(page):
+    page("di\0gest", answer=404)
+
+
 def test_a_former_name_leads_to_the_cron(past, page):
     past.define("digest", names=("digest", "send_digest"))
     past.write()

@@ -118,6 +118,31 @@ def test_crons_are_searched_filtered_sorted_and_grouped(past, page):
         assert names(page(**parameters)) == found, parameters
 
 
+def test_what_ran_at_a_time_is_asked_in_words(past, page, login):
+    client = login("rqcron_projections.view_cronjob", username="reader")
+    address = reverse("admin:rqcron_overview")
+    with FakeClock(NOW):
+        answer = client.get(address, {"ran_at": "last sunday 3:20"})
+    assert answer["Location"].endswith("/load/?hour=2026-03-01T03%3A00%3A00Z")
+    said = text(page(ran_at="last moonday"))
+    assert "The time 'last moonday'" in said
+
+
+def test_everything_can_be_paused_or_resumed(past, page):
+    past.define("digest")
+    past.write()
+    assert "/do/pause/?all=1" in page()
+    past.pause_all(START + HOUR)
+    past.write()
+    assert "/do/resume/?all=1" in page()
+
+
+def test_a_nul_is_no_error(past, page):
+    write_some(past)
+    assert names(page(q="qui\0et")) == ["quiet"]
+    assert names(page(queue="\0")) == names(page())
+
+
 def test_the_ones_that_get_slower_can_come_first(past, page):
     for name, seconds in (("same", 5), ("slower", 50), ("faster", 1)):
         past.define(name, START - timedelta(days=20))

@@ -27,8 +27,8 @@ def name_part(name: str) -> str:
 
 
 def name_of(part: str) -> str:
-    """The other way round."""
-    return unquote(part.replace("_2E", "."))
+    """The other way round. PostgreSQL has no NUL in a text, so no cron is called so."""
+    return unquote(part.replace("_2E", ".")).replace("\0", "\ufffd")
 
 
 def instant_part(instant: datetime) -> str:

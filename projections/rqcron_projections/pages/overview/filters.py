@@ -56,9 +56,9 @@ class Filters:
         status, sort, group = (given.get(name, "") for name in ("status", "sort", "group"))
         page = given.get("page", "")
         return cls(
-            search=given.get("q", "").strip()[:SEARCH_CHARACTERS_MAX],
+            search=_text(given.get("q", "")),
             status=status if status in CronStatus.values else "",
-            queue=given.get("queue", "")[:SEARCH_CHARACTERS_MAX],
+            queue=_text(given.get("queue", "")),
             sort=sort if sort in SORTS else "hurts",
             group=group if group in GROUPS else "",
             page=int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
@@ -94,6 +94,11 @@ class Filters:
         if new.page > 1:
             query["page"] = str(new.page)
         return f"?{query.urlencode()}"
+
+
+def _text(given: str) -> str:
+    """PostgreSQL takes no NUL in a text."""
+    return given.replace("\0", "").strip()[:SEARCH_CHARACTERS_MAX]
 
 
 def _hurts(now: datetime) -> Case:

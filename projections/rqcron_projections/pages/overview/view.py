@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
+from django.utils.http import urlencode
 
+from rqcron_events.cli.times import parse_instant
+from rqcron_events.errors import CronConfigError
 from rqcron_events.ledger.cron_states import global_pauses
 
 from ...models import CronJob, CronStatus
 from ..crons.figures import slowest_first
 from ..crons.rows import rows_of
 from ..frame.frame import Frame
+from ..frame.links import instant_part
 from ..frame.permissions import Action
 from .filters import GROUPS, PAGE_CRONS, SORTS, Filters
 
@@ -22,6 +26,8 @@ __all__ = ["overview"]
 
 BULK = (Action.PAUSE, Action.RESUME, Action.TRIGGER)
 """What can be done with several crons: the page that asks for it gets their names as ``cron``."""
+RAN_AT = "ran_at"
+"""Asks for all that ran in an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,12 @@ class Choice:
 
 
 def overview(frame: Frame) -> HttpResponse:
+    ran_at, problem = frame.request.GET.get(RAN_AT, ""), ""
+    if ran_at:
+        try:
+            return HttpResponseRedirect(_hour_url(frame, ran_at))
+        except CronConfigError as error:
+            problem = str(error)
     filters = Filters.of(frame.request.GET)
     all_rows = CronJob.objects.using(frame.alias)
     rows = filters.chosen(all_rows)
@@ -54,6 +66,9 @@ def overview(frame: Frame) -> HttpResponse:
         "rqcron/overview.html",
         {
             "filters": filters,
+            "ran_at": ran_at,
+            "problem": problem,
+            "pause_of_all": pause,
             "rows": rows_of(jobs, frame, pause, filters.group),
             "total": total,
             "first": start + 1,
@@ -70,6 +85,13 @@ def overview(frame: Frame) -> HttpResponse:
         },
         title="Crons",
     )
+
+
+def _hour_url(frame: Frame, text: str) -> str:
+    """The page of the hour that somebody named, in words too; CronConfigError for what is no time."""
+    at = parse_instant(text.replace("\0", ""), "The time")
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    return f"{frame.url('load')}?{urlencode({'hour': instant_part(hour)})}"
 
 
 def _statuses(filters: Filters, frame: Frame) -> list[Choice]:

@@ -37,7 +37,7 @@ def schedule_in_words(definition: Definition) -> str:
     if not isinstance(schedule, CronSchedule):
         return ""
     times, days, months = _times(schedule), _days(schedule), _months(schedule)
-    if times.startswith("at ") and not days:
+    if times.startswith("at ") and times[3].isdigit() and not days:
         times = f"every day {times}"
     return ", ".join(filter(None, [times, days, months]))
 
@@ -95,7 +95,9 @@ def _only_second(schedule: CronSchedule, seconds: str) -> tuple[str, str]:
 def _joined(seconds: str, rest: str) -> str:
     if not seconds:
         return rest
-    return seconds if rest == "every minute" else f"{seconds} of {rest.removeprefix('at ')}"
+    if rest == "every minute" and seconds.startswith("every"):
+        return seconds
+    return f"{seconds} of {rest.removeprefix('at ')}"
 
 
 def _every(values: Sequence[int], size: int, unit: str) -> str | None:

@@ -36,8 +36,9 @@
     return other && marksIn(other).at(place - marks.length);
   };
   const newestMark = () => {
+    const isDecided = (mark) => !mark.matches(".rqcron-pending") && !mark.querySelector(".rqcron-pending");
     const first = document.querySelector("[data-rqcron-mark]");
-    return first && marksIn(stripOf(first)).at(-1);
+    return first && (marksIn(stripOf(first)).filter(isDecided).at(-1) || first);
   };
   const isTyping = (element) => element.matches("input, select, textarea, [contenteditable]");
 
