@@ -26,6 +26,7 @@ ARGUMENTS = {
     "slot": ["digest", datetime(2026, 3, 2, 9, tzinfo=UTC)],
     "run": [UUID(int=1)],
     "action": ["pause"],
+    "event": [1],
 }
 NAMES = ["a/b", "a#b?c", "..", ".", "_2F", "a b", "caf\u00e9 \u20ac", "<b>&amp;", "%41", "x" * 200]
 

@@ -34,7 +34,9 @@ def work(redis_connection) -> Callable[[], None]:
 
     def work_off() -> None:
         queue = Queue("default", connection=redis_connection)
-        SimpleWorker([queue], connection=redis_connection).work(burst=True)
+        worker = SimpleWorker([queue], connection=redis_connection)
+        while queue.job_ids:  # as work(burst=True), without what is around it
+            worker.execute_job(queue.fetch_job(queue.pop_job_id()), queue)
         catch_up()
 
     return work_off
