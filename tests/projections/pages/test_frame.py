@@ -50,6 +50,7 @@ def test_the_overview_is_the_change_list_of_crons(login):
 def test_every_name_fits_into_an_address_and_comes_back(name, login):
     assert name_of(name_part(name)) == name
     path = page_url("admin", "cron", name)
+    assert path == reverse("admin:rqcron_cron", args=[name_part(name)])
     assert "/../" not in path and "/./" not in path
     assert "//" not in path
 

@@ -128,16 +128,16 @@ def _why(job: CronJob, entries: Sequence[Entry], frame: Frame, unreadable: str) 
         return _Why(f"Disabled by {job.definition.get('disabled')}.")
     if job.status == PAUSED:
         return _Why(_paused(job, shower_in(frame.zones.of(job.timezone))))
+    if job.status == FAILING:
+        failed = next((item for item in reversed(entries) if item.fate is Fate.FAILED), None)
+        if failed is None:
+            return _Why(f"{job.consecutive_failures} runs failed in a row.", is_bad=True)
+        return _Why(failed.headline, is_bad=True, at=failed.last)
     newest = entries[-1] if entries else None
     if newest is not None and newest.fate is Fate.PENDING and newest.run_id is None:
         if newest.first + OVERDUE < frame.now:
             return _Why("due, and not decided", is_bad=True, at=newest.first)
         newest = entries[-2] if len(entries) > 1 else None
-    if job.status == FAILING and newest is not None and newest.fate is not Fate.FAILED:
-        failed = next((item for item in reversed(entries) if item.fate is Fate.FAILED), None)
-        if failed is None:
-            return _Why(f"{job.consecutive_failures} runs failed in a row.", is_bad=True)
-        newest = failed
     if newest is None or newest.fate is Fate.ON_TIME:
         return _Why("")
     mild = newest.fate in (Fate.RUNNING, Fate.LATE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.db.models import Max
 
 from rqcron_events.cli.problems import database_problem, is_unmigrated
@@ -20,7 +20,7 @@ from ...folds.cron_status import RETIRED
 from ...models import Checkpoint, CronJob
 from ...projector import PROJECTIONS, broken, catch_up
 
-__all__ = ["Note", "bring_up_to_date", "notes"]
+__all__ = ["Note", "bring_up_to_date", "notes", "trouble"]
 
 REDIS_SECONDS_MAX = 1.0
 """How long a page waits for one answer of Redis."""
@@ -28,7 +28,7 @@ EVENTS_MAX = 500
 """Of the log that a page folds itself; the leading runner does the rest."""
 CATCH_UP_SECONDS_MAX = 3.0
 LOCK_SECONDS_MAX = 0.5
-MAY_LACK = "What this page shows may lack the newest events."
+MAY_LACK = "What this page shows may be older."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,13 @@ class Note:
 
     text: str
     is_fault: bool = True
+
+
+def trouble(error: DatabaseError) -> str:
+    """What a statement of a page ran into, in one line."""
+    if backend_of(store.connection()).was_locked(error):
+        return "Another transaction holds its table, or the query takes too long."
+    return database_problem(error)
 
 
 def bring_up_to_date() -> list[Note]:
@@ -48,28 +55,38 @@ def bring_up_to_date() -> list[Note]:
     except DatabaseError as error:
         if is_unmigrated(error):
             raise
-        return [Note(f"The projections are not up to date. {database_problem(error)} {MAY_LACK}")]
+        return [Note(f"The projections are not up to date. {trouble(error)} {MAY_LACK}")]
     except (CronError, ValueError) as error:  # ValueError: an event not understood
         return [Note(f"The projections are not up to date: {clause(error)}. {MAY_LACK}")]
     return []
 
 
 def notes() -> list[Note]:
-    """Who decides, what is paused, who serves the queues, and how far the projections are."""
-    alias = store.connection().alias
+    """Who decides, what is paused, who serves the queues, and how far the projections are. What is
+    locked or damaged is told, and hides nothing else."""
+    db = store.connection()
+    found: list[Note] = []
+    parts = {"Whether crons run": _at_a_glance, "The state of the projections": _of_projections}
+    for what, look in parts.items():
+        try:
+            with backend_of(db).not_waiting(db, LOCK_SECONDS_MAX, CATCH_UP_SECONDS_MAX):
+                found += look(db.alias)
+        except DatabaseError as error:
+            found.append(Note(f"{what} is not known. {trouble(error)}"))
+        except (CronError, ValueError) as error:  # ValueError: an event not understood
+            found.append(Note(f"{what} is not known: {clause(error)}."))
+    return found
+
+
+def _at_a_glance(alias: str) -> Iterator[Note]:
     jobs = CronJob.objects.using(alias).exclude(status=RETIRED).order_by()
     queues = set(jobs.values_list("queue", flat=True).distinct())
-    found = list(_of_projections(alias))
-    try:
-        with transaction.atomic(using=alias):
-            glance = at_a_glance(queues, REDIS_SECONDS_MAX)
-    except (CronError, ValueError) as error:
-        return [*found, Note(f"Whether a runner is alive is not known: {clause(error)}.")]
-    told = [Note(item.sentence, item.is_fault) for item in glance.obstacles]
+    glance = at_a_glance(queues, REDIS_SECONDS_MAX)
+    for item in glance.obstacles:
+        yield Note(item.sentence, item.is_fault)
     if glance.spool_length:
         runs = f"{glance.spool_length} run{'s' * (glance.spool_length != 1)}"
-        told.append(Note(f"Events of {runs} wait in Redis; a runner will write them.", False))
-    return [*told, *found]
+        yield Note(f"Events of {runs} wait in Redis; a runner will write them.", False)
 
 
 def _of_projections(alias: str) -> Iterator[Note]:
@@ -79,7 +96,9 @@ def _of_projections(alias: str) -> Iterator[Note]:
     known = [points[name].position if name in points else 0 for name in names]
     behind = head - min(known)
     if behind > 0:
-        yield Note(f"The projections are {behind:,} events behind the log. {MAY_LACK}", False)
+        yield Note(
+            f"The projections lack the newest {behind:,} events of the log. {MAY_LACK}", False
+        )
     for item in PROJECTIONS:
         point = points.get(item.name)
         if point is not None and point.version != item.version:

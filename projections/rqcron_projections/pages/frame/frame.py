@@ -15,14 +15,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from rqcron_events import clock
-from rqcron_events.cli.problems import database_problem
 from rqcron_events.errors import CronError, UnknownCron, UnknownRun
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 
 from ...models import CronJob
 from ..drawing.marks import Fate
-from .banner import Note, bring_up_to_date, notes
+from .banner import Note, bring_up_to_date, notes, trouble
 from .links import django_rq_url, page_url
 from .permissions import Action, may, may_view
 from .zones import PARAMETER, Zones, keep_choice, zones_of
@@ -161,7 +160,7 @@ def _problem(frame: Frame, error: DatabaseError | CronError) -> HttpResponse:
     """The page says what is wrong, and needs no table for that."""
     title, status = "This page cannot be shown", 503
     if isinstance(error, DatabaseError):
-        problem = database_problem(error)
+        problem = trouble(error)
     else:
         problem = str(error)
         if isinstance(error, (UnknownCron, UnknownRun)):

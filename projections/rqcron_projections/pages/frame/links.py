@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import quote as urlquote
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.admin.utils import quote, unquote
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, get_urlconf, reverse
 
 __all__ = ["django_rq_url", "instant_part", "name_of", "name_part", "page_url", "parse_instant"]
+
+SAFE = "!$&'()*+,;=/~:@"
+"""What Django leaves as it is in a path."""
 
 
 def page_url(site: str, page: str, *parts: str | datetime | UUID | int) -> str:
     """The path of a page in an admin site (its ``name``): ``page_url("admin", "cron", name)``."""
-    return reverse(f"admin:rqcron_{page}", args=[_part(part) for part in parts], current_app=site)
+    kinds = tuple(type(part) is UUID for part in parts)
+    path = _pattern(site, page, kinds, get_urlconf() or settings.ROOT_URLCONF, get_script_prefix())
+    for place, part in enumerate(parts):
+        path = path.replace(_placeholder(place, kinds[place]), urlquote(_part(part), safe=SAFE))
+    return path
+
+
+@lru_cache(maxsize=200)
+def _pattern(site: str, page: str, kinds: tuple[bool, ...], _urlconf: str, _prefix: str) -> str:
+    """The path with placeholders for its parts: a page has hundreds of links, and Django's ``reverse``
+    takes a tenth of a millisecond for each."""
+    places = [_placeholder(place, is_uuid) for place, is_uuid in enumerate(kinds)]
+    return reverse(f"admin:rqcron_{page}", args=places, current_app=site)
+
+
+def _placeholder(place: int, is_uuid: bool) -> str:
+    return str(UUID(int=place)) if is_uuid else f"-part-{place}-"
 
 
 def name_part(name: str) -> str:
@@ -55,7 +77,7 @@ def django_rq_url(page: str, *args: object) -> str:
     return ""
 
 
-def _part(part: str | datetime | UUID | int) -> str | UUID | int:
+def _part(part: str | datetime | UUID | int) -> str:
     if isinstance(part, datetime):
         return instant_part(part)
-    return name_part(part) if isinstance(part, str) else part
+    return name_part(part) if isinstance(part, str) else str(part)
