@@ -39,11 +39,13 @@ REFRESH_SECONDS = 5
 WORDS = {
     SlotProgress.WAITING: "to run",
     SlotProgress.OPEN: "in progress",
-    SlotProgress.DONE: "a run succeeded",
+    SlotProgress.DONE: "left out: a run succeeded",
     SlotProgress.NOT_SUCCEEDED: "did not succeed",
     SlotProgress.ACTIVE: "left out: another run has not ended",
     SlotProgress.UNDECIDED: "left to the runner, which has not decided it yet",
 }
+ENDED_WELL = "succeeded"
+"""Of a slot that is done, once the backfill has begun."""
 _WITH_RUN = frozenset({SlotProgress.OPEN, SlotProgress.DONE, SlotProgress.ACTIVE})
 
 
@@ -138,7 +140,7 @@ def _context(frame: Frame, wanted: Backfill) -> dict[str, Any]:
     ended = counts[SlotProgress.DONE] + counts[SlotProgress.NOT_SUCCEEDED]
     return {
         "plan": plan,
-        "counts": [(WORDS[state], counts[state]) for state in WORDS if counts[state]],
+        "counts": [(_words(state, wanted), counts[state]) for state in WORDS if counts[state]],
         "total": len(plan.slots),
         "early": sum(item.past.before_registration for item in plan.slots),
         "waiting": counts[SlotProgress.WAITING],
@@ -149,7 +151,7 @@ def _context(frame: Frame, wanted: Backfill) -> dict[str, Any]:
         "is_over": wanted.is_begun
         and not counts[SlotProgress.WAITING]
         and not counts[SlotProgress.OPEN],
-        "slots": [_slot(item, wanted.through) for item in plan.slots[:SLOTS_SHOWN_MAX]],
+        "slots": [_slot(item, wanted) for item in plan.slots[:SLOTS_SHOWN_MAX]],
         "hidden": max(len(plan.slots) - SLOTS_SHOWN_MAX, 0),
         "refresh_seconds": REFRESH_SECONDS,
         "hold": frame.request.GET.get("hold") == "1",
@@ -160,13 +162,17 @@ def _context(frame: Frame, wanted: Backfill) -> dict[str, Any]:
     }
 
 
-def _slot(item: BackfillSlot, through: datetime | None) -> dict[str, Any]:
-    state = progress_of(item, through)
+def _words(state: SlotProgress, wanted: Backfill) -> str:
+    return ENDED_WELL if wanted.is_begun and state is SlotProgress.DONE else WORDS[state]
+
+
+def _slot(item: BackfillSlot, wanted: Backfill) -> dict[str, Any]:
+    state = progress_of(item, wanted.through)
     # What is still to run, or failed, has the id of a run that nobody has asked for.
     run_id = item.run_id if state in _WITH_RUN else None
     return {
         "slot": item.slot,
-        "words": WORDS[state],
+        "words": _words(state, wanted),
         "run_id": run_id,
         "is_early": item.past.before_registration,
     }

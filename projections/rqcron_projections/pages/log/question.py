@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.http import QueryDict
 
-from rqcron_events.cli.times import parse_instant, parse_range
+from rqcron_events.cli.times import parse_instant
 from rqcron_events.core.events import DECISIONS, OUTCOMES, RUNNER_TYPES, EventType
 from rqcron_events.core.wording import did_you_mean
 from rqcron_events.errors import CronError
@@ -153,13 +153,16 @@ def _attempt(values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _range(values: Mapping[str, str]) -> dict[str, Any]:
-    cron = values["cron"]
-    since, until = parse_range(values["since"] or None, values["until"] or None, cron=cron)
-    if since is not None and until is not None and since > until:
+    cron, found = values["cron"], dict[str, Any](since=None, until=None)
+    if values["since"]:
+        found["since"] = parse_instant(values["since"], "Since", cron=cron)
+    if values["until"]:
+        found["until"] = parse_instant(values["until"], "Until", cron=cron, after=found["since"])
+    if found["since"] and found["until"] and found["since"] > found["until"]:
         raise ValueError(
             f"Since {values['since']!r} is after until {values['until']!r}. Swap them."
         )
-    return {"since": since, "until": until}
+    return found
 
 
 def _place(text: str) -> Place | None:

@@ -6,12 +6,22 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.http import HttpResponse
 from rq import Queue, SimpleWorker
 from rqcron_projections.projector import catch_up
 
-from tests.integration.conftest import add, clock, crons, deploy, served  # noqa: F401
+from tests.integration.conftest import add, clock, crons, deploy, rows_of_before, served  # noqa: F401
 
 MINUTE = timedelta(minutes=1)
+
+
+def checked(response: HttpResponse, status: int = 200) -> str:
+    """The page, in which nothing stands that a strict Content-Security-Policy forbids."""
+    text = response.content.decode()
+    assert response.status_code == status, text
+    for forbidden in (" style=", "<style", "<script>", "javascript:", " onclick=", " onsubmit="):
+        assert forbidden not in text, forbidden
+    return text
 
 
 def slot(text: str) -> datetime:
@@ -24,7 +34,9 @@ def work(redis_connection) -> Callable[[], None]:
 
     def work_off() -> None:
         queue = Queue("default", connection=redis_connection)
-        SimpleWorker([queue], connection=redis_connection).work(burst=True)
+        worker = SimpleWorker([queue], connection=redis_connection)
+        while queue.job_ids:  # as work(burst=True), without what is around it
+            worker.execute_job(queue.fetch_job(queue.pop_job_id()), queue)
         catch_up()
 
     return work_off
@@ -32,7 +44,7 @@ def work(redis_connection) -> Callable[[], None]:
 
 @pytest.fixture
 def live(deploy, clock, work) -> Callable[..., None]:  # noqa: F811
-    """``live(3)``: three minutes pass; what comes due fires and is worked off."""
+    """``live(3)``: three minutes pass; what comes due fires, and is worked off at their end."""
     runners: list = []
 
     def pass_minutes(count: int = 1) -> None:
@@ -41,6 +53,6 @@ def live(deploy, clock, work) -> Callable[..., None]:  # noqa: F811
         for _ in range(count):
             clock.advance(MINUTE)
             runners[0].tick()
-            work()
+        work()
 
     return pass_minutes

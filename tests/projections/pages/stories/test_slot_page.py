@@ -19,7 +19,7 @@ from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
 
-from .conftest import slot
+from .conftest import checked, slot
 
 SEE_CRONS = "rqcron_projections.view_cronjob"
 EVIL = "pay/roll #1 <b>&\"'"
@@ -34,9 +34,7 @@ def address(name: str, at) -> str:
 
 
 def html(client, *args, status=200) -> str:
-    response = client.get(*args)
-    assert response.status_code == status, response.content.decode()
-    return response.content.decode()
+    return checked(client.get(*args), status)
 
 
 @pytest.fixture
@@ -142,16 +140,19 @@ def test_an_event_of_a_newer_release_is_named_instead_of_an_error(digest, login,
     assert "schema version 9, but this release knows only 1" in text
 
 
-def test_a_definition_that_no_longer_parses_is_named(digest, login, monkeypatch):
-    def unknown(name: str):
-        raise ValueError(f"{name!r} is not an IANA time zone")
-
-    from rqcron_events.core import definition
-
-    monkeypatch.setattr(definition, "zone_named", unknown, raising=False)
-    rows = CronEvent.objects.for_cron("digest").of_type("cron_registered")
-    assert rows.exists()
-    assert html(login(), address("digest", slot("09:01")))
+def test_a_definition_that_no_longer_parses_is_named(digest, clock, login):
+    data = CronEvent.objects.get(type="cron_registered").data
+    wrong = {**data["definition"], "timezone": "Mars/Olympus"}
+    head = CronEvent.objects.filter(stream="cron/digest").latest("version").version
+    CronEvent.objects.create(
+        stream="cron/digest", version=head + 1, type="cron_changed", cron="digest",
+        occurred_at=clock.now, data={**data, "definition": wrong, "definition_version": 2,
+                                     "effective_from": clock.now.isoformat(), "changes": {}},
+    )  # fmt: skip
+    clock.advance(timedelta(minutes=2))
+    text = html(login(), address("digest", slot("09:04")))
+    assert "Mars/Olympus" in text
+    assert "fired, succeeded" in html(login(username="bob"), address("digest", slot("09:01")))
 
 
 def test_the_page_answers_while_redis_is_away_and_says_so(digest, live, clock, login, settings):
