@@ -15,7 +15,7 @@ from ..core.events import EventType
 from ..core.events.keys import DEFINITION
 from ..core.parse_time import leaves_the_day_open, names_a_zone, read_instant
 from ..core.schedule import zone_named
-from ..core.wording import shown_time
+from ..core.wording import empty_range_text, shown_time
 from ..errors import CronConfigError
 from ..ledger.lookup import stored_name
 from ..models import CronEvent
@@ -66,11 +66,15 @@ def parse_past_instant(text: str, option: str, *, cron: str = "") -> datetime:
 def parse_range(
     since: str | None, until: str | None, *, cron: str = ""
 ) -> tuple[datetime | None, datetime | None]:
-    """What ``--since`` and ``--until`` were given; an end without a day lies after its beginning."""
+    """What ``--since`` and ``--until`` were given; an end without a day lies after its beginning.
+    Raises CronConfigError for a range that nothing can lie in."""
     begin = parse_instant(since, "--since", cron=cron) if since is not None else None
     if until is None:
         return begin, None
-    return begin, parse_instant(until, "--until", cron=cron, after=begin)
+    end = parse_instant(until, "--until", cron=cron, after=begin)
+    if begin is not None and begin >= end:
+        raise CronConfigError(empty_range_text(begin, end, "--since", "--until"))
+    return begin, end
 
 
 def zone_of(cron: str | None) -> tzinfo:

@@ -126,7 +126,10 @@ def test_following_without_a_position_begins_with_what_comes_next(log: Log):
         (lambda rows: rows.for_run("abc"), "Run id 'abc' is invalid: a run id is a UUID"),
         (lambda rows: rows.between(datetime(2026, 3, 2), None), "since=2026-03-02T.*no time zone"),
         (lambda rows: rows.between(None, datetime(2026, 3, 2)), "until=2026-03-02T.*no time zone"),
-        (lambda rows: rows.between(MONDAY, MONDAY - SECOND), "since=2026-03-02.* is after until="),
+        (
+            lambda rows: rows.between(MONDAY, MONDAY - SECOND),
+            "The range is empty: since=2026-03-02",
+        ),
     ],
 )
 def test_a_question_that_cannot_be_meant_is_refused_and_not_answered_with_nothing(ask, said: str):

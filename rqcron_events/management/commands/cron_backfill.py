@@ -16,6 +16,8 @@ from ...cli.terminal import encodable
 from ...cli.times import parse_instant
 from ...core.backfill import DONE, BackfillSlot, SlotState
 from ...core.schedule import local_time, zone_or_utc
+from ...core.wording import empty_range_text
+from ...errors import CronConfigError
 from ...operations.backfill import (
     BackfillPlan,
     BackfillRun,
@@ -74,6 +76,8 @@ class Command(LedgerCommand):
         name, output_format = options["name"], options["format"]
         start = parse_instant(options["from"], "--from", cron=name)
         end = parse_instant(options["to"], "--to", cron=name, after=start)
+        if start >= end:
+            raise CronConfigError(empty_range_text(start, end, "--from", "--to"))
         plan = plan_backfill(name, start, end, again=options["again"])
         if options["dry_run"]:
             self._show(plan, output_format)
