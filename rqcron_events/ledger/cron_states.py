@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Self
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery, Value
+from django.db.models import OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
 from .. import clock
@@ -359,7 +359,7 @@ def states_without_runs() -> tuple[dict[str, CronState], dict[str, str]]:
     return {name: states[name] for name in states.keys() - unreadable.keys()}, unreadable
 
 
-def newest_decisions(of: CronEventQuerySet) -> CronEventQuerySet:
+def newest_decisions(of: CronEventQuerySet) -> QuerySet[CronEvent, tuple[str, int, datetime]]:
     """The version and the slot of the newest decision of each cron that has one of these events.
 
     By version, not by slot: a rewind may have taken back what was decided about the future. By a
