@@ -20,7 +20,7 @@ from ..errors import CronConfigError
 from ..ledger.lookup import stored_name
 from ..models import CronEvent
 
-__all__ = ["parse_instant", "parse_past_instant", "parse_range", "zone_of"]
+__all__ = ["parse_instant", "parse_past_instant", "parse_range", "require_range", "zone_of"]
 
 
 def parse_instant(
@@ -72,9 +72,20 @@ def parse_range(
     if until is None:
         return begin, None
     end = parse_instant(until, "--until", cron=cron, after=begin)
-    if begin is not None and begin >= end:
-        raise CronConfigError(empty_range_text(begin, end, "--since", "--until"))
+    if begin is not None:
+        require_range(begin, end, "--since", "--until", cron=cron)
     return begin, end
+
+
+def require_range(
+    begin: datetime, end: datetime, option: str, end_option: str, *, cron: str = ""
+) -> None:
+    """CronConfigError unless ``begin`` is before ``end``: what the two options were given."""
+    if begin >= end:
+        zone = zone_of(cron)
+        raise CronConfigError(
+            empty_range_text(begin, end, option, end_option, lambda at: shown_time(at, zone))
+        )
 
 
 def zone_of(cron: str | None) -> tzinfo:

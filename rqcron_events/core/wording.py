@@ -185,12 +185,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def empty_range_text(
-    since: datetime, until: datetime, begin: str = "since", end: str = "until"
+    since: datetime,
+    until: datetime,
+    begin: str = "since",
+    end: str = "until",
+    show: Callable[[datetime], str] = datetime.isoformat,
 ) -> str:
-    """What to say of a range that nothing can lie in; ``begin`` and ``end`` are what the caller calls its ends."""
+    """What to say of a range that nothing can lie in; ``begin`` and ``end`` are what the caller calls
+    its ends."""
     return (
-        f"The range is empty: {begin}={since.isoformat()} is not before {end}={until.isoformat()}. "
-        f"Give an earlier {begin} or a later {end}."
+        f"The range is empty: {begin} {show(since)} is not before {end} {show(until)}. Give an earlier "
+        f"{begin} or a later {end}."
     )
 
 
