@@ -20,13 +20,16 @@ from ...models import CronRun
 __all__ = ["Decision", "RunFacts", "decisions_between", "newest_decisions", "runs_of"]
 
 TYPES = tuple(sorted(item.value for item in DECISIONS))
+# Without the stream: PostgreSQL takes cron and stream for independent, expects one row, and would
+# rather sort all decisions of a cron than follow the index to the last ones.
 _NEWEST = (
-    "SELECT id FROM (SELECT id FROM rqcron_event WHERE cron = %s AND stream = %s"
+    "SELECT id FROM (SELECT id FROM rqcron_event WHERE cron = %s"
     " AND type IN ('slot_fired', 'slot_missed', 'slot_skipped')"
     " ORDER BY scheduled_for DESC LIMIT %s) AS newest"
 )
 _COLUMNS = (
     "id",
+    "stream",
     "cron",
     "type",
     "schema_version",
@@ -74,7 +77,7 @@ def newest_decisions(names: Sequence[str], each: int) -> dict[str, list[Decision
         return {}
     values: list[str | int] = []
     for name in names:
-        values += [name, cron_stream(name), each]
+        values += [name, each]
     with store.connection().cursor() as cursor:
         cursor.execute(" UNION ALL ".join([_NEWEST] * len(names)), values)
         ids = [row[0] for row in cursor.fetchall()]
@@ -91,7 +94,7 @@ def decisions_between(
     """Those of one cron about slots with ``since <= slot < until``, oldest first, and whether there
     are more than the limit."""
     rows = CronEvent.objects.using(store.connection().alias)
-    own = rows.filter(cron=name, stream=cron_stream(name), type__in=TYPES)
+    own = rows.filter(cron=name, type__in=TYPES)
     inside = own.filter(scheduled_for__gte=since, scheduled_for__lt=until)
     found = list(_read(inside.order_by("scheduled_for", "id")[: limit + 1]))
     if len(found) > limit:
@@ -123,6 +126,7 @@ def _read(rows: QuerySet[CronEvent]) -> Iterable[Decision]:
 
 def _decision(
     event_id: int,
+    stream: str,
     cron: str,
     kind: str,
     schema: int,
@@ -132,7 +136,7 @@ def _decision(
     stored: Any,
 ) -> Decision | None:
     """By its columns where the rest cannot be read, as of a newer release."""
-    if slot is None:
+    if slot is None or stream != cron_stream(cron):
         return None
     try:
         data = decode_data(event_type(kind), schema, stored)
