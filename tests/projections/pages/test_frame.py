@@ -28,7 +28,19 @@ ARGUMENTS = {
     "action": ["pause"],
     "event": [1],
 }
-NAMES = ["a/b", "a#b?c", "..", ".", "_2F", "a b", "caf\u00e9 \u20ac", "<b>&amp;", "%41", "x" * 200]
+NAMES = [
+    "-part-1-",
+    "a/b",
+    "a#b?c",
+    "..",
+    ".",
+    "_2F",
+    "a b",
+    "caf\u00e9 \u20ac",
+    "<b>&amp;",
+    "%41",
+    "x" * 200,
+]
 
 
 def address(page: str) -> str:
@@ -53,6 +65,7 @@ def test_every_name_fits_into_an_address_and_comes_back(name, login):
     assert path == reverse("admin:rqcron_cron", args=[name_part(name)])
     assert "/../" not in path and "/./" not in path
     assert "//" not in path
+    assert page_url("admin", "slot", name, datetime(2026, 3, 2, 9, tzinfo=UTC)).count(":00") == 2
 
 
 @pytest.mark.parametrize(
