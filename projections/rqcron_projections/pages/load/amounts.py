@@ -50,6 +50,8 @@ class Amounts:
     """Of the past; slots of the future."""
     seconds: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
     """That workers were, or will be, busy."""
+    crons: Counter[int] = field(default_factory=Counter)
+    """Of the future: that have one slot in it. Those with more are due all the time."""
 
 
 class Due(NamedTuple):
@@ -99,6 +101,7 @@ def upcoming_amounts(crons: list[Due], begin: datetime, end: datetime) -> Amount
         for number, slots in due_quarters(schedule, begin, end).items():
             found.runs[number] += slots * len(each)
             found.seconds[number] += slots * sum(each)
+            found.crons[number] += len(each) if slots == 1 else 0
     return found
 
 

@@ -17,7 +17,7 @@ from .amounts import countable_since, due_crons, past_amounts, upcoming_amounts
 from .due import QUARTER
 from .herds import herds
 from .hour import HOUR, WIDTH, at_work, due_in, lanes, runs_in
-from .week import DAYS, highest, midnight, week
+from .week import DAYS, midnight, week
 
 __all__ = ["load_page"]
 
@@ -44,7 +44,6 @@ def _week_page(frame: Frame, given: str | None) -> HttpResponse:
     past = past_amounts(counted_since, now)
     crons = list(due_crons(now))
     to_come = upcoming_amounts(crons, this_quarter + QUARTER, after)
-    most = highest([past, to_come], show)
 
     def url(begin: datetime) -> str:
         return "?" + urlencode({"hour": instant_part(begin)})
@@ -59,8 +58,8 @@ def _week_page(frame: Frame, given: str | None) -> HttpResponse:
             "shows": SHOW.items(),
             "hours": range(24),
             "zone_name": now.astimezone(zone).tzname(),
-            "past": week(past, counted_since, this_quarter + QUARTER, zone, now, show, most, url),
-            "to_come": week(to_come, this_quarter + QUARTER, after, zone, now, show, most, url),
+            "past": week(past, counted_since, this_quarter + QUARTER, zone, now, show, url),
+            "to_come": week(to_come, this_quarter + QUARTER, after, zone, now, show, url),
             "counted_since": counted_since if counted_since > before else None,
             "crons": len(crons),
             "herds": [

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from statistics import median
 
 from rqcron_events.core.schedule import EPOCH
 
 from .amounts import Amounts
 from .due import QUARTER
 
-__all__ = ["DAYS", "LEVELS", "Cell", "Day", "highest", "week"]
+__all__ = ["DAYS", "LEVELS", "Cell", "Day", "midnight", "week"]
 
 DAYS = 7
 DAY = timedelta(days=1)
-LEVELS = 4
-"""Shades, besides none."""
+LEVELS = (0.5, 1.25, 1.9)
+"""Where the next shade begins, in parts of the usual hour of the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class Cell:
     seconds: float
     """That workers are busy."""
     level: int
-    """0 to ``LEVELS``: the shade."""
+    """The shade: 0 for nothing, 1 to 4."""
     is_now: bool
     url: str
 
@@ -54,23 +56,27 @@ def week(
     zone: tzinfo,
     now: datetime,
     show: str,
-    most: float,
     url: Callable[[datetime], str],
 ) -> list[Day]:
-    """From ``begin`` to before ``end``. ``show``: by what the shades are, ``runs`` or ``work``;
-    ``most``: what the darkest one stands for. An hour that clocks show twice is one cell."""
+    """From ``begin`` to before ``end``. ``show``: by what the shades are, ``runs`` or ``work``. An hour
+    that clocks show twice is one cell."""
     hours: dict[tuple[date, int], list[int]] = {}
     at = begin
     while at < end:
         local = at.astimezone(zone)
         hours.setdefault((local.date(), local.hour), []).append((at - EPOCH) // QUARTER)
         at += QUARTER
+    by_quarter: Mapping[int, float] = amounts.seconds if show == "work" else amounts.runs
+    shown = {
+        place: sum(by_quarter.get(n, 0) for n in quarters) for place, quarters in hours.items()
+    }
+    usual = median(found) if (found := [amount for amount in shown.values() if amount]) else 1.0
     days = sorted({day for day, _hour in hours})
     return [
         Day(
             day=day,
             cells=tuple(
-                _cell(amounts, hours[day, hour], now, show, most, url)
+                _cell(amounts, hours[day, hour], now, shown[day, hour] / usual, url)
                 if (day, hour) in hours
                 else None
                 for hour in range(24)
@@ -80,35 +86,19 @@ def week(
     ]
 
 
-def highest(weeks: Sequence[Amounts], show: str) -> float:
-    """The most that any hour of UTC has."""
-    sums: list[float] = [0.0]
-    for amounts in weeks:
-        by_quarter: Mapping[int, float] = amounts.seconds if show == "work" else amounts.runs
-        by_hour: dict[int, float] = {}
-        for number, amount in by_quarter.items():
-            by_hour[number // 4] = by_hour.get(number // 4, 0) + amount
-        sums += by_hour.values()
-    return max(sums)
-
-
 def _cell(
     amounts: Amounts,
     quarters: Sequence[int],
     now: datetime,
-    show: str,
-    most: float,
+    of_usual: float,
     url: Callable[[datetime], str],
 ) -> Cell:
-    runs = sum(amounts.runs.get(number, 0) for number in quarters)
-    seconds = sum(amounts.seconds.get(number, 0.0) for number in quarters)
-    shown = seconds if show == "work" else runs
     begin = EPOCH + quarters[0] * QUARTER
     return Cell(
         begin=begin,
-        runs=runs,
-        seconds=seconds,
-        level=min(LEVELS, 1 + int(shown / most * LEVELS)) if shown and most else 0,
+        runs=sum(amounts.runs.get(number, 0) for number in quarters),
+        seconds=sum(amounts.seconds.get(number, 0.0) for number in quarters),
+        level=1 + bisect_right(LEVELS, of_usual) if of_usual else 0,
         is_now=begin <= now < EPOCH + (quarters[-1] + 1) * QUARTER,
         url=url(begin),
     )
