@@ -22,6 +22,8 @@ from .week import DAYS, midnight, week
 __all__ = ["load_page"]
 
 DAY = timedelta(days=1)
+FIRST_YEAR, LAST_YEAR = 1970, 9_000
+"""Of an hour that is shown: days before and after it exist, too."""
 SHOW = {"runs": "how many", "work": "how many workers they keep busy"}
 
 
@@ -29,6 +31,8 @@ def load_page(frame: Frame) -> HttpResponse:
     """``?hour=2026-03-02T03:00:00Z`` shows one hour, everything else the weeks."""
     given = frame.request.GET.get("hour")
     hour = parse_instant(given) if given else None
+    if hour is not None and not FIRST_YEAR <= hour.year <= LAST_YEAR:
+        hour = None
     return _hour_page(frame, hour) if hour is not None else _week_page(frame, given)
 
 
@@ -51,7 +55,7 @@ def _week_page(frame: Frame, given: str | None) -> HttpResponse:
     return frame.render(
         "rqcron/load.html",
         {
-            "problem": f"{given!r} is not an instant such as 2026-03-02T03:00:00Z."
+            "problem": f"{given!r} is not an instant such as 2026-03-02T03:00:00Z, from 1970 on."
             if given
             else "",
             "show": show,
