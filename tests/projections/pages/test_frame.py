@@ -28,7 +28,20 @@ ARGUMENTS = {
     "action": ["pause"],
     "event": [1],
 }
-NAMES = ["a/b", "a#b?c", "..", ".", "_2F", "a b", "caf\u00e9 \u20ac", "<b>&amp;", "%41", "x" * 200]
+NAMES = [
+    "-part-0-",
+    "-part-1-",
+    "a/b",
+    "a#b?c",
+    "..",
+    ".",
+    "_2F",
+    "a b",
+    "caf\u00e9 \u20ac",
+    "<b>&amp;",
+    "%41",
+    "x" * 200,
+]
 
 
 def address(page: str) -> str:
@@ -50,6 +63,7 @@ def test_the_overview_is_the_change_list_of_crons(login):
 def test_every_name_fits_into_an_address_and_comes_back(name, login):
     assert name_of(name_part(name)) == name
     path = page_url("admin", "cron", name)
+    assert page_url("admin", "slot", name, "x") == f"{path}slot/x/"
     assert path == reverse("admin:rqcron_cron", args=[name_part(name)])
     assert "/../" not in path and "/./" not in path
     assert "//" not in path

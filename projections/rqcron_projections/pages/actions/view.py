@@ -106,7 +106,7 @@ def _page(frame: Frame, action: Action, asked: Asked, *, is_sure: bool = False) 
 def _title(action: Action, asked: Asked) -> str:
     verb = TITLES[action]
     if action is Action.RERUN:
-        return f"{verb} {asked.run[:8] or 'a run'}"
+        return f"{verb} run {str(asked.run)[:8]}" if asked.run else f"{verb} a run"
     if asked.everything:
         return f"{verb} all crons"
     names = [cron.name for cron in asked.crons]

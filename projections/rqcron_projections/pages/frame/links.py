@@ -19,23 +19,27 @@ SAFE = "!$&'()*+,;=/~:@"
 
 def page_url(site: str, page: str, *parts: str | datetime | UUID | int) -> str:
     """The path of a page in an admin site (its ``name``): ``page_url("admin", "cron", name)``."""
-    kinds = tuple(type(part) is UUID for part in parts)
+    kinds = tuple(map(type, parts))
     path = _pattern(site, page, kinds, get_urlconf() or settings.ROOT_URLCONF, get_script_prefix())
-    for place, part in enumerate(parts):
-        path = path.replace(_placeholder(place, kinds[place]), urlquote(_part(part), safe=SAFE))
+    # From the last to the first: a name that looks like a placeholder is not taken for one.
+    for place, part in reversed(list(enumerate(parts))):
+        before, _, after = path.partition(_placeholder(place, kinds[place]))
+        path = before + urlquote(_part(part), safe=SAFE) + after
     return path
 
 
 @lru_cache(maxsize=200)
-def _pattern(site: str, page: str, kinds: tuple[bool, ...], _urlconf: str, _prefix: str) -> str:
+def _pattern(site: str, page: str, kinds: tuple[type, ...], _urlconf: str, _prefix: str) -> str:
     """The path with placeholders for its parts: a page has hundreds of links, and Django's ``reverse``
     takes a tenth of a millisecond for each."""
-    places = [_placeholder(place, is_uuid) for place, is_uuid in enumerate(kinds)]
+    places = [_placeholder(place, kind) for place, kind in enumerate(kinds)]
     return reverse(f"admin:rqcron_{page}", args=places, current_app=site)
 
 
-def _placeholder(place: int, is_uuid: bool) -> str:
-    return str(UUID(int=place)) if is_uuid else f"-part-{place}-"
+def _placeholder(place: int, kind: type) -> str:
+    if kind is int:
+        return f"90071992547409{place:02}"
+    return str(UUID(int=place)) if kind is UUID else f"-part-{place}-"
 
 
 def name_part(name: str) -> str:
