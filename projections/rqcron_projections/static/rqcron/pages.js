@@ -59,20 +59,15 @@
     }
   };
 
-<<<<<<< HEAD
-  document.addEventListener("DOMContentLoaded", () => showLocalTimes(document));
-  document.addEventListener("rqcron:added", (event) => showLocalTimes(event.target));
-  document.addEventListener("keydown", moveBetweenMarks);
-=======
   document.addEventListener("DOMContentLoaded", () => {
     showLocalTimes(document);
     for (const element of document.querySelectorAll(".rqcron-with-script")) element.hidden = false;
   });
+  document.addEventListener("rqcron:added", (event) => showLocalTimes(event.target));
   document.addEventListener("keydown", keyPressed);
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-rqcron-help]")) showKeys();
   });
->>>>>>> bc931bae53e8d07253aa200fe8a92d4516e5fcc2
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-rqcron-submit]")) event.target.form.requestSubmit();
   });
