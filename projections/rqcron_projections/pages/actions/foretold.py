@@ -159,7 +159,7 @@ def _next_slots(
         return
     count = len(first) + rest
     more = " or more" if count >= SLOTS_COUNTED_MAX else ""
-    yield f"That is about {count:,}{more} slot{'s' * (count != 1)}: {times}{', ...' if rest else ''}."
+    yield f"That is about {count:,}{more} slot{'s' * (count != 1)}: {times}{' and so on' if rest else ''}."
 
 
 def _own_pause(frame: Frame, state: CronState) -> Pause | None:

@@ -16,6 +16,7 @@ from rqcron_events.errors import CronError
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 
+from ..frame.banner import bring_up_to_date
 from ..frame.frame import LOCK_SECONDS_MAX, STATEMENT_SECONDS_MAX, Frame
 from ..frame.permissions import Action
 from ..story.event_line import event_lines
@@ -43,6 +44,8 @@ def action_page(frame: Frame, action: str) -> HttpResponse:
     wanted = Action(action)
     if not frame.may(wanted):
         raise PermissionDenied
+    if frame.request.method != "POST":
+        frame.notes.extend(bring_up_to_date())
     if wanted is Action.BACKFILL:
         return backfill_page(frame)
     if frame.request.method == "POST":
