@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from .conf import conf
 from .core.codec import check_shape, decode_data, event_type
 from .core.events import DECISIONS, OUTCOMES, Event, EventType
-from .core.wording import did_you_mean
+from .core.wording import did_you_mean, empty_range_text
 from .errors import AppendOnlyError, CronConfigError, UnreadableEvent, check_instant
 
 __all__ = ["CronEvent", "CronLease", "CronSnapshot", "QuarantinedEvent"]
@@ -75,10 +75,7 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
             if value is not None:
                 check_instant(name, value)
         if since is not None and until is not None and since > until:
-            raise CronConfigError(
-                f"since={since.isoformat()} is after until={until.isoformat()}. Give an earlier "
-                "since or a later until."
-            )
+            raise CronConfigError(empty_range_text(since, until))
         found = self
         if since is not None:
             found = found.filter(occurred_at__gte=since)

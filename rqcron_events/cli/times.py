@@ -15,12 +15,12 @@ from ..core.events import EventType
 from ..core.events.keys import DEFINITION
 from ..core.parse_time import leaves_the_day_open, names_a_zone, read_instant
 from ..core.schedule import zone_named
-from ..core.wording import shown_time
+from ..core.wording import empty_range_text, shown_time
 from ..errors import CronConfigError
 from ..ledger.lookup import stored_name
 from ..models import CronEvent
 
-__all__ = ["parse_instant", "parse_past_instant", "parse_range", "zone_of"]
+__all__ = ["parse_instant", "parse_past_instant", "parse_range", "require_range", "zone_of"]
 
 
 def parse_instant(
@@ -66,11 +66,26 @@ def parse_past_instant(text: str, option: str, *, cron: str = "") -> datetime:
 def parse_range(
     since: str | None, until: str | None, *, cron: str = ""
 ) -> tuple[datetime | None, datetime | None]:
-    """What ``--since`` and ``--until`` were given; an end without a day lies after its beginning."""
+    """What ``--since`` and ``--until`` were given; an end without a day lies after its beginning.
+    Raises CronConfigError for a range that nothing can lie in."""
     begin = parse_instant(since, "--since", cron=cron) if since is not None else None
     if until is None:
         return begin, None
-    return begin, parse_instant(until, "--until", cron=cron, after=begin)
+    end = parse_instant(until, "--until", cron=cron, after=begin)
+    if begin is not None:
+        require_range(begin, end, "--since", "--until", cron=cron)
+    return begin, end
+
+
+def require_range(
+    begin: datetime, end: datetime, option: str, end_option: str, *, cron: str = ""
+) -> None:
+    """CronConfigError unless ``begin`` is before ``end``: what the two options were given."""
+    if begin >= end:
+        zone = zone_of(cron)
+        raise CronConfigError(
+            empty_range_text(begin, end, option, end_option, lambda at: shown_time(at, zone))
+        )
 
 
 def zone_of(cron: str | None) -> tzinfo:

@@ -19,6 +19,7 @@ __all__ = [
     "did_you_mean",
     "disabled_words",
     "duration",
+    "empty_range_text",
     "is_seen",
     "late",
     "pause_words",
@@ -181,6 +182,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     near = get_close_matches(name, list(known), n=NAMES_SUGGESTED_MAX, cutoff=0.5)
     return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def empty_range_text(
+    since: datetime,
+    until: datetime,
+    begin: str = "since",
+    end: str = "until",
+    show: Callable[[datetime], str] = datetime.isoformat,
+) -> str:
+    """What to say of a range that nothing can lie in; ``begin`` and ``end`` are what the caller calls
+    its ends."""
+    return (
+        f"The range is empty: {begin} {show(since)} is not before {end} {show(until)}. Give an earlier "
+        f"{begin} or a later {end}."
+    )
 
 
 def unknown_cron_text(name: str, known: Iterable[str]) -> str:

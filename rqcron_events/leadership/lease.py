@@ -31,6 +31,8 @@ SILENT_LEASES = 2
 LOCK_SECONDS_MAX = 0.05
 """How long a statement here may wait for a row or table that somebody else holds: what comes due
 meanwhile is late by that."""
+LOCKED_SECONDS_MAX = 0.001
+"""The same for a row that was locked when it was last wanted, so that it makes late once."""
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,8 @@ class Lease:
         """Whom the lease was taken from, because it had been silent; None when it was free."""
         self.locked_since: float | None = None
         """Monotonic seconds since when the lease cannot be renewed, because it is locked."""
+        self._locked: set[str] = set()
+        """The rows that were locked when they were last wanted."""
         self._renewed_at = float("-inf")
         self._beaten_at = float("-inf")
 
@@ -98,7 +102,7 @@ class Lease:
         if self.held and asked_at - self._renewed_at < lease_seconds / 3:
             return True
         try:
-            with self._not_waiting():
+            with self._not_waiting(LEADER):
                 self.held = self._take(lease_seconds)
             self.locked_since = None
         except LeaseLocked:
@@ -130,7 +134,7 @@ class Lease:
         """Whether nobody renews a lease that is locked: by the row, which can be read while it is
         locked, or by how long the whole table is."""
         try:
-            with self._not_waiting():
+            with self._not_waiting(LEADER):
                 return not self._rows().filter(beats(lease_seconds), name=LEADER).exists()
         except LeaseLocked:
             return self.locked_since is not None and now - self.locked_since > lease_seconds
@@ -142,7 +146,7 @@ class Lease:
             return False
         self._beaten_at = at
         try:
-            with self._not_waiting():
+            with self._not_waiting(self.holder):
                 if self._rows().filter(name=self.holder).update(renewed_at=Now()):
                     return False
                 self._rows().get_or_create(
@@ -165,14 +169,14 @@ class Lease:
 
     def forget(self, runner_id: str) -> None:
         """Unless its row is locked: then somebody finds it again."""
-        with suppress(LeaseLocked), self._not_waiting():
+        with suppress(LeaseLocked), self._not_waiting(runner_id):
             self._rows().filter(name=runner_id).delete()
 
     def confirm(self) -> bool:
         """Renew now, inside the caller's transaction: False when somebody else has taken over, or
         holds the row locked."""
         try:
-            with self._not_waiting():
+            with self._not_waiting(LEADER):
                 rows = self._rows().filter(name=LEADER, holder=self.holder)
                 self.held = bool(rows.update(renewed_at=Now()))
         except LeaseLocked:
@@ -182,7 +186,7 @@ class Lease:
     def step_down(self) -> None:
         """Let a standby take over at once; or once the lease has run out, when it is locked."""
         self.held = False
-        with suppress(LeaseLocked), self._not_waiting():
+        with suppress(LeaseLocked), self._not_waiting(LEADER):
             self._rows().filter(name=LEADER, holder=self.holder).update(holder="")
 
     def release(self) -> None:
@@ -191,16 +195,20 @@ class Lease:
         self.forget(self.holder)
 
     @contextmanager
-    def _not_waiting(self) -> Iterator[None]:
-        """Nothing in the block waits long for a lock; LeaseLocked when something would."""
+    def _not_waiting(self, row: str) -> Iterator[None]:
+        """Nothing in the block, which wants this row, waits long for a lock; LeaseLocked when
+        something would."""
         db = store.connection()
         backend = backend_of(db)
+        seconds = LOCKED_SECONDS_MAX if row in self._locked else LOCK_SECONDS_MAX
         try:
-            with backend.not_waiting(db, LOCK_SECONDS_MAX):
+            with backend.not_waiting(db, seconds):
                 yield
+            self._locked.discard(row)
         except OperationalError as error:
             if not backend.was_locked(error):
                 raise
+            self._locked.add(row)
             log.log(
                 logging.WARNING if self.locked_since is None else logging.DEBUG,  # once
                 "The lease is locked by somebody else's transaction (%s); deciding goes on.",

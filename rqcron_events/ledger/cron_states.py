@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Self
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery, Value
+from django.db.models import OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
 from .. import clock
@@ -330,11 +330,9 @@ def state_of(name: str) -> CronState:
     unreadable = _fold_into(state, _read(rows.filter(cron=name, type__in=DEFINITION_TYPES)))
     if unreadable:
         raise UnreadableEvent(unreadable[0])
-    # By version, not by slot: a rewind may have taken back what was decided about the future.
-    decided = versions.filter(type__in=sorted(DECISIONS))
-    version, slot = decided.values_list("version", "scheduled_for").first() or (0, None)
-    if slot is not None and version > state.rewound_version:
-        state.watermark = slot
+    for _name, version, slot in newest_decisions(rows.filter(stream=cron_stream(name), version=1)):
+        if slot is not None and version > state.rewound_version:
+            state.watermark = slot
     state.version = max(state.version, head)
     return state
 
@@ -355,19 +353,24 @@ def states_without_runs() -> tuple[dict[str, CronState], dict[str, str]]:
             unreadable.setdefault(name, str(item))
     for item in found.unreadable:
         unreadable.setdefault(item.cron, str(item))
-    newest = (
-        CronEvent.objects.using(conf().database)
-        .filter(stream=Concat(Value(cron_stream("")), OuterRef("cron")), type__in=sorted(DECISIONS))
-        .order_by("-version")
-    )
-    registered = rows.of_type(EventType.CRON_REGISTERED).order_by().values("cron").distinct()
-    found_newest = registered.values_list(
-        "cron", Subquery(newest.values("version")[:1]), Subquery(newest.values("scheduled_for")[:1])
-    )
-    for name, version, slot in found_newest:
+    for name, version, slot in newest_decisions(rows.of_type(EventType.CRON_REGISTERED)):
         if slot is not None and name in states and version > states[name].rewound_version:
             states[name].watermark = slot
     return {name: states[name] for name in states.keys() - unreadable.keys()}, unreadable
+
+
+def newest_decisions(of: CronEventQuerySet) -> QuerySet[CronEvent, tuple[str, int, datetime]]:
+    """The version and the slot of the newest decision of each cron that has one of these events.
+
+    By version, not by slot: a rewind may have taken back what was decided about the future. By a
+    range of streams with equal ends: of one stream PostgreSQL expects as many events as the average
+    run has, and would read and sort all that a cron ever had.
+    """
+    stream = Concat(Value(cron_stream("")), OuterRef("cron"))
+    rows = CronEvent.objects.using(conf().database).filter(stream__gte=stream, stream__lte=stream)
+    newest = rows.filter(type__in=sorted(DECISIONS)).order_by("-stream", "-version")
+    version, slot = (Subquery(newest.values(each)[:1]) for each in ("version", "scheduled_for"))
+    return of.order_by().values_list("cron", version, slot).distinct()
 
 
 def _read(rows: CronEventQuerySet) -> Readable:

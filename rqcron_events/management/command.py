@@ -7,6 +7,7 @@ import select
 import sys
 import traceback
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import (
     BaseCommand,
@@ -22,7 +23,13 @@ from ..conf import conf
 from ..core.codec import NewerEvent
 from ..errors import CronError
 
-__all__ = ["LedgerCommand", "add_actor_options", "add_name_or_all", "require_name_or_all"]
+__all__ = [
+    "LedgerCommand",
+    "add_actor_options",
+    "add_name_or_all",
+    "requested_text",
+    "require_name_or_all",
+]
 
 ENDED_BY_SIGPIPE = 141
 """As shells tell it: 128, and the number of the signal."""
@@ -105,6 +112,12 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def requested_text(run_id: UUID, begins: str = "") -> str:
+    """For people, beside the id that scripts read: what was done, and where to look next."""
+    short = str(run_id)[:8]
+    return f"Run {short} is requested{begins}. cron_explain --run {short} tells what becomes of it."
 
 
 def add_actor_options(parser: CommandParser, reason_help: str) -> None:

@@ -20,7 +20,7 @@ from ..core.backfill import Attempt, BackfillSlot, PastSlot, SlotState, judge, p
 from ..core.cron_state import CronState
 from ..core.definition import Definition, Overlap
 from ..core.events import Event, EventType, cron_stream, keys, make
-from ..core.wording import clause
+from ..core.wording import clause, empty_range_text
 from ..errors import CronConfigError, LedgerUnavailable, check_instant
 from ..execution.enqueuer import RunRequest
 from ..ledger import store
@@ -375,9 +375,7 @@ def _check_range(start: datetime, end: datetime, now: datetime) -> None:
             f"{now.isoformat(timespec='seconds')} or before."
         )
     if start >= end:
-        raise CronConfigError(
-            f"Empty range: the end, {end.isoformat()}, must be after the start, {start.isoformat()}."
-        )
+        raise CronConfigError(empty_range_text(start, end, "start", "end"))
 
 
 def check_parallel(plan: BackfillPlan, max_parallel: int) -> None:

@@ -38,4 +38,8 @@ def _warm() -> None:
         import_module("rqcron_events.worker")
         import_module("rqcron_events.ledger.store").connection()  # Django's object; it is not open
     except Exception as error:  # then each job says so, as it would without this
-        log.debug("Not everything could be loaded before the fork: %s", error)
+        log.debug(
+            "Not everything could be loaded before the fork: %s",
+            error,
+            extra={"action": "not_warmed"},
+        )

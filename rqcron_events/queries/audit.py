@@ -30,13 +30,15 @@ from ..core.events import (
 from ..core.events.keys import COUNT, DEFINITION_VERSION, FIRST
 from ..core.expected_slots import promises
 from ..core.interventions.rewind import Rewind
+from ..core.wording import empty_range_text
 from ..errors import CronConfigError, UnknownCron, check_instant
 from ..leadership.slot_rules import other_rules
 from ..ledger import store
 from ..ledger.backend import backend_of
-from ..ledger.lookup import stored_name, told_losses, unknown_cron_text
+from ..ledger.lookup import stored_name, told_losses
 from ..ledger.run_streams import read_runs
 from ..models import CronEvent, CronEventQuerySet
+from .code_in_force import unknown_cron_text
 from .snapshot_check import snapshot_differences
 from .unreadable import fold_definitions, set_aside
 
@@ -102,10 +104,7 @@ def _check_times(since: datetime | None, until: datetime | None, now: datetime) 
         if value is not None:
             check_instant(option, value)
     if since is not None and until is not None and since >= until:
-        raise CronConfigError(
-            f"since={since.isoformat()} is not before until={until.isoformat()}. Give an earlier "
-            "since."
-        )
+        raise CronConfigError(empty_range_text(since, until))
     if since is not None and since > now:
         raise CronConfigError(
             f"since={since.isoformat()} is in the future: nothing is due from then on that could "

@@ -29,10 +29,10 @@ from ..leadership.clock_skew import ClockSkew
 from ..ledger import quarantine, store
 from ..ledger.backend import backend_of
 from ..ledger.cron_states import global_pauses, states_without_runs
-from ..ledger.lookup import stored_name, told_losses, unknown_cron_text
+from ..ledger.lookup import stored_name, told_losses
 from ..models import CronEvent, CronEventQuerySet
 from .clocks import Clocks, compare_clocks, compare_redis, event_of_the_future, silent_crons
-from .code_in_force import code_obstacles
+from .code_in_force import code_obstacles, unknown_cron_text
 from .obstacles import REDIS_SECONDS_MAX, pause_obstacles, queue_obstacles_at, queues_needed
 from .results import Limits, result_problems
 from .runners import Standing, standing_by_calls, standing_by_lease

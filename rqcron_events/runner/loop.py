@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from contextlib import suppress
 from datetime import datetime
@@ -22,6 +23,9 @@ __all__ = ["Loop"]
 log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS_MAX = 5.0
+SWITCH_SECONDS = 0.0005
+"""How long a thread keeps the interpreter while another wants it. By Python's default it is ten times
+as long, and the deciding thread waits for it after each answer of the database."""
 
 
 class Loop:
@@ -40,6 +44,7 @@ class Loop:
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        sys.setswitchinterval(SWITCH_SECONDS)  # the process is ours alone
         try:
             while not self._stopping.is_set():
                 self._stopping.wait(self._turn())

@@ -18,6 +18,7 @@ from uuid import UUID
 from redis.exceptions import RedisError
 
 from ..conf import conf
+from ..core.audit.findings import Loss
 from ..core.cron_state import CronState, OpenRun
 from ..core.events import Event, EventType, cron_stream, make
 from ..core.events.make import InRun
@@ -131,12 +132,9 @@ def _tell(
         at=now,
     )
     store.append_next([event])
-    log.error(
-        "The log went back, as after a failover or a restored copy: events that were recorded after "
-        "%s are lost. What is left of them is recorded as found.",
-        since.isoformat(timespec="seconds") if since else "its beginning",
-        extra={"action": "log_went_back", "streams": len(streams)},
-    )
+    text = Loss.of(event).text
+    told = {"action": "log_went_back", "streams": len(streams)}
+    log.error("%s.", text[0].upper() + text[1:], extra=told)
 
 
 # What is left

@@ -33,6 +33,10 @@ REQUESTS_PER_STEP_MAX = 500
 """What comes due meanwhile waits for so many that are overdue, at most."""
 ON_TIME = timedelta(seconds=10)
 """Runs of slots that are not older go first."""
+REST_STEPS = 3
+"""How many times as long as a step of a pass the thread rests after it, while there is nothing to
+repair: many open runs of one cron must not take the interpreter from the thread that decides."""
+REST_SECONDS_MAX = 1.0
 STOP_SECONDS = 1.0
 """How long a stop goes on handing over what is overdue; the reconciler of the next one does the rest."""
 
@@ -127,9 +131,15 @@ class RqThread(threading.Thread):
                     self._wake.wait(IDLE_SECONDS)
                     self._wake.clear()
                     continue
-                self._step()
+                self._rest(self._step())
         finally:
             store.connection().close()
+
+    def _rest(self, seconds: float) -> None:
+        """Until there is something to hand over."""
+        self._wake.clear()
+        if not (self._on_time or self._overdue or self._is_through()):
+            self._wake.wait(min(seconds, REST_SECONDS_MAX))
 
     def _is_through(self) -> bool:
         """It is to stop, and has handed over what it must."""
@@ -137,8 +147,10 @@ class RqThread(threading.Thread):
             return False
         return not self._overdue or clock.monotonic_seconds() >= self._stops_at
 
-    def _step(self) -> None:
-        self._began_at = clock.monotonic_seconds()
+    def _step(self) -> float:
+        """Returns how long to rest after it, in seconds."""
+        rest = 0.0
+        self._began_at = began_at = clock.monotonic_seconds()
         try:
             waiting = self._on_time or self._overdue
             if self._forget:
@@ -149,14 +161,17 @@ class RqThread(threading.Thread):
                 count = min(len(waiting), REQUESTS_PER_STEP_MAX)
                 self._side.enqueue([waiting.popleft() for _ in range(count)])
             elif not self.takes_a_pass:
-                self._side.reconcile(self._open_runs())
+                repaired = self._side.reconcile(self._open_runs())
                 self._under_way = self._side.busy
+                if self._under_way and not repaired:
+                    rest = REST_STEPS * (clock.monotonic_seconds() - began_at)
             self._failures = 0
         except Exception as error:
             self._began_at = None
             self._fail(error)
         finally:
             self._began_at = None
+        return rest
 
     def _open_runs(self) -> States:
         """Those of the pass that is under way, or that begins now."""

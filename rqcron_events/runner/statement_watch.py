@@ -76,4 +76,8 @@ class StatementWatch(threading.Thread):
         try:
             backend_of(db).interrupt(db)
         except Exception as error:  # the next look tries again
-            log.debug("The statement could not be ended: %s", error)
+            log.debug(
+                "The statement could not be ended: %s",
+                error,
+                extra={"action": "statement_not_ended"},
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -9,6 +10,7 @@ from datetime import timedelta
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from rqcron_events.leadership.downtime import downtime_at
 from rqcron_events.leadership.lease import LEADER, Lease, beats
@@ -68,6 +70,27 @@ def test_who_leads_goes_on_while_the_lease_is_locked(
     assert one.hold()
     assert one.locked_since is None
     assert one.confirm()
+
+
+def test_a_lease_that_stays_locked_makes_the_leader_late_once(
+    postgresql: None, transactional_db: None
+) -> None:
+    one = Lease("one")
+
+    def waited() -> list[str]:
+        """The bounds of its statements, in the order of their beginning."""
+        one._renewed_at = one._beaten_at = float("-inf")
+        with CaptureQueriesContext(connection) as queries:
+            one.beat()
+            assert one.hold()
+        return re.findall(r"lock_timeout', '(\w+)'", " ".join(q["sql"] for q in queries))
+
+    assert waited() == ["50ms", "50ms"]
+    with locked("SELECT 1 FROM rqcron_lease FOR UPDATE"):
+        assert waited() == ["50ms", "50ms"]
+        assert waited() == waited() == ["1ms", "1ms"]
+    assert waited() == ["1ms", "1ms"]
+    assert waited() == ["50ms", "50ms"]
 
 
 def test_a_standby_leads_when_a_locked_lease_has_run_out(

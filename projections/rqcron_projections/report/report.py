@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from rqcron_events import clock
 from rqcron_events.core.schedule import local_time, zone_or_utc
+from rqcron_events.core.wording import empty_range_text
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.lookup import stored_name
@@ -174,10 +175,7 @@ def _check(since: date | datetime, until: date | datetime | None) -> None:
 
 def _check_range(since: datetime, until: datetime, by: By) -> None:
     if since >= until:
-        raise ValueError(
-            f"The range is empty: since {since.isoformat()} is not before until "
-            f"{until.isoformat()}. Give an earlier since or a later until."
-        )
+        raise ValueError(empty_range_text(since, until))
     if by == "hour" and until - since > HOURLY_RANGE_MAX:
         raise ValueError(
             f"By hour, a report covers at most {HOURLY_RANGE_MAX.days} days, and this range has "

@@ -115,7 +115,14 @@ class Loss:
 
     @property
     def text(self) -> str:
-        since = f"{self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else "its beginning"
+        if self.since is None:
+            return (
+                "Redis had jobs of runs that the log does not know, until "
+                f"{self.until:%Y-%m-%d %H:%M:%S} UTC: the database is a new one beside an old Redis, "
+                "or all its events were lost. What was left of them is recorded as found "
+                "(decision_lost, recovered)"
+            )
+        since = f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
         crons = len(self.streams)
         return (
             f"the log went back, as after a failover or a restored copy: events from {since} to "

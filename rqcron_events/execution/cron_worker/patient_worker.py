@@ -237,7 +237,7 @@ class _Bounded:
             self._call(*args)
             self._answered.set()
         except RedisError as error:
-            log.debug("Redis was not told: %s", error)
+            log.debug("Redis was not told: %s", error, extra={"action": "redis_not_told"})
 
 
 def _let_go(worker: Worker) -> None:

@@ -43,12 +43,18 @@ class Channel:
             answer = self._exchange(encode(event), ask_seconds())
             version = version_in(answer)
         except (OSError, ValueError, TypeError, RecursionError) as error:
-            log.debug("The writer was not reached: %s", error)
+            log.debug(
+                "The writer was not reached: %s", error, extra={"action": "writer_not_reached"}
+            )
             self._close()
             return None
         self._is_open = True
         if version is None:
-            log.debug("The writer answers: %s", answer.decode(errors="replace"))
+            log.debug(
+                "The writer answers: %s",
+                answer.decode(errors="replace"),
+                extra={"action": "writer_refuses"},
+            )
         return version
 
     def _exchange(self, ask: bytes, seconds: float) -> bytes:

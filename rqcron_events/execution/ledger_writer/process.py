@@ -125,7 +125,7 @@ def _answer(line: bytes) -> bytes:
         with suppress(Exception):
             store.connection().close()  # whatever it is, the next one begins anew
         why = bounded(" ".join(clause(error).split()), ANSWER_BYTES_MAX // 2)
-        log.debug("Not written: %s", why)
+        log.debug("Not written: %s", why, extra={"action": "writer_refuses"})
         return NOT_WRITTEN + why.encode(errors="replace") + b"\n"
     if version is None:
         return NOT_WRITTEN + b"the run has begun before\n"

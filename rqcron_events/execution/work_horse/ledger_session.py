@@ -53,7 +53,11 @@ def disconnect() -> None:
         if not db.in_atomic_block:
             db.close()
     except Exception as error:
-        log.debug("Closing the ledger's connection failed: %s", error)
+        log.debug(
+            "Closing the ledger's connection failed: %s",
+            error,
+            extra={"action": "session_not_closed"},
+        )
 
 
 def has_open_transaction(blocks_before: int) -> bool:

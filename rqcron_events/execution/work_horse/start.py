@@ -260,7 +260,7 @@ def write_spooled(job: Job, run_id: UUID) -> None:
     try:
         stays = spool.drain_run(job.connection, run_id).stays
     except RedisError as error:
-        log.debug("The spool cannot be read: %s", error)
+        log.debug("The spool cannot be read: %s", error, extra={"action": "spool_not_read"})
         return
     if stays and _has_succeeded(job, run_id):
         raise SuccessWaits(f"run {run_id} succeeded by an event in Redis that cannot be written")
@@ -270,7 +270,7 @@ def _nothing_waits(job: Job, run_id: UUID) -> bool:
     try:
         return spool.is_empty(job.connection, run_id)
     except RedisError as error:
-        log.debug("The spool cannot be read: %s", error)
+        log.debug("The spool cannot be read: %s", error, extra={"action": "spool_not_read"})
         return True
 
 

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError, CommandParser
 from ...cli.problems import require_queues
 from ...cli.tables import add_format, print_rows
 from ...cli.terminal import encodable
-from ...cli.times import parse_instant
+from ...cli.times import parse_instant, require_range
 from ...core.backfill import DONE, BackfillSlot, SlotState
 from ...core.schedule import local_time, zone_or_utc
 from ...operations.backfill import (
@@ -74,6 +74,7 @@ class Command(LedgerCommand):
         name, output_format = options["name"], options["format"]
         start = parse_instant(options["from"], "--from", cron=name)
         end = parse_instant(options["to"], "--to", cron=name, after=start)
+        require_range(start, end, "--from", "--to", cron=name)
         plan = plan_backfill(name, start, end, again=options["again"])
         if options["dry_run"]:
             self._show(plan, output_format)
@@ -107,9 +108,12 @@ class Command(LedgerCommand):
         self._conclude(plan, ended, output_format)
 
     def _show(self, plan: BackfillPlan, output_format: str) -> None:
+        rows = [_row(item) for item in plan.slots]
+        if output_format == "table":
+            rows = [row | {"state": row["state"].replace("_", " ")} for row in rows]
         print_rows(
             self.stdout,
-            [_row(item) for item in plan.slots],
+            rows,
             COLUMNS,
             output_format,
             fields=CSV_FIELDS,

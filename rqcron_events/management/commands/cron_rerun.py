@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from ...cli.problems import require_queues
 from ...operations import controls
-from ..command import LedgerCommand, add_actor_options
+from ..command import LedgerCommand, add_actor_options, requested_text
 
 
 class Command(LedgerCommand):
@@ -22,3 +22,4 @@ class Command(LedgerCommand):
         require_queues()
         run_id = controls.rerun(options["run"], reason=options["reason"], by=options["by"])
         self.stdout.write(str(run_id))
+        self.stderr.write(requested_text(run_id))

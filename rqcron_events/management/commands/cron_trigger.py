@@ -10,9 +10,8 @@ from django.core.management.base import CommandError, CommandParser
 from ...cli.problems import require_queues
 from ...cli.times import parse_instant
 from ...core.wording import disabled_words, shower
-from ...ledger.cron_states import state_of
 from ...operations import controls
-from ..command import LedgerCommand, add_actor_options
+from ..command import LedgerCommand, add_actor_options, requested_text
 
 
 class Command(LedgerCommand):
@@ -53,7 +52,9 @@ class Command(LedgerCommand):
             by=options["by"],
         )
         self.stdout.write(str(run_id))
-        phase = state_of(options["name"]).current
+        phase = controls.known_state(options["name"]).current
+        show = shower(phase.definition if phase else None)
+        self.stderr.write(requested_text(run_id, f", and begins at {show(at)}" if at else ""))
         disabled = phase.disabled if phase else None
         if disabled is not None:
             why = disabled_words(disabled.reason, disabled.since, shower(None))

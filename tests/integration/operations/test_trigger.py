@@ -140,3 +140,19 @@ def test_the_command_takes_json_and_a_time(runner, redis_connection):
         call_command("cron_trigger", "greet", "--args=[bob]")
     with pytest.raises(CommandError, match="is not a list"):
         call_command("cron_trigger", "greet", "--args={}")
+
+
+def test_the_command_tells_beside_the_id_how_it_read_the_time(
+    runner, add, deploy, redis_connection
+):
+    add("berlin", greet, schedule="0 0 1 1 *", timezone="Europe/Berlin")
+    deploy()
+    out, err = StringIO(), StringIO()
+    call_command("cron_trigger", "berlin", "--at", "tomorrow 8am", stdout=out, stderr=err)
+    asked = CronEvent.objects.of_type("run_requested").get()
+    assert out.getvalue().strip() == str(asked.run_id)
+    short = str(asked.run_id)[:8]
+    assert err.getvalue().strip() == (
+        f"Run {short} is requested, and begins at 2026-03-03 08:00:00 CET (07:00:00 UTC). "
+        f"cron_explain --run {short} tells what becomes of it."
+    )

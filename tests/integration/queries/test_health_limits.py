@@ -125,3 +125,12 @@ def test_the_results_of_many_crons_are_one_question(end):
         )
     assert len(problems) == 6
     assert len(queries) == 2
+
+
+def test_a_cron_that_only_the_code_has_is_told_as_explain_tells_it(deploy, add):
+    deploy()
+    add("report")
+    with pytest.raises(CommandError, match="'report' is in this code, but not registered yet"):
+        call_command("cron_health", "--cron", "report")
+    with pytest.raises(CommandError, match="'report' is in this code, but not registered yet"):
+        call_command("cron_audit", "report")

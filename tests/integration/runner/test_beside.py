@@ -9,13 +9,16 @@ from uuid import UUID
 
 import pytest
 
+from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import EventType, make
 from rqcron_events.core.events.make import InCron, InRun
+from rqcron_events.execution.run_request import RunRequest
 from rqcron_events.ledger import cron_states, snapshot, store
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSnapshot
+from rqcron_events.runner import rq_threads, snapshot_thread
 from rqcron_events.runner import runner as runner_module
-from rqcron_events.runner import snapshot_thread
+from rqcron_events.runner.rq_threads import RqThread
 from tests.integration.conftest import MINUTE
 
 WAIT_SECONDS_MAX = 10.0
@@ -170,3 +173,46 @@ def test_a_snapshot_of_somebody_else_is_not_written_over_in_part(runner, clock, 
     assert other.save_snapshot(lambda: True), "the next one replaces all of it"
     assert States.load().crons == runner.states.crons
     assert not caplog.records
+
+
+class Side:
+    """Takes a second for each step of a pass that never ends."""
+
+    busy = True
+
+    def __init__(self, repaired: set[str] | None = None) -> None:
+        self.repaired, self.handed = repaired or set(), 0
+        self.seconds = 0.0
+
+    def reconcile(self, states: States) -> set[str]:
+        self.seconds += 1
+        return self.repaired
+
+    def enqueue(self, requests) -> None:
+        self.handed += len(requests)
+
+
+@pytest.mark.parametrize(("repaired", "rests"), [(set(), rq_threads.REST_STEPS), ({"one"}, 0)])
+def test_a_long_pass_leaves_the_interpreter_to_who_decides_while_all_is_well(
+    monkeypatch, repaired: set[str], rests: int
+):
+    """20,000 open runs of one cron made the slots of all others late."""
+    thread = RqThread(side := Side(repaired), "redis")
+    monkeypatch.setattr(rq_threads.clock, "monotonic_seconds", lambda: side.seconds)
+    thread.reconcile(States())
+    assert thread._step() == rests
+
+
+def test_what_comes_due_in_a_rest_is_handed_over_at_once(monkeypatch):
+    monkeypatch.setattr(rq_threads, "REST_SECONDS_MAX", WAIT_SECONDS_MAX * 2)
+    thread = RqThread(side := Side(), "redis")
+    thread.reconcile(States())
+    thread._step()
+    resting = threading.Thread(target=thread._rest, args=(WAIT_SECONDS_MAX * 2,))
+    resting.start()
+    definition = Definition(name="one", function="a:b", expression="* * * * *")
+    thread.enqueue([RunRequest(run_id=UUID(int=1), definition=definition, slot=None)])
+    resting.join(WAIT_SECONDS_MAX)
+    assert not resting.is_alive()
+    thread._step()
+    assert side.handed == 1

@@ -127,11 +127,13 @@ def test_people_may_start_a_disabled_cron_and_are_told(
     minutes(1)
     with django_capture_on_commit_callbacks(execute=True):
         out, err = printed("cron_trigger", "report", "--by", "ann")
-    assert err.strip() == (
-        "report is disabled by enabled=False since 2026-03-02 09:00:30 UTC; this run is made all "
-        "the same."
-    )
     (asked,) = CronEvent.objects.of_type("run_requested")
+    short = str(asked.run_id)[:8]
+    assert err.splitlines() == [
+        f"Run {short} is requested. cron_explain --run {short} tells what becomes of it.",
+        "report is disabled by enabled=False since 2026-03-02 09:00:30 UTC; this run is made all "
+        "the same.",
+    ]
     assert out.strip() == str(asked.run_id)
     assert CronEvent.objects.of_type("run_enqueued").count() == 1
 

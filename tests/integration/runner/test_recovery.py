@@ -131,6 +131,20 @@ def test_what_ran_is_found_in_redis_and_recorded(deploy, executed, clock, caplog
     assert not any("went back" in problem for problem in health().problems)
 
 
+def test_a_new_database_beside_an_old_redis_is_told_as_that(deploy, executed, clock, caplog):
+    runner = deploy()
+    clock.advance(MINUTE)
+    runner.tick()
+    go_back(0)
+    with caplog.at_level(logging.ERROR):
+        deploy().tick()
+    assert any(
+        "Redis had jobs of runs that the log does not know" in problem
+        for problem in health().problems
+    )
+    assert "Redis had jobs of runs that the log does not know" in caplog.text
+
+
 def test_the_loss_is_an_event_with_its_range(deploy, executed, clock):
     runner = deploy()
     clock.advance(MINUTE)

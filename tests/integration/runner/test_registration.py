@@ -120,10 +120,13 @@ def test_a_cron_whose_module_does_not_import_is_not_retired(deploy, add, crons, 
     assert_fired("other", slot("09:01"))
 
 
-def test_an_old_process_that_starts_again_does_not_flip_the_definitions(deploy, add, crons, clock):
+def test_an_old_process_that_starts_again_does_not_flip_the_definitions(
+    deploy, add, crons, clock, settings
+):
     """A rolling deploy: new code is alive, old code is started again; then a real roll-back."""
     from rqcron_events.runner.runner import Runner
 
+    settings.RQCRON_LEASE_SECONDS = 60  # nobody beats for the new process
     add("report", schedule="0 * * * *")
     deploy()
     add("report", schedule="*/30 * * * *")

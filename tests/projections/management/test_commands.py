@@ -236,7 +236,7 @@ def test_the_future_is_refused_and_not_shown_as_if_it_were_now(cron: str, comman
             ("cron_pause", "{cron}", "--until", "2026-03-01 09:00"),
             r"--until '2026-03-01 09:00' is in the past \(2026-03-01 09:00:00 \S+\)\. Give a later",
         ),
-        (("cron_events", "--since", "now", "--until", "yesterday"), "is after until="),
+        (("cron_events", "--since", "now", "--until", "yesterday"), "The range is empty"),
         (("cron_events", "--cron", "{cron}x"), "No cron is named '{cron}x'.*mean '{cron}'"),
     ],
 )
@@ -288,9 +288,9 @@ def test_words_are_read_in_the_zone_of_the_cron_that_is_named() -> None:
         ("cron_audit", "09:00", "17:00", None),
         ("cron_report", "09:00", "17:00", None),
         ("cron_backfill", "09:00", "17:00", r"2026-03-11T16:00:00\+00:00 is in the future"),
-        ("cron_backfill", "09:00", "yesterday 17:00", "must be after the start"),
-        ("cron_events", "1h", "2h", "is after until="),
-        ("cron_audit", "2026-03-11 09:00", "2026-03-10 17:00", "is not before until="),
+        ("cron_backfill", "09:00", "yesterday 17:00", "The range is empty"),
+        ("cron_events", "1h", "2h", "The range is empty"),
+        ("cron_audit", "2026-03-11 09:00", "2026-03-10 17:00", "The range is empty"),
     ],
 )
 def test_an_end_without_a_day_is_after_its_beginning(

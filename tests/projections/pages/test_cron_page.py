@@ -89,6 +89,19 @@ def test_where_marks_would_overlap_slots_are_counted_by_fate(past, page):
     assert "?zoom=hour&amp;from=" in html
 
 
+def test_places_in_a_drawing_are_numbers_in_every_language(past, page, settings):
+    settings.LANGUAGE_CODE = "de"
+    settings.USE_THOUSAND_SEPARATOR = True
+    past.define("digest", every_seconds=300)
+    past.fire_between("digest", NOW - 20 * HOUR, NOW)
+    past.write()
+    drawings = re.findall(r'<svg class="rqcron-plot".*?</svg>', page(zoom="day"), re.DOTALL)
+    places = r' (?:x|y|x1|y1|cx|cy|width|height)="([^"]*)"'
+    numbers = [number for drawing in drawings for number in re.findall(places, drawing)]
+    assert len(numbers) > 500
+    assert [number for number in numbers if not re.fullmatch(r"[\d.]+", number)] == []
+
+
 def test_a_range_is_an_address_and_leads_back_and_forth(past, page):
     past.define("digest")
     past.write()

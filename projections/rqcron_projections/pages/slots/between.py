@@ -14,9 +14,9 @@ from .entries import Entry, decided, in_order, undecided
 
 __all__ = ["SLOTS_MAX", "Slots", "slots_between"]
 
-SLOTS_MAX = 12_000
-"""Of a range: beyond, days are counted instead of slots. A week of a cron that is due each minute
-has 10,080."""
+SLOTS_MAX = 3_700
+"""Of a range: beyond, days are counted instead of slots. So many are read and drawn in a fifth of a
+second; an hour of a cron that is due each second has 3,600."""
 AHEAD_MAX = 500
 """Slots to come that are shown."""
 MOMENT = timedelta.resolution

@@ -20,19 +20,21 @@ from ...models import CronRun
 __all__ = ["Decision", "RunFacts", "decisions_between", "newest_decisions", "runs_of"]
 
 TYPES = tuple(sorted(item.value for item in DECISIONS))
+# Without the stream: PostgreSQL takes cron and stream for independent, expects one row, and would
+# rather sort all decisions of a cron than follow the index to the last ones.
 _NEWEST = (
-    "SELECT id FROM (SELECT id FROM rqcron_event WHERE cron = %s AND stream = %s"
+    "SELECT id FROM (SELECT id FROM rqcron_event WHERE cron = %s"
     " AND type IN ('slot_fired', 'slot_missed', 'slot_skipped')"
     " ORDER BY scheduled_for DESC LIMIT %s) AS newest"
 )
 _COLUMNS = (
     "id",
+    "stream",
     "cron",
     "type",
     "schema_version",
     "run_id",
     "scheduled_for",
-    "occurred_at",
     "reason",
     "data",
 )
@@ -48,8 +50,6 @@ class Decision(NamedTuple):
     last: datetime
     slots: int
     """How many."""
-    at: datetime
-    """When it was made."""
     reason: str
     run_id: UUID | None
     lateness_seconds: float
@@ -61,13 +61,11 @@ class RunFacts(NamedTuple):
 
     run_id: UUID
     status: str
-    started_at: datetime | None
     duration_seconds: float | None
     queue_wait_seconds: float | None
     error_type: str
     error_message: str
     outcome_reason: str
-    attempts: int
 
 
 def newest_decisions(names: Sequence[str], each: int) -> dict[str, list[Decision]]:
@@ -79,7 +77,7 @@ def newest_decisions(names: Sequence[str], each: int) -> dict[str, list[Decision
         return {}
     values: list[str | int] = []
     for name in names:
-        values += [name, cron_stream(name), each]
+        values += [name, each]
     with store.connection().cursor() as cursor:
         cursor.execute(" UNION ALL ".join([_NEWEST] * len(names)), values)
         ids = [row[0] for row in cursor.fetchall()]
@@ -96,7 +94,7 @@ def decisions_between(
     """Those of one cron about slots with ``since <= slot < until``, oldest first, and whether there
     are more than the limit."""
     rows = CronEvent.objects.using(store.connection().alias)
-    own = rows.filter(cron=name, stream=cron_stream(name), type__in=TYPES)
+    own = rows.filter(cron=name, type__in=TYPES)
     inside = own.filter(scheduled_for__gte=since, scheduled_for__lt=until)
     found = list(_read(inside.order_by("scheduled_for", "id")[: limit + 1]))
     if len(found) > limit:
@@ -128,17 +126,17 @@ def _read(rows: QuerySet[CronEvent]) -> Iterable[Decision]:
 
 def _decision(
     event_id: int,
+    stream: str,
     cron: str,
     kind: str,
     schema: int,
     run_id: UUID | None,
     slot: datetime | None,
-    at: datetime,
     reason: str,
     stored: Any,
 ) -> Decision | None:
     """By its columns where the rest cannot be read, as of a newer release."""
-    if slot is None:
+    if slot is None or stream != cron_stream(cron):
         return None
     try:
         data = decode_data(event_type(kind), schema, stored)
@@ -146,8 +144,8 @@ def _decision(
         count, late = int(data.get(COUNT, 1)), float(data.get(LATENESS_SECONDS) or 0)
         version = int(data.get(DEFINITION_VERSION) or 0)
     except Exception:  # what one event holds must not hide the others
-        first, count, late, version = slot, 1, (at - slot).total_seconds(), 0
+        first, count, late, version = slot, 1, 0.0, 0
     late = max(late, 0.0) if kind == EventType.SLOT_FIRED else 0.0
     return Decision(
-        event_id, cron, kind, min(first, slot), slot, count, at, reason, run_id, late, version
+        event_id, cron, kind, min(first, slot), slot, count, reason, run_id, late, version
     )
