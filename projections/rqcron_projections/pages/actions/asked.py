@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from django.http import QueryDict
 
@@ -30,8 +31,8 @@ class Asked:
     crons: list[Called] = field(default_factory=list)
     everything: bool = False
     """All crons, those to come included: of pause and resume."""
-    run: str = ""
-    """The id of the run to do again."""
+    run: UUID | None = None
+    """The run to do again."""
     reason: str = ""
     until_text: str = ""
     until: datetime | None = None
@@ -76,7 +77,7 @@ def _read_crons(found: Asked, alias: str, action: Action, names: Sequence[str]) 
 
 def _read_run(found: Asked, text: str) -> None:
     try:
-        found.run = str(find_run(text.replace("\0", "")))
+        found.run = find_run(text.replace("\0", ""))
     except UnknownRun as error:
         found.problems.append(str(error))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
+from uuid import UUID
 
 from rqcron_events.core.cron_state import CronState
 from rqcron_events.core.definition import Overlap
@@ -37,7 +38,7 @@ class Foretold(list[str]):
 def foretold(frame: Frame, action: Action, asked: Asked) -> Foretold:
     """Raises UnknownCron, UnknownRun and UnreadableEvent."""
     found = Foretold()
-    if action is Action.RERUN:
+    if asked.run is not None:
         found += _rerun(asked.run)
         return found
     if asked.everything:
@@ -103,16 +104,16 @@ def _triggered(frame: Frame, state: CronState, asked: Asked) -> Iterator[str]:
         yield f"{state.present_name} is {why}; this run is made all the same."
 
 
-def _rerun(run: str) -> Iterator[str]:
+def _rerun(run: UUID) -> Iterator[str]:
     answer = explain_run(run)
     status = answer.run.status if answer.run else "unknown"
     slot = f" for its slot {shower(answer.definition)(answer.slot)}" if answer.slot else ""
     yield (
-        f"A new run of {answer.cron}{slot} is asked for, like run {run[:8]} ({status}). It executes the code "
+        f"A new run of {answer.cron}{slot} is asked for, like run {str(run)[:8]} ({status}). It executes the code "
         "that is deployed now, in the queue that the cron has now. The old run stays as it is."
     )
     if answer.run is not None and answer.run.finished_at is None:
-        yield f"Run {run[:8]} has not ended: both may be active at the same time."
+        yield f"Run {str(run)[:8]} has not ended: both may be active at the same time."
 
 
 def _everything(frame: Frame, action: Action, asked: Asked) -> Iterator[str]:
@@ -158,7 +159,7 @@ def _next_slots(
         return
     count = len(first) + rest
     more = " or more" if count >= SLOTS_COUNTED_MAX else ""
-    yield f"That is about {count:,}{more} slot{'s' * (count != 1)}: {times}{', ...' if rest else ''}."
+    yield f"That is about {count:,}{more} slot{'s' * (count != 1)}: {times}{' and so on' if rest else ''}."
 
 
 def _own_pause(frame: Frame, state: CronState) -> Pause | None:

@@ -24,8 +24,9 @@ def actor_of(user: Any) -> str:
 def carry_out(action: Action, asked: Asked, actor: str) -> list[Callable[[], int | None]]:
     """One step for each cron, or for all: each returns the id of the event that it appended, or None
     when there was nothing to do. Steps raise CronError, and nothing is done before they are called."""
-    if action is Action.RERUN:
-        return [lambda: _requested(controls.rerun(asked.run, reason=asked.reason, by=actor))]
+    run = asked.run
+    if run is not None:
+        return [lambda: _requested(controls.rerun(run, reason=asked.reason, by=actor))]
     if asked.everything:
         return [lambda: _everything(action, asked, actor)]
     return [lambda name=name: _one(action, name, asked, actor) for name in asked.names]  # type: ignore[misc]

@@ -16,6 +16,7 @@ from rqcron_events.errors import CronError
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 
+from ..frame.banner import bring_up_to_date
 from ..frame.frame import LOCK_SECONDS_MAX, STATEMENT_SECONDS_MAX, Frame
 from ..frame.permissions import Action
 from ..story.event_line import event_lines
@@ -43,6 +44,8 @@ def action_page(frame: Frame, action: str) -> HttpResponse:
     wanted = Action(action)
     if not frame.may(wanted):
         raise PermissionDenied
+    if frame.request.method != "POST":
+        frame.notes.extend(bring_up_to_date())
     if wanted is Action.BACKFILL:
         return backfill_page(frame)
     if frame.request.method == "POST":
@@ -106,7 +109,7 @@ def _page(frame: Frame, action: Action, asked: Asked, *, is_sure: bool = False) 
 def _title(action: Action, asked: Asked) -> str:
     verb = TITLES[action]
     if action is Action.RERUN:
-        return f"{verb} {asked.run[:8] or 'a run'}"
+        return f"{verb} run {str(asked.run)[:8]}" if asked.run else f"{verb} a run"
     if asked.everything:
         return f"{verb} all crons"
     names = [cron.name for cron in asked.crons]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -125,6 +126,15 @@ def test_a_run_now_while_redis_is_away_stays_open(digest, act, settings):
     done = act("trigger", cron="digest")
     assert done.status_code == 302
     assert CronEvent.objects.filter(type="enqueue_failed").exists()
+
+
+def test_a_run_now_does_not_wait_for_a_redis_that_hangs(digest, act, settings, monkeypatch):
+    monkeypatch.setattr(controls, "REDIS_SECONDS_MAX", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        settings.RQ_QUEUES = {name: {"URL": url} for name in settings.RQ_QUEUES}
+        assert act("trigger", cron="digest").status_code == 302
+    assert CronEvent.objects.filter(type="enqueue_failed").exists(), "the runner enqueues it later"
 
 
 def test_a_rerun_is_for_the_same_slot(digest, act):
