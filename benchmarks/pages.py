@@ -27,7 +27,7 @@ ROUNDS = 5
 PAGE_MS_MAX = 300
 BLOCKS_MAX = 20_000
 """Of 8 KB, that all the queries of a page may touch."""
-FEW = 500
+FEW, FEW_EVENTS = 500, 20_000
 """Crons of the log that the number of queries is compared with."""
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     crons, events = (1_000, 100_000) if options.quick else (options.crons, options.events)
     with servers() as found:
-        few = measure(found, FEW, events // 100)
+        few = measure(found, FEW, FEW_EVENTS)
         many = measure(found, crons, events)
     wrong = list(problems(few, many))
     if options.json:
