@@ -251,7 +251,7 @@ class TestBackfill:
     def test_of_a_wrong_range_or_number_says_what_is_wrong(self, hourly, login):
         client = login()
         for wrong, told in [
-            ({"to": "2026-03-02 04:00"}, "Empty range"),
+            ({"to": "2026-03-02 04:00"}, "The range is empty: From"),
             ({"from": "2026-01-01"}, "a page takes 1,000"),
             ({"parallel": "many"}, "is not a number"),
             ({"parallel": "501"}, "give 1 to 500"),
