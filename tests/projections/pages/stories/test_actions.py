@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
+from django.urls import resolve
 from django.utils.html import escape
 from rq import Queue
 from rqcron_projections.pages.frame.links import page_url
@@ -210,6 +211,11 @@ def test_what_is_not_there_is_named(digest, act):
     assert escape("No cron is named 'digset'") in text
     assert "No cron is chosen" in checked(act("trigger"), 400)
     assert "is not an id" in checked(act("rerun", run="<x>"), 400)
+
+
+def test_an_action_is_in_no_transaction_of_the_request():
+    """With ATOMIC_REQUESTS, a job would be in RQ before its request is committed."""
+    assert resolve(page("backfill")).func._non_atomic_requests == {"default"}
 
 
 def test_every_action_has_its_permission():
