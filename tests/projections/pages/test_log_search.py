@@ -26,7 +26,7 @@ def events(db: None) -> list[Event]:
     return [row.to_event() for row in CronEvent.objects.order_by("id")]
 
 
-@pytest.fixture(params=[20_000, 40], ids=["all-in-one-window", "narrow-windows"])
+@pytest.fixture(params=[10_000, 40], ids=["all-in-one-window", "narrow-windows"])
 def window(request, monkeypatch) -> int:
     monkeypatch.setattr(module, "LOOKED_AT_MAX", request.param)
     monkeypatch.setattr(module, "PAGE_EVENTS", 17)

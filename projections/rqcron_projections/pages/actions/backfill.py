@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 
-from rqcron_events.cli.times import parse_instant
+from rqcron_events.cli.times import parse_instant, require_range
 from rqcron_events.core.backfill import BackfillSlot
 from rqcron_events.core.codec import NewerEvent
 from rqcron_events.errors import CronConfigError, CronError
@@ -202,6 +202,7 @@ def _read(frame: Frame, given: QueryDict) -> Backfill:
     try:
         found.start = parse_instant(found.start_text, "From", cron=name)
         found.end = parse_instant(found.end_text, "To", cron=name, after=found.start)
+        require_range(found.start, found.end, "From", "To", cron=name)
     except CronConfigError as error:
         found.problems.append(str(error))
     return found

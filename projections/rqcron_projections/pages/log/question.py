@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.http import QueryDict
 
-from rqcron_events.cli.times import parse_instant
+from rqcron_events.cli.times import parse_instant, require_range
 from rqcron_events.core.events import DECISIONS, OUTCOMES, RUNNER_TYPES, EventType
 from rqcron_events.core.wording import did_you_mean
 from rqcron_events.errors import CronError
@@ -158,10 +158,8 @@ def _range(values: Mapping[str, str]) -> dict[str, Any]:
         found["since"] = parse_instant(values["since"], "Since", cron=cron)
     if values["until"]:
         found["until"] = parse_instant(values["until"], "Until", cron=cron, after=found["since"])
-    if found["since"] and found["until"] and found["since"] > found["until"]:
-        raise ValueError(
-            f"Since {values['since']!r} is after until {values['until']!r}. Swap them."
-        )
+    if found["since"] and found["until"]:
+        require_range(found["since"], found["until"], "Since", "Until", cron=cron)
     return found
 
 

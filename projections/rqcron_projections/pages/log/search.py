@@ -1,7 +1,7 @@
 """Finding events, newest first, in a time that does not grow with the log.
 
 Where an index leads along what is wanted, only the page is read. Anything else is compared within the
-newest 20,000 events on that way; the page then says how far back that was, and the next one goes on from
+newest 10,000 events on that way; the page then says how far back that was, and the next one goes on from
 there. Nothing is ever counted.
 """
 
@@ -25,6 +25,7 @@ from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, CronEventQuerySet
 
 __all__ = [
+    "LOOKED_AT_MAX",
     "Found",
     "Line",
     "Place",
@@ -36,7 +37,8 @@ __all__ = [
 ]
 
 PAGE_EVENTS = 50
-LOOKED_AT_MAX = 20_000
+LOOKED_AT_MAX = 10_000
+"""Events of one cron lie far apart in the table, so each may cost a block of the disk."""
 TAIL_EVENTS_MAX = 500
 WAYS_MAX = 12
 EARLIEST = datetime.min.replace(tzinfo=UTC)

@@ -13,7 +13,7 @@ from rqcron_events.errors import LogWentBack
 from ..frame.frame import Frame
 from ..story.event_line import EventLine, event_lines
 from .question import GROUPS, question_of
-from .search import Found, Line, begin, line_of, newer_than, search
+from .search import LOOKED_AT_MAX, Found, Line, begin, line_of, newer_than, search
 
 __all__ = ["event_page", "log_page", "log_tail"]
 
@@ -35,6 +35,7 @@ def log_page(frame: Frame) -> HttpResponse:
         "types": [(item.value, item.value.replace("_", " ")) for item in EventType],
         "lines": event_lines(frame.alias, found.lines, frame.zones),
         "found": found,
+        "looked_at": f"{LOOKED_AT_MAX:,}",
         "older": question.parameters_before(found.older) if found.older else "",
         "newest": question.parameters,
         "position": position,

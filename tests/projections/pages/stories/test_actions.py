@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
+from django.urls import resolve
 from django.utils.html import escape
 from rq import Queue
 from rqcron_projections.pages.frame.links import page_url
@@ -212,6 +213,11 @@ def test_what_is_not_there_is_named(digest, act):
     assert "is not an id" in checked(act("rerun", run="<x>"), 400)
 
 
+def test_an_action_is_in_no_transaction_of_the_request():
+    """With ATOMIC_REQUESTS, a job would be in RQ before its request is committed."""
+    assert resolve(page("backfill")).func._non_atomic_requests == {"default"}
+
+
 def test_every_action_has_its_permission():
     assert {action.value: action.permission for action in Action} == MAY
 
@@ -251,7 +257,7 @@ class TestBackfill:
     def test_of_a_wrong_range_or_number_says_what_is_wrong(self, hourly, login):
         client = login()
         for wrong, told in [
-            ({"to": "2026-03-02 04:00"}, "Empty range"),
+            ({"to": "2026-03-02 04:00"}, "The range is empty: From"),
             ({"from": "2026-01-01"}, "a page takes 1,000"),
             ({"parallel": "many"}, "is not a number"),
             ({"parallel": "501"}, "give 1 to 500"),
