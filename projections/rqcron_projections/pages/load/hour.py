@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from rqcron_events.core.run_state import RunStatus
 from rqcron_events.core.schedule.slot_count import count_slots
 from rqcron_events.ledger import store
 
@@ -22,8 +23,9 @@ __all__ = ["HOUR", "WIDTH", "Lane", "Ran", "ToCome", "at_work", "due_in", "lanes
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
-LONGEST = timedelta(hours=24)
-"""A run that was asked for earlier is not looked for."""
+BEFORE = timedelta(hours=6)
+"""A run that was asked for earlier is looked for only while it is at work."""
+AT_WORK = (RunStatus.RUNNING.value, RunStatus.RETRYING.value)
 RUNS_MAX = 300
 LISTED_MAX = 300
 WIDTH = 600
@@ -83,13 +85,15 @@ class ToCome:
 def runs_in(begin: datetime, end: datetime) -> tuple[list[CronRun], bool]:
     """Those that were asked for, waited or worked in this time, oldest first; and whether there are
     more than are looked at."""
-    runs = CronRun.objects.using(store.connection().alias)
-    found = runs.filter(
+    runs = CronRun.objects.using(store.connection().alias).order_by("requested_at", "run_id")
+    earlier = begin - BEFORE
+    near = runs.filter(
         Q(finished_at__gte=begin) | Q(finished_at=None),
-        requested_at__gte=begin - LONGEST,
+        requested_at__gte=earlier,
         requested_at__lt=end,
     )
-    rows = list(found.order_by("requested_at", "run_id")[: RUNS_MAX + 1])
+    long = runs.filter(status__in=AT_WORK, requested_at__lt=earlier)
+    rows = [*long[: RUNS_MAX + 1], *near[: RUNS_MAX + 1]]
     return rows[:RUNS_MAX], len(rows) > RUNS_MAX
 
 

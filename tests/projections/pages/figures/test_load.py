@@ -90,8 +90,14 @@ def test_an_hour_says_what_ran_and_what_overlapped(past, page):
     assert "for 1.0 s, failed" in said
     assert "quick overlaps" not in said
     assert "To come" not in said
-    # The two of before are still at work, or were asked for within the day before.
     assert "No run was asked for" in text(page(hour="2026-03-02T05:00:00Z"))
+
+
+def test_a_run_that_is_at_work_for_a_day_is_in_each_hour_of_it(past, page):
+    past.define("endless", expression="0 1 * * *")
+    past.fire("endless", START + HOUR, ends=None)
+    past.write()
+    assert "endless" in text(page(hour="2026-03-02T20:00:00Z"))
 
 
 def test_an_hour_to_come_says_what_will_be_due(past, page):
