@@ -71,9 +71,9 @@ def parse_instant(part: str) -> datetime | None:
     """None for what is no instant with its offset."""
     try:
         found = datetime.fromisoformat(part)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):  # in UTC, it may lie in a year that no calendar has
         return None
-    return found.astimezone(UTC) if found.tzinfo else None
 
 
 def django_rq_url(page: str, *args: object) -> str:
