@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from rqcron_projections.models import CronJob
 from rqcron_projections.pages.frame.links import name_part
 from rqcron_projections.pages.slots import between
 
@@ -247,6 +248,31 @@ def test_an_event_that_cannot_be_read_is_told_and_hides_nothing(past, page, rows
     html = page(zoom="day")
     assert "Cannot be read: event" in text(html)
     assert "2026-03-03 06:00:00 UTC: fired on time, succeeded in 1.0 s" in labels(html)
+
+
+@pytest.mark.parametrize("definition", [{"overlap": 3}, {"timezone": "Mars/One"}, {"queue": None}])
+def test_a_definition_that_no_longer_parses_is_told(past, page, definition):
+    past.define("digest")
+    past.fire("digest", NOW - MINUTE)
+    past.write()
+    row = CronJob.objects.get()
+    CronJob.objects.update(definition={**row.definition, **definition})
+    html = page(zoom="day")
+    assert "Its definition cannot be read, so no slot is decided: " in text(html)
+    assert "2026-03-03 06:00:00 UTC: fired on time, succeeded in 1.0 s" in labels(html)
+
+
+def test_a_retired_cron_keeps_its_past(past, page):
+    past.define("digest")
+    past.fire("digest", NOW - HOUR - MINUTE)
+    at = NOW - HOUR
+    past.own("digest", EventType.CRON_RETIRED, at, data={"effective_from": at.isoformat()})
+    past.write()
+    html = page(zoom="day")
+    assert "Nothing: the cron was removed from the code." in part(html, "due")
+    assert "2026-03-03 05:00:00 UTC: fired on time, succeeded in 1.0 s" in labels(html)
+    assert "retired" in part(html, "definitions")
+    assert not [label for label in labels(html) if label.endswith("to come")]
 
 
 def test_actions_are_there_for_those_who_may(past, login):

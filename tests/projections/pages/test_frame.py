@@ -19,6 +19,8 @@ from rqcron_projections.pages.frame.links import (
 )
 from rqcron_projections.pages.urls import PAGES
 
+from tests.projections.pages.past import START, Past
+
 VIEW = "rqcron_projections.view_cronjob"
 ARGUMENTS = {
     "cron": ["digest"],
@@ -125,3 +127,16 @@ def test_without_djangos_admin_nothing_is_registered_and_nothing_fails():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_pages_are_at_home_in_any_admin_site(login, settings):
+    settings.ROOT_URLCONF = "tests.projections.pages.other_site"
+    past = Past()
+    past.define("digest")
+    past.fire("digest", START)
+    past.write()
+    client = login(VIEW)
+    html = client.get("/backstage/rqcron_projections/cronjob/").content.decode()
+    assert 'href="/backstage/rqcron_projections/cronjob/cron/digest/"' in html
+    assert '"/admin/' not in html
+    assert client.get("/backstage/rqcron_projections/cronjob/cron/digest/").status_code == 200

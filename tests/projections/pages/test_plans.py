@@ -23,6 +23,8 @@ ADDRESSES = [
     "cron/digest/?zoom=hour&from=2026-03-02T03:00:00Z",
 ]
 LARGE = ("rqcron_event", "rqcron_run")
+OF_RUNNERS = "rqcron_event_runner"
+"""An index of few rows, which may be read as a whole."""
 
 
 FILL = """
@@ -64,16 +66,19 @@ def filled(postgresql: None, rows_of_before: None) -> None:
         cursor.execute("ANALYZE rqcron_event, rqcron_run")
 
 
-def scans(plan: dict[str, Any], limited: bool = False) -> Iterator[str]:
-    """Parts of a plan that read a large table from one end to the other."""
-    limited = limited or plan["Node Type"] == "Limit"
-    whole = not limited and "Index Cond" not in plan
-    index = plan["Node Type"] in ("Index Scan", "Index Only Scan", "Bitmap Index Scan")
+def scans(plan: dict[str, Any], *, below_limit: bool = False) -> Iterator[str]:
+    """Parts of a plan that read a large table from one end to the other. The first rows of an index
+    are no such part, unless they are filtered: then there may be none."""
+    node = plan["Node Type"]
     table = plan.get("Relation Name") or plan.get("Index Name", "")
-    if table.startswith(LARGE) and (plan["Node Type"] == "Seq Scan" or (index and whole)):
-        yield f"{plan['Node Type']} on {table}"
+    index = node in ("Index Scan", "Index Only Scan", "Bitmap Index Scan")
+    if plan.get("Index Name") == OF_RUNNERS:
+        return
+    is_whole = "Index Cond" not in plan and not (below_limit and "Filter" not in plan)
+    if table.startswith(LARGE) and (node == "Seq Scan" or (index and is_whole)):
+        yield f"{node} on {table}"
     for part in plan.get("Plans", ()):
-        yield from scans(part, limited)
+        yield from scans(part, below_limit=node == "Limit")
 
 
 def plan_of(sql: str) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def test_no_page_scans_the_log_or_all_runs(filled, login):
         assert response.status_code == 200
         asked = [query["sql"] for query in queries if is_of_interest(query["sql"])]
         assert len(asked) > 5
-        found = {sql[:200]: list(scans(plan_of(sql))) for sql in asked}
+        found = {sql[-420:]: list(scans(plan_of(sql))) for sql in asked}
         assert {sql: parts for sql, parts in found.items() if parts} == {}, address
 
 

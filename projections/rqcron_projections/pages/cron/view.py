@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.interventions.pauses import Pause
 from rqcron_events.core.schedule import Schedule
-from rqcron_events.core.wording import shower_in
+from rqcron_events.core.wording import shower_in, shown
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger.cron_states import global_pauses
 from rqcron_events.ledger.lookup import stored_name, unknown_cron_text
@@ -82,7 +82,7 @@ def cron_page(frame: Frame, cron: str) -> HttpResponse:
             "due": due_next(in_force_definition, frame.now, in_force, show),
             "asked": asked,
         },
-        title=row.name,
+        title=shown(row.name),
     )
 
 
