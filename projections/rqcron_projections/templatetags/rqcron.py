@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django import template
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from rqcron_events.core import wording
@@ -16,7 +16,7 @@ from rqcron_events.core.schedule import local_time
 
 from ..pages.drawing.marks import Fate
 from ..pages.frame.frame import Frame
-from ..pages.frame.links import instant_part
+from ..pages.frame.links import django_rq_queue_url, instant_part
 from ..pages.frame.zones import ZoneChoice
 from ..pages.slots.entries import Entry
 
@@ -29,6 +29,14 @@ register = template.Library()
 def shown(text: object) -> str:
     """Text of others in one line, in which nothing is hidden; the template escapes it."""
     return wording.shown(text)
+
+
+@register.simple_tag
+def queue_link(queue: str, page: str = "jobs", text: str = "") -> SafeString:
+    """A queue, linked to django-rq's list of its jobs or ``workers`` where that is served."""
+    shown_text = wording.shown(text or queue)
+    url = django_rq_queue_url(queue, f"django_rq_{page}")
+    return format_html('<a href="{}">{}</a>', url, shown_text) if url else escape(shown_text)
 
 
 @register.filter

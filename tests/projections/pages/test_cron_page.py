@@ -304,3 +304,15 @@ def test_the_queries_are_as_many_for_few_slots_as_for_many(past, page):
     past.write()
     page()
     assert count() == few
+
+
+def test_a_queue_leads_to_its_page_of_django_rq_where_that_is_served(past, page, settings):
+    past.define("digest", NOW - HOUR)
+    past.write()
+    [found] = re.findall(r"<dt>Queue</dt><dd>(.*?)</dd>", page())
+    place = list(settings.RQ_QUEUES).index("default")
+    assert re.fullmatch(rf'<a href="/admin/[\w/-]*queues/{place}/">default</a>', found)
+    settings.RQ_QUEUES = {
+        key: value for key, value in settings.RQ_QUEUES.items() if key != "default"
+    }
+    assert "<dt>Queue</dt><dd>default</dd>" in page()

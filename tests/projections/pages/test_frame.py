@@ -82,7 +82,17 @@ def test_an_instant_in_an_address_is_iso_8601_in_utc(instant, part):
     assert parse_instant(part) == instant
 
 
-@pytest.mark.parametrize("part", ["", "yesterday", "2026-03-02T09:00:00", "2026-13-02T09:00:00Z"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "",
+        "yesterday",
+        "2026-03-02T09:00:00",
+        "2026-13-02T09:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-12:00",
+    ],
+)
 def test_what_is_no_instant_is_none(part):
     assert parse_instant(part) is None
 

@@ -11,7 +11,17 @@ from django.conf import settings
 from django.contrib.admin.utils import quote, unquote
 from django.urls import NoReverseMatch, get_script_prefix, get_urlconf, reverse
 
-__all__ = ["django_rq_url", "instant_part", "name_of", "name_part", "page_url", "parse_instant"]
+from rqcron_events.conf import rq_queues
+
+__all__ = [
+    "django_rq_queue_url",
+    "django_rq_url",
+    "instant_part",
+    "name_of",
+    "name_part",
+    "page_url",
+    "parse_instant",
+]
 
 SAFE = "!$&'()*+,;=/~:@"
 """What Django leaves as it is in a path."""
@@ -71,9 +81,9 @@ def parse_instant(part: str) -> datetime | None:
     """None for what is no instant with its offset."""
     try:
         found = datetime.fromisoformat(part)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):  # in UTC, it may lie in a year that no calendar has
         return None
-    return found.astimezone(UTC) if found.tzinfo else None
 
 
 def django_rq_url(page: str, *args: object) -> str:
@@ -84,6 +94,12 @@ def django_rq_url(page: str, *args: object) -> str:
         except NoReverseMatch:
             continue
     return ""
+
+
+def django_rq_queue_url(queue: str, page: str = "django_rq_jobs", *args: object) -> str:
+    """A page of a queue among django-rq's own; empty where they or the queue are not there."""
+    queues = list(rq_queues())
+    return django_rq_url(page, queues.index(queue), *args) if queue in queues else ""
 
 
 def _part(part: str | datetime | UUID | int) -> str:
