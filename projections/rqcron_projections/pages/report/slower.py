@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import F, FloatField, Q, Sum
+from django.db.models import F, FloatField, Q, Sum, Value
 from django.db.models.functions import Cast, NullIf
 
 from ...report.from_days import days_between
@@ -39,17 +39,19 @@ def slower_crons(since: date, until: date, cron: str) -> tuple[Slower, ...]:
     if half <= since:
         return ()
     early, late = Q(day__lt=half), Q(day__gte=half)
-    sums = days_between(since, until, cron or None).order_by().values("cron").annotate(
-        early_us=Cast(Sum("duration_sum_us", filter=early), FloatField()),
-        late_us=Cast(Sum("duration_sum_us", filter=late), FloatField()),
-        early_runs=Sum("duration_count", filter=early),
-        late_runs=Sum("duration_count", filter=late),
-    )  # fmt: skip
+    took, runs = (Cast(name, FloatField()) for name in ("duration_sum_us", "duration_count"))
+    days = days_between(since, until, cron or None).order_by()
+    sums = days.values("cron").annotate(
+        early_us=Sum(took, filter=early),
+        late_us=Sum(took, filter=late),
+        early_runs=Sum(runs, filter=early),
+        late_runs=Sum(runs, filter=late),
+    )
     found = (
         sums.filter(early_runs__gte=RUNS_MIN, late_runs__gte=RUNS_MIN)
         .annotate(
-            before=F("early_us") / NullIf(F("early_runs"), 0),
-            after=F("late_us") / NullIf(F("late_runs"), 0),
+            before=F("early_us") / NullIf(F("early_runs"), Value(0.0)),
+            after=F("late_us") / NullIf(F("late_runs"), Value(0.0)),
         )
         .filter(after__gt=F("before") * RATIO_MIN)
         .filter(after__gt=F("before") + DIFFERENCE_US_MIN)
