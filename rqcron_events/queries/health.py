@@ -51,6 +51,8 @@ UNREADABLE_JOB = "DeserializationError"
 """RQ's, for a job that was written with another serializer than the worker's."""
 OBSTACLES_TOLD_MAX = 10
 """Of single crons, of faults and of others."""
+FOLLOWER_LAG_MAX = timedelta(seconds=60)
+"""How long an event may wait for a follower while a runner leads."""
 LOSS_TOLD = timedelta(days=1)
 """How long a loss of events is a problem."""
 
@@ -356,4 +358,21 @@ def _look_at_followers(found: Health) -> None:
         except PositionAhead as error:
             found.problems.append(f"Follower {name}: {error}")
             continue
+        if position < head and found.standing.leader and found.standing.calls is None:
+            found.warnings += _late_follower(name, position, head - position)
         found.problems += follower.problems() if follower.problems is not None else ()
+
+
+def _late_follower(name: str, position: int, events: int) -> list[str]:
+    waiting = CronEvent.objects.using(store.connection().alias).filter(id__gt=position)
+    since = waiting.order_by("id").values_list("recorded_at", flat=True).first()
+    waited = ClockSkew().database_now() - since if since else timedelta(0)
+    if waited <= FOLLOWER_LAG_MAX:
+        return []
+    told = (
+        f"Follower {name!r} is {events:,} event{'s' * (events != 1)} behind; the oldest has waited for "
+        f"{waited.total_seconds():.0f} s, and the limit is {FOLLOWER_LAG_MAX.total_seconds():.0f} s. "
+        "What follows beside the leading runner is dead, hangs, fails or cannot keep up: look for "
+        "followers_restarted, follower_failed and projection_failed in that runner's log."
+    )
+    return [told]

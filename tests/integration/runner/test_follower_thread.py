@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from rqcron_events.followers import Follower, followers
-from rqcron_events.runner.follower_thread import follow_some
+from rqcron_events.runner.following.steps import follow_some
 
 
 def test_an_outage_of_a_follower_is_said_once_and_so_is_its_end(

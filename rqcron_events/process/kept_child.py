@@ -1,0 +1,146 @@
+"""A child process that is kept alive: started again when it ends, or when it hangs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+__all__ = ["ALIVE", "BUSY", "KeptChild"]
+
+log = logging.getLogger(__name__)
+
+RESTART_SECONDS = 1.0
+RESTART_SECONDS_MAX = 30.0
+ALIVE, BUSY = b".", b"+"
+"""What a child says. After the second it may be silent for as long as it likes, until it says the first."""
+
+
+class KeptChild:
+    """``python ARGUMENTS...`` as a child process, started again if it dies.
+
+    A new interpreter rather than a fork: whoever needs one has threads by then. The child has to end with
+    its parent by itself (``parent_watch``). All that can take long is done in a thread.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        name: str,
+        action: str,
+        stop_seconds_max: float,
+        silent_seconds_max: float | None = None,
+    ) -> None:
+        """``name`` (after "The") and ``action`` are for the log. ``stop_seconds_max``: how long it may take
+        to end when it is asked to. ``silent_seconds_max``: it gets one more argument, the file descriptor
+        of a pipe, and once it has written to that it is ended when it has not for so long; None: nobody
+        looks."""
+        self._arguments = list(arguments)
+        self._name = name
+        self._action = action
+        self._stop_seconds_max = stop_seconds_max
+        self._silent_seconds_max = silent_seconds_max
+        self._process: subprocess.Popen[bytes] | None = None
+        self._says: int | None = None
+        """Our end of the pipe."""
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=action, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        """Ask it to end without waiting; safe in a signal handler."""
+        self._stopping.set()
+        process = self._process
+        if process is not None:
+            process.terminate()
+
+    def stop(self) -> None:
+        """Ask it to end, and wait for it."""
+        self.request_stop()
+        process = self._process
+        if process is not None:
+            self._end(process)
+        if self._thread.is_alive():
+            self._thread.join(self._stop_seconds_max)
+
+    def _keep(self) -> None:
+        pause = RESTART_SECONDS
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            process = self._spawn()
+            if self._stopping.is_set():  # asked while it was not there yet
+                process.terminate()
+            self._wait(process)
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - started > RESTART_SECONDS_MAX:
+                pause = RESTART_SECONDS
+            log.error(
+                "The %s ended with exit code %s; it is started again in %.0f s.",
+                self._name,
+                process.returncode,
+                pause,
+                extra={"action": self._action, "exit_code": process.returncode},
+            )
+            if self._stopping.wait(pause):
+                return
+            pause = min(pause * 2, RESTART_SECONDS_MAX)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, *self._arguments]
+        # The whole sys.path: the project may have any manage.py, or none.
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        if self._silent_seconds_max is None:
+            self._process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL)
+            return self._process
+        self._says, its = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [*command, str(its)], env=env, stdin=subprocess.DEVNULL, pass_fds=(its,)
+            )
+        finally:
+            os.close(its)
+        return self._process
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Until it has ended, or was ended because it hangs."""
+        if self._says is not None:
+            with suppress(OSError):
+                self._listen(self._says, process)
+            os.close(self._says)
+            self._says = None
+        process.wait()
+
+    def _listen(self, says: int, process: subprocess.Popen[bytes]) -> None:
+        seconds: float | None = (
+            None  # until it has started, which takes a minute on a machine with much to do
+        )
+        while select.select([says], [], [], seconds)[0]:
+            said = os.read(says, 1 << 12)
+            if not said:  # it has ended
+                return
+            seconds = None if said.endswith(BUSY) else self._silent_seconds_max
+        log.error(
+            "The %s hangs: it has said nothing for %.0f s. It is ended.",
+            self._name,
+            self._silent_seconds_max,
+            extra={"action": self._action},
+        )
+        process.terminate()
+        self._end(process)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            process.wait(self._stop_seconds_max)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
