@@ -212,7 +212,7 @@ def print_idle(result: dict[str, Any]) -> None:
     print(f"\nA runner with {result['crons']:,} crons, none due, {result['seconds']:.0f} s")
     print(
         f"  {result['cpu_percent']:.2f} % of a core, {result['rss_mb']:.0f} MB resident, "
-        f"{result['uss_mb']:.0f} MB of its own"
+        f"{result['uss_mb']:.0f} MB of their own, in {result['processes']} processes"
     )
 
 

@@ -40,7 +40,11 @@ def register_follower(
     problems: Callable[[], list[str]] | None = None,
 ) -> None:
     """Have ``catch_up`` called about once a second while a runner leads, beside it (in a process of its
-    own on PostgreSQL), and again at once for as long as it finds events."""
+    own on PostgreSQL), and again at once for as long as it finds events.
+
+    Call this in ``AppConfig.ready``, which runs in that process, too. For a short time two processes may
+    call ``catch_up`` at once, as when another runner takes the lead: it has to save its position
+    together with what it makes of the events, and only if that is still where it began."""
     followers[name] = Follower(
         catch_up=catch_up, position=position, build_again=build_again, problems=problems
     )

@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 1.0
 RESTART_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 300.0
+"""Until its first word: loading a project takes a minute on a machine with much to do."""
+ASKED_TOO_SECONDS = 1.0
+"""How long after a child that ended as if asked to its parent may be asked, too."""
 ALIVE, BUSY = b".", b"+"
 """What a child says. After the second it may be silent for as long as it likes, until it says the first."""
 
@@ -40,8 +44,8 @@ class KeptChild:
     ) -> None:
         """``name`` (after "The") and ``action`` are for the log. ``stop_seconds_max``: how long it may take
         to end when it is asked to. ``silent_seconds_max``: it gets one more argument, the file descriptor
-        of a pipe, and once it has written to that it is ended when it has not for so long; None: nobody
-        looks."""
+        of a pipe, and is ended when it has not written to that for so long, or not at all within
+        ``START_SECONDS_MAX``; None: nobody looks."""
         self._arguments = list(arguments)
         self._name = name
         self._action = action
@@ -76,24 +80,35 @@ class KeptChild:
         pause = RESTART_SECONDS
         while not self._stopping.is_set():
             started = time.monotonic()
-            process = self._spawn()
-            if self._stopping.is_set():  # asked while it was not there yet
-                process.terminate()
-            self._wait(process)
-            if self._stopping.is_set():
+            code: int | None = None
+            try:
+                code = self._once()
+                told = f"ended with exit code {code}"
+            except OSError as error:  # no memory, no process, no file to be had: there may be later
+                told = f"cannot be started ({error})"
+            # Who stops a service asks all of its processes at once, and the child may be the first to end.
+            if self._stopping.wait(ASKED_TOO_SECONDS if code == 0 else 0):
                 return
             if time.monotonic() - started > RESTART_SECONDS_MAX:
                 pause = RESTART_SECONDS
             log.error(
-                "The %s ended with exit code %s; it is started again in %.0f s.",
+                "The %s %s; it is started again in %.0f s.",
                 self._name,
-                process.returncode,
+                told,
                 pause,
-                extra={"action": self._action, "exit_code": process.returncode},
+                extra={"action": self._action, "exit_code": code},
             )
             if self._stopping.wait(pause):
                 return
             pause = min(pause * 2, RESTART_SECONDS_MAX)
+
+    def _once(self) -> int:
+        """One life of the child; returns its exit code."""
+        process = self._spawn()
+        if self._stopping.is_set():  # asked while it was not there yet
+            process.terminate()
+        self._wait(process)
+        return process.wait()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, *self._arguments]
@@ -107,6 +122,10 @@ class KeptChild:
             self._process = subprocess.Popen(
                 [*command, str(its)], env=env, stdin=subprocess.DEVNULL, pass_fds=(its,)
             )
+        except OSError:
+            os.close(self._says)
+            self._says = None
+            raise
         finally:
             os.close(its)
         return self._process
@@ -118,12 +137,9 @@ class KeptChild:
                 self._listen(self._says, process)
             os.close(self._says)
             self._says = None
-        process.wait()
 
     def _listen(self, says: int, process: subprocess.Popen[bytes]) -> None:
-        seconds: float | None = (
-            None  # until it has started, which takes a minute on a machine with much to do
-        )
+        seconds: float | None = START_SECONDS_MAX
         while select.select([says], [], [], seconds)[0]:
             said = os.read(says, 1 << 12)
             if not said:  # it has ended
@@ -132,7 +148,7 @@ class KeptChild:
         log.error(
             "The %s hangs: it has said nothing for %.0f s. It is ended.",
             self._name,
-            self._silent_seconds_max,
+            seconds,
             extra={"action": self._action},
         )
         process.terminate()

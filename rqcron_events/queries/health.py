@@ -354,19 +354,22 @@ def _look_at_followers(found: Health) -> None:
         position = follower.position()
         found.projection_lag_events[name] = max(head - position, 0)
         try:
-            store.require_not_ahead(position)
+            if position > head:  # or it has moved on since the head was read
+                store.require_not_ahead(position)
         except PositionAhead as error:
             found.problems.append(f"Follower {name}: {error}")
             continue
         if position < head and found.standing.leader and found.standing.calls is None:
-            found.warnings += _late_follower(name, position, head - position)
+            now = clock.now() - timedelta(seconds=found.clocks.database_skew_seconds)
+            found.warnings += _late_follower(name, position, head - position, now)
         found.problems += follower.problems() if follower.problems is not None else ()
 
 
-def _late_follower(name: str, position: int, events: int) -> list[str]:
+def _late_follower(name: str, position: int, events: int, now: datetime) -> list[str]:
+    """``now`` by the database's clock."""
     waiting = CronEvent.objects.using(store.connection().alias).filter(id__gt=position)
     since = waiting.order_by("id").values_list("recorded_at", flat=True).first()
-    waited = ClockSkew().database_now() - since if since else timedelta(0)
+    waited = now - since if since else timedelta(0)
     if waited <= FOLLOWER_LAG_MAX:
         return []
     told = (

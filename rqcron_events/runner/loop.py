@@ -113,6 +113,7 @@ class Loop:
             log.error("This runner stands by: %s", error, extra={"action": "runner_outdated"})
         with suppress(DatabaseError, InterfaceError):  # then the lease runs out
             self.runner.lease.step_down()
+        self._followers.go_on(leading=False, behind=False)  # they cannot read that event either
         return self._back_off()
 
     def _back_off(self) -> float:

@@ -46,8 +46,8 @@ from .triggers import TRIGGERS as TRIGGERS
 tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = True
-MANY_WRITERS = True
 """A sequence hands out ids before commit, so a higher id can become visible first."""
+MANY_WRITERS = True
 
 COPY_EVENTS_MIN = 8
 """Below this, one INSERT takes fewer round trips than COPY."""

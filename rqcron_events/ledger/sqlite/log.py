@@ -41,8 +41,8 @@ from .triggers import TRIGGERS as TRIGGERS
 tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = False
-MANY_WRITERS = False
 """The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
+MANY_WRITERS = False
 
 
 # All rows travel as one JSON parameter, so no limit on the number of parameters applies, and the

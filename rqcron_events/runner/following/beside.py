@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from django.conf import settings
+
 from ...followers import followers
 from ...ledger import store
 from ...ledger.backend import backend_of
@@ -45,8 +47,9 @@ def beside_the_runner() -> Beside:
     """A process, because followers cost more than deciding and would share the interpreter with it.
 
     On SQLite a thread: all writers wait for each other there, so a second process would only cost memory.
+    The same where settings come from no module, because another process cannot load them.
     """
     if not followers:
         return NobodyFollows()
-    db = store.connection()
-    return FollowerChild() if backend_of(db).MANY_WRITERS else FollowerThread()
+    can_be_apart = backend_of(store.connection()).MANY_WRITERS and settings.SETTINGS_MODULE
+    return FollowerChild() if can_be_apart else FollowerThread()

@@ -39,6 +39,7 @@ def main(argv: list[str]) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # asked once more, it would not end in order
     raise _Ended
 
 
@@ -57,8 +58,12 @@ def _follow(says: int) -> None:
 
 
 def _say(says: int, what: bytes) -> None:
-    with suppress(BlockingIOError):
+    try:
         os.write(says, what)
+    except BlockingIOError:  # nobody listens now
+        pass
+    except BrokenPipeError:  # nobody ever will
+        raise _Ended from None
 
 
 if __name__ == "__main__":

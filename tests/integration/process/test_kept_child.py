@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ STAYS = NOTES_ITSELF + "time.sleep(600)"
 BEATS = NOTES_ITSELF + "while True: os.write(int(sys.argv[2]), b'.'); time.sleep(0.01)"
 SILENT = NOTES_ITSELF + "os.write(int(sys.argv[2]), b'.'); time.sleep(600)"
 BUSY = NOTES_ITSELF + "os.write(int(sys.argv[2]), b'+'); time.sleep(600)"
+ENDS = NOTES_ITSELF
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SILENT
 
 
@@ -108,6 +110,42 @@ def test_one_that_is_frozen_is_ended_and_started_again(kept: Kept) -> None:
     os.kill(first, signal.SIGSTOP)
     kept.wait_for(2)
     assert is_over(first)
+
+
+def test_one_that_never_says_a_word_is_ended_and_started_again(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_child, "START_SECONDS_MAX", 1.0)
+    kept.start(STAYS, 60)
+    first = kept.wait_for(2)[0]
+    assert is_over(first)
+
+
+@pytest.mark.parametrize("silent_seconds_max", [None, 60])
+def test_one_that_cannot_be_started_is_tried_again(
+    kept: Kept,
+    silent_seconds_max: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(kept.notes / "python"))
+        kept.start(STAYS, silent_seconds_max)
+        wait_until(lambda: bool(caplog.records))
+    kept.wait_for(1)
+    assert "The test's process cannot be started ([Errno 2]" in caplog.records[0].getMessage()
+
+
+def test_one_that_was_asked_to_end_just_before_its_parent_is_no_error(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kept_child, "ASKED_TOO_SECONDS", SECONDS_MAX)
+    child = kept.start(ENDS)
+    (pid,) = kept.wait_for(1)
+    wait_until(lambda: is_over(pid))
+    child.stop()
+    assert kept.pids() == [pid]
+    assert not caplog.records
 
 
 def test_one_that_says_that_it_takes_long_is_waited_for(kept: Kept) -> None:

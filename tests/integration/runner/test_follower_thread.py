@@ -1,11 +1,19 @@
-"""A follower that fails is said once, however long it lasts, and once more when it works."""
+"""A follower that fails is said once, however long it lasts, and once more when it works; who calls followers."""
 
 from __future__ import annotations
 
 import logging
 
+from django.db import connection
+
+from rqcron_events.core.codec import NewerEvent
 from rqcron_events.followers import Follower, followers
+from rqcron_events.runner.following.beside import NobodyFollows, beside_the_runner
+from rqcron_events.runner.following.child import FollowerChild
 from rqcron_events.runner.following.steps import follow_some
+from rqcron_events.runner.following.thread import FollowerThread
+from rqcron_events.runner.loop import Loop
+from rqcron_events.runner.runner import Runner
 
 
 def test_an_outage_of_a_follower_is_said_once_and_so_is_its_end(
@@ -41,3 +49,39 @@ def test_an_outage_of_a_follower_is_said_once_and_so_is_its_end(
     assert said() == ["follower_failed"]
     away = False
     follow_some()
+
+
+def test_a_process_calls_them_where_another_can_write_and_knows_the_settings(
+    transactional_db, settings, monkeypatch
+):
+    apart = FollowerChild if connection.vendor == "postgresql" else FollowerThread
+    assert isinstance(beside_the_runner(), apart)
+    settings.SETTINGS_MODULE = None  # as after settings.configure()
+    assert isinstance(beside_the_runner(), FollowerThread)
+    followers_now = dict(followers)
+    try:
+        followers.clear()
+        assert isinstance(beside_the_runner(), NobodyFollows)
+    finally:
+        followers.update(followers_now)
+
+
+def test_nobody_follows_beside_a_runner_that_stands_by_for_a_newer_release(
+    transactional_db, redis_connection, crons, monkeypatch
+):
+    """It leads no more, and its followers could not read that release's event either."""
+    told = []
+
+    class Noted(NobodyFollows):
+        def go_on(self, *, leading: bool, behind: bool) -> None:
+            told.append(leading)
+
+    loop = Loop(Runner())
+    loop._followers = Noted()
+    try:
+        loop._turn()
+        monkeypatch.setattr(loop.runner, "tick", lambda: (_ for _ in ()).throw(NewerEvent("new")))
+        loop._turn()
+    finally:
+        loop.finish()
+    assert told == [True, False]
