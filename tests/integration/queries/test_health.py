@@ -226,3 +226,12 @@ def test_a_follower_that_falls_behind_is_named_while_a_runner_leads(
     assert warning.startswith("Follower 'index' is 1 event behind; the oldest has waited for ")
     runner.lease.release()
     assert not any("index" in text for text in health().warnings), "nobody is to follow"
+
+
+def test_a_follower_that_is_ahead_of_the_log_is_a_problem(deploy, add, monkeypatch):
+    add("report", schedule="* * * * *")
+    deploy()
+    ahead = CronEvent.objects.last().id + 1_000
+    monkeypatch.setitem(followers, "index", Follower(catch_up=int, position=lambda: ahead))
+    (problem,) = health().problems
+    assert problem.startswith("Follower index: ")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
+import sys
 
+import pytest
 from django.db import connection
 
 from rqcron_events.core.codec import NewerEvent
 from rqcron_events.followers import Follower, followers
+from rqcron_events.runner.following import process
 from rqcron_events.runner.following.beside import NobodyFollows, beside_the_runner
 from rqcron_events.runner.following.child import FollowerChild
 from rqcron_events.runner.following.steps import follow_some
@@ -85,3 +91,27 @@ def test_nobody_follows_beside_a_runner_that_stands_by_for_a_newer_release(
     finally:
         loop.finish()
     assert told == [True, False]
+
+
+def test_a_process_that_is_asked_to_end_is_asked_once():
+    """A runner asks once more while it waits; then this one is ending, and would be torn out of that."""
+    before = signal.signal(signal.SIGTERM, process._end)
+    try:
+        with pytest.raises(process._Ended):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_process_to_which_nobody_listens_any_more_ends_without_a_word():
+    listens, says = os.pipe()
+    os.close(listens)
+    done = subprocess.run(
+        [sys.executable, "-m", process.__name__, str(logging.INFO), str(os.getpid()), str(says)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        pass_fds=(says,), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    os.close(says)
+    assert (done.returncode, done.stderr) == (0, "")
