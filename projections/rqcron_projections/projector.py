@@ -231,7 +231,11 @@ def _advance_together(
         try:
             moved = _save(pairs, page)
         except Exception:
-            log.debug("A page is folded for each projection apart.", exc_info=True)
+            log.debug(
+                "A page is folded for each projection apart.",
+                exc_info=True,
+                extra={"action": "page_folded_apart"},
+            )
         else:
             if moved:
                 _broken.difference_update(projection.name for projection, _ in pairs)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 __all__ = ["ALIVE", "BUSY", "KeptChild"]
@@ -38,24 +38,24 @@ class KeptChild:
         arguments: Sequence[str],
         *,
         name: str,
-        action: str,
+        about: Mapping[str, str],
         stop_seconds_max: float,
         silent_seconds_max: float | None = None,
     ) -> None:
-        """``name`` (after "The") and ``action`` are for the log. ``stop_seconds_max``: how long it may take
+        """``name`` (after "The") and ``about`` (with its ``action``) are for the log. ``stop_seconds_max``: how long it may take
         to end when it is asked to. ``silent_seconds_max``: it gets one more argument, the file descriptor
         of a pipe, and is ended when it has not written to that for so long, or not at all within
         ``START_SECONDS_MAX``; None: nobody looks."""
         self._arguments = list(arguments)
         self._name = name
-        self._action = action
+        self._about = dict(about)
         self._stop_seconds_max = stop_seconds_max
         self._silent_seconds_max = silent_seconds_max
         self._process: subprocess.Popen[bytes] | None = None
         self._says: int | None = None
         """Our end of the pipe."""
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=action, daemon=True)
+        self._thread = threading.Thread(target=self._keep, name=f"rqcron-{name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -96,7 +96,7 @@ class KeptChild:
                 self._name,
                 told,
                 pause,
-                extra={"action": self._action, "exit_code": code},
+                extra={**self._about, "exit_code": code},
             )
             if self._stopping.wait(pause):
                 return
@@ -149,7 +149,7 @@ class KeptChild:
             "The %s hangs: it has said nothing for %.0f s. It is ended.",
             self._name,
             seconds,
-            extra={"action": self._action},
+            extra=self._about,
         )
         process.terminate()
         self._end(process)

@@ -27,7 +27,10 @@ def _runner_child() -> KeptChild:
     """``cron_run``. It dies with the worker, even when the worker is killed."""
     arguments = ["-m", "django", "cron_run", "--die-with-parent", str(os.getpid())]
     return KeptChild(
-        arguments, name="runner", action="runner_restarted", stop_seconds_max=STOP_SECONDS_MAX
+        arguments,
+        name="runner",
+        about={"action": "runner_restarted"},
+        stop_seconds_max=STOP_SECONDS_MAX,
     )
 
 

@@ -29,7 +29,7 @@ class FollowerChild:
             self._child = KeptChild(
                 ["-m", "rqcron_events.runner.following.process", str(level), str(os.getpid())],
                 name="followers' process",
-                action="followers_restarted",
+                about={"action": "followers_restarted"},
                 stop_seconds_max=STOP_SECONDS_MAX,
                 silent_seconds_max=SILENT_SECONDS_MAX,
             )

@@ -45,7 +45,7 @@ class Kept:
         child = KeptChild(
             ["-S", "-c", code, str(self.notes)],
             name="test's process",
-            action="test_restarted",
+            about={"action": "test_restarted"},
             stop_seconds_max=0.2,
             silent_seconds_max=silent_seconds_max,
         )
