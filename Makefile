@@ -21,12 +21,14 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST := $(if $(COVERAGE),RQCRON_FEWER_EXAMPLES=10 $(BIN)/coverage run -m pytest,$(BIN)/pytest)
 
-.PHONY: help demo test test-postgresql test-sqlite test-schedules test-failpoints chaos poison coverage \
-	coverage-report lint check-migrations bench bench-questions clean
+.PHONY: help demo test test-postgresql test-sqlite test-browser screenshots test-schedules test-failpoints chaos poison coverage \
+	coverage-report lint check-migrations bench bench-questions bench-pages clean
 
 help:
 	@echo 'make demo [SECONDS=30]   the example project, with all that it needs'
 	@echo 'make test [ARGS=...]     all tests, on PostgreSQL and on SQLite'
+	@echo 'make test-browser [ARGS=...]   the pages in a real Chromium (Debian: apt-get install chromium)'
+	@echo 'make screenshots         pictures of the pages, into docs/images'
 	@echo 'make coverage            all tests, and which lines and branches none of them ran'
 	@echo 'make test-schedules      20,000 schedules, and 60,000 texts of fields, against the oracles'
 	@echo 'make test-failpoints     kill a process at every step (about ten minutes)'
@@ -35,6 +37,7 @@ help:
 	@echo 'make lint                style, types, direction of imports, migrations'
 	@echo 'make bench [ARGS=...]    how fast slots become jobs'
 	@echo 'make bench-questions [ARGS=--quick]   how quick answers are in a log of 1 and 10 million'
+	@echo 'make bench-pages [ARGS=--quick]   how quick pages are with 5,000 crons and 10 million events'
 	@echo 'make clean               remove everything that was built'
 
 $(INSTALLED): pyproject.toml
@@ -57,6 +60,13 @@ test-postgresql: $(INSTALLED)
 # The unit tests have no database: once is enough. 5: ARGS chose unit tests only.
 test-sqlite: $(INSTALLED)
 	$(PYTEST) --ledger-db=sqlite --ignore=tests/unit $(ARGS) || test $$? -eq 5
+
+# Without Chromium each of them is skipped, and the end of the run says so.
+test-browser: $(INSTALLED)
+	$(BIN)/pytest --ledger-db=sqlite tests/browser $(ARGS)
+
+screenshots: $(INSTALLED)
+	$(BIN)/python -m tests.browser.screenshots docs/images
 
 coverage: $(INSTALLED)
 	rm -rf .coverage
@@ -96,6 +106,10 @@ check-migrations: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python benchmarks/dispatch.py $(ARGS)
+
+bench-pages: $(INSTALLED)
+	@$(PIP) install -e '.[bench]'
+	@$(BIN)/python benchmarks/pages.py $(ARGS)
 
 bench-questions: $(INSTALLED)
 	@$(PIP) install -e '.[bench]'

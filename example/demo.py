@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import logging
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -130,7 +132,9 @@ class Demo:
         call_command("migrate", verbosity=0)
         for name in ("ok", "slow", "flaky"):
             Site.objects.create(name=name, path=f"/{name}/")
+        self.write_past()
         self.parts.start()
+        self.say_login()
         self.say("\nAsk it yourself, in another terminal:")
         self.say(f"DEMO_VAR={self.var} {sys.executable} {EXAMPLE / 'manage.py'} cron_list\n")
         self.say("Ctrl-C ends everything.\n")
@@ -138,6 +142,27 @@ class Demo:
         if self.wait_for("remind_owner"):
             why = "to show what a pause looks like"
             call_command("cron_pause", "remind_owner", reason=why, by="demo", stdout=StringIO())
+
+    def write_past(self) -> None:
+        """Nine days of some crons, so that the pages have something to show."""
+        from past import Past
+
+        from rqcron_events import clock
+        from rqcron_events.ledger import store
+
+        logging.disable(logging.WARNING)  # the crons of then are no news
+        Past(clock.now()).write()
+        logging.disable(logging.NOTSET)
+        self.position = store.fence() or 0
+
+    def say_login(self) -> None:
+        """The pages ask who somebody is; this demo's one user may do everything."""
+        from django.contrib.auth.models import User
+        from settings import SITE_URL
+
+        password = secrets.token_urlsafe(9)
+        User.objects.create_superuser("demo", password=password)
+        self.say(f"pages     {SITE_URL}/admin/  user demo, password {password}")
 
     def wait_for(self, cron: str) -> bool:
         """Show events until a runner has registered the cron; False when the demo ends first."""

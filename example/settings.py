@@ -30,6 +30,7 @@ INSTALLED_APPS = [
 ]
 ROOT_URLCONF = "urls"
 MIDDLEWARE = [
+    "sites.csp.strict",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -1,9 +1,12 @@
 from django.contrib import admin
+from django.contrib.staticfiles.views import serve
 from django.urls import path
 from sites import views
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    # Without DEBUG, runserver leaves these files to a web server, which the demo has not.
+    path("static/<path:path>", serve, {"insecure": True}),
     path("ok/", views.ok),
     path("slow/", views.slow),
     path("flaky/", views.flaky),

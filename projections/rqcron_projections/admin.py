@@ -13,7 +13,10 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 
-from .models import CronJob
+from rqcron_events.models import CronEvent, CronLease, QuarantinedEvent
+
+from .models import Checkpoint, CronDay, CronJob, CronRun, CronStatusChange, RunnerSession
+from .pages.read_only import ReadOnly, text_column
 
 if TYPE_CHECKING:
     CronAdmin = admin.ModelAdmin[CronJob]
@@ -47,3 +50,79 @@ class CronPages(CronAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: CronJob | None = None) -> bool:
         return False
+
+
+# The tables themselves, for those who know where to look.
+
+
+@admin.register(CronRun)
+class CronRunAdmin(ReadOnly):
+    ordering = ("-requested_at", "run_id")
+    list_display = (
+        "run_id", text_column("cron"), "slot", "trigger", "status", "requested_at",
+        "queue_wait_seconds", "duration_seconds", "attempts", text_column("outcome_reason"),
+    )  # fmt: skip
+    sortable_by = ("requested_at",)
+    list_filter = ("status",)
+    search_fields = ("cron__exact",)
+    search_help_text = "The whole stored name of a cron"
+
+
+@admin.register(CronDay)
+class CronDayAdmin(ReadOnly):
+    ordering = ("-day", "cron")
+    list_display = (
+        "day", text_column("cron"), "fired", "skipped", "missed", "succeeded", "failed", "lost",
+    )  # fmt: skip
+    sortable_by = ("day",)
+    search_fields = ("cron__exact",)
+    search_help_text = "The whole stored name of a cron"
+
+
+@admin.register(CronStatusChange)
+class CronStatusChangeAdmin(ReadOnly):
+    ordering = ("-event_id",)
+    list_display = ("event_id", text_column("cron"), "at", "from_status", "to_status", "run_id")
+    sortable_by = ("event_id",)
+    search_fields = ("cron__exact",)
+    search_help_text = "The whole stored name of a cron"
+
+
+@admin.register(RunnerSession)
+class RunnerSessionAdmin(ReadOnly):
+    ordering = ("-started_at", "session")
+    list_display = ("session", "host", "pid", "code", "crons", "started_at", "ended_at", "ended")
+    sortable_by = ("started_at",)
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(ReadOnly):
+    list_display = ("name", "version", "position", "updated_at")
+    ordering = ("name",)
+
+
+@admin.register(CronEvent)
+class CronEventAdmin(ReadOnly):
+    ordering = ("-id",)
+    list_display = (
+        "id", "type", text_column("cron"), "run_id", "attempt", "scheduled_for",
+        text_column("reason"), text_column("actor"), "occurred_at", "recorded_at",
+    )  # fmt: skip
+    sortable_by = ()
+    search_fields = ("cron__exact",)
+    search_help_text = "The whole stored name of a cron. The page Log finds more."
+
+
+@admin.register(CronLease)
+class CronLeaseAdmin(ReadOnly):
+    ordering = ("name",)
+    list_display = ("name", "holder", "renewed_at")
+
+
+@admin.register(QuarantinedEvent)
+class QuarantinedEventAdmin(ReadOnly):
+    ordering = ("event_id", "reader")
+    list_display = (
+        "event_id", "reader", text_column("stream"), text_column("cron"), text_column("error"),
+        "noticed_at",
+    )  # fmt: skip

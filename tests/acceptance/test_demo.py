@@ -80,6 +80,17 @@ def test_it_asks_why_for_every_verdict(demo: Demo, start: str) -> None:
     assert f"\n{start}" in demo.output, demo.output
 
 
+def test_it_says_where_the_pages_are_and_who_may_see_them(demo: Demo) -> None:
+    login = r"^pages     http://127\.0\.0\.1:\d+/admin/  user demo, password \S{12}$"
+    assert re.search(login, demo.output, re.MULTILINE), demo.output
+
+
+def test_it_has_a_past(demo: Demo) -> None:
+    assert "\nMISSED: " in demo.output, demo.output
+    assert re.search(r"^archive_checks +\w+ ", demo.output, re.MULTILINE), demo.output
+    assert "cron_registered: archive_checks" not in demo.output
+
+
 def test_a_pipe_gets_no_control_codes(demo: Demo) -> None:
     assert "\x1b" not in demo.output
     assert "\r" not in demo.output

@@ -266,7 +266,7 @@ def test_a_projection_that_is_behind_is_told_and_what_there_is_is_shown(past, pa
         occurred_at=last.occurred_at,
     ).save()  # fmt: skip
     html = page()
-    assert "The projections lack the newest 1 events of the log" in text(html)
+    assert "The projections lack the newest event of the log" in text(html)
     assert names(html) == ["digest"]
 
 

@@ -11,7 +11,6 @@ from django.core.management.base import CommandError, CommandParser
 from rqcron_events.cli.tables import add_format, print_rows
 from rqcron_events.cli.terminal import json_text
 from rqcron_events.cli.times import parse_instant, zone_of
-from rqcron_events.core.events import Reason
 from rqcron_events.core.wording import unknown_cron_text
 from rqcron_events.errors import UnknownCron
 from rqcron_events.ledger import store
@@ -19,14 +18,11 @@ from rqcron_events.ledger.lookup import stored_name
 from rqcron_events.management.command import LedgerCommand
 
 from ...models import CronJob
+from ...report.flat import fields, flat_rows
 from ...report.render import print_report
 from ...report.report import By, Report, report
 from ..freshness import catch_up_or_say
 
-REASONS = {
-    "skipped": (Reason.OVERLAP, Reason.PAUSED, Reason.ALL_PAUSED, Reason.DISABLED),
-    "missed": (Reason.TOO_LATE, Reason.SUPERSEDED, Reason.RETIRED, Reason.DECISION_LOST),
-}
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -66,7 +62,7 @@ class Command(LedgerCommand):
         if output_format == "json":
             self.stdout.write(json_text(data))
         elif output_format == "csv":
-            print_rows(self.stdout, [_flat(row) for row in data["rows"]], _fields(found), "csv")
+            print_rows(self.stdout, flat_rows(found), fields(found), "csv")
         elif found.rows:
             print_report(self.stdout, found, zone)
         else:
@@ -74,23 +70,6 @@ class Command(LedgerCommand):
                 f"Nothing was decided or asked for from {data['since']} to {data['until']}. "
                 "cron_list shows the crons and when they were last due.\n"
             )
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Counts by reason as columns of their own, named as in the view ``rqcron_day_v``."""
-    flat = dict(row)
-    for name, reasons in REASONS.items():
-        counts: dict[str, int] = row[name]
-        flat[name] = sum(counts.values())
-        flat |= {f"{name}_{reason}": counts.get(reason, 0) for reason in reasons}
-    return flat
-
-
-def _fields(found: Report) -> list[str]:
-    names: list[str] = [found.by]
-    for name in found.totals.to_data():
-        names += [name, *(f"{name}_{reason}" for reason in REASONS.get(name, ()))]
-    return names
 
 
 def _parsed(

@@ -41,8 +41,8 @@ class Fate(StrEnum):
 _MEANINGS = {
     Fate.ON_TIME: "fired on time",
     Fate.LATE: "fired later than it was due",
-    Fate.SKIPPED: "skipped: paused, disabled, or a run was active",
-    Fate.MISSED: "missed: too late, or a later slot ran instead",
+    Fate.SKIPPED: "paused, disabled, or a run was active",
+    Fate.MISSED: "too late, or a later slot ran instead",
     Fate.RUNNING: "fired, and its run is running",
     Fate.FAILED: "fired, and its run failed or was lost",
     Fate.PENDING: "not decided yet",

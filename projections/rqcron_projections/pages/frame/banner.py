@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import DatabaseError
 from django.db.models import Max
 
+from rqcron_events import clock
 from rqcron_events.cli.problems import database_problem, is_unmigrated
 from rqcron_events.core.wording import clause
 from rqcron_events.errors import CronError
@@ -28,6 +30,8 @@ EVENTS_MAX = 500
 """Of the log that a page folds itself; the leading runner does the rest."""
 CATCH_UP_SECONDS_MAX = 3.0
 LOCK_SECONDS_MAX = 0.5
+JUST_NOW = timedelta(seconds=5)
+"""What is appended while a page is made is no news."""
 MAY_LACK = "What this page shows may be older."
 
 
@@ -94,11 +98,12 @@ def _of_projections(alias: str) -> Iterator[Note]:
     head = CronEvent.objects.using(alias).aggregate(head=Max("id"))["head"] or 0
     names = [item.name for item in PROJECTIONS]
     known = [points[name].position if name in points else 0 for name in names]
-    behind = head - min(known)
-    if behind > 0:
-        yield Note(
-            f"The projections lack the newest {behind:,} events of the log. {MAY_LACK}", False
-        )
+    lacking = CronEvent.objects.using(alias).filter(id__gt=min(known)).order_by("id")
+    oldest = lacking.values_list("occurred_at", flat=True).first()
+    if oldest is not None and clock.now() - oldest > JUST_NOW:
+        behind = head - min(known)
+        newest = f"newest {behind:,} events" if behind > 1 else "newest event"
+        yield Note(f"The projections lack the {newest} of the log. {MAY_LACK}", False)
     for item in PROJECTIONS:
         point = points.get(item.name)
         if point is not None and point.version != item.version:

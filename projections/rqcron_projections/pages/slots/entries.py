@@ -17,7 +17,16 @@ from rqcron_events.core.wording import duration, late
 from ..drawing.marks import Fate
 from .decisions import Decision, RunFacts
 
-__all__ = ["LATE_SECONDS", "TO_COME", "Entry", "decided", "fate_of", "in_order", "undecided"]
+__all__ = [
+    "LATE_SECONDS",
+    "TO_COME",
+    "Entry",
+    "decided",
+    "fate_of",
+    "fate_of_run",
+    "in_order",
+    "undecided",
+]
 
 TO_COME = "to come"
 LATE_SECONDS = 2.0
@@ -103,14 +112,18 @@ def fate_of(decision: Decision, run: RunFacts | None) -> Fate:
         return Fate.SKIPPED
     if decision.type == EventType.SLOT_MISSED:
         return Fate.MISSED
-    status = run.status if run is not None else ""
+    return fate_of_run(run.status if run is not None else "", decision.lateness_seconds)
+
+
+def fate_of_run(status: str, lateness_seconds: float) -> Fate:
+    """Of the slot that it ran for, or of one that somebody asked for."""
     if status in _UNDONE:
         return Fate.FAILED
     if status in _WAITING:
         return Fate.PENDING
     if status in _ACTIVE:
         return Fate.RUNNING
-    return Fate.LATE if decision.lateness_seconds >= LATE_SECONDS else Fate.ON_TIME
+    return Fate.LATE if lateness_seconds >= LATE_SECONDS else Fate.ON_TIME
 
 
 def decided(decisions: Iterable[Decision], runs: Mapping[UUID, RunFacts]) -> Iterator[Entry]:

@@ -24,7 +24,7 @@
   /* Marks of slots are links: Enter opens the page of the slot. Arrow keys go from one to another,
      within its strip and, up and down, to the strip before or after. */
   const marksIn = (root) => [...root.querySelectorAll("[data-rqcron-mark]")];
-  const stripOf = (mark) => mark.closest("ol, svg");
+  const stripOf = (mark) => mark.closest("ol, svg, tr");
   const nextMark = (here, key) => {
     const strip = stripOf(here);
     const marks = marksIn(strip);
