@@ -13,6 +13,7 @@ import os
 import platform
 import signal
 import sys
+from contextlib import ExitStack
 from importlib.metadata import version
 from statistics import median
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 from running import idle, lateness
 from servers import Servers, run_python, servers, tree_of
 
-MEASURES = ("dispatch", "lateness", "idle", "worker")
+MEASURES = ("dispatch", "lateness", "idle", "worker", "folding")
 SECONDS_MAX = 600
 BEFORE = "before_"
 LOOP_SHARE = 10
@@ -38,6 +39,14 @@ WORKER_FIGURES = {
     "cpu_ms_per_job": "worker and work-horse",
     "postgresql_ms_per_job": "PostgreSQL",
 }
+
+FOLDING_RATES = (100, 1_000)
+FOLDING_FIGURES = (
+    "us_per_event",
+    "cpu_us_per_event",
+    "postgresql_us_per_event",
+    "wal_bytes_per_run",
+)
 
 
 def main() -> None:
@@ -64,7 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=MEASURES)
     parser.add_argument("--rounds", type=int, help="default: 5, or 2 when quick")
     parser.add_argument(
-        "--before", metavar="COMMIT", help="measure that code beside this, with --only worker"
+        "--before", metavar="COMMIT", help="measure that code beside this, in worker and folding"
     )
     parser.add_argument("--crons", type=int, help="due at one instant; default 10000, or 2000")
     parser.add_argument("--jobs", type=int, help="for each worker; default 300, or 50 when quick")
@@ -141,6 +150,43 @@ def _print_extra(label: str, pairs: list[tuple[float, float]]) -> None:
     print(f"  {label:<44}{plain:>9.1f}{cron:>9.1f}{median(extra):>9.1f}{spread:>18}")
 
 
+# What the projections cost
+
+
+def measure_folding(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
+    with ExitStack() as stack:
+        trees = {"": found}
+        if options.before is not None:
+            trees[BEFORE] = found.of(stack.enter_context(tree_of(options.before)))
+        rounds: list[dict[str, Any]] = []
+        for index in range(options.rounds):
+            measured: dict[str, Any] = {}
+            for rate in FOLDING_RATES:
+                for prefix, tree in trees.items():
+                    with tree.fresh() as environment:
+                        printed = run_python(["folding.py", str(rate)], environment, SECONDS_MAX)
+                    result = measured[f"{prefix}{rate}"] = json.loads(printed.splitlines()[-1])
+                    _say(
+                        f"round {index + 1}: {prefix}{rate} slots/s {result['us_per_event']:.0f} us"
+                    )
+            rounds.append(measured)
+    return rounds
+
+
+def print_folding(rounds: list[dict[str, Any]]) -> None:
+    print(
+        f"\nKeeping the projections current, {len(rounds)} rounds; medians per event, and per run"
+    )
+    print(f"  {'':<28}{'wall us':>9}{'Python us':>11}{'PostgreSQL us':>15}{'WAL bytes':>11}")
+    for name in rounds[0]:
+        rate = name.removeprefix(BEFORE)
+        label = f"{int(rate):,} slots/s{', commit before' if name != rate else ''}"
+        figures = [median(measured[name][key] for measured in rounds) for key in FOLDING_FIGURES]
+        print(
+            f"  {label:<28}{figures[0]:>9.0f}{figures[1]:>11.0f}{figures[2]:>15.0f}{figures[3]:>11,.0f}"
+        )
+
+
 # A runner by the real clock
 
 
@@ -166,7 +212,7 @@ def print_idle(result: dict[str, Any]) -> None:
     print(f"\nA runner with {result['crons']:,} crons, none due, {result['seconds']:.0f} s")
     print(
         f"  {result['cpu_percent']:.2f} % of a core, {result['rss_mb']:.0f} MB resident, "
-        f"{result['uss_mb']:.0f} MB of its own"
+        f"{result['uss_mb']:.0f} MB of their own, in {result['processes']} processes"
     )
 
 

@@ -41,21 +41,26 @@ def lateness(servers: Servers, crons: int, seconds: float) -> dict[str, Any]:
 
 
 def idle(servers: Servers, crons: int, seconds: float) -> dict[str, Any]:
-    """Processor time and memory of a runner whose crons are due in months."""
+    """Processor time and memory of a runner whose crons are due in months, and of what follows beside it."""
     with _runner(servers, crons, "yearly") as process:
         time.sleep(SETTLE_SECONDS)
-        before, started = process.cpu_times(), time.monotonic()
+        processes = [process, *process.children()]
+        before, started = _cpu_seconds(processes), time.monotonic()
         time.sleep(seconds)
-        after, wall_seconds = process.cpu_times(), time.monotonic() - started
-        memory = process.memory_full_info()
-    cpu_seconds = after.user + after.system - before.user - before.system
+        cpu_seconds, wall_seconds = _cpu_seconds(processes) - before, time.monotonic() - started
+        memory = [each.memory_full_info() for each in processes]
     return {
         "crons": crons,
         "seconds": wall_seconds,
+        "processes": len(processes),
         "cpu_percent": cpu_seconds / wall_seconds * 100,
-        "rss_mb": memory.rss / 1e6,
-        "uss_mb": memory.uss / 1e6,
+        "rss_mb": sum(each.rss for each in memory) / 1e6,
+        "uss_mb": sum(each.uss for each in memory) / 1e6,
     }
+
+
+def _cpu_seconds(processes: list[psutil.Process]) -> float:
+    return sum(sum(each.cpu_times()[:2]) for each in processes)
 
 
 @contextmanager

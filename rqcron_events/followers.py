@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["Follower", "followers", "register_follower"]
+__all__ = ["Follower", "followers", "register_follower", "taking_long", "while_taking_long"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,38 @@ def register_follower(
     build_again: Callable[[Collection[str]], list[str]] | None = None,
     problems: Callable[[], list[str]] | None = None,
 ) -> None:
-    """Have ``catch_up`` called about once a second by the leading runner, in a thread of its own, and
-    again at once for as long as it finds events."""
+    """Have ``catch_up`` called about once a second while a runner leads, beside it (in a process of its
+    own on PostgreSQL), and again at once for as long as it finds events.
+
+    Call this in ``AppConfig.ready``, which runs in that process, too. For a short time two processes may
+    call ``catch_up`` at once, as when another runner takes the lead: it has to save its position
+    together with what it makes of the events, and only if that is still where it began."""
     followers[name] = Follower(
         catch_up=catch_up, position=position, build_again=build_again, problems=problems
     )
+
+
+_tell: Callable[[bool], None] | None = None
+
+
+@contextmanager
+def taking_long() -> Iterator[None]:
+    """Around what may take a follower minutes, so that nobody thinks that it hangs."""
+    if _tell is not None:
+        _tell(True)
+    try:
+        yield
+    finally:
+        if _tell is not None:
+            _tell(False)
+
+
+@contextmanager
+def while_taking_long(tell: Callable[[bool], None]) -> Iterator[None]:
+    """For who calls the followers in the block: ``tell`` is called where such work begins and ends."""
+    global _tell
+    before, _tell = _tell, tell
+    try:
+        yield
+    finally:
+        _tell = before

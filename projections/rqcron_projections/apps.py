@@ -29,12 +29,15 @@ class RqcronProjectionsConfig(AppConfig):
 
 def _follow() -> int:
     """What was made of events that are lost cannot be followed on: it is built again from the log."""
+    from rqcron_events.followers import taking_long
+
     from .projector import catch_up_some, of_another_history
     from .replay.rebuild import rebuild
 
     applied = catch_up_some()
     if names := of_another_history():
-        applied += sum(done.events for done in rebuild(names))
+        with taking_long():
+            applied += sum(done.events for done in rebuild(names))
     return applied
 
 

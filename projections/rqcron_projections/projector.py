@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 from django.db import (
     DatabaseError,
@@ -54,10 +54,12 @@ PROJECTIONS: tuple[Projection, ...] = (
     runners.PROJECTION,
 )
 
-PAGE_EVENTS_MAX = 2_000
-"""Events of one transaction."""
-STEP_EVENTS_MAX = 500
-"""Of one call in the runner's process, which has to look up in between."""
+PAGE_EVENTS = 2_000
+"""Events of one transaction, to begin with. Far behind, pages grow: a row is written once per page."""
+PAGE_EVENTS_MIN, PAGE_EVENTS_MAX = 250, 16_000
+PAGE_SECONDS_MAX = 0.5
+"""What a page may take before the next one is smaller: whoever called looks up in between, and on SQLite
+all other writers wait for a part of it."""
 CATCH_UP_EVENTS_MAX = 10_000_000
 """Bound of one call without a limit, should writers stay ahead of it for ever."""
 CULPRITS_MAX = 20
@@ -71,6 +73,27 @@ _of_another_history: set[str] = set()
 """Projections that this process found so when it tried last."""
 
 Advance = Literal["moved", "overtaken", "failed"]
+
+
+class _Overtaken(Exception):
+    """Another process was first."""
+
+
+class _Pace:
+    """How many events the next page has, from how long the last ones took."""
+
+    def __init__(self) -> None:
+        self.events = PAGE_EVENTS
+
+    def took(self, events: int, seconds: float) -> None:
+        if seconds > PAGE_SECONDS_MAX:
+            self.events = max(self.events // 2, PAGE_EVENTS_MIN)
+        elif events >= self.events and seconds < PAGE_SECONDS_MAX / 2:
+            self.events = min(self.events * 2, PAGE_EVENTS_MAX)
+
+
+_pace = _Pace()
+"""Of this process."""
 
 
 def catch_up(limit_events: int | None = None) -> int:
@@ -88,19 +111,21 @@ def catch_up(limit_events: int | None = None) -> int:
     waiting = {projection.name: projection for projection in PROJECTIONS}
     applied = overtaken = 0
     _of_another_history.clear()
-    for point in filter(history_is_lost, checkpoints(PROJECTIONS)):
+    for point in _of_lost_history():
         _log_went_back(waiting.pop(point.name), point, LogWentBack(point.position))
     while waiting and left > 0 and overtaken < OVERTAKEN_MAX:
         for position, group in _by_position(waiting.values()):
             if left <= 0:
                 break
+            began_at = clock.monotonic_seconds()
             try:
-                page = store.tail(position, min(PAGE_EVENTS_MAX, left))
+                page = store.tail(position, min(_pace.events, left))
             except LogWentBack as error:
                 for point in group:
                     _log_went_back(waiting.pop(point.name), point, error)
                 continue
-            results = [_advance(waiting[point.name], point, page) for point in group]
+            results = _advance_together([(waiting[point.name], point) for point in group], page)
+            _pace.took(len(page.events), clock.monotonic_seconds() - began_at)
             if "moved" in results:
                 applied += len(page.events)
                 left -= len(page.events)
@@ -113,8 +138,8 @@ def catch_up(limit_events: int | None = None) -> int:
 
 
 def catch_up_some() -> int:
-    """The same for a part of a page, as the runner's thread of followers calls it."""
-    return catch_up(STEP_EVENTS_MAX)
+    """The same for a page, as who calls the followers beside a runner does."""
+    return catch_up(_pace.events)
 
 
 def broken() -> list[str]:
@@ -130,8 +155,21 @@ def of_another_history() -> list[str]:
 
 def problems() -> list[str]:
     """The same as of now, for health: one sentence for each."""
-    points = filter(history_is_lost, checkpoints(PROJECTIONS))
+    points = _of_lost_history()
     return [f"Projection {point.name}: {LogWentBack(point.position)}" for point in points]
+
+
+def _of_lost_history() -> list[Checkpoint]:
+    """Most have read the same events last, which are asked for once."""
+    lost: dict[str, bool] = {}
+    found = []
+    for point in checkpoints(PROJECTIONS):
+        marks = repr(point.marks)
+        if marks not in lost:
+            lost[marks] = history_is_lost(point)
+        if lost[marks]:
+            found.append(point)
+    return found
 
 
 def history_is_lost(point: Checkpoint) -> bool:
@@ -183,9 +221,29 @@ def _by_position(projections: Iterable[Projection]) -> list[tuple[int, list[Chec
     ]
 
 
+def _advance_together(
+    pairs: Sequence[tuple[Projection, Checkpoint]], page: store.Tail
+) -> list[Advance]:
+    """In one transaction; where one of them fails, each in its own."""
+    if page.position == pairs[0][1].position:
+        return ["moved"] * len(pairs)  # nothing new
+    if len(pairs) > 1:
+        try:
+            moved = _save(pairs, page)
+        except Exception:
+            log.debug(
+                "A page is folded for each projection apart.",
+                exc_info=True,
+                extra={"action": "page_folded_apart"},
+            )
+        else:
+            if moved:
+                _broken.difference_update(projection.name for projection, _ in pairs)
+            return ["moved" if moved else "overtaken"] * len(pairs)
+    return [_advance(projection, point, page) for projection, point in pairs]
+
+
 def _advance(projection: Projection, point: Checkpoint, page: store.Tail) -> Advance:
-    if page.position == point.position:
-        return "moved"  # nothing new
     try:
         moved = _apply(projection, point, page)
     except Exception as error:
@@ -206,7 +264,7 @@ def _apply(projection: Projection, point: Checkpoint, page: store.Tail) -> bool:
     left_out: list[Unreadable] = []
     while True:
         try:
-            return _save(projection, point, page)
+            return _save([(projection, point)], page)
         except Exception as error:
             index, failed = _culprit(projection, page.events, error)
         before, after = page.events[:index], page.events[index + 1 :]
@@ -257,24 +315,35 @@ def _fits(projection: Projection, events: list[Event]) -> bool:
     return True
 
 
-def _save(projection: Projection, point: Checkpoint, page: store.Tail) -> bool:
-    tables = live_tables(projection)
-    rows = tables.fold(page.events)
+def _save(pairs: Sequence[tuple[Projection, Checkpoint]], page: store.Tail) -> bool:
+    """Rows and positions of these projections, or of none of them when another process was first."""
+    folded = []
+    for projection, point in sorted(pairs, key=lambda pair: pair[0].name):  # as rebuilds lock them
+        tables = live_tables(projection)
+        folded.append((point, tables, tables.fold(page.events)))
     db = store.connection()
-    with transaction.atomic(using=db.alias):
-        # First, because it takes the row's lock (SQLite: the write lock) before anything is
-        # written. A rebuild may leave the position and change the rows: updated_at tells.
-        unmoved = Checkpoint.objects.using(db.alias).filter(
-            name=point.name, position=point.position, updated_at=point.updated_at
-        )
-        seen = [LogMark.of(event).to_data() for event in page.events[-MARKS_MAX:]]
-        marks = [*point.marks, *seen][-MARKS_MAX:]
-        if not unmoved.update(position=page.position, marks=marks, updated_at=clock.now()):
-            return False
-        tables.save(rows)
-        keep_if_due(projection, tables.stored_in, point.position, page.position)
-        quarantine.set_aside(reader_of(projection.name), page.unreadable)
+    seen = [LogMark.of(event).to_data() for event in page.events[-MARKS_MAX:]]
+    try:
+        with transaction.atomic(using=db.alias):
+            # First, because it takes the rows' locks (SQLite: the write lock) before anything is
+            # written. A rebuild may leave the position and change the rows: updated_at tells.
+            for point, _, _ in folded:
+                _move(point, page.position, [*point.marks, *seen][-MARKS_MAX:])
+            for point, tables, rows in folded:
+                tables.save(rows)
+                keep_if_due(tables.projection, tables.stored_in, point.position, page.position)
+                quarantine.set_aside(reader_of(tables.projection.name), page.unreadable)
+    except _Overtaken:
+        return False
     return True
+
+
+def _move(point: Checkpoint, position: int, marks: list[Any]) -> None:
+    unmoved = Checkpoint.objects.using(store.connection().alias).filter(
+        name=point.name, position=point.position, updated_at=point.updated_at
+    )
+    if not unmoved.update(position=position, marks=marks, updated_at=clock.now()):
+        raise _Overtaken
 
 
 def _log_went_back(projection: Projection, point: Checkpoint, error: LogWentBack) -> None:

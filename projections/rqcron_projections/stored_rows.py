@@ -6,6 +6,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeVar
 
+from django.db import DatabaseError
 from django.db.models import Model
 
 from rqcron_events.ledger import store
@@ -52,7 +53,26 @@ class StoredRows:
         backend_of(db).tables.insert(db, self.stored, rows)
 
     def save(self, rows: Sequence[Model]) -> None:
-        """Add the rows, or overwrite those that exist."""
+        """Add rows that are new, and overwrite those that were read from this table.
+
+        Raises django.db.DatabaseError when one that was read is there no more.
+        """
+        new = [row for row in rows if row._state.adding]
+        if new:
+            self.insert(new)
+        old = [self._values(row.__dict__) for row in rows if not row._state.adding]
+        if not old:
+            return
+        db = store.connection()
+        found = backend_of(db).tables.update(db, self.stored, old)
+        if found != len(old):
+            raise DatabaseError(
+                f"Table {self.stored._meta.db_table!r} lost {len(old) - found} rows while they were "
+                "changed. Do not edit it by hand; cron_replay makes it anew."
+            )
+
+    def add(self, rows: Sequence[Model]) -> None:
+        """Add rows that were not read, or overwrite those that exist."""
         self.stored._default_manager.using(store.connection().alias).bulk_create(
             rows,
             update_conflicts=True,

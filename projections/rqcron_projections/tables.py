@@ -34,6 +34,8 @@ class Tables:
         """
         projection = self.projection
         keyed = [(key, event) for event in events if (key := projection.key(event))]
+        if not keyed:
+            return []
         rows = self.rows_of(projection.row_model).load({key for key, _ in keyed})
         changed: dict[tuple[type[Model], Any], Model] = {}
         facts: dict[Hashable, list[tuple[Any, ...]]] = {}
@@ -59,14 +61,18 @@ class Tables:
         """Insert the rows, or overwrite those that exist."""
         for model in self.projection.models:
             if changed := [row for row in rows if type(row) is model]:
-                self.rows_of(model).save(changed)
+                stored = self.rows_of(model)
+                if model in self.projection.written_models:
+                    stored.add(changed)
+                else:
+                    stored.save(changed)
 
     def rows_of(self, model: type[Model]) -> StoredRows:
         return StoredRows(model, self.stored_in[model])
 
     def _gathered(self, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]) -> list[Model]:
         gathering = self.projection.gathering
-        if gathering is None:
+        if gathering is None or not facts:
             return []
         rows = self.rows_of(gathering.row_model).load(facts.keys())
         gathered = [gathering.gather(rows.get(key), key, whats) for key, whats in facts.items()]

@@ -35,6 +35,10 @@ class Backend(Protocol):
         """A higher id can become visible before a lower one: readers need ``safe_position``."""
 
     @property
+    def MANY_WRITERS(self) -> bool:  # noqa: N802 - a constant of the module
+        """Several sessions write at the same time, so work beside a runner is worth a process."""
+
+    @property
     def GROUP_BY_RUN(self) -> str:  # noqa: N802 - a constant of the module
         """How a statement over ``rqcron_event`` groups by run without following the index of runs."""
 

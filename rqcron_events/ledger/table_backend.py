@@ -56,6 +56,11 @@ class TableBackend(Protocol):
     ) -> None:
         """Add rows whose primary keys are not there yet."""
 
+    def update(
+        self, db: BaseDatabaseWrapper, table: type[Model], rows: Sequence[Sequence[Any]], /
+    ) -> int:
+        """Overwrite rows by their primary keys, each once; returns how many of them were there."""
+
     @property
     def store_clean_runs(self) -> StoreCleanRuns | None:
         """None where runs have to come through Python."""

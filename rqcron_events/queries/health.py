@@ -51,6 +51,8 @@ UNREADABLE_JOB = "DeserializationError"
 """RQ's, for a job that was written with another serializer than the worker's."""
 OBSTACLES_TOLD_MAX = 10
 """Of single crons, of faults and of others."""
+FOLLOWER_LAG_MAX = timedelta(seconds=60)
+"""How long an event may wait for a follower while a runner leads."""
 LOSS_TOLD = timedelta(days=1)
 """How long a loss of events is a problem."""
 
@@ -352,8 +354,28 @@ def _look_at_followers(found: Health) -> None:
         position = follower.position()
         found.projection_lag_events[name] = max(head - position, 0)
         try:
-            store.require_not_ahead(position)
+            if position > head:  # or it has moved on since the head was read
+                store.require_not_ahead(position)
         except PositionAhead as error:
             found.problems.append(f"Follower {name}: {error}")
             continue
+        if position < head and found.standing.leader and found.standing.calls is None:
+            now = clock.now() - timedelta(seconds=found.clocks.database_skew_seconds)
+            found.warnings += _late_follower(name, position, head - position, now)
         found.problems += follower.problems() if follower.problems is not None else ()
+
+
+def _late_follower(name: str, position: int, events: int, now: datetime) -> list[str]:
+    """``now`` by the database's clock."""
+    waiting = CronEvent.objects.using(store.connection().alias).filter(id__gt=position)
+    since = waiting.order_by("id").values_list("recorded_at", flat=True).first()
+    waited = now - since if since else timedelta(0)
+    if waited <= FOLLOWER_LAG_MAX:
+        return []
+    told = (
+        f"Follower {name!r} is {events:,} event{'s' * (events != 1)} behind; the oldest has waited for "
+        f"{waited.total_seconds():.0f} s, and the limit is {FOLLOWER_LAG_MAX.total_seconds():.0f} s. "
+        "What follows beside the leading runner is dead, hangs, fails or cannot keep up: look for "
+        "followers_restarted, follower_failed and projection_failed in that runner's log."
+    )
+    return [told]

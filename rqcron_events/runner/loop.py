@@ -15,7 +15,7 @@ from .. import clock
 from ..core.codec import NewerEvent
 from ..core.downtime import DowntimeCause
 from ..core.wording import clause
-from .follower_thread import FollowerThread
+from .following.beside import beside_the_runner
 from .runner import Runner
 
 __all__ = ["Loop"]
@@ -34,7 +34,7 @@ class Loop:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
         self._stopping = threading.Event()
-        self._followers = FollowerThread(self._stopping)
+        self._followers = beside_the_runner()
         self._started = False
         self._failures = 0
         """Ticks that failed in a row."""
@@ -58,9 +58,10 @@ class Loop:
         """End what works beside, and say goodbye."""
         self.stop()
         self.runner.watch.stop()
+        self._followers.request_stop()
         if self._started:
             self._stop_runner()
-        self._followers.join_quietly()  # last: they have been stopping meanwhile
+        self._followers.join()  # last: they have been stopping meanwhile
 
     def _on_signal(self, *_: object) -> None:
         self.stop()
@@ -93,7 +94,7 @@ class Loop:
             self.runner.watch.start()
         with self.runner.watch.watching():
             seconds = self.runner.tick()
-        self._followers.active = self.runner.leading and not self.runner.behind
+        self._followers.go_on(leading=self.runner.leading, behind=self.runner.behind)
         return seconds
 
     def _database_lost(self, error: Exception) -> float:
@@ -112,6 +113,7 @@ class Loop:
             log.error("This runner stands by: %s", error, extra={"action": "runner_outdated"})
         with suppress(DatabaseError, InterfaceError):  # then the lease runs out
             self.runner.lease.step_down()
+        self._followers.go_on(leading=False, behind=False)  # they cannot read that event either
         return self._back_off()
 
     def _back_off(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .. import clock
 from ..leadership.calls import CALL
 from ..leadership.clock_skew import check_clock
-from .follower_thread import follow_all
+from .following.steps import follow_all
 from .runner import Runner
 
 __all__ = ["Once", "once"]

@@ -27,7 +27,7 @@ from rqcron_events.leadership.lease import LEADER
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronLease
 from rqcron_events.queries.audit import audit
-from rqcron_events.runner.follower_thread import follow_all
+from rqcron_events.runner.following.steps import follow_all
 from rqcron_events.runner.runner import Runner
 from rqcron_events.testing import FakeClock
 from tests.failover import Databases, paused

@@ -95,6 +95,35 @@ def test_every_type_of_a_column_survives() -> None:
         assert stored(type(row)) == [values]
 
 
+def test_rows_are_overwritten_by_their_keys_and_the_others_stay() -> None:
+    rows = [state(number) for number in range(MANY)]
+    tables().insert(connection, CronDayState, rows)
+    new = [(row[0], [], {"%s": [None, row[3]]}, row[3] + 1, None) for row in rows[5:]]
+    nobody = ("nobody", [], {}, 0, None)
+    assert tables().update(connection, CronDayState, [*new, nobody]) == len(new)
+    assert sorted(stored(CronDayState)) == sorted([*rows[:5], *new])
+
+
+def test_every_type_of_a_column_can_be_overwritten() -> None:
+    runs = [
+        CronRun(run_id=UUID(int=number), cron="a", trigger="slot", status="lost", requested_at=NOON)
+        for number in range(3)
+    ]
+    day = CronDay(key="2026-03-02/a", cron="a", day=date(2026, 3, 2))
+    for table, made in ((CronRun, runs), (CronDay, [day])):
+        tables().insert(connection, table, [_values(row) for row in made])
+    runs[0].lateness_seconds, runs[0].attempts, runs[0].reason = 0.1, 2**31 - 1, "\t\\N\n'{,}"
+    runs[1].lateness_seconds, runs[1].finished_at = 1, NOON + SECOND  # beside a float and a None
+    day.lateness_sum_us, day.errors, day.lateness_min_us = 2**62, {"é\n": [1, "NULL"]}, 5
+    for table, made in ((CronRun, runs), (CronDay, [day])):
+        assert tables().update(connection, table, list(map(_values, made))) == len(made)
+        assert stored(table) == list(map(_values, made))
+
+
+def _values(row: Model) -> tuple:
+    return tuple(getattr(row, field.attname) for field in row._meta.concrete_fields)
+
+
 def test_rows_that_are_taken_are_in_the_table_no_more() -> None:
     rows = [state(number) for number in range(MANY)]
     tables().insert(connection, CronDayState, rows)

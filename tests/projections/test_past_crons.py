@@ -91,7 +91,9 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "EVENTS_MIN", 7)
     monkeypatch.setattr(kept, "EVENTS_PER_ROW_MIN", 1)
     monkeypatch.setattr(past, "EVENTS_PER_QUERY", 5)
-    monkeypatch.setattr(projector, "PAGE_EVENTS_MAX", 20)
+    for bound in ("PAGE_EVENTS", "PAGE_EVENTS_MIN", "PAGE_EVENTS_MAX"):
+        monkeypatch.setattr(projector, bound, 20)
+    monkeypatch.setattr(projector, "_pace", projector._Pace())
 
 
 @pytest.mark.usefixtures("often")

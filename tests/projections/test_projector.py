@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DataError, connection
+from django.db import DatabaseError, DataError, connection
+from django.test.utils import CaptureQueriesContext
 from rqcron_projections import projector, tables
 from rqcron_projections.checks import check_versions
 from rqcron_projections.folds import crons, runs
 from rqcron_projections.models import Checkpoint, CronJob, CronRun
 from rqcron_projections.replay import rebuild
+from rqcron_projections.stored_rows import StoredRows
 
 from rqcron_events.core.events import Event
 from rqcron_events.followers import followers
@@ -258,3 +260,63 @@ def test_a_value_that_the_table_does_not_take_is_one_events_trouble(
     monkeypatch.setattr(tables.Tables, "save", save)
     projector.catch_up()
     assert list(QuarantinedEvent.objects.values_list("event_id", flat=True)) == [victim.id]
+
+
+@pytest.mark.django_db
+def test_a_page_is_one_transaction_of_few_statements_for_all_projections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Statements that take rows in bulk; a page without an event for a projection asks nothing of it."""
+    events = history(8, 200)
+    append(events[:100])
+    projector.catch_up()
+    append(events[100:])
+    with CaptureQueriesContext(connection) as asked:
+        assert projector.catch_up() == CronEvent.objects.count() - 100
+    statements = [query["sql"].split()[0] for query in asked.captured_queries]
+    assert statements.count("SAVEPOINT") == 1, asked.captured_queries
+    assert len(statements) <= 40
+
+
+@pytest.mark.django_db
+def test_where_one_fails_the_others_of_its_page_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    append(history(9, 60))
+    broken = replace(runs.PROJECTION, complete=lambda row: refuse(row, None))
+    monkeypatch.setattr(projector, "PROJECTIONS", (crons.PROJECTION, broken))
+    projector.catch_up()
+    positions = dict(Checkpoint.objects.values_list("name", "position"))
+    assert (positions["runs"], CronRun.objects.exists()) == (0, False)
+    assert positions["crons"] == CronEvent.objects.order_by("id").last().id
+    assert rebuild.check(["crons"]) == []
+
+
+@pytest.mark.django_db
+def test_a_row_that_was_read_and_is_there_no_more_is_not_lost_in_silence() -> None:
+    append(history(10, 60))
+    projector.catch_up()
+    stored = StoredRows(CronJob, CronJob)
+    names = list(CronJob.objects.values_list("name", flat=True))
+    rows = list(stored.load(names).values())
+    CronJob.objects.filter(name=names[0]).delete()
+    with pytest.raises(DatabaseError, match=r"'rqcron_job' lost 1 rows .* cron_replay"):
+        stored.save(rows)
+
+
+@pytest.mark.parametrize(
+    ("took", "expected"),
+    [
+        ([(2_000, 0.1)], 4_000),
+        ([(2_000, 0.3)], 2_000),  # neither quick nor slow
+        ([(400, 0.01)], 2_000),  # not behind
+        ([(2_000, 0.6)], 1_000),
+        ([(99_000, 0.1)] * 9, projector.PAGE_EVENTS_MAX),
+        ([(2_000, 9.0)] * 9, projector.PAGE_EVENTS_MIN),
+    ],
+)
+def test_pages_grow_while_they_are_full_and_quick(
+    took: list[tuple[int, float]], expected: int
+) -> None:
+    pace = projector._Pace()
+    for events, seconds in took:
+        pace.took(events, seconds)
+    assert pace.events == expected

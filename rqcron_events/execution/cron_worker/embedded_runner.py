@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,86 +13,25 @@ from rq.serializers import resolve_serializer
 
 from ...conf import rq_queues
 from ...errors import CronConfigError
+from ...process.kept_child import KeptChild
 from ...registry import registry
 from ..ledger_writer.child import WriterChild
 from .patient_worker import PatientWorker
 
-__all__ = ["RunnerChild", "queues_of_crons", "work"]
+__all__ = ["queues_of_crons", "work"]
 
-log = logging.getLogger(__name__)
-
-RESTART_SECONDS = 1.0
-RESTART_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 8.0
 
 
-class RunnerChild:
-    """``cron_run`` as a child process, started again if it dies.
-
-    A new interpreter rather than a fork: RQ's worker has threads by then. It dies with the worker,
-    even when the worker is killed.
-    """
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="rqcron-carrier", daemon=True)
-
-    def start(self) -> None:
-        self._process = self._spawn()
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask the runner to end, and wait for it."""
-        self._stopping.set()
-        process = self._process
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def request_stop(self) -> None:
-        """Ask the runner to end without waiting; safe in a signal handler."""
-        self._stopping.set()
-        if self._process is not None:
-            self._process.terminate()
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        # "-m django" and the whole sys.path: the project may have any manage.py, or none.
-        command = [
-            sys.executable,
-            "-m",
-            "django",
-            "cron_run",
-            "--die-with-parent",
-            str(os.getpid()),
-        ]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL)
-
-    def _keep(self) -> None:
-        pause = RESTART_SECONDS
-        while self._process is not None:
-            started = time.monotonic()
-            code = self._process.wait()
-            if self._stopping.is_set():
-                return
-            if time.monotonic() - started > RESTART_SECONDS_MAX:
-                pause = RESTART_SECONDS
-            log.error(
-                "The runner ended with exit code %s; it is started again in %.0f s.",
-                code,
-                pause,
-                extra={"action": "runner_restarted", "exit_code": code},
-            )
-            if self._stopping.wait(pause):
-                return
-            pause = min(pause * 2, RESTART_SECONDS_MAX)
-            self._process = self._spawn()
+def _runner_child() -> KeptChild:
+    """``cron_run``. It dies with the worker, even when the worker is killed."""
+    arguments = ["-m", "django", "cron_run", "--die-with-parent", str(os.getpid())]
+    return KeptChild(
+        arguments,
+        name="runner",
+        about={"action": "runner_restarted"},
+        stop_seconds_max=STOP_SECONDS_MAX,
+    )
 
 
 def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
@@ -129,7 +63,7 @@ def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
 
 
 def _work_beside_runner(make: Callable[[], Worker], limits: dict[str, Any]) -> None:
-    child = RunnerChild()
+    child = _runner_child()
     child.start()
     try:
         PatientWorker(make, on_stop=child.request_stop).work(**limits)

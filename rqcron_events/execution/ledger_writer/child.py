@@ -34,7 +34,7 @@ class WriterChild:
     """The writer, as a forked child. It is started when the first work-horse needs it, and again when it
     has died or hangs; it dies with the worker.
 
-    A fork, where ``RunnerChild`` is a new interpreter: it takes no memory of its own, and holds as little
+    A fork, where ``KeptChild`` is a new interpreter: it takes no memory of its own, and holds as little
     of the worker as a work-horse does.
     """
 

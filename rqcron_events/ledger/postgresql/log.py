@@ -47,6 +47,7 @@ tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = True
 """A sequence hands out ids before commit, so a higher id can become visible first."""
+MANY_WRITERS = True
 
 COPY_EVENTS_MIN = 8
 """Below this, one INSERT takes fewer round trips than COPY."""

@@ -42,6 +42,7 @@ tables: TableBackend = tables_of_rows
 
 COMMITS_OUT_OF_ORDER = False
 """The write lock is held from the first insert to the commit, and AUTOINCREMENT never reuses."""
+MANY_WRITERS = False
 
 
 # All rows travel as one JSON parameter, so no limit on the number of parameters applies, and the

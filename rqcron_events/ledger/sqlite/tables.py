@@ -45,8 +45,7 @@ def insert(db: BaseDatabaseWrapper, table: type[Model], rows: Iterable[Sequence[
     """Add rows whose primary keys are not there yet."""
     quote = db.ops.quote_name
     fields = table._meta.concrete_fields
-    stored = [field.get_db_prep_save for field in fields]
-    values = [[adapt(value, db) for adapt, value in zip(stored, row, strict=True)] for row in rows]
+    values = _adapted(db, table, rows)
     columns = ", ".join(quote(str(field.column)) for field in fields)
     marks = ", ".join(["%s"] * len(fields))
     # In a transaction, because each row would be one of its own.
@@ -55,6 +54,28 @@ def insert(db: BaseDatabaseWrapper, table: type[Model], rows: Iterable[Sequence[
             f"INSERT INTO {quote(table._meta.db_table)} ({columns}) VALUES ({marks})",  # noqa: S608
             values,
         )
+
+
+def update(db: BaseDatabaseWrapper, table: type[Model], rows: Sequence[Sequence[Any]]) -> int:
+    """Overwrite rows by their primary keys; returns how many of them were there."""
+    quote = db.ops.quote_name
+    key, *others = (quote(str(field.column)) for field in table._meta.concrete_fields)
+    new = ", ".join(f"{name} = %s" for name in others)
+    values = [[*row[1:], row[0]] for row in _adapted(db, table, rows)]
+    with transaction.atomic(using=db.alias, savepoint=False), db.cursor() as cursor:
+        cursor.executemany(
+            f"UPDATE {quote(table._meta.db_table)} SET {new} WHERE {key} = %s",  # noqa: S608
+            values,
+        )
+        return int(cursor.rowcount)
+
+
+def _adapted(
+    db: BaseDatabaseWrapper, table: type[Model], rows: Iterable[Sequence[Any]]
+) -> list[list[Any]]:
+    """The values as the database takes them."""
+    stored = [field.get_db_prep_save for field in table._meta.concrete_fields]
+    return [[adapt(value, db) for adapt, value in zip(stored, row, strict=True)] for row in rows]
 
 
 def create_shadow(db: BaseDatabaseWrapper, live: type[Model], shadow: type[Model]) -> None:

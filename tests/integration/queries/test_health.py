@@ -16,8 +16,10 @@ from rqcron_events.core.events import make
 from rqcron_events.core.events.make import LOG_FORMAT
 from rqcron_events.followers import Follower, followers
 from rqcron_events.ledger import store
-from rqcron_events.models import CronLease, CronSnapshot
+from rqcron_events.models import CronEvent, CronLease, CronSnapshot
+from rqcron_events.queries import health as health_module
 from rqcron_events.queries.health import health
+from rqcron_events.runner.following.steps import follow_all
 
 
 def test_a_leading_runner_without_overdue_slots_is_healthy(deploy, add, clock):
@@ -205,3 +207,31 @@ def test_a_part_that_cannot_be_looked_at_is_a_problem_and_hides_nothing(
     overdue, unseen = response.json()["problems"]
     assert "'report' has been due" in overdue
     assert unseen == "The followers cannot be checked: ValueError: not an event."
+
+
+def test_a_follower_that_falls_behind_is_named_while_a_runner_leads(
+    deploy, add, clock, monkeypatch
+):
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    follow_all()
+    assert health().warnings == []
+    head = CronEvent.objects.last().id
+    monkeypatch.setitem(followers, "index", Follower(catch_up=int, position=lambda: head - 1))
+    assert health().warnings == [], "it has a minute"
+    monkeypatch.setattr(health_module, "FOLLOWER_LAG_MAX", timedelta(days=-36_500))  # by any clock
+    found = health()
+    assert found.ok
+    (warning,) = found.warnings
+    assert warning.startswith("Follower 'index' is 1 event behind; the oldest has waited for ")
+    runner.lease.release()
+    assert not any("index" in text for text in health().warnings), "nobody is to follow"
+
+
+def test_a_follower_that_is_ahead_of_the_log_is_a_problem(deploy, add, monkeypatch):
+    add("report", schedule="* * * * *")
+    deploy()
+    ahead = CronEvent.objects.last().id + 1_000
+    monkeypatch.setitem(followers, "index", Follower(catch_up=int, position=lambda: ahead))
+    (problem,) = health().problems
+    assert problem.startswith("Follower index: ")

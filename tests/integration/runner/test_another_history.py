@@ -14,7 +14,7 @@ from rqcron_projections.replay.rebuild import check, rebuild
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
 from rqcron_events.queries.health import health
-from rqcron_events.runner.follower_thread import follow_all
+from rqcron_events.runner.following.steps import follow_all
 from tests.went_back import go_back, newest
 
 MINUTE = timedelta(minutes=1)

@@ -13,7 +13,8 @@ from rqcron_events.core.events import DECISIONS, EventType
 from rqcron_events.followers import Follower, followers
 from rqcron_events.models import CronEvent, CronLease, CronSnapshot
 from rqcron_events.runner import runner as runner_module
-from rqcron_events.runner.follower_thread import follow_all
+from rqcron_events.runner.following.steps import follow_all
+from rqcron_events.runner.following.thread import FollowerThread
 from rqcron_events.runner.loop import Loop
 from rqcron_events.runner.rq_threads import RqThread
 from rqcron_events.runner.runner import Runner
@@ -176,7 +177,9 @@ def test_a_runner_that_stops_in_the_middle_leaves_the_rest_to_the_next(behind, n
 
 
 def test_followers_wait_while_there_is_something_to_catch_up_with(behind, noted):
+    """In a thread, that is: it shares the interpreter with what decides."""
     loop = Loop(behind)
+    loop._followers = FollowerThread()
     loop._started = True
     loop._tick()
     assert (behind.behind, loop._followers.active) == (True, False)

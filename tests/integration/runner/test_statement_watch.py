@@ -10,6 +10,7 @@ from django.db import OperationalError, connection
 from rqcron_events.core.events import EventType
 from rqcron_events.models import CronEvent
 from rqcron_events.runner import statement_watch
+from rqcron_events.runner.following.beside import NobodyFollows
 from rqcron_events.runner.loop import Loop
 from rqcron_events.runner.runner import Runner
 from rqcron_events.runner.statement_watch import StatementWatch
@@ -65,6 +66,7 @@ def test_the_runner_is_watched_and_goes_on_after_a_statement_that_hung(
     monkeypatch.setattr(statement_watch, "SECONDS_MAX", 0.2)
     monkeypatch.setattr(statement_watch, "LOOK_SECONDS", 0.05)
     loop = Loop(Runner())
+    loop._followers = NobodyFollows()
     other = connection.copy()
     try:
         loop._turn()

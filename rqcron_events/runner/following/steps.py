@@ -1,53 +1,24 @@
-"""Calling the followers of the log beside the runner, where they can delay nothing.
-
-They share the interpreter with the deciding thread, so they wait while it has slots to catch up with.
-"""
+"""Calling the followers of the log, one after the other."""
 
 from __future__ import annotations
 
 import logging
-import threading
 
-from ..core.wording import clause
-from ..followers import followers
-from ..ledger import store
-from ..ledger.backend import backend_of
+from ...core.wording import clause
+from ...followers import followers
+from ...ledger import store
 
-__all__ = ["FollowerThread", "follow_all", "follow_some"]
+__all__ = ["PAUSE_SECONDS", "follow_all", "follow_some"]
 
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
-JOIN_SECONDS_MAX = 5.0
+"""When nothing is left."""
 STEPS_MAX = 100_000
 """Of ``follow_all``, should writers stay ahead of it for ever."""
 
 _failing: set[str] = set()
 """Followers whose failure this process has logged, and that have not caught up since."""
-
-
-class FollowerThread(threading.Thread):
-    """A daemon thread with its own database connection; works while ``active`` is set."""
-
-    def __init__(self, stopping: threading.Event) -> None:
-        super().__init__(name="rqcron-followers", daemon=True)
-        self.active = False
-        self._stopping = stopping
-
-    def run(self) -> None:
-        try:
-            db = store.connection()
-            backend_of(db).leave_pool(db)  # the deciding thread may hold all of a small one
-            pause_seconds = PAUSE_SECONDS
-            while not self._stopping.wait(pause_seconds):
-                more = self.active and follow_some()
-                pause_seconds = 0 if more else PAUSE_SECONDS
-        finally:
-            store.connection().close()
-
-    def join_quietly(self) -> None:
-        if self.is_alive():
-            self.join(JOIN_SECONDS_MAX)
 
 
 def follow_all() -> None:
