@@ -23,7 +23,7 @@ from .attempts import attempts, result_of
 from .chain import chain
 from .event_line import event_lines
 
-__all__ = ["as_text", "fate_of", "job_url", "sees", "told"]
+__all__ = ["as_text", "fate_of", "sees", "told"]
 
 
 _FAILED = frozenset(
@@ -52,7 +52,9 @@ def told(frame: Frame, answer: Explanation, stored_name: str) -> dict[str, Any]:
         "attempts": attempts(own) if sees_runs else [],
         "result": result_of(own) if sees_runs else None,
         "job_id": f"cron-{run.id}" if run else "",
-        "job_url": job_url(run) if run else "",
+        "job_url": _in_django_rq(run, "django_rq_job_detail", f"cron-{run.id}") if run else "",
+        "queue_url": _in_django_rq(run, "django_rq_jobs") if run else "",
+        "workers_url": _in_django_rq(run, "django_rq_workers") if run else "",
         "evidence": event_lines(frame.alias, events, frame.zones) if sees_events else [],
         "as_text": as_text(answer) if sees_events and sees_runs else "",
         "sees_runs": sees_runs,
@@ -99,12 +101,12 @@ def _verdict_words(answer: Explanation) -> str:
     return answer.verdict.value.replace("_", " ")
 
 
-def job_url(run: RunSummary) -> str:
-    """Of the run's job in django-rq's own pages; empty where these are not served."""
+def _in_django_rq(run: RunSummary, page: str, *parts: str) -> str:
+    """The address of a page of django-rq's about the queue of a run; empty where none is served."""
     queues = list(rq_queues())
     if run.queue not in queues:
         return ""
-    return django_rq_url("django_rq_job_detail", queues.index(run.queue), f"cron-{run.id}")
+    return django_rq_url(page, queues.index(run.queue), *parts)
 
 
 def as_text(answer: Explanation) -> str:

@@ -48,6 +48,8 @@ def test_a_slot_that_fired_shows_its_run_steps_and_evidence(digest, login):
     run = run_id_for_slot("digest", slot("09:01"))
     assert "<strong>fired, succeeded</strong>" in text
     assert reverse("admin:django_rq_job_detail", args=[0, f"cron-{run}"]) in text
+    assert f'href="{reverse("admin:django_rq_jobs", args=[0])}"' in text
+    assert f'href="{reverse("admin:django_rq_workers", args=[0])}"' in text
     assert page_url("admin", "run", run) in text
     assert 'class="rqcron-part rqcron-part-running"' in text
     assert 'rel="next" data-rqcron-key="]" href="' + address("digest", slot("09:02")) in text
