@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from statistics import median
 from typing import Any
 from urllib.parse import quote
@@ -170,7 +171,10 @@ def addresses() -> dict[str, str]:
     def slot(event: CronEvent) -> str:
         return f"{cron}slot/{quote(event.scheduled_for.strftime('%Y-%m-%dT%H:%M:%SZ'))}/"
 
-    hour = END.replace(minute=0).strftime("%Y-%m-%dT03:00:00Z")
+    past, to_come = (
+        f"{top}load/?hour={at:%Y-%m-%dT%H:00:00Z}"
+        for at in (END - timedelta(hours=21), END + timedelta(hours=3))
+    )
     return {
         "overview": top,
         "overview, searched": f"{top}?q=cron_04",
@@ -184,7 +188,8 @@ def addresses() -> dict[str, str]:
         "report by day": f"{top}report/?by=day",
         "report of a cron": f"{top}report/?cron={BUSY}",
         "load": f"{top}load/",
-        "load of an hour": f"{top}load/?hour={hour}",
+        "load of an hour": past,
+        "load of an hour to come": to_come,
     }
 
 
