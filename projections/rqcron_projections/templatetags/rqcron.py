@@ -32,11 +32,10 @@ def shown(text: object) -> str:
 
 
 @register.simple_tag
-def queue_link(queue: str, page: str = "jobs", text: str = "") -> SafeString:
-    """A queue, linked to django-rq's list of its jobs or ``workers`` where that is served."""
-    shown_text = wording.shown(text or queue)
-    url = django_rq_queue_url(queue, f"django_rq_{page}")
-    return format_html('<a href="{}">{}</a>', url, shown_text) if url else escape(shown_text)
+def queue_link(queue: str) -> SafeString:
+    """A queue, linked to its jobs in django-rq's own pages where these are served."""
+    url, text = django_rq_queue_url(queue), wording.shown(queue)
+    return format_html('<a href="{}">{}</a>', url, text) if url else escape(text)
 
 
 @register.filter

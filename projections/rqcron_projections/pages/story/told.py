@@ -7,7 +7,6 @@ from typing import Any
 
 from rqcron_events.cli.render import tell
 from rqcron_events.cli.terminal import Terminal
-from rqcron_events.conf import rq_queues
 from rqcron_events.core.explain.explanation import Explanation, Verdict
 from rqcron_events.core.explain.run import RunSummary
 from rqcron_events.core.run_state import RunStatus
@@ -16,7 +15,7 @@ from rqcron_events.ledger.quarantine import problem_texts, quarantined
 
 from ..drawing.marks import Fate
 from ..frame.frame import Frame
-from ..frame.links import django_rq_url
+from ..frame.links import django_rq_queue_url
 from ..frame.permissions import may_view
 from ..slots.entries import LATE_SECONDS
 from .attempts import attempts, result_of
@@ -38,6 +37,7 @@ def told(frame: Frame, answer: Explanation, stored_name: str) -> dict[str, Any]:
     timezone = answer.definition.timezone if answer.definition else ""
     run, events = answer.run, list(answer.events)
     own = [event for event in events if run is not None and event.run_id == run.id]
+    queue = run.queue if run else ""
     sees_runs, sees_events = sees(frame)
     return {
         "answer": answer,
@@ -52,9 +52,11 @@ def told(frame: Frame, answer: Explanation, stored_name: str) -> dict[str, Any]:
         "attempts": attempts(own) if sees_runs else [],
         "result": result_of(own) if sees_runs else None,
         "job_id": f"cron-{run.id}" if run else "",
-        "job_url": _in_django_rq(run, "django_rq_job_detail", f"cron-{run.id}") if run else "",
-        "queue_url": _in_django_rq(run, "django_rq_jobs") if run else "",
-        "workers_url": _in_django_rq(run, "django_rq_workers") if run else "",
+        "job_url": django_rq_queue_url(queue, "django_rq_job_detail", f"cron-{run.id}")
+        if run
+        else "",
+        "queue_url": django_rq_queue_url(queue),
+        "workers_url": django_rq_queue_url(queue, "django_rq_workers"),
         "evidence": event_lines(frame.alias, events, frame.zones) if sees_events else [],
         "as_text": as_text(answer) if sees_events and sees_runs else "",
         "sees_runs": sees_runs,
@@ -99,14 +101,6 @@ def _verdict_words(answer: Explanation) -> str:
     if answer.verdict is Verdict.FIRED and answer.run is not None:
         return f"{'fired' if answer.run.trigger == 'slot' else answer.run.trigger}, {answer.run.status}"
     return answer.verdict.value.replace("_", " ")
-
-
-def _in_django_rq(run: RunSummary, page: str, *parts: str) -> str:
-    """The address of a page of django-rq's about the queue of a run; empty where none is served."""
-    queues = list(rq_queues())
-    if run.queue not in queues:
-        return ""
-    return django_rq_url(page, queues.index(run.queue), *parts)
 
 
 def as_text(answer: Explanation) -> str:
