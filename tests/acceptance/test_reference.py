@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from django.core.management import get_commands
+from rqcron_projections.models import CronJob
 
 from rqcron_events.conf import Conf
 from rqcron_events.cron_options import KNOWN_OPTIONS
@@ -109,3 +110,10 @@ logging.getLogger({line["name"]!r}).info({line["message"]!r}, extra=about)
     given = json.loads(done.stderr)
     given.pop("taskName", None)  # since Python 3.12
     assert given | {"asctime": line["asctime"]} == line
+
+
+def test_the_page_about_pages_names_every_permission_of_an_action():
+    page = (ROOT / "docs" / "pages.md").read_text()
+    [table] = re.findall(r"\| permission .*?\n\n", page, re.DOTALL)
+    named = set(re.findall(r"`(?:rqcron_projections\.)?(\w+_cron)`", table))
+    assert named == {codename for codename, _ in CronJob._meta.permissions}
