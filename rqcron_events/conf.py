@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
@@ -56,6 +57,10 @@ class Conf:
     """RQCRON_ENABLED: whether crons fire, by name; "*" is for those that are not named."""
     defaults: dict[str, Any] = field(default_factory=dict)
     """RQCRON_DEFAULTS: arguments of register_cron that every cron starts from."""
+    alerts: dict[str, Any] = field(default_factory=dict, repr=False)
+    """RQCRON_ALERTS: whom rqcron_projections tells what. May hold secrets."""
+    site_url: str = ""
+    """RQCRON_SITE_URL: where people reach the site, for links in alerts."""
 
 
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -131,6 +136,13 @@ def problems() -> list[str]:
     found += _problems_of_enabled(getattr(settings, "RQCRON_ENABLED", True))
     if not isinstance(getattr(settings, "RQCRON_DEFAULTS", {}), dict):
         found.append("Setting RQCRON_DEFAULTS is not a dict. Give {'overlap': 'skip'} or the like.")
+    if not isinstance(getattr(settings, "RQCRON_ALERTS", {}), dict):  # its value may hold secrets
+        found.append(
+            "Setting RQCRON_ALERTS is not a dict. Give {'receivers': {...}, 'rules': {...}}."
+        )
+    url = getattr(settings, "RQCRON_SITE_URL", "")
+    if not isinstance(url, str) or (url and not re.fullmatch(r"https?://[^\s?#@]+", url)):
+        found.append(f"Setting RQCRON_SITE_URL is {url!r}. Give one such as 'https://example.org'.")
     if not settings.USE_TZ:
         found.append("Setting USE_TZ is False. Set USE_TZ = True: slots are instants in UTC.")
     return found

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from .conf import conf
 from .queries.health import health
+from .signals import announce_health
 
 __all__ = ["health_view"]
 
@@ -26,6 +27,7 @@ def health_view(request: HttpRequest) -> JsonResponse:
         raise Http404("Set RQCRON_HEALTH_VIEW = True to open this page to probes.")
     try:
         found = health()
+        announce_health(health_view, found, waits=False)
     except DatabaseError:
         return JsonResponse(
             {"ok": False, "problems": ["The database does not answer."]}, status=503

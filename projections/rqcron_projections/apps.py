@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from django.apps import AppConfig
+from django.conf import settings
 
 __all__ = ["RqcronProjectionsConfig"]
 
@@ -25,6 +26,22 @@ class RqcronProjectionsConfig(AppConfig):
 
         checks.register_all()
         register_follower("projections", _follow, position, _build_again, problems)
+        _start_alerts()
+
+
+def _start_alerts() -> None:
+    """After the projections, by whose rows they begin."""
+    from .signals.alerts import checks
+
+    checks.register_all()
+    if getattr(settings, "RQCRON_ALERTS", None):
+        from rqcron_events.followers import register_follower
+        from rqcron_events.signals import health_checked
+
+        from .signals.alerts import follow, watch
+
+        register_follower("alerts", follow.follow, follow.position, problems=watch.problems)
+        health_checked.connect(watch.on_health)
 
 
 def _follow() -> int:

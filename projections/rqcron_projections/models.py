@@ -9,6 +9,8 @@ from django.db import models
 
 from rqcron_events.core.run_state import RunStatus
 
+from . import alert_models  # noqa: F401  (for Django, which looks here)
+
 __all__ = [
     "Checkpoint",
     "CronDay",

@@ -16,7 +16,7 @@ from ..core.interventions.pauses import GlobalPauses
 from ..core.wording import duration, shower
 from ..models import CronEvent, CronEventQuerySet
 
-__all__ = ["Limits", "result_problems"]
+__all__ = ["Limits", "counts_from", "result_problems"]
 
 FAILURES_TOLD = 3
 """In a row, from which on they are a warning where no limit is set."""
@@ -63,7 +63,7 @@ def result_problems(
             problems.append(f"{_failing(called, found)}; the limit is {failures_max}.")
         elif failures_max is None and found.failures >= FAILURES_TOLD:
             warnings.append(f"{_failing(called, found)}.")
-        since = _counts_from(states[name], pauses, found.last_success_at, now)
+        since = counts_from(states[name], pauses, found.last_success_at, now)
         if age_max is not None and since is not None and now - since > age_max:
             problems.append(_too_old(called, found, now - since, age_max))
     return problems, warnings
@@ -117,7 +117,7 @@ def _results_of(names: Sequence[str]) -> dict[str, _Results]:
     return found
 
 
-def _counts_from(
+def counts_from(
     state: CronState, pauses: GlobalPauses, last_success_at: datetime | None, now: datetime
 ) -> datetime | None:
     """From when on there is no success; None while somebody wants none. What was paused has its time

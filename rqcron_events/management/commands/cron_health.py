@@ -16,6 +16,7 @@ from ...cli.problems import database_problem
 from ...cli.terminal import json_text
 from ...core.wording import shower_in
 from ...queries.health import MAX_LAG_SECONDS, Health, health
+from ...signals import announce_health
 from ..command import LedgerCommand
 
 
@@ -61,6 +62,7 @@ class Command(LedgerCommand):
                 max_failures=failures,
                 max_age=_duration(options["max_age"]) if options["max_age"] is not None else None,
             )
+            announce_health(type(self), found, waits=True)
         except DatabaseError as error:
             if options["format"] != "json":
                 raise

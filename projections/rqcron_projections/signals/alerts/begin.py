@@ -1,0 +1,100 @@
+"""Where the alerts begin to read the log, and what they know by then."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from rqcron_events import clock
+from rqcron_events.ledger import store
+from rqcron_events.ledger.snapshot import marks_up_to
+from rqcron_events.models import CronEvent
+
+from ...folds import crons
+from ...models import Checkpoint, CronJob
+from ...projector import checkpoints, history_is_lost
+from ...report.names import present_name
+from . import outbox
+from .conf import AlertConf, Kind
+from .fold import failing_text, failures_limit
+from .state import close, key_of, new_state, open_, tell_all
+from .stored import Rows, all_states
+
+__all__ = ["NAME", "begin", "checkpoint", "version_of"]
+
+log = logging.getLogger(__name__)
+
+NAME = "alerts"
+"""Of the checkpoint."""
+BEHIND_EVENTS_MAX = 2_000
+"""How far the projections may be behind the log: what is older is history, and nobody is told of it."""
+
+
+def checkpoint() -> Checkpoint | None:
+    return Checkpoint.objects.using(store.connection().alias).filter(name=NAME).first()
+
+
+def version_of(conf: AlertConf) -> int:
+    """Of the rules: when they change, the state of each cron is looked at anew."""
+    return zlib.crc32(repr(sorted(conf.rules.items())).encode()) & 0x7FFFFFFF
+
+
+def begin(conf: AlertConf, point: Checkpoint | None) -> bool:
+    """For the first time, after the log went back, and where the rules have changed: by the rows of the
+    crons, which are of one position in the log. What was told stays told.
+
+    False when the projections have to get on first.
+    """
+    checkpoints([crons.PROJECTION])  # there is one from now on
+    now, db = clock.now(), store.connection()
+    points = Checkpoint.objects.using(db.alias)
+    with transaction.atomic(using=db.alias):
+        points.filter(name=crons.NAME).update(updated_at=F("updated_at"))  # locks the row
+        base = points.get(name=crons.NAME)
+        newest = CronEvent.objects.using(db.alias).order_by("-id").values_list("id", flat=True)
+        if history_is_lost(base) or (newest.first() or 0) - base.position > BEHIND_EVENTS_MAX:
+            return False
+        starts_over = point is None or history_is_lost(point)
+        position = base.position if point is None or starts_over else point.position
+        marks = [mark.to_data() for mark in marks_up_to(position)]
+        values = {"version": version_of(conf), "marks": marks, "updated_at": now}
+        points.update_or_create(name=NAME, defaults={**values, "position": position})
+        if starts_over:
+            all_states().update(position=0)  # the ids may be handed out again
+        rows = _by_jobs(conf, base.position, now, starts_over=starts_over)
+        told = tell_all(rows.values(), conf, now)
+        rows.save()
+        outbox.put(told, now)
+    log.info(
+        "Alerts read the log from event %d on.",
+        position,
+        extra={"action": "alerts_begin", "position": position},
+    )
+    return True
+
+
+def _by_jobs(conf: AlertConf, position: int, now: datetime, *, starts_over: bool) -> Rows:
+    """Of the rules about failures. The others begin with the next decision."""
+    rules = {rule.name for rule in conf.of_kind(Kind.FAILING)}
+    rows = Rows(all_states().filter(rule__in=rules))
+    known = set(rows)
+    for job in CronJob.objects.using(store.connection().alias).iterator():
+        called, failures = present_name(job), job.consecutive_failures
+        rule = conf.rule_for(Kind.FAILING, called)
+        key = key_of(rule, job.name) if rule else ""
+        if rule is None or (key in known and not starts_over) or not (failures or key in known):
+            continue
+        row = rows.setdefault(key, new_state(rule, job.name))
+        run_id = str(job.last_run_id) if job.last_run_id else None
+        detail = {"slot": None, "run_id": run_id, "sentence": failing_text(called, failures)}
+        if failures >= failures_limit(rule, job):
+            open_(row, job.last_failure_at or now, detail)
+        else:
+            sentence = f"{called} is no longer failing."
+            close(row, job.last_success_at or now, {**detail, "sentence": sentence})
+        row.position, row.count = position, failures
+    return rows
