@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -93,3 +94,5 @@ RQCRON_TICK_SECONDS = 0.2
 RQCRON_LEASE_SECONDS = float(os.environ.get("RQCRON_TEST_LEASE_SECONDS", "6"))
 LOGGING = {"version": 1, "disable_existing_loggers": False}
 RQCRON_GIVE_BACK_SECONDS = int(os.environ.get("RQCRON_TEST_GIVE_BACK_SECONDS", "2"))
+if alerts := os.environ.get("TEST_ALERTS"):
+    RQCRON_ALERTS = json.loads(alerts)

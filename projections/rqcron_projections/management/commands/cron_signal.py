@@ -50,7 +50,8 @@ class Command(LedgerCommand):
         if receiver is None:
             known = ", ".join(sorted(receivers)) or "none"
             hint = did_you_mean(options["test"], receivers)
-            raise CommandError(f"No receiver is named {options['test']!r}. Known: {known}.{hint}")
+            text = f"No receiver is named {options['test']!r}. Known: {known}. {hint}"
+            raise CommandError(text.rstrip())
         for change in ("opened", "recovered"):
             self._send(receiver, change)
 

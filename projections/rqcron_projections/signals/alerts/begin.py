@@ -65,6 +65,7 @@ def begin(conf: AlertConf, point: Checkpoint | None) -> bool:
         points.update_or_create(name=NAME, defaults={**values, "position": position})
         if starts_over:
             all_states().update(position=0)  # the ids may be handed out again
+        all_states().exclude(rule__in=list(conf.rules)).delete()
         rows = _by_jobs(conf, base.position, now, starts_over=starts_over)
         told = tell_all(rows.values(), conf, now)
         rows.save()

@@ -211,7 +211,7 @@ def _of_rule(name: str, given: Mapping[str, Any], receivers: Collection[str]) ->
     when = given.get("when", name)
     if when not in set(Kind):
         hint = did_you_mean(str(when), list(Kind))
-        return [f"is about {when!r}. Give 'when': {', '.join(Kind)}.{hint}"]
+        return [f"is about {when!r}. Give 'when': {', '.join(Kind)}. {hint}".rstrip()]
     option, _ = THRESHOLDS[Kind(when)]
     known = {"when", "receivers", "quiet_seconds", option}
     known |= {"crons"} if when != Kind.NO_RUNNER else set()

@@ -50,7 +50,9 @@ def send_webhook(receiver: Receiver, message: Message) -> str:
     """Follows no redirect. Raises NotTaken and Refused."""
     key = secret_bytes(receiver.options["secret"])
     assert key is not None, "the settings were checked"
-    body = json.dumps(message.data, ensure_ascii=False, separators=(",", ":")).encode()
+    # Sorted: a database gives keys back in another order, and each try sends the same bytes.
+    text = json.dumps(message.data, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    body = text.encode()
     timestamp = int(clock.now().timestamp())
     headers = {
         "Content-Type": "application/json",

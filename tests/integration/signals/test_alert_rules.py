@@ -1,0 +1,286 @@
+"""Which events open an alert, and which close it: told once each."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from rqcron_projections.alert_models import AlertMessage, AlertState
+from rqcron_projections.models import Checkpoint
+from rqcron_projections.signals.alerts import follow as follow_module
+from rqcron_projections.signals.alerts import outbox
+
+from rqcron_events.core.events import Event, EventType, cron_stream
+from rqcron_events.ledger import store
+from rqcron_events.operations import controls
+from tests.processes import ROOT
+
+MINUTE = timedelta(minutes=1)
+OPENED, RECOVERED = "opened", "recovered"
+
+
+@pytest.fixture
+def runs(add, deploy, clock, end, followed):
+    """``runs("F", "S")``: slots fire, and their runs end so; the changes that were told, in order."""
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    followed()
+
+    def make(*outcomes: str) -> list[str]:
+        for outcome in outcomes:
+            clock.advance(MINUTE)
+            runner.tick()
+            end("report", *ENDS[outcome])
+        return [change for _, _, change in followed()]
+
+    return make
+
+
+ENDS = {
+    "F": ("run_started", "run_failed"),
+    "S": ("run_started", "run_succeeded"),
+    "retried": ("run_started", "attempt_failed", "run_started", "run_succeeded"),
+    "lost": ("run_started", "run_lost"),
+    "declined": ("run_started", "run_declined"),
+    "stopped": ("run_started", "run_stopped"),
+}
+
+
+@pytest.mark.parametrize(
+    ("limit", "outcomes", "told"),
+    [
+        (1, "S", []),
+        (1, "F", [OPENED]),
+        (1, "F F F", [OPENED]),
+        (1, "F S", [OPENED, RECOVERED]),
+        (1, "F S F S", [OPENED, RECOVERED, OPENED, RECOVERED]),
+        (1, "lost S", [OPENED, RECOVERED]),
+        (1, "retried declined stopped", []),
+        (1, "F declined", [OPENED]),
+        (3, "F F S F F", []),
+        (3, "F F F F S", [OPENED, RECOVERED]),
+    ],
+)
+def test_failing_is_told_once_and_so_is_its_end(alerts, runs, limit, outcomes, told):
+    alerts({"failing": {"runs": limit}})
+    assert runs(*outcomes.split()) == told
+    assert runs() == []
+
+
+def test_without_a_number_of_runs_the_crons_own_limit_counts(
+    alerts, add, deploy, clock, end, followed
+):
+    alerts({"failing": {}})
+    add("report", schedule="* * * * *", max_failures=1)
+    runner = deploy()
+    for told in ([], [("failing", "report", OPENED)], []):
+        clock.advance(MINUTE)
+        runner.tick()
+        end("report", "run_started", "run_failed")
+        assert followed() == told
+
+
+def test_what_comes_and_goes_in_the_quiet_time_is_counted_and_not_told(alerts, runs, clock):
+    alerts({"failing": {"quiet_seconds": 600}})
+    assert runs("F", "S", "F", "S", "F") == [OPENED, RECOVERED]
+    clock.advance(timedelta(minutes=10))
+    assert runs() == [OPENED]  # it fails since, so the end of the quiet time tells it
+    assert AlertMessage.objects.last().detail["untold"] == 1
+    assert runs("S") == [RECOVERED]
+
+
+def test_the_first_rule_that_names_a_cron_counts_for_it(alerts, add, deploy, clock, end, followed):
+    alerts(
+        {
+            "silent": {"when": "failing", "crons": ["noisy*"], "receivers": []},
+            "failing": {},
+        }
+    )
+    add("noisy_one", schedule="* * * * *")
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    followed()
+    clock.advance(MINUTE)
+    runner.tick()
+    end("noisy_one", "run_started", "run_failed")
+    end("report", "run_started", "run_failed")
+    assert followed() == [("failing", "report", OPENED)]
+
+
+def test_a_downtime_tells_of_missed_slots_and_of_the_next_that_fires(
+    alerts, add, deploy, clock, followed
+):
+    alerts({"missed": {}, "late": {"seconds": 30}})
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    followed()
+    clock.advance(timedelta(minutes=5, seconds=15))  # the newest slot is 45 s late
+    runner.tick()
+    assert followed() == [
+        ("missed", "report", OPENED),
+        ("missed", "report", RECOVERED),
+        ("late", "report", OPENED),
+    ]
+    missed, fired, late = AlertMessage.objects.order_by("id")
+    assert re.match(
+        "report missed 4 slots from .* to .* [(]superseded[)][.]", missed.detail["sentence"]
+    )
+    assert "fires again after 4 missed slots" in fired.detail["sentence"]
+    assert "fired 45.0 s late; the limit is 30.0 s" in late.detail["sentence"]
+    clock.advance(timedelta(seconds=15))
+    runner.tick()
+    assert followed() == [("late", "report", RECOVERED)]
+
+
+def test_a_cron_that_is_retired_has_no_open_alert(alerts, runs, crons, deploy, clock, followed):
+    alerts({"failing": {}})
+    assert runs("F") == [OPENED]
+    crons.crons.clear()
+    deploy()
+    assert followed() == [("failing", "report", RECOVERED)]
+    assert "was retired" in AlertMessage.objects.last().detail["sentence"]
+
+
+def test_a_run_that_takes_too_long_is_told_while_it_runs(alerts, add, deploy, clock, end, followed):
+    alerts({"running": {"seconds": 90}})
+    add("report", schedule="0 * * * *")
+    runner = deploy()
+    clock.advance(timedelta(hours=1))
+    runner.tick()
+    end("report", "run_started")
+    assert followed() == []
+    clock.advance(timedelta(seconds=91))
+    assert followed() == [("running", "report", OPENED)]
+    assert "is still running after 1 min 31 s" in AlertMessage.objects.last().detail["sentence"]
+    end("report", "run_succeeded")
+    assert followed() == [("running", "report", RECOVERED)]
+
+
+def test_a_cron_without_success_is_told_unless_it_is_paused(alerts, runs, add, deploy, clock):
+    alerts({"no_success": {"seconds": 600}})
+    assert runs("S", "F") == []
+    clock.advance(timedelta(minutes=10))
+    assert runs() == [OPENED]
+    assert runs("S") == [RECOVERED]
+    controls.pause("report", reason="holidays", by="ann")
+    clock.advance(timedelta(hours=1))
+    assert runs() == []
+
+
+def test_a_change_of_the_rules_keeps_what_is_told_and_looks_at_all_crons(alerts, runs):
+    alerts({"failing": {"runs": 5}})
+    assert runs("F", "F", "F") == []
+    alerts({"often": {"when": "failing", "runs": 3}})
+    assert runs() == [OPENED]  # at once, by the rows of the crons
+    assert runs("F") == []
+    alerts({"missed": {}})
+    assert runs("F", "S") == []
+    assert not AlertState.objects.exists()
+
+
+def test_history_is_not_told_when_alerts_begin(alerts, runs):
+    alerts({"missed": {}})
+    runs("F", "S", "F", "S")
+    alerts({"missed": {}, "failing": {}})
+    Checkpoint.objects.filter(name="alerts").delete()
+    assert runs() == []
+    assert runs("F") == [OPENED]
+
+
+def test_what_cannot_be_put_into_the_outbox_is_not_forgotten(alerts, runs, monkeypatch):
+    alerts({"failing": {}})
+    runs("S")
+
+    def fail(*args: object) -> None:
+        raise OSError("killed on purpose")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError):
+        patched.setattr(outbox, "put", fail)
+        runs("F")
+    assert runs() == [OPENED]
+
+
+def test_two_processes_that_read_the_same_page_tell_once(alerts, runs, monkeypatch, followed):
+    alerts({"failing": {}})
+    runs("S")
+    original, entered = follow_module._move, []
+
+    def overtaken(*args: object) -> bool:
+        if not entered:
+            entered.append(True)
+            follow_module.follow()  # as another process would, between our reading and saving
+        return original(*args)
+
+    monkeypatch.setattr(follow_module, "_move", overtaken)
+    assert runs("F") == [OPENED]
+    assert entered
+
+
+def signals_of_the_page() -> dict[str, tuple[str, str]]:
+    """The table of fates in docs/alerts.md: what opens, and what closes what was open."""
+    page = (ROOT / "docs" / "alerts.md").read_text()
+    table = page.partition("<!-- fates -->")[2].partition("<!-- end -->")[0]
+    rows = re.findall(r"^\| ([a-z ,]+?) \| (\S+) \| (\S+) \|$", table, re.MULTILINE)
+    return {fate: (opens.strip("`"), closes.strip("`")) for fate, opens, closes in rows[1:]}
+
+
+FATES = {
+    "success": ("run_started", "run_succeeded"),
+    "failure": ("run_started", "run_failed"),
+    "retry, then success": ("run_started", "attempt_failed", "run_started", "run_succeeded"),
+    "worker killed": ("run_started", "run_failed"),
+    "lost": ("run_started", "run_lost"),
+    "declined": ("run_started", "run_declined"),
+    "stopped": ("run_started", "run_stopped"),
+    "cancelled": ("run_cancelled",),
+    "skipped": (),
+    "missed": (),
+}
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_each_fate_gives_the_signals_of_the_page(alerts, add, deploy, clock, end, followed, fate):
+    expected = signals_of_the_page()
+    assert list(expected) == list(FATES)
+    alerts({"failing": {}, "missed": {}})
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    followed()
+
+    def slot() -> None:
+        clock.advance(MINUTE)
+        runner.tick()
+
+    def decide(kind: str, reason: str) -> None:
+        now = clock.advance(MINUTE).replace(second=0)
+        data = {"first": now.isoformat(), "last": now.isoformat(), "count": 1}
+        event = Event(
+            stream=cron_stream("report"), version=0, type=EventType(kind), cron="report",
+            scheduled_for=now, reason=reason, occurred_at=clock.now, data=data,
+        )  # fmt: skip
+        store.append_next([event])
+        runner.states.follow()
+
+    def happens() -> list[tuple[str, str]]:
+        if fate in ("skipped", "missed"):
+            decide(f"slot_{fate}", "overlap" if fate == "skipped" else "too_late")
+        else:
+            slot()
+            followed()
+            end("report", *FATES[fate])
+        return [(kind, change) for kind, _, change in followed()]
+
+    opens, closes = expected[fate]
+    assert happens() == ([(opens, OPENED)] if opens != "-" else [])
+    for kind in ("failing", "missed"):  # and from there, what is open already
+        if kind == "failing":
+            slot()
+            end("report", "run_started", "run_failed")
+        else:
+            decide("slot_missed", "too_late")
+    followed()
+    told = happens()
+    assert [kind for kind, change in told if change == RECOVERED] == (
+        [closes] if closes != "-" else []
+    )
