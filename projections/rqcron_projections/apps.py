@@ -18,6 +18,11 @@ class RqcronProjectionsConfig(AppConfig):
     verbose_name = "Cron projections"
     default_auto_field = "django.db.models.BigAutoField"
 
+    def import_models(self) -> None:
+        """Those of the signals, too: ``models`` knows nothing of them."""
+        super().import_models()
+        from .signals import models  # noqa: F401
+
     def ready(self) -> None:
         from rqcron_events.followers import register_follower
 

@@ -9,8 +9,6 @@ from django.db import models
 
 from rqcron_events.core.run_state import RunStatus
 
-from . import alert_models  # noqa: F401  (for Django, which looks here)
-
 __all__ = [
     "Checkpoint",
     "CronDay",

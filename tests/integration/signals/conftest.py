@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import secrets
@@ -13,13 +14,13 @@ from uuid import UUID
 
 import django
 import pytest
-from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
 from django.db import connections
 from rqcron_projections import projector
-from rqcron_projections.alert_models import AlertMessage
 from rqcron_projections.signals.alerts import courier, follow
 from rqcron_projections.signals.alerts.conf import alert_conf, secret_bytes
 from rqcron_projections.signals.alerts.webhook import signature
+from rqcron_projections.signals.models import AlertMessage
 
 from rqcron_events.core.events import Event, EventType, run_stream
 from rqcron_events.ledger import store
@@ -121,9 +122,12 @@ class Mailbox:
 @pytest.fixture
 def mailbox(settings) -> Iterator[Mailbox]:
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=0)
-    controller.start()
-    port = controller.server.sockets[0].getsockname()[1]
+    loop = asyncio.new_event_loop()
+    made = loop.create_server(lambda: SMTP(box, loop=loop), "127.0.0.1", 0)
+    server = loop.run_until_complete(made)
+    port = server.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
     smtp = "django.core.mail.backends.smtp.EmailBackend"
     if django.VERSION >= (6, 1):
         options = {"host": "127.0.0.1", "port": port, "timeout": 5}
@@ -132,7 +136,10 @@ def mailbox(settings) -> Iterator[Mailbox]:
         settings.EMAIL_BACKEND, settings.EMAIL_HOST = smtp, "127.0.0.1"
         settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = port, 5
     yield box
-    controller.stop()
+    loop.call_soon_threadsafe(server.close)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 @pytest.fixture

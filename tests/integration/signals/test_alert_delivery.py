@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import include, path
-from rqcron_projections.alert_models import AlertMessage
 from rqcron_projections.signals.alerts import courier, outbox, watch, webhook
 from rqcron_projections.signals.alerts.conf import alert_conf, problems
+from rqcron_projections.signals.models import AlertMessage
 
 from .conftest import SECRET
 

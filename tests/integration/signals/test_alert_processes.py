@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from uuid import uuid4
 
-from rqcron_projections.alert_models import AlertMessage
 from rqcron_projections.models import Checkpoint
+from rqcron_projections.signals.models import AlertMessage
 
 from rqcron_events import clock
 from rqcron_events.core.events import Event, EventType, run_stream

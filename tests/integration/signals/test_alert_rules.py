@@ -6,10 +6,10 @@ import re
 from datetime import timedelta
 
 import pytest
-from rqcron_projections.alert_models import AlertMessage, AlertState
 from rqcron_projections.models import Checkpoint
 from rqcron_projections.signals.alerts import follow as follow_module
 from rqcron_projections.signals.alerts import outbox
+from rqcron_projections.signals.models import AlertMessage, AlertState
 
 from rqcron_events.core.events import Event, EventType, cron_stream
 from rqcron_events.ledger import store

@@ -13,7 +13,7 @@ from rqcron_events.core.wording import clause
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 
-from ...alert_models import AlertMessage, MessageStatus
+from ..models import AlertMessage, MessageStatus
 from . import outbox
 from .conf import Receiver, alert_conf
 from .message import Message, message_of, write

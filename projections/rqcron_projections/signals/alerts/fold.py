@@ -12,9 +12,9 @@ from rqcron_events.core.events.keys import COUNT, FIRST, LATENESS_SECONDS
 from rqcron_events.core.schedule import zone_or_utc
 from rqcron_events.core.wording import duration, shower_in
 
-from ...alert_models import AlertState
 from ...models import CronJob
 from ...report.names import present_name
+from ..models import AlertState
 from .conf import AlertConf, Kind, Rule
 from .state import Told, close, key_of, new_state, open_, tell
 

@@ -12,10 +12,10 @@ from rqcron_events.errors import LogWentBack
 from rqcron_events.ledger import store
 from rqcron_events.ledger.snapshot import MARKS_MAX, LogMark
 
-from ...alert_models import AlertState
 from ...folds import crons
 from ...models import Checkpoint
 from ...projector import checkpoints, history_is_lost
+from ..models import AlertState
 from . import outbox
 from .begin import NAME, begin, checkpoint, version_of
 from .conf import AlertConf, Kind, alert_conf

@@ -18,7 +18,7 @@ from rqcron_events.core.explain.explanation import Explanation
 from rqcron_events.core.wording import shown
 from rqcron_events.queries.explain import explain, explain_run
 
-from ...alert_models import AlertMessage
+from ..models import AlertMessage
 from .conf import Kind
 
 __all__ = ["EXPLAINED_MAX", "TYPE", "Message", "message_of", "write"]

@@ -13,7 +13,7 @@ from django.db.models import Count, Max, Q, QuerySet
 from rqcron_events import clock
 from rqcron_events.ledger import store
 
-from ...alert_models import AlertMessage, MessageStatus
+from ..models import AlertMessage, MessageStatus
 from .conf import alert_conf
 from .state import Told
 

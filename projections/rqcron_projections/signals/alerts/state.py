@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from ...alert_models import AlertState
+from ..models import AlertState
 from .conf import AlertConf, Rule
 
 __all__ = ["Change", "Told", "close", "key_of", "new_state", "open_", "tell", "tell_all"]

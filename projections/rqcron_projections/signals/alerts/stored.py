@@ -9,9 +9,9 @@ from django.db.models import Q, QuerySet
 
 from rqcron_events.ledger import store
 
-from ...alert_models import AlertState
 from ...models import CronJob
 from ...report.names import present_name
+from ..models import AlertState
 from .conf import AlertConf, Kind
 from .state import key_of
 

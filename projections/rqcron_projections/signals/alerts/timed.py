@@ -16,9 +16,9 @@ from rqcron_events.ledger.cron_states import global_pauses, state_of
 from rqcron_events.queries.results import counts_from
 from rqcron_events.queries.runners import Standing, runner_standing
 
-from ...alert_models import AlertState
 from ...models import CronJob, CronRun, CronStatus
 from ...report.names import present_name
+from ..models import AlertState
 from .conf import AlertConf, Kind, Rule
 from .state import key_of
 from .stored import jobs_of

@@ -11,7 +11,7 @@ from django.db.models import Count, Min
 from rqcron_events import clock
 from rqcron_events.core.wording import shower
 
-from ...alert_models import MessageStatus
+from ..models import MessageStatus
 from .conf import alert_conf
 from .courier import deliver_all, wake
 from .follow import watch_runners
