@@ -60,7 +60,7 @@ class Command(LedgerCommand):
         sentence = f"This is a test of cron_signal: an alert that has {change}. Nothing is wrong."
         if change == "opened":
             sentence = "This is a test of cron_signal: an alert opens. Nothing is wrong."
-        alert = {
+        alert: dict[str, Any] = {
             **dict.fromkeys(("explanation", "link", "cron"), ""),
             **dict.fromkeys(("slot", "run_id")),
             "rule": "test",
