@@ -44,6 +44,8 @@ class Hook(ThreadingHTTPServer):
         self.taken: list[dict[str, Any]] = []
         self.unsigned: list[dict[str, Any]] = []
         self.tried: list[tuple[str, bytes]] = []
+        self.last: tuple[dict[str, str], bytes] = ({}, b"")
+        """Headers and body."""
         self.released = threading.Event()
 
     @property
@@ -68,6 +70,7 @@ class Posted(BaseHTTPRequestHandler):
         ident, at = self.headers["webhook-id"], int(self.headers["webhook-timestamp"])
         right = signature(secret_bytes(SECRET), ident, at, body)
         self.server.tried.append((ident, body))
+        self.server.last = ({name.lower(): value for name, value in self.headers.items()}, body)
         status = self.server.answers.pop(0) if self.server.answers else 200
         if self.headers["webhook-signature"] != right:
             status = 401

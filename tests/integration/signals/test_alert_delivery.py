@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,6 +14,8 @@ from django.urls import include, path
 from rqcron_projections.signals.alerts import courier, outbox, watch, webhook
 from rqcron_projections.signals.alerts.conf import alert_conf, problems
 from rqcron_projections.signals.models import AlertMessage
+
+from tests.processes import ROOT
 
 from .conftest import SECRET
 
@@ -54,6 +58,19 @@ def test_a_webhook_is_signed_and_says_what_happened(to_hook, run, delivered, set
     }
     assert (alert["rule"], alert["change"], alert["link"]) == ("failing", OPENED, "")
     assert delivered() == 0
+
+
+def test_the_page_says_how_to_verify_a_webhook(to_hook, run, delivered):
+    page = (ROOT / "docs" / "alerts.md").read_text()
+    (code,) = re.findall(r"```python\n(import base64.+?)```", page, re.DOTALL)
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    run("run_failed")
+    delivered()
+    headers, body = to_hook.last
+    assert namespace["is_ours"](SECRET, headers, body)
+    assert not namespace["is_ours"](SECRET, headers, body + b" ")
+    assert not namespace["is_ours"](SECRET, {**headers, "webhook-timestamp": "1"}, body)
 
 
 def test_a_receiver_that_fails_for_minutes_gets_all_in_order_and_once(
