@@ -155,10 +155,12 @@ def test_e003_a_module_that_does_not_import(registry):
         ("RQCRON_RESULT_BYTES_MAX", None, "is None. Give a number"),
         ("RQCRON_DATABASE", "ledger", "is 'ledger'. It must be an alias in DATABASES: default."),
         ("RQCRON_DEFAULTS", ["overlap"], "is not a dict. Give {'overlap': 'skip'} or the like."),
+        ("RQCRON_ALERTS", ["secret"], "is not a dict. Give {'receivers': "),
+        ("RQCRON_SITE_URL", "example.org", "is 'example.org'. Give one such as 'https://"),
         ("RQCRON_ENABLED", "no", "is 'no'. Give True, False, or a dict such as {'*': False, "),
         ("RQCRON_ENABLED", {"report": 0}, "has 0 for 'report'. Give True or False."),
         ("RQCRON_ENABLED", {1: True}, "has the key 1. Give names of crons, or '*'"),
-        ("RQCRON_TICK_SECOND", 1, "is unknown. Known ones: RQCRON_CATCH_UP_SLOTS_MAX, "),
+        ("RQCRON_TICK_SECOND", 1, "is unknown. Known ones: RQCRON_ALERTS, "),
         ("USE_TZ", False, "Set USE_TZ = True: slots are instants in UTC."),
     ],
 )
