@@ -6,12 +6,13 @@ import json
 import logging
 import re
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import include, path
-from rqcron_projections.signals.alerts import courier, outbox, watch, webhook
+from rqcron_projections.signals.alerts import checks, courier, outbox, watch, webhook
 from rqcron_projections.signals.alerts.conf import alert_conf, problems
 from rqcron_projections.signals.models import AlertMessage
 
@@ -322,6 +323,15 @@ def test_a_wrong_setting_is_named_without_its_secrets(settings, text):
     (problem,) = problems()
     assert text in problem
     assert "hidden" not in problem
+
+
+def test_the_system_checks_say_what_is_wrong(settings, monkeypatch):
+    settings.RQCRON_ALERTS = {"rules": {"faling": {}}}
+    assert [message.id for message in checks.check_alerts()] == ["rqcron_projections.E001"]
+    settings.RQCRON_ALERTS = {"receivers": {"ops": {"kind": "mail", "to": ["ops@example.org"]}}}
+    for seconds, ids in ((None, ["rqcron_projections.W002"]), (10, [])):
+        monkeypatch.setattr(checks, "settings", SimpleNamespace(EMAIL_TIMEOUT=seconds))
+        assert [message.id for message in checks.check_alerts()] == ids
 
 
 def test_what_shows_the_settings_shows_no_secret(settings):
