@@ -9,6 +9,8 @@ from django.db import models
 
 from rqcron_events.core.run_state import RunStatus
 
+from .cron_total import CronTotal
+
 __all__ = [
     "Checkpoint",
     "CronDay",
@@ -19,6 +21,7 @@ __all__ = [
     "CronRun",
     "CronStatus",
     "CronStatusChange",
+    "CronTotal",
     "RunnerSession",
     "SessionEnd",
 ]

@@ -2,7 +2,8 @@
 
 Two rows are behind a day, because the events of a run name neither its day nor the time at which
 it was enqueued: the cron's ``CronDayState`` remembers both while the run is open. What an event
-says about a day is a fact; ``day_row`` adds the facts of a page to the rows of their days.
+says about a day is a fact; ``day_totals`` adds the facts of a page to the rows of their days, and
+``cron_totals`` to the rows of their crons, for all days.
 
 Everything that is counted can be added up in any portions (integers, no means, no floats).
 """
@@ -42,16 +43,17 @@ from rqcron_events.core.schedule import (
 from rqcron_events.core.schedule.slot_count import slots_by_day
 
 from ..gathering import Fact, Gathering
+from ..cron_total import CronTotal
 from ..models import CronDay, CronDayState
 from ..projection import Projection
 from ..replay_hints import CleanFold, ReplayHints
-from . import day_totals
+from . import cron_totals, day_totals
 from .error_shape import message_shape
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply", "error_kind"]
 
 NAME = "days"
-VERSION = 1
+VERSION = 2
 
 ENDED_RUNS_KEPT_MAX = 100
 """Per cron: runs that ended before both of their notes (enqueued, started) were written."""
@@ -334,6 +336,14 @@ PROJECTION = Projection(
     row_model=CronDayState,
     key=_key,
     apply=apply,
-    gathering=Gathering(row_model=CronDay, gather=day_totals.gather, complete=day_totals.complete),
+    gathering=(
+        Gathering(row_model=CronDay, gather=day_totals.gather, complete=day_totals.complete),
+        Gathering(
+            row_model=CronTotal,
+            gather=cron_totals.gather,
+            key_of=cron_totals.cron_of,
+            complete=cron_totals.complete,
+        ),
+    ),
     replay=ReplayHints(clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch)),
 )
