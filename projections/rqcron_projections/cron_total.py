@@ -20,6 +20,8 @@ class CronTotal(models.Model):
     """``fired``, ``skipped/<reason>``, ``missed/<reason>`` to a number of slots."""
     outcomes = models.JSONField(default=dict)
     """``succeeded``, ``failed`` ... to a number of runs."""
+    last_declined_us = models.BigIntegerField(null=True)
+    """When a run last said that there was nothing to do, in microseconds since 1970."""
     requested = models.BigIntegerField(default=0)
     """Runs that somebody asked for beside the schedule."""
     attempts_failed = models.BigIntegerField(default=0)

@@ -41,8 +41,10 @@ def gather(row: CronTotal | None, key: Hashable, facts: Sequence[tuple[Any, ...]
                 _measure(row, "duration", took_us)
             case ("measured", measure, value_us):
                 _measure(row, measure, [value_us])
-            case ("ended", outcome):
+            case ("ended", outcome, at_us):
                 _add(row.outcomes, outcome, 1)
+                if outcome == "declined":
+                    row.last_declined_us = max(at_us, row.last_declined_us or at_us)
             case ("fired", _, late_us):
                 _add(row.slots, "fired", 1)
                 _measure(row, "lateness", [late_us])

@@ -42,8 +42,8 @@ from rqcron_events.core.schedule import (
 )
 from rqcron_events.core.schedule.slot_count import slots_by_day
 
-from ..gathering import Fact, Gathering
 from ..cron_total import CronTotal
+from ..gathering import Fact, Gathering
 from ..models import CronDay, CronDayState
 from ..projection import Projection
 from ..replay_hints import CleanFold, ReplayHints
@@ -210,7 +210,8 @@ def _requested(row: CronDayState, event: Event) -> list[Fact]:
 def _begin(row: CronDayState, event: Event, day: str) -> list[Fact]:
     outcome = event.data.get(RECOVERED, {}).get(RECOVERED_OUTCOME)
     if outcome:  # it was written before its decision, which was lost and found again
-        return [Fact(f"{day}/{row.cron}", ("ended", _OUTCOME_FIELD[EventType(outcome)]))]
+        ended = ("ended", _OUTCOME_FIELD[EventType(outcome)], _us(event.occurred_at))
+        return [Fact(f"{day}/{row.cron}", ended)]
     if event.run_id is not None:
         row.open_runs[event.run_id.hex] = [day, None, None, None]
     return []
@@ -249,7 +250,7 @@ def _ended(row: CronDayState, event: Event, run: list[Any], key: str) -> list[Fa
         del row.open_runs[event.run_id.hex]
     else:
         _forget_ended_runs(row)
-    facts = [Fact(key, ("ended", _OUTCOME_FIELD[event.type]))]
+    facts = [Fact(key, ("ended", _OUTCOME_FIELD[event.type], run[_ENDED]))]
     duration = event.data.get(DURATION_SECONDS)
     if duration is not None:
         facts.append(Fact(key, ("measured", "duration", round(duration * 1_000_000))))

@@ -13,6 +13,7 @@ class Migration(migrations.Migration):
                 ("cron", models.CharField(max_length=200, primary_key=True, serialize=False)),
                 ("slots", models.JSONField(default=dict)),
                 ("outcomes", models.JSONField(default=dict)),
+                ("last_declined_us", models.BigIntegerField(null=True)),
                 ("requested", models.BigIntegerField(default=0)),
                 ("attempts_failed", models.BigIntegerField(default=0)),
                 ("lateness_sum_us", models.BigIntegerField(default=0)),

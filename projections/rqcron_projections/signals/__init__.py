@@ -1,0 +1,1 @@
+"""What the log tells to other systems: metrics, alerts, check-ins."""
