@@ -9,7 +9,7 @@ from django.db import models
 
 from rqcron_events.core.run_state import RunStatus
 
-from .cron_total import CronTotal
+from .cron_total import CronTotal as CronTotal
 
 __all__ = [
     "Checkpoint",
@@ -21,7 +21,6 @@ __all__ = [
     "CronRun",
     "CronStatus",
     "CronStatusChange",
-    "CronTotal",
     "RunnerSession",
     "SessionEnd",
 ]

@@ -11,12 +11,12 @@ from django.db.models import Model
 from rqcron_events.core.clean_run.columns import row_maker
 from rqcron_events.core.events import Event
 
-from ..clean_run import CleanEnd, Item, Page
 from ..fold_failed import FoldFailed
 from ..gathering import Fact, Gathering, by_row
 from ..replay_hints import CleanFold, CleanRow
 from ..stored_rows import StoredRows
 from ..tables import Tables
+from .clean_run import CleanEnd, Item, Page
 
 __all__ = ["Replay"]
 

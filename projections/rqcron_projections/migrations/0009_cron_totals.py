@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rqcron_projections", "0007_disabled")]
+    dependencies = [("rqcron_projections", "0008_permissions")]
 
     operations = [
         migrations.CreateModel(
