@@ -4,4 +4,5 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("cron-health/", include("rqcron_events.urls")),
+    path("cron-metrics/", include("rqcron_projections.signals.prometheus.urls")),
 ]

@@ -6,13 +6,13 @@ as a fact; the facts of a page are gathered in their rows afterwards, so that th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db.models import Model
 
-__all__ = ["Fact", "Gathering"]
+__all__ = ["Fact", "Gathering", "by_row"]
 
 
 class Fact(NamedTuple):
@@ -35,6 +35,20 @@ class Gathering:
     Called once per row and page. Where pages begin must not matter: the rows of a replay have to be
     the same.
     """
+    key_of: Callable[[Hashable], Hashable] | None = None
+    """From a fact's key to that of the row, where the row gathers the facts of several keys."""
     complete: Callable[[Any], None] | None = None
     """Called just before a row is saved: ``gather`` may leave notes on it (attributes that are no
     fields) which this turns into its columns."""
+
+
+def by_row(
+    gathering: Gathering, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]
+) -> Mapping[Hashable, Sequence[tuple[Any, ...]]]:
+    """Facts by their own keys, put together by the keys of this gathering's rows."""
+    if gathering.key_of is None:
+        return facts
+    found: dict[Hashable, list[tuple[Any, ...]]] = {}
+    for key, whats in facts.items():
+        found.setdefault(gathering.key_of(key), []).extend(whats)
+    return found

@@ -9,6 +9,8 @@ from django.db import models
 
 from rqcron_events.core.run_state import RunStatus
 
+from .cron_total import CronTotal as CronTotal
+
 __all__ = [
     "Checkpoint",
     "CronDay",

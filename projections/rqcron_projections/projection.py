@@ -53,8 +53,8 @@ class Projection:
     of a page, where ``apply`` would do it for each."""
     written_models: tuple[type[Model], ...] = ()
     """Further tables that ``apply`` adds new rows to but never reads."""
-    gathering: Gathering | None = None
-    """What becomes of the facts that ``apply`` returns."""
+    gathering: tuple[Gathering, ...] = ()
+    """What becomes of the facts that ``apply`` returns: each is gathered by all of these."""
     past: PastModels | None = None
     """For questions about the past, where the rows are crons."""
     replay: ReplayHints = field(default_factory=ReplayHints)
@@ -62,5 +62,5 @@ class Projection:
 
     @property
     def models(self) -> tuple[type[Model], ...]:
-        gathered = (self.gathering.row_model,) if self.gathering else ()
+        gathered = (item.row_model for item in self.gathering)
         return (self.row_model, *self.written_models, *gathered, *(self.past or ()))

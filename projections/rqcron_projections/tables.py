@@ -11,7 +11,7 @@ from django.db.models import Model
 from rqcron_events.core.events import Event
 
 from .fold_failed import FoldFailed
-from .gathering import Fact
+from .gathering import Fact, by_row
 from .projection import Projection
 from .rows import row_values
 from .stored_rows import StoredRows
@@ -71,15 +71,16 @@ class Tables:
         return StoredRows(model, self.stored_in[model])
 
     def _gathered(self, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]) -> list[Model]:
-        gathering = self.projection.gathering
-        if gathering is None or not facts:
-            return []
-        rows = self.rows_of(gathering.row_model).load(facts.keys())
-        gathered = [gathering.gather(rows.get(key), key, whats) for key, whats in facts.items()]
-        if gathering.complete is not None:
-            for row in gathered:
-                gathering.complete(row)
-        return gathered
+        saved: list[Model] = []
+        for gathering in self.projection.gathering if facts else ():
+            keyed = by_row(gathering, facts)
+            rows = self.rows_of(gathering.row_model).load(keyed.keys())
+            gathered = [gathering.gather(rows.get(key), key, whats) for key, whats in keyed.items()]
+            if gathering.complete is not None:
+                for row in gathered:
+                    gathering.complete(row)
+            saved += gathered
+        return saved
 
 
 def live_tables(projection: Projection) -> Tables:

@@ -158,6 +158,9 @@ class Backend(Protocol):
     def was_locked(self, error: DatabaseError, /) -> bool:
         """Whether a statement failed because somebody else holds a lock for too long."""
 
+    def log_bytes(self, db: BaseDatabaseWrapper, /) -> int:
+        """How much room the log takes, indexes and texts included; on SQLite, the whole file."""
+
     def install_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
 
     def remove_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from rqcron_projections.clean_run import CleanEnd, CleanRun, Item, Page, pages_of_runs
 from rqcron_projections.models import CronRun
 from rqcron_projections.replay import rebuild, shadow
+from rqcron_projections.replay.clean_run import CleanEnd, CleanRun, Item, Page, pages_of_runs
 
 from rqcron_events.core.codec import SCHEMA_VERSIONS, UPCASTERS, NewerEvent
 from rqcron_events.core.events import Event, EventType, run_stream

@@ -51,7 +51,7 @@ def gather(row: CronDay | None, key: Hashable, facts: Sequence[tuple[Any, ...]])
                 _measure(row, "duration", took_us, histograms)
             case ("measured", measure, value_us):
                 _measure(row, measure, [value_us], histograms)
-            case ("ended", outcome):
+            case ("ended", outcome, _):
                 setattr(row, outcome, getattr(row, outcome) + 1)
             case ("fired", timezone, late_us):
                 row.fired += 1

@@ -2,7 +2,8 @@
 
 Two rows are behind a day, because the events of a run name neither its day nor the time at which
 it was enqueued: the cron's ``CronDayState`` remembers both while the run is open. What an event
-says about a day is a fact; ``day_row`` adds the facts of a page to the rows of their days.
+says about a day is a fact; ``day_totals`` adds the facts of a page to the rows of their days, and
+``cron_totals`` to the rows of their crons, for all days.
 
 Everything that is counted can be added up in any portions (integers, no means, no floats).
 """
@@ -41,17 +42,18 @@ from rqcron_events.core.schedule import (
 )
 from rqcron_events.core.schedule.slot_count import slots_by_day
 
+from ..cron_total import CronTotal
 from ..gathering import Fact, Gathering
 from ..models import CronDay, CronDayState
 from ..projection import Projection
 from ..replay_hints import CleanFold, ReplayHints
-from . import day_totals
+from . import cron_totals, day_totals
 from .error_shape import message_shape
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply", "error_kind"]
 
 NAME = "days"
-VERSION = 1
+VERSION = 2
 
 ENDED_RUNS_KEPT_MAX = 100
 """Per cron: runs that ended before both of their notes (enqueued, started) were written."""
@@ -208,7 +210,8 @@ def _requested(row: CronDayState, event: Event) -> list[Fact]:
 def _begin(row: CronDayState, event: Event, day: str) -> list[Fact]:
     outcome = event.data.get(RECOVERED, {}).get(RECOVERED_OUTCOME)
     if outcome:  # it was written before its decision, which was lost and found again
-        return [Fact(f"{day}/{row.cron}", ("ended", _OUTCOME_FIELD[EventType(outcome)]))]
+        ended = ("ended", _OUTCOME_FIELD[EventType(outcome)], _us(event.occurred_at))
+        return [Fact(f"{day}/{row.cron}", ended)]
     if event.run_id is not None:
         row.open_runs[event.run_id.hex] = [day, None, None, None]
     return []
@@ -247,7 +250,7 @@ def _ended(row: CronDayState, event: Event, run: list[Any], key: str) -> list[Fa
         del row.open_runs[event.run_id.hex]
     else:
         _forget_ended_runs(row)
-    facts = [Fact(key, ("ended", _OUTCOME_FIELD[event.type]))]
+    facts = [Fact(key, ("ended", _OUTCOME_FIELD[event.type], run[_ENDED]))]
     duration = event.data.get(DURATION_SECONDS)
     if duration is not None:
         facts.append(Fact(key, ("measured", "duration", round(duration * 1_000_000))))
@@ -334,6 +337,14 @@ PROJECTION = Projection(
     row_model=CronDayState,
     key=_key,
     apply=apply,
-    gathering=Gathering(row_model=CronDay, gather=day_totals.gather, complete=day_totals.complete),
+    gathering=(
+        Gathering(row_model=CronDay, gather=day_totals.gather, complete=day_totals.complete),
+        Gathering(
+            row_model=CronTotal,
+            gather=cron_totals.gather,
+            key_of=cron_totals.cron_of,
+            complete=cron_totals.complete,
+        ),
+    ),
     replay=ReplayHints(clean=CleanFold(begin=_begin_clean, end=_end_clean, stretch=_stretch)),
 )

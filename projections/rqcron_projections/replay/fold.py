@@ -11,12 +11,12 @@ from django.db.models import Model
 from rqcron_events.core.clean_run.columns import row_maker
 from rqcron_events.core.events import Event
 
-from ..clean_run import CleanEnd, Item, Page
 from ..fold_failed import FoldFailed
-from ..gathering import Fact, Gathering
+from ..gathering import Fact, Gathering, by_row
 from ..replay_hints import CleanFold, CleanRow
 from ..stored_rows import StoredRows
 from ..tables import Tables
+from .clean_run import CleanEnd, Item, Page
 
 __all__ = ["Replay"]
 
@@ -44,8 +44,7 @@ class Replay:
         self._clean_row = (
             row_maker(self._stored.in_order(clean.columns)) if isinstance(clean, CleanRow) else None
         )
-        gathering = self._projection.gathering
-        self._gathered = _Gathered(tables, gathering) if gathering is not None else None
+        self._gathered = [_Gathered(tables, item) for item in self._projection.gathering]
 
     def fold(self, page: Page) -> None:
         """Go on by a page. Call :meth:`flush` before the tables are read."""
@@ -59,8 +58,8 @@ class Replay:
         for model, stored in self._written.items():
             if added := [row for row in saved.written if type(row) is model]:
                 stored.insert(added)
-        if self._gathered is not None:
-            self._gathered.add(saved.facts)
+        for gathered in self._gathered:
+            gathered.add(saved.facts)
         self._forget()
 
     def _fold_events(self, events: Sequence[Event], saved: _Saved) -> None:
@@ -110,8 +109,8 @@ class Replay:
     def flush(self) -> None:
         """Write all that is in memory."""
         self._write(list(self._rows))
-        if self._gathered is not None:
-            self._gathered.write(0)
+        for gathered in self._gathered:
+            gathered.write(0)
 
     def _fetch(self, keys: Collection[Hashable | None]) -> None:
         if missing := set(keys) - self._rows.keys():
@@ -165,12 +164,14 @@ class _Gathered:
 
     def __init__(self, tables: Tables, gathering: Gathering) -> None:
         self._stored = tables.rows_of(gathering.row_model)
+        self._gathering = gathering
         self._gather = gathering.gather
         self._complete = gathering.complete
         self._rows: dict[Hashable, Model] = {}
 
     def add(self, facts: Mapping[Hashable, Sequence[tuple[Any, ...]]]) -> None:
         """Those of one page."""
+        facts = by_row(self._gathering, facts)
         self._rows.update(self._stored.take(facts.keys() - self._rows.keys()))
         for key, whats in facts.items():
             self._rows[key] = self._gather(self._rows.get(key), key, whats)

@@ -23,12 +23,12 @@ from rqcron_events.ledger.quarantine import quarantined, set_aside
 from rqcron_events.ledger.run_pages import run_pages, stored_run_pages, stores_runs
 from rqcron_events.process.gc_pause import collection_paused
 
-from ..clean_run import Page, page_of_events, page_without, pages_of_others, pages_of_runs
 from ..fold_failed import reader_of
 from ..past.kept import EVENTS_MIN, keep, keep_if_due, may_be_due
 from ..projection import Projection
 from ..replay_hints import CleanRow
 from ..tables import Tables
+from .clean_run import Page, page_of_events, page_without, pages_of_others, pages_of_runs
 from .fold import Replay
 
 __all__ = [

@@ -12,7 +12,7 @@ from ..doors.problem import Problem
 from .checks import CHECKS
 from .sessions import is_pooled
 
-__all__ = ["problems"]
+__all__ = ["log_bytes", "problems"]
 
 # Bandit takes these for injections: what goes into a statement is the name of the table.
 # ruff: noqa: S608
@@ -39,6 +39,10 @@ def problems(
         *_schemas(db),
         *_session(db),
     ]
+
+
+def log_bytes(db: BaseDatabaseWrapper) -> int:
+    return int(_rows(db, f"SELECT pg_total_relation_size({_TABLE})")[0][0])
 
 
 def _triggers(

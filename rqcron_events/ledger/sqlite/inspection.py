@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..doors.problem import Problem
 
-__all__ = ["problems"]
+__all__ = ["log_bytes", "problems"]
 
 MIGRATE = "Run: manage.py migrate"
 
@@ -17,6 +17,10 @@ MIGRATE = "Run: manage.py migrate"
 def problems(db: BaseDatabaseWrapper, triggers: Mapping[str, str]) -> list[Problem]:
     """What is not as the migrations made it. ``triggers`` are the statements that make them."""
     return [*_triggers(db, triggers), *_table(db), *_ids(db)]
+
+
+def log_bytes(db: BaseDatabaseWrapper) -> int:
+    return int(_rows(db, "PRAGMA page_count")[0][0] * _rows(db, "PRAGMA page_size")[0][0])
 
 
 def _triggers(db: BaseDatabaseWrapper, triggers: Mapping[str, str]) -> Iterator[Problem]:

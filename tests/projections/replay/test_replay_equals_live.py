@@ -21,6 +21,7 @@ from rqcron_projections.models import (
     CronJob,
     CronRun,
     CronStatusChange,
+    CronTotal,
     RunnerSession,
 )
 from rqcron_projections.past.crons import state_at
@@ -35,7 +36,7 @@ from tests.projections.histories import History, append, history
 
 pytestmark = pytest.mark.django_db
 
-MODELS = (CronJob, CronRun, CronStatusChange, CronDay, CronDayState, RunnerSession)
+MODELS = (CronJob, CronRun, CronStatusChange, CronDay, CronDayState, CronTotal, RunnerSession)
 
 ENQUEUED, STARTED = EventType.RUN_ENQUEUED, EventType.RUN_STARTED
 SUCCEEDED = EventType.RUN_SUCCEEDED
