@@ -146,23 +146,36 @@ class Demo:
     def write_past(self) -> None:
         """Nine days of some crons, so that the pages have something to show."""
         from past import Past
+        from rqcron_projections.projector import catch_up
 
         from rqcron_events import clock
         from rqcron_events.ledger import store
 
         logging.disable(logging.WARNING)  # the crons of then are no news
         Past(clock.now()).write()
+        while catch_up():  # else the first page shows a past that is half told
+            pass
         logging.disable(logging.NOTSET)
         self.position = store.fence() or 0
 
     def say_login(self) -> None:
         """The pages ask who somebody is; this demo's one user may do everything."""
         from django.contrib.auth.models import User
-        from settings import SITE_URL
+        from django.urls import reverse
+        from settings import PORTS, SITE_URL
 
         password = secrets.token_urlsafe(9)
         User.objects.create_superuser("demo", password=password)
-        self.say(f"pages     {SITE_URL}/admin/  user demo, password {password}")
+        overview = reverse("admin:rqcron_overview")
+        self.wait_for_web(PORTS["web"])
+        self.say(f"pages     {SITE_URL}{overview}  user demo, password {password}")
+
+    def wait_for_web(self, port: int) -> None:
+        """Until a browser may be sent there, or the demo ends first."""
+        while not (self.parts.ending.wait(POLL_SECONDS) or self.parts.died()):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
 
     def wait_for(self, cron: str) -> bool:
         """Show events until a runner has registered the cron; False when the demo ends first."""

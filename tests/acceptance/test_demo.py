@@ -81,7 +81,8 @@ def test_it_asks_why_for_every_verdict(demo: Demo, start: str) -> None:
 
 
 def test_it_says_where_the_pages_are_and_who_may_see_them(demo: Demo) -> None:
-    login = r"^pages     http://127\.0\.0\.1:\d+/admin/  user demo, password \S{12}$"
+    overview = r"http://127\.0\.0\.1:\d+/admin/rqcron_projections/cronjob/"
+    login = rf"^pages     {overview}  user demo, password \S{{12}}$"
     assert re.search(login, demo.output, re.MULTILINE), demo.output
 
 

@@ -51,7 +51,7 @@ def main() -> None:
                 page.get_by_label("Password:").fill(password)
                 page.get_by_role("button", name="Log in").click()
                 page.get_by_role("heading", level=1).first.wait_for()
-                take_all(page, f"{url}rqcron_projections/cronjob/", directory)
+                take_all(page, url, directory)
                 browser.close()
         finally:
             demo.kill_session()
