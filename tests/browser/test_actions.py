@@ -9,7 +9,7 @@ from tests.browser.conftest import Site
 
 MARKUP = "<img src=x onerror=alert(1)> & <b>bold</b>"
 TABS_MAX = 80
-ACTIONS = ["Pause", "Resume", "Run now", "Rerun", "Backfill", "Trigger", "Run this slot"]
+ACTIONS = ["Pause", "Resume", "Run now", "Rerun", "Backfill", "Run this slot"]
 
 
 def tab_to(page: Page, name: str) -> None:

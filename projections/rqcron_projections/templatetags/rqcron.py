@@ -170,7 +170,7 @@ def short_number(count: int) -> str:
 
 @register.filter
 def percent(value: float | None) -> str:
-    """Rounded down, so that 100 % means all."""
+    """Rounded down, so that 100% means all."""
     if value is None:
         return ""
-    return f"{int(value * 10) / 10:g} %"
+    return f"{int(value * 10) / 10:g}%"

@@ -180,9 +180,25 @@ def test_without_a_cron_it_says_what_to_do(page):
     assert "A runner registers them" in page()
 
 
+def test_the_legend_says_that_a_pending_slot_may_have_been_decided(past, page):
+    past.define("queued")
+    past.fire("queued", START + HOUR, ends=None, started=False)
+    past.write()
+    assert "its run waits in its queue" in text(page())
+    assert "pending : not decided yet, or its run has not started" in text(page())
+
+
+def test_a_share_is_written_as_in_the_report(past, page):
+    write_some(past)
+    said = text(page())
+    assert re.search(r"100% of \d+", said)
+    assert re.search(r" 0% of \d+", said)
+
+
 def test_bulk_actions_are_there_for_those_who_may(past, page, login):
     write_some(past)
     assert 'formaction="/admin/rqcron_projections/cronjob/do/pause/"' in page()
+    assert re.findall(r'formaction="[^"]*">([^<]*)<', page()) == ["Pause", "Resume", "Run now"]
     viewer = login(VIEW, username="viewer").get(reverse("admin:rqcron_overview"))
     html = viewer.content.decode()
     assert "formaction" not in html

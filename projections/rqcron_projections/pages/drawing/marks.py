@@ -20,7 +20,7 @@ class Fate(StrEnum):
     FAILED = "failed"
     """It fired, and its run failed, was lost, stopped or cancelled."""
     PENDING = "pending"
-    """Due now or later: nobody has decided it yet."""
+    """Nobody has decided it yet, or it fired and its run has not started."""
     UNACCOUNTED = "unaccounted"
     """The definition in force promised it, and no decision covers it."""
 
@@ -45,6 +45,6 @@ _MEANINGS = {
     Fate.MISSED: "too late, or a later slot ran instead",
     Fate.RUNNING: "fired, and its run is running",
     Fate.FAILED: "fired, and its run failed or was lost",
-    Fate.PENDING: "not decided yet",
+    Fate.PENDING: "not decided yet, or its run has not started",
     Fate.UNACCOUNTED: "promised, and no decision is recorded",
 }

@@ -24,7 +24,7 @@ from .filters import GROUPS, PAGE_CRONS, SORTS, Filters
 
 __all__ = ["overview"]
 
-BULK = (Action.PAUSE, Action.RESUME, Action.TRIGGER)
+BULK = {Action.PAUSE: "Pause", Action.RESUME: "Resume", Action.TRIGGER: "Run now"}
 """What can be done with several crons: the page that asks for it gets their names as ``cron``."""
 RAN_AT = "ran_at"
 """Asks for all that ran in an hour."""
@@ -76,7 +76,7 @@ def overview(frame: Frame) -> HttpResponse:
             "known": total or all_rows.exists(),
             "statuses": _statuses(filters, frame),
             "queues": list(all_rows.order_by("queue").values_list("queue", flat=True).distinct()),
-            "bulk": [action for action in BULK if frame.may(action)],
+            "bulk": [(action, verb) for action, verb in BULK.items() if frame.may(action)],
             "sorts": SORTS,
             "groups": GROUPS,
             "before": filters.with_(page=page - 1) if page > 1 else "",
