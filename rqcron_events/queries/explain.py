@@ -219,14 +219,14 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
     Decisions follow one another and carry the last slot they cover, so only the first one that
     ends at or after the instant can.
     """
-    decisions = _own(state.name).filter(type__in=sorted(DECISIONS))
+    decisions = _rows().for_cron(state.name).filter(type__in=sorted(DECISIONS))
     if state.rewound_version:
         # What fired counts always. Of the rest, a rewind took back what lies behind its start.
-        fired = decisions.filter(type=EventType.SLOT_FIRED, scheduled_for=instant).first()
+        fired = _first_own(decisions.filter(type=EventType.SLOT_FIRED, scheduled_for=instant))
         if fired is not None:
             return fired.to_event()
         decisions = decisions.filter(version__range=_versions_that_count(state.name, instant))
-    row = decisions.filter(scheduled_for__gte=instant).order_by("scheduled_for").first()
+    row = _first_own(decisions.filter(scheduled_for__gte=instant))
     if row is None:
         return None
     event = row.to_event()
@@ -295,8 +295,8 @@ def _instead(decision: Event) -> Event | None:
     """The slot that ran in the place of a superseded one."""
     if decision.reason != Reason.SUPERSEDED:
         return None
-    rows = _own(decision.cron).filter(type=EventType.SLOT_FIRED)
-    row = rows.filter(scheduled_for__gt=decision.scheduled_for).order_by("scheduled_for").first()
+    rows = _rows().for_cron(decision.cron).filter(type=EventType.SLOT_FIRED)
+    row = _first_own(rows.filter(scheduled_for__gt=decision.scheduled_for))
     return row.to_event() if row else None
 
 
@@ -359,6 +359,19 @@ def _newest_runs(
 def _own(name: str) -> CronEventQuerySet:
     """Events of the cron's own stream, which is what decides; the column leads to the index."""
     return _rows().filter(cron=name, stream=cron_stream(name))
+
+
+def _first_own(rows: CronEventQuerySet) -> CronEvent | None:
+    """The one with the earliest slot, of a cron's rows, that is of its own stream.
+
+    By the column alone, as long as that will do: PostgreSQL takes column and stream for two independent
+    conditions, expects a row or two, and reads and sorts all slots that came after.
+    """
+    in_order = rows.order_by("scheduled_for")
+    row = in_order.first()
+    if row is None or row.stream == cron_stream(row.cron):
+        return row
+    return in_order.filter(stream=cron_stream(row.cron)).first()
 
 
 def _rows() -> CronEventQuerySet:

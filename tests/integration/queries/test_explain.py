@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from rqcron_events import explain
 from rqcron_events.core.events import Event, EventType, cron_stream
@@ -254,3 +255,26 @@ def test_a_cron_that_only_the_code_has_is_no_unknown_name():
         f"Cron {name!r} is in this code, but not registered yet. A runner that starts with this code "
         "registers it."
     )
+
+
+def test_a_row_with_its_name_in_another_stream_does_not_answer_for_it(rows_of_before):
+    """And the earliest slot after a time is found by the index, without all that came later."""
+    history = History()
+    history.register(at("08:55"))
+    history.step(at("09:10:00"))
+    foreign = Event(
+        stream=cron_stream("somebody-else"),
+        version=1,
+        type=EventType.SLOT_SKIPPED,
+        cron=NAME,
+        scheduled_for=at("09:10"),
+        reason="paused",
+        occurred_at=at("09:10"),
+        data={"first": at("09:00").isoformat(), "count": 1},
+    )
+    store.append([foreign])
+    with CaptureQueriesContext(connection) as queries:
+        answer = asked(history, "09:10")
+    assert answer.verdict == "fired"
+    ordered = [q["sql"] for q in queries if 'ORDER BY "rqcron_event"."scheduled_for"' in q["sql"]]
+    assert ['"stream" =' in sql for sql in ordered] == [False, True], ordered
