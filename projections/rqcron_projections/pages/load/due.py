@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
-from rqcron_events.core.schedule import EPOCH, CronSchedule, EverySchedule
+from rqcron_events.core.schedule import EPOCH, CronSchedule, EverySchedule, local_time
 from rqcron_events.core.schedule.slot_count import count_slots
 
 __all__ = ["QUARTER", "Quarters", "due_quarters", "quarter_of"]
@@ -49,7 +49,7 @@ def _of_cron(schedule: CronSchedule, begin: datetime, end: datetime) -> Quarters
     """Day by day; on one on which the zone's offset changes, or the next does, quarter by quarter."""
     found: Counter[int] = Counter()
     in_quarter = Counter(minute // 15 for minute in schedule.minutes)
-    day = begin.astimezone(schedule.zone).date()
+    day = local_time(begin, schedule.zone).date()
     while (midnight := _midnight(schedule, day)) < end:
         following = _midnight(schedule, day + DAY)
         around = (midnight - MARGIN, midnight, following, following + MARGIN)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, tzinfo
 from itertools import islice
 
-from rqcron_events.core.schedule import EPOCH
+from rqcron_events.core.schedule import EPOCH, local_time
 
 from .amounts import Amounts, Due
 from .due import QUARTER, due_quarters
@@ -41,7 +41,7 @@ def herds(
     by_time: dict[time, list[tuple[int, int]]] = {}
     for number, count in to_come.crons.items():
         if count >= CRONS_MIN:
-            local = (EPOCH + number * QUARTER).astimezone(zone).time()
+            local = local_time(EPOCH + number * QUARTER, zone).time()
             by_time.setdefault(local, []).append((count, number))
     worst = sorted(by_time.items(), key=lambda item: (-max(item[1])[0], item[0]))
     found = []

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpResponse
 
-from rqcron_events.core.schedule import EPOCH
+from rqcron_events.core.schedule import EPOCH, local_time
 
 from ...report.names import present_names
 from ..frame.frame import Frame
@@ -41,7 +41,7 @@ def _week_page(frame: Frame, given: str | None) -> HttpResponse:
     if show not in SHOW:
         show = "runs"
     zone, now = frame.zones.of(), frame.now
-    today = now.astimezone(zone).date()
+    today = local_time(now, zone).date()
     before, after = midnight(today - (DAYS - 1) * DAY, zone), midnight(today + DAYS * DAY, zone)
     this_quarter = now - (now - midnight(today, zone)) % QUARTER
     counted_since = countable_since(before, now)
@@ -61,7 +61,7 @@ def _week_page(frame: Frame, given: str | None) -> HttpResponse:
             "show": show,
             "shows": SHOW.items(),
             "hours": range(24),
-            "zone_name": now.astimezone(zone).tzname(),
+            "zone_name": local_time(now, zone).tzname(),
             "past": week(past, counted_since, this_quarter + QUARTER, zone, now, show, url),
             "to_come": week(to_come, this_quarter + QUARTER, after, zone, now, show, url),
             "counted_since": counted_since if counted_since > before else None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from statistics import median
 
-from rqcron_events.core.schedule import EPOCH
+from rqcron_events.core.schedule import EPOCH, local_time
 
 from .amounts import Amounts
 from .due import QUARTER
@@ -63,7 +63,7 @@ def week(
     hours: dict[tuple[date, int], list[int]] = {}
     at = begin
     while at < end:
-        local = at.astimezone(zone)
+        local = local_time(at, zone)
         hours.setdefault((local.date(), local.hour), []).append((at - EPOCH) // QUARTER)
         at += QUARTER
     by_quarter: Mapping[int, float] = amounts.seconds if show == "work" else amounts.runs
