@@ -124,7 +124,9 @@ ACTIONS = [
     ("cron_rerun", RUN),
     ("cron_quarantine", "--retry"),
 ]
-ELSEWHERE = {"cron_run", "cron_worker", "cron_standalone", "cron_rewind", "cron_cancel"}
+ELSEWHERE = {
+    "cron_run", "cron_worker", "cron_standalone", "cron_rewind", "cron_cancel", "cron_signal",
+}  # fmt: skip
 """Their output is a log, or needs what only their own tests have."""
 LINES = [
     *((*line, "--format", item) for line, formats in DATA.items() for item in formats),
