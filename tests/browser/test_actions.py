@@ -83,7 +83,7 @@ def test_backfill_shows_first_what_it_would_do_and_then_how_far_it_is(site: Site
     page = visit(site.action("backfill", cron="renew_certificates"))
     page.get_by_label("From").fill("2 days ago")
     page.get_by_label("To").fill("now")
-    page.get_by_label("Again, as (optional)").fill("browser")
+    page.get_by_label("Rerun label (optional)").fill("browser")
     page.get_by_role("button", name="Show what would run").click()
     expect(page.get_by_role("heading", name="What will happen")).to_be_visible()
     page.get_by_role("button", name="Run 2 slots").click()
