@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
-from .. import clock
 from ..core.explain.obstacles import Obstacle, ObstacleKind
-from ..core.wording import clause, pause_words, shower
+from ..core.wording import clause
 from ..execution.enqueuer import Enqueuer
 from ..execution.spool import spool_length
-from ..ledger.cron_states import global_pauses
-from .obstacles import queue_obstacles_at
+from .obstacles import all_paused_obstacles, queue_obstacles_at
 from .runners import Standing, runner_standing
 
 __all__ = ["Glance", "at_a_glance"]
@@ -37,13 +35,7 @@ def at_a_glance(queues: Collection[str], redis_seconds_max: float) -> Glance:
     found = Glance()
     standing = runner_standing()
     found.obstacles += [standing.obstacle] if standing.obstacle else []
-    pause = global_pauses().in_force(clock.now())
-    if pause is not None:
-        text = f"all crons are {pause_words(pause, shower(None))}"
-        kind = ObstacleKind.ALL_PAUSED
-        found.obstacles.append(
-            Obstacle(kind=kind, text=text, since=pause.since, is_fault=False, pause=pause)
-        )
+    found.obstacles += all_paused_obstacles()
     _look_at_redis(found, queues, standing, redis_seconds_max)
     return found
 

@@ -15,7 +15,6 @@ from .. import clock
 from ..core.cron_state import CronState
 from ..core.decide import next_due
 from ..core.explain.obstacles import Obstacle, ObstacleKind
-from ..core.interventions.pauses import GlobalPauses
 from ..core.wording import clause, disabled_words, duration, pause_words, shower
 from ..execution.enqueuer import Enqueuer
 from ..execution.queue_service import QueueService, services
@@ -26,6 +25,7 @@ from .runners import Standing, runner_standing
 
 __all__ = [
     "REDIS_SECONDS_MAX",
+    "all_paused_obstacles",
     "obstacles",
     "pause_obstacles",
     "queue_obstacles",
@@ -78,12 +78,7 @@ def _undecidable(
 def pause_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
     """What people stopped, and what the deployed code disables."""
     now = clock.now()
-    everything: GlobalPauses = global_pauses()
-    pause = everything.in_force(now)
-    if pause is not None:
-        text = f"all crons are {pause_words(pause, shower(None))}"
-        kind = ObstacleKind.ALL_PAUSED
-        yield Obstacle(kind=kind, text=text, since=pause.since, is_fault=False, pause=pause)
+    yield from all_paused_obstacles()
     for name, state in states.items():
         phase = state.current
         disabled = phase.disabled if phase else None
@@ -105,6 +100,15 @@ def pause_obstacles(states: Mapping[str, CronState]) -> Iterator[Obstacle]:
                 is_fault=False,
                 pause=own,
             )
+
+
+def all_paused_obstacles() -> Iterator[Obstacle]:
+    """The pause of everything, where one is in force."""
+    pause = global_pauses().in_force(clock.now())
+    if pause is not None:
+        text = f"all crons are {pause_words(pause, shower(None))}"
+        kind = ObstacleKind.ALL_PAUSED
+        yield Obstacle(kind=kind, text=text, since=pause.since, is_fault=False, pause=pause)
 
 
 def queue_obstacles(states: Mapping[str, CronState], standing: Standing) -> Iterator[Obstacle]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import DatabaseError
-from django.db.models import Max
 
 from rqcron_events import clock
 from rqcron_events.cli.problems import database_problem, is_unmigrated
@@ -17,6 +16,7 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, QuarantinedEvent
 from rqcron_events.queries.at_a_glance import at_a_glance
+from rqcron_events.queries.figures import newest_event
 
 from ...folds.cron_status import RETIRED
 from ...models import Checkpoint, CronJob
@@ -95,7 +95,7 @@ def _at_a_glance(alias: str) -> Iterator[Note]:
 
 def _of_projections(alias: str) -> Iterator[Note]:
     points = {point.name: point for point in Checkpoint.objects.using(alias)}
-    head = CronEvent.objects.using(alias).aggregate(head=Max("id"))["head"] or 0
+    head = newest_event()
     names = [item.name for item in PROJECTIONS]
     known = [points[name].position if name in points else 0 for name in names]
     lacking = CronEvent.objects.using(alias).filter(id__gt=min(known)).order_by("id")
