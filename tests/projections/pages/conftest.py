@@ -10,10 +10,16 @@ from django.db import connection
 from django.test import Client
 
 from rqcron_events.ledger.backend import backend_of
+from tests.projections.pages.past import Past
 
 VIEW = "rqcron_projections.view_cronjob"
 
 Login = Callable[..., Client]
+
+
+@pytest.fixture
+def past(db: None) -> Past:
+    return Past()
 
 
 @pytest.fixture

@@ -19,16 +19,11 @@ from rqcron_projections.pages.slots import between
 from rqcron_events.core.events import EventType
 from rqcron_events.models import CronEvent
 from rqcron_events.testing import FakeClock
-from tests.projections.pages.past import HOUR, MINUTE, START, Past
+from tests.projections.pages.past import HOUR, MINUTE, START
 
 NOW = START + 30 * HOUR + MINUTE
 DAY = timedelta(days=1)
 ODD = "mail/owners#<b>monday</b> \u00e9?"
-
-
-@pytest.fixture
-def past(db: None) -> Past:
-    return Past()
 
 
 @pytest.fixture

@@ -25,11 +25,6 @@ MARKUP = "<script>alert(1)</script>"
 
 
 @pytest.fixture
-def past(db: None) -> Past:
-    return Past()
-
-
-@pytest.fixture
 def page(login: Callable[..., Client]) -> Callable[..., str]:
     """``page(sort="name")``: the overview as HTML, at NOW."""
     client = login()

@@ -19,11 +19,6 @@ from tests.projections.pages.past import HOUR, MINUTE, START, Past
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def past() -> Past:
-    return Past()
-
-
 def at(hour: float) -> datetime:
     return START + HOUR * hour
 

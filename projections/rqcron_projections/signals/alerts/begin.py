@@ -12,7 +12,7 @@ from django.db.models import F
 from rqcron_events import clock
 from rqcron_events.ledger import store
 from rqcron_events.ledger.snapshot import marks_up_to
-from rqcron_events.models import CronEvent
+from rqcron_events.queries.figures import newest_event
 
 from ...folds import crons
 from ...models import Checkpoint, CronJob
@@ -55,8 +55,7 @@ def begin(conf: AlertConf, point: Checkpoint | None) -> bool:
     with transaction.atomic(using=db.alias):
         points.filter(name=crons.NAME).update(updated_at=F("updated_at"))  # locks the row
         base = points.get(name=crons.NAME)
-        newest = CronEvent.objects.using(db.alias).order_by("-id").values_list("id", flat=True)
-        if history_is_lost(base) or (newest.first() or 0) - base.position > BEHIND_EVENTS_MAX:
+        if history_is_lost(base) or newest_event() - base.position > BEHIND_EVENTS_MAX:
             return False
         starts_over = point is None or history_is_lost(point)
         position = base.position if point is None or starts_over else point.position

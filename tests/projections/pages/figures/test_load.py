@@ -17,7 +17,7 @@ from rqcron_projections.pages.load import amounts
 
 from rqcron_events.core.events import EventType
 from rqcron_events.testing import FakeClock
-from tests.projections.pages.past import HOUR, MINUTE, START, Past
+from tests.projections.pages.past import HOUR, MINUTE, START
 
 NOW = START + 30 * HOUR + MINUTE
 MARKUP = "<b>me</b>"
@@ -25,11 +25,6 @@ MARKUP = "<b>me</b>"
 
 def text(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
-
-
-@pytest.fixture
-def past(db: None) -> Past:
-    return Past()
 
 
 @pytest.fixture

@@ -32,11 +32,6 @@ def text(html: str) -> str:
 
 
 @pytest.fixture
-def past(db: None) -> Past:
-    return Past()
-
-
-@pytest.fixture
 def ask(login: Callable[..., Client]) -> Callable[..., str]:
     """``ask(since="...")``: the page as HTML, or what it gives for download, at NOW."""
     client = login()
