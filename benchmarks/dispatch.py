@@ -18,10 +18,10 @@ from importlib.metadata import version
 from statistics import median
 from typing import Any
 
-from running import idle, lateness
+from running import idle, lateness, sustained
 from servers import Servers, run_python, servers, tree_of
 
-MEASURES = ("dispatch", "lateness", "idle", "worker", "folding")
+MEASURES = ("dispatch", "lateness", "idle", "worker", "folding", "sustained")
 SECONDS_MAX = 600
 BEFORE = "before_"
 LOOP_SHARE = 10
@@ -77,11 +77,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--crons", type=int, help="due at one instant; default 10000, or 2000")
     parser.add_argument("--jobs", type=int, help="for each worker; default 300, or 50 when quick")
+    parser.add_argument("--rates", type=int, nargs="+", help="slots/s of sustained")
     options = parser.parse_args()
     quick = options.quick
     options.rounds = options.rounds or (2 if quick else 5)
     options.crons = options.crons or (2_000 if quick else 10_000)
     options.jobs = options.jobs or (50 if quick else 300)
+    options.rates = options.rates or ([100, 500] if quick else [100, 1_000, 1_700])
     options.seconds = 20 if quick else 60
     return options
 
@@ -202,6 +204,27 @@ def print_lateness(result: dict[str, Any]) -> None:
     print(
         "  " + ", ".join(f"{name} {result[f'{name}_ms']:.0f} ms" for name in ("p50", "p99", "max"))
     )
+
+
+def measure_sustained(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
+    results = []
+    for rate in options.rates:
+        results.append(sustained(found, rate, options.seconds))
+        _say(f"{rate} slots/s: {results[-1]['enqueued_per_second']:.0f} enqueued a second")
+    return results
+
+
+def print_sustained(results: list[dict[str, Any]]) -> None:
+    print(f"\nCrons that are due each second, one leader, {results[0]['seconds']:.0f} s each")
+    print(
+        f"  {'slots/s':>9}{'enqueued/s':>12}{'passed over':>13}{'p50 ms':>9}{'p99 ms':>9}{'behind s':>10}"
+    )
+    for item in results:
+        print(
+            f"  {item['slots_per_second']:>9,}{item['enqueued_per_second']:>12,.0f}"
+            f"{item['passed_over']:>13,}{item['p50_ms'] or 0:>9.0f}{item['p99_ms'] or 0:>9.0f}"
+            f"{item['projections_behind_seconds']:>10.1f}"
+        )
 
 
 def measure_idle(found: Servers, options: argparse.Namespace) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from statistics import quantiles
 from typing import Any
 
@@ -37,6 +38,42 @@ def lateness(servers: Servers, crons: int, seconds: float) -> dict[str, Any]:
         "p50_ms": cuts[49],
         "p99_ms": cuts[98],
         "max_ms": found[-1],
+    }
+
+
+def sustained(servers: Servers, rate: int, seconds: float) -> dict[str, Any]:
+    """So many slots in each second, for a while: how late they are, and how far the projections are behind."""
+    with _runner(servers, rate, "every_second") as process:
+        time.sleep(SETTLE_SECONDS)
+        processes = [process, *process.children()]
+        before, started = _cpu_seconds(processes), time.monotonic()
+        with psycopg.connect(servers.url_of(), autocommit=True) as connection:
+            first = connection.execute("SELECT now()").fetchone()[0]
+            time.sleep(seconds)
+            behind = connection.execute(
+                "SELECT extract(epoch FROM now() - coalesce((SELECT min(recorded_at) FROM rqcron_event "
+                "WHERE id > (SELECT min(position) FROM rqcron_checkpoint)), now()))"
+            ).fetchone()[0]
+        cpu, wall = _cpu_seconds(processes) - before, time.monotonic() - started
+    with psycopg.connect(servers.url_of()) as connection:
+        found = connection.execute(
+            "SELECT type, count(*), percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY "
+            "extract(epoch FROM occurred_at - scheduled_for)) FROM rqcron_event WHERE type IN "
+            "('run_enqueued', 'slot_skipped', 'slot_missed') AND scheduled_for >= %s AND "
+            "scheduled_for < %s GROUP BY type",
+            [first, first + timedelta(seconds=seconds)],
+        ).fetchall()
+    by_type = {row[0]: row[1:] for row in found}
+    enqueued, cuts = by_type.get("run_enqueued", (0, [None, None]))
+    return {
+        "slots_per_second": rate,
+        "seconds": wall,
+        "enqueued_per_second": enqueued / seconds,
+        "passed_over": sum(by_type.get(name, (0,))[0] for name in ("slot_skipped", "slot_missed")),
+        "p50_ms": cuts[0] and cuts[0] * 1000,
+        "p99_ms": cuts[1] and cuts[1] * 1000,
+        "projections_behind_seconds": float(behind),
+        "cpu_percent": cpu / wall * 100,
     }
 
 

@@ -19,6 +19,7 @@ SCHEDULES: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "every_minute": ({"schedule": "* * * * *"},),
     "every_five_seconds": ({"every": timedelta(seconds=5)},),
+    "every_second": ({"every": timedelta(seconds=1)},),
     "yearly": ({"every": timedelta(days=365)},),
     "mixed": (
         {"every": timedelta(seconds=1)},

@@ -29,6 +29,7 @@ __all__ = [
     "decode_readable",
     "decode_rows",
     "encode_data",
+    "json_text",
     "schema_version",
 ]
 
@@ -54,21 +55,23 @@ in the data, and the data as JSON where that is not enough to know the decision.
 ERROR_CHARS_MAX = 300
 """Of what is said about an event that cannot be read: it may quote megabytes."""
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
-
-def _made_once() -> Callable[[Any], str]:
-    """``_ENCODER.encode``, which makes a C encoder for each call; that takes longer than to encode."""
+def _encoder(comma: str, colon: str) -> Callable[[Any], str]:
+    """``json.dumps`` that refuses NaN, without making a C encoder for each call: that takes longer than to
+    encode."""
+    encoder = json.JSONEncoder(separators=(comma, colon), ensure_ascii=False, allow_nan=False)
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # another Python
-        return _ENCODER.encode
+        return encoder.encode
     text = json.encoder.encode_basestring
-    parts = make(None, _ENCODER.default, text, None, ":", ",", False, False, False)
+    parts = make(None, encoder.default, text, None, colon, comma, False, False, False)
     return lambda value: "".join(parts(value, 0))
 
 
-_encode = _made_once()
-"""Bound here: a function of the user's may replace what the class has, in a worker."""
+# Bound here: a function of the user's may replace what the class has, in a worker.
+_encode = _encoder(",", ":")
+json_text = _encoder(", ", ": ")
+"""JSON as a database gives it back, so that what has not changed is the same text."""
 
 
 class NewerEvent(ValueError):

@@ -7,7 +7,7 @@ the one that belongs to a database.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 from uuid import UUID
@@ -39,7 +39,7 @@ class StoreCleanRuns(Protocol):
 
 class TableBackend(Protocol):
     """A table is given as a Django model of its columns, the primary key first; a row is its values
-    in that order. ``db`` is this thread's connection. Database errors are Django's."""
+    in that order, JSON as text. ``db`` is this thread's connection. Database errors are Django's."""
 
     def load(
         self, db: BaseDatabaseWrapper, table: type[Model], keys: Collection[Hashable], /
@@ -57,9 +57,14 @@ class TableBackend(Protocol):
         """Add rows whose primary keys are not there yet."""
 
     def update(
-        self, db: BaseDatabaseWrapper, table: type[Model], rows: Sequence[Sequence[Any]], /
+        self, db: BaseDatabaseWrapper, table: type[Model], columns: Mapping[str, Sequence[Any]], /
     ) -> int:
-        """Overwrite rows by their primary keys, each once; returns how many of them were there."""
+        """Overwrite some columns of rows by their primary keys, each row once; returns how many of them
+        were there. The values of each field by its name, the primary key first."""
+
+    def leave_room(self, db: BaseDatabaseWrapper, table: type[Model], percent: int, /) -> None:
+        """Have so much of each page left free for rows that are overwritten again and again; without room
+        there, each time costs an entry in every index."""
 
     @property
     def store_clean_runs(self) -> StoreCleanRuns | None:

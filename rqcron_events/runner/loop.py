@@ -15,6 +15,7 @@ from .. import clock
 from ..core.codec import NewerEvent
 from ..core.downtime import DowntimeCause
 from ..core.wording import clause
+from ..process.gc_pause import IdleCollector
 from .following.beside import beside_the_runner
 from .runner import Runner
 
@@ -35,6 +36,7 @@ class Loop:
         self.runner = runner
         self._stopping = threading.Event()
         self._followers = beside_the_runner()
+        self._collector = IdleCollector()
         self._started = False
         self._failures = 0
         """Ticks that failed in a row."""
@@ -47,9 +49,11 @@ class Loop:
         sys.setswitchinterval(SWITCH_SECONDS)  # the process is ours alone
         try:
             while not self._stopping.is_set():
-                self._stopping.wait(self._turn())
+                seconds = self._turn()
+                self._stopping.wait(max(seconds - self._collector.collect(seconds), 0))
         finally:
             self.finish()
+            self._collector.stop()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -92,6 +96,7 @@ class Loop:
             self._started = True
             self._followers.start()
             self.runner.watch.start()
+            self._collector.start()
         with self.runner.watch.watching():
             seconds = self.runner.tick()
         self._followers.go_on(leading=self.runner.leading, behind=self.runner.behind)

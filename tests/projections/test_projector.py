@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, DataError, connection
+from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 from rqcron_projections import projector, tables
 from rqcron_projections.checks import check_versions
 from rqcron_projections.folds import crons, runs
-from rqcron_projections.models import Checkpoint, CronJob, CronRun
+from rqcron_projections.models import Checkpoint, CronDayState, CronJob, CronRun
 from rqcron_projections.replay import rebuild
 from rqcron_projections.stored_rows import StoredRows
 
 from rqcron_events.core.events import Event
 from rqcron_events.followers import followers
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, QuarantinedEvent
 
 from .histories import append, history
@@ -300,6 +303,29 @@ def test_a_row_that_was_read_and_is_there_no_more_is_not_lost_in_silence() -> No
     CronJob.objects.filter(name=names[0]).delete()
     with pytest.raises(DatabaseError, match=r"'rqcron_job' lost 1 rows .* cron_replay"):
         stored.save(rows)
+
+
+@pytest.mark.django_db
+def test_what_did_not_change_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = history(11, 200)
+    append(events[:150])
+    projector.catch_up()
+    append(events[150:])
+    written: dict[type[Model], set[str]] = {}
+    of_database = backend_of(connection).tables
+
+    def update(db: Any, table: type[Model], columns: Any) -> int:
+        assert next(iter(columns)) == table._meta.pk.attname
+        written.setdefault(table, set()).update(columns)
+        return original(db, table, columns)
+
+    original = of_database.update
+    monkeypatch.setattr(of_database, "update", update)
+    projector.catch_up()
+    assert "last_slot" in written[CronJob]
+    assert not written[CronJob] & {"function", "registered_at"}
+    assert "open_runs" in written[CronDayState], "which is changed in place"
+    assert rebuild.check(["crons", "days", "runs"]) == []
 
 
 @pytest.mark.parametrize(

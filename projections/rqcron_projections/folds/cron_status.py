@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from rqcron_events.core.definition import Definition
 from rqcron_events.core.interventions.rewind import Kept, around
+from rqcron_events.core.schedule import Schedule
 
 from ..models import CronJob, CronStatus
 
@@ -14,6 +16,9 @@ __all__ = ["DISABLED", "PAUSED", "RETIRED", "as_of", "clear_pause", "next_slot",
 
 NEW, IDLE, SUCCEEDING, FAILING, PAUSED, DISABLED, RETIRED = (item.value for item in CronStatus)
 """Plain strings: these are compared and set for every other event."""
+
+
+_SCHEDULE = ("expression", "every_seconds", "offset_seconds", "timezone")
 
 
 def status_of(row: CronJob, *, retired: bool) -> str:
@@ -48,7 +53,7 @@ def next_slot(row: CronJob) -> datetime | None:
         after = max(after, row.paused_until)
     kept = [Kept(*map(datetime.fromisoformat, pair)) for pair in row.kept]
     try:
-        schedule = Definition.from_data(row.definition).schedule
+        schedule = _schedule(row.name, row.definition)
     except (ValueError, TypeError):
         # A zone that this machine does not know must not stop the rows of all other crons.
         return None
@@ -57,6 +62,12 @@ def next_slot(row: CronJob) -> datetime | None:
         if slot is not None and (end is None or slot <= end):
             return slot
     return None
+
+
+def _schedule(name: str, data: dict[str, Any]) -> Schedule:
+    """Of a definition that was whole when it was folded. Raises ValueError or TypeError."""
+    fields = {key: data[key] for key in _SCHEDULE if key in data}
+    return Definition(name=name, function="", **fields).schedule
 
 
 def as_of(row: CronJob, instant: datetime) -> CronJob:

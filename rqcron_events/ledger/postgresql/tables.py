@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import JSONField, Model
+from django.db.models import Field, JSONField, Model
 from psycopg.errors import LockNotAvailable
 from psycopg.sql import Literal
 from psycopg.types.json import Jsonb
 
 from ...core.clean_run.columns import CleanColumn, Elapsed, OfRun
 from ...core.clean_run.run import CleanRun
+from .array_text import array_text
 from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
 
@@ -29,7 +30,7 @@ def load(
     """The rows of these primary keys."""
     return _rows(
         db,
-        f"SELECT {_columns(db, table)} FROM {_name(db, table)} WHERE {_key(db, table)} = ANY(%s)",
+        f"SELECT {_read(db, table)} FROM {_name(db, table)} WHERE {_is_of(db, table)}",
         keys,
     )
 
@@ -40,8 +41,7 @@ def take(
     """The same rows, which are then in the table no more."""
     return _rows(
         db,
-        f"DELETE FROM {_name(db, table)} WHERE {_key(db, table)} = ANY(%s) "
-        f"RETURNING {_columns(db, table)}",
+        f"DELETE FROM {_name(db, table)} WHERE {_is_of(db, table)} RETURNING {_read(db, table)}",
         keys,
     )
 
@@ -53,46 +53,45 @@ def insert(db: BaseDatabaseWrapper, table: type[Model], rows: Iterable[Sequence[
     statement = f"COPY {_name(db, table)} ({_columns(db, table)}) FROM STDIN (FORMAT BINARY)"
     with db.cursor() as cursor, db.wrap_database_errors, cursor.copy(statement) as copy:
         # The binary format converts nothing by itself.
-        copy.set_types([str(field.db_type(db)).partition("(")[0] for field in fields])
+        copy.set_types([_type(db, field) for field in fields])
         for row in _with_json(rows, json) if json else rows:
             copy.write_row(row)
 
 
-def update(db: BaseDatabaseWrapper, table: type[Model], rows: Sequence[Sequence[Any]]) -> int:
+def update(
+    db: BaseDatabaseWrapper, table: type[Model], columns: Mapping[str, Sequence[Any]]
+) -> int:
     """In one statement, with an array for each column: it needs no table to begin with, so no session
     has to stay, and no catalog grows."""
-    fields = table._meta.concrete_fields
+    by_name = {field.attname: field for field in table._meta.concrete_fields}
+    fields = [by_name[name] for name in columns]
     names = [db.ops.quote_name(str(field.column)) for field in fields]
-    types = [str(field.db_type(db)).partition("(")[0] for field in fields]
-    arrays = [
-        [adapted(value) for value in column]
-        for adapted, column in zip(map(_adapter, types), zip(*rows, strict=True), strict=True)
-    ]
-    new = ", ".join(f"{name} = new.{name}" for name in names[1:])
-    given = ", ".join(f"%b::{type_}[]" for type_ in types)
+    types = [_type(db, field) for field in fields]
+    new = ", ".join(f"{name} = new.{name}" for name in names[1:] or names)
+    given = ", ".join(f"%t::{type_}[]" for type_ in types)
     statement = (
         f"UPDATE {_name(db, table)} AS old SET {new} "
         f"FROM unnest({given}) AS new ({', '.join(names)}) WHERE old.{names[0]} = new.{names[0]}"
     )
     with psycopg_cursor(db) as cursor:
-        cursor.execute(statement.encode(), arrays)
+        cursor.execute(statement.encode(), list(map(array_text, columns.values())))
         return cursor.rowcount
 
 
-def _adapter(type_: str) -> Callable[[Any], Any]:
-    """What psycopg needs to see that the elements of an array are of one type."""
-    if type_ == "jsonb":
-        return Jsonb
-    if type_ == "double precision":
-        return lambda value: None if value is None else float(value)
-    return lambda value: value
+def leave_room(db: BaseDatabaseWrapper, table: type[Model], percent: int) -> None:
+    """For rows that come from now on, and for versions of rows."""
+    _run(db, f"ALTER TABLE {_name(db, table)} SET (fillfactor = {100 - percent})")
+
+
+def _type(db: BaseDatabaseWrapper, field: Field[Any, Any]) -> str:
+    return str(field.db_type(db)).partition("(")[0]
 
 
 def _with_json(rows: Iterable[Sequence[Any]], places: Sequence[int]) -> Iterator[Sequence[Any]]:
     for row in rows:
         adapted = list(row)
         for place in places:
-            adapted[place] = Jsonb(adapted[place])
+            adapted[place] = Jsonb(adapted[place], str)
         yield adapted
 
 
@@ -196,11 +195,24 @@ def _columns(db: BaseDatabaseWrapper, table: type[Model]) -> str:
     return ", ".join(db.ops.quote_name(str(field.column)) for field in fields)
 
 
+def _read(db: BaseDatabaseWrapper, table: type[Model]) -> str:
+    """The columns as they are read: JSON is parsed by whoever wants it, many at once."""
+    return ", ".join(
+        f"{db.ops.quote_name(str(field.column))}{'::text' if isinstance(field, JSONField) else ''}"
+        for field in table._meta.concrete_fields
+    )
+
+
+def _is_of(db: BaseDatabaseWrapper, table: type[Model]) -> str:
+    """One parameter: the text of an array of primary keys."""
+    return f"{_key(db, table)} = ANY(%t::{_type(db, table._meta.concrete_fields[0])}[])"
+
+
 def _rows(
     db: BaseDatabaseWrapper, statement: str, keys: Collection[Hashable]
 ) -> list[tuple[Any, ...]]:
     with psycopg_cursor(db) as cursor:
-        cursor.execute(statement.encode(), [list(keys)], binary=True)
+        cursor.execute(statement.encode(), [array_text(keys)], binary=True)
         return cursor.fetchall()
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Model
+from django.db.models import Field, JSONField, Model, TextField
+from django.db.models.functions import Cast
 
 from ..table_backend import StoreCleanRuns
 
@@ -24,7 +25,10 @@ def load(
     db: BaseDatabaseWrapper, table: type[Model], keys: Collection[Hashable]
 ) -> list[tuple[Any, ...]]:
     """The rows of these primary keys."""
-    names = [field.attname for field in table._meta.concrete_fields]
+    names = [
+        Cast(field.attname, TextField()) if isinstance(field, JSONField) else field.attname
+        for field in table._meta.concrete_fields
+    ]
     stored = table._default_manager.using(db.alias).order_by()
     return [
         row for chunk in _chunks(keys) for row in stored.filter(pk__in=chunk).values_list(*names)
@@ -45,7 +49,7 @@ def insert(db: BaseDatabaseWrapper, table: type[Model], rows: Iterable[Sequence[
     """Add rows whose primary keys are not there yet."""
     quote = db.ops.quote_name
     fields = table._meta.concrete_fields
-    values = _adapted(db, table, rows)
+    values = _adapted(db, fields, rows)
     columns = ", ".join(quote(str(field.column)) for field in fields)
     marks = ", ".join(["%s"] * len(fields))
     # In a transaction, because each row would be one of its own.
@@ -56,12 +60,17 @@ def insert(db: BaseDatabaseWrapper, table: type[Model], rows: Iterable[Sequence[
         )
 
 
-def update(db: BaseDatabaseWrapper, table: type[Model], rows: Sequence[Sequence[Any]]) -> int:
-    """Overwrite rows by their primary keys; returns how many of them were there."""
+def update(
+    db: BaseDatabaseWrapper, table: type[Model], columns: Mapping[str, Sequence[Any]]
+) -> int:
+    """Overwrite some columns of rows by their primary keys; returns how many of them were there."""
     quote = db.ops.quote_name
-    key, *others = (quote(str(field.column)) for field in table._meta.concrete_fields)
-    new = ", ".join(f"{name} = %s" for name in others)
-    values = [[*row[1:], row[0]] for row in _adapted(db, table, rows)]
+    by_name = {field.attname: field for field in table._meta.concrete_fields}
+    fields = [by_name[name] for name in columns]
+    key, *others = (quote(str(field.column)) for field in fields)
+    new = ", ".join(f"{name} = %s" for name in others) or f"{key} = {key}"
+    rows = zip(*columns.values(), strict=True)
+    values = [[*row[1:], row[0]] for row in _adapted(db, fields, rows)]
     with transaction.atomic(using=db.alias, savepoint=False), db.cursor() as cursor:
         cursor.executemany(
             f"UPDATE {quote(table._meta.db_table)} SET {new} WHERE {key} = %s",  # noqa: S608
@@ -70,12 +79,22 @@ def update(db: BaseDatabaseWrapper, table: type[Model], rows: Sequence[Sequence[
         return int(cursor.rowcount)
 
 
+def leave_room(_: BaseDatabaseWrapper, __: type[Model], ___: int) -> None:
+    """Nothing: a row is overwritten in its place."""
+
+
 def _adapted(
-    db: BaseDatabaseWrapper, table: type[Model], rows: Iterable[Sequence[Any]]
+    db: BaseDatabaseWrapper, fields: Sequence[Field[Any, Any]], rows: Iterable[Sequence[Any]]
 ) -> list[list[Any]]:
     """The values as the database takes them."""
-    stored = [field.get_db_prep_save for field in table._meta.concrete_fields]
+    stored = [
+        _as_it_is if isinstance(field, JSONField) else field.get_db_prep_save for field in fields
+    ]
     return [[adapt(value, db) for adapt, value in zip(stored, row, strict=True)] for row in rows]
+
+
+def _as_it_is(value: Any, _: BaseDatabaseWrapper) -> Any:
+    return value
 
 
 def create_shadow(db: BaseDatabaseWrapper, live: type[Model], shadow: type[Model]) -> None:

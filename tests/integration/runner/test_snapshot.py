@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import timedelta
 from typing import Any
@@ -85,3 +86,25 @@ def test_a_snapshot_that_lies_with_the_right_checksum_is_found_by_the_audit(depl
     kinds = {finding.kind for finding in found.crons[0].findings}
     assert kinds == {Wrong.SNAPSHOT_DIFFERS, Wrong.OVERDUE}
     assert any("'report' has been due for" in problem for problem in health().problems)
+
+
+def test_many_open_runs_are_encoded_a_few_at_a_time() -> None:
+    """What Python encodes at one go, other threads stand still for."""
+    given: list[Any] = []
+
+    def encode(value: Any) -> str:
+        given.append(value)
+        return json.dumps(value)
+
+    runs = [{"run_id": number, "words": ['"', {"a": [number]}]} for number in range(1_001)]
+    state = {"version": 1, "phases": [], "open_runs": runs, "early_runs": runs[:200]}
+    assert json.loads(snapshot._in_pieces(state, encode)) == state
+    assert max(len(value) for value in given if isinstance(value, list)) == snapshot.PIECE_ITEMS
+    assert json.loads(snapshot._in_pieces([1, state], json.dumps)) == [1, state]
+    assert snapshot._digest("a", 1, state) == snapshot._digest(
+        "a", 1, json.loads(json.dumps(state))
+    )
+    runs[-1]["run_id"] = -1
+    assert snapshot._digest("a", 1, state) != snapshot._digest(
+        "a", 1, {**state, "open_runs": runs[:-1]}
+    )
