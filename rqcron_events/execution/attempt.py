@@ -30,15 +30,15 @@ from .ledger_writer.channel import current as current_channel
 from .work_horse import ledger_session
 from .work_horse.start import (
     Judged,
-    Taken,
     actor_of,
     append_start,
-    ask_to_start,
     named,
     place,
     refuse_unreadable,
     spool_event,
     spool_start,
+    start_at_once,
+    take,
     told_by,
     write_spooled,
 )
@@ -79,13 +79,13 @@ class Attempt:
 def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     """Record the start, or that it is refused (then the attempt is closed)."""
     told = told_by(job, name, asked_run_id)
-    taken = Taken(job, actor_of(job), clock.now())
+    taken = take(job)
     home = Home()
     read: list[Judged] = []
     reach("before_start")
     try:
         with time_limit(conf().worker_wait_seconds), writing_to(home):
-            judged = ask_to_start(taken, told)
+            judged = start_at_once(taken, told)
             if judged is None:
                 write_spooled(job, told.run_id)
                 judged = append_start(taken, name, asked_run_id, read)

@@ -95,9 +95,10 @@ HORSE_STEPS = (
 )
 
 
+# The worker asks for the start before it forks.
 HORSE_STEPS_WITH_WRITER = (
     *(
-        replace(step, worker="cron_worker")
+        replace(step, worker="cron_worker", starts=1)
         for step in HORSE_STEPS
         if step.cron == "once" and not step.database
     ),

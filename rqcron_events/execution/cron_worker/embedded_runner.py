@@ -16,6 +16,7 @@ from ...errors import CronConfigError
 from ...process.kept_child import KeptChild
 from ...registry import registry
 from ..ledger_writer.child import WriterChild
+from ..work_horse.start import first_start
 from .patient_worker import PatientWorker
 
 __all__ = ["queues_of_crons", "work"]
@@ -45,7 +46,7 @@ def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
     limits = {key: options.pop(key) for key in ("max_jobs", "max_idle_time")}
     level = options.pop("logging_level")
     serializer = _serializer(queues, options.pop("serializer", None))
-    writer = WriterChild()
+    writer = WriterChild(first_start)
 
     def make() -> Worker:
         return writer.watch(get_worker(*queues, serializer=serializer, **options))

@@ -14,7 +14,7 @@ from ...core.events import Event
 from ...process.failpoints import reach
 from .message import ANSWER_BYTES_MAX, encode, version_in
 
-__all__ = ["Channel", "ask_seconds", "current", "offered"]
+__all__ = ["Channel", "ask_ahead", "ask_seconds", "current", "offered"]
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,12 @@ def ask_seconds() -> float:
 class Channel:
     """The way to the writer, for one work-horse. It is closed with the first thing that goes wrong."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, ahead: Event | None = None) -> None:
         self._socket = end
         self._file = _file_of(end)
         self._is_open = True
+        self.ahead = ahead
+        """What the worker asked for before the fork, so that it is written meanwhile. The first answer is to that."""
 
     def ask(self, event: Event) -> int | None:
         """Have an event of a run written: the version as which it is committed, or 0 when another
@@ -39,8 +41,11 @@ class Channel:
         if not self._is_open:
             return None
         self._is_open = False  # whatever ends this early: a later answer would be to this question
+        ahead, self.ahead = self.ahead, None
         try:
-            answer = self._exchange(encode(event), ask_seconds())
+            if ahead is not None and ahead != event:
+                raise ValueError("the worker has asked for another event")
+            answer = self._exchange(b"" if ahead else encode(event), ask_seconds())
             version = version_in(answer)
         except (OSError, ValueError, TypeError, RecursionError) as error:
             log.debug(
@@ -58,7 +63,7 @@ class Channel:
         return version
 
     def _exchange(self, ask: bytes, seconds: float) -> bytes:
-        """Raises OSError, TimeoutError included."""
+        """``ask``: empty when that is done. Raises OSError, TimeoutError included."""
         if _file_of(self._socket) != self._file:
             raise OSError("the function has closed it, and the number is another file's by now")
         ends_at = clock.monotonic_seconds() + seconds
@@ -87,6 +92,16 @@ def _file_of(end: socket.socket) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def ask_ahead(end: socket.socket, event: Event) -> bool:
+    """The worker's part, before it forks. False when it has not asked; never waits."""
+    try:
+        ask = encode(event)
+        return end.send(ask, socket.MSG_DONTWAIT) == len(ask)  # the buffer is empty
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        log.debug("Nothing is asked before the fork: %s", error)
+        return False
+
+
 _current: Channel | None = None
 """Of this process: set in a worker just before it forks."""
 
@@ -97,10 +112,10 @@ def current() -> Channel | None:
 
 
 @contextmanager
-def offered(end: socket.socket) -> Iterator[None]:
-    """Around a fork: the child has this channel."""
+def offered(end: socket.socket, ahead: Event | None = None) -> Iterator[None]:
+    """Around a fork: the child has this channel, over which ``ahead`` is asked for already."""
     global _current
-    _current = Channel(end)
+    _current = Channel(end, ahead)
     try:
         yield
     finally:

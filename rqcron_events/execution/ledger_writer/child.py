@@ -7,18 +7,21 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from redis import Redis
 from rq import Queue, Worker
 from rq.job import Job
 from rq.worker import SpawnWorker
 
 from ... import clock
 from ...conf import conf
+from ...core.events import Event
 from ..run_request import JOB_ID_PREFIX
 from . import channel, process
+from .channel import ask_ahead
 
 __all__ = ["WriterChild"]
 
@@ -28,6 +31,14 @@ RESTART_SECONDS = 5.0
 """From one start to the next, at least."""
 STOP_SECONDS_MAX = 2.0
 STOP_POLL_SECONDS = 0.02
+TO_THE_FUNCTION = (
+    "fork_work_horse", "main_work_horse", "perform_job", "prepare_job_execution",
+)  # fmt: skip
+"""What RQ's workers do between taking a job up and calling its function. A class with ways of its own may
+not call it."""
+
+FirstStart = Callable[[Job, str], Event | None]
+"""What to record when the worker of this name begins with a job; None when that has to be judged."""
 
 
 class WriterChild:
@@ -38,7 +49,10 @@ class WriterChild:
     of the worker as a work-horse does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_start: FirstStart) -> None:
+        self._first_start = first_start
+        self._redis: Redis | None = None
+        """Where the jobs come from."""
         self._pid = 0
         self._control: socket.socket | None = None
         self._started_at = -RESTART_SECONDS
@@ -52,12 +66,16 @@ class WriterChild:
         fork = getattr(worker, "fork_work_horse", None)
         if fork is None or isinstance(worker, SpawnWorker):  # they would not inherit it
             return worker
+        kind = type(worker)
+        goes_straight = all(getattr(kind, it) is getattr(Worker, it) for it in TO_THE_FUNCTION)
+        self._redis = worker.connection
 
         def fork_with_channel(job: Job, queue: Queue) -> None:
             if not job.id.startswith(JOB_ID_PREFIX):
                 fork(job, queue)
                 return
-            with self._channel():
+            ahead = self._first_start(job, worker.name) if goes_straight else None
+            with self._channel(ahead):
                 fork(job, queue)
 
         patched: Any = worker
@@ -76,19 +94,21 @@ class WriterChild:
         self._kill()
 
     @contextmanager
-    def _channel(self) -> Iterator[None]:
+    def _channel(self, ahead: Event | None) -> Iterator[None]:
         """Around a fork; without a writer the work-horse has none, and writes by itself."""
         if not self._is_ready():
             yield
             return
         mine, its = socket.socketpair()
         with mine:
+            if ahead is not None and not ask_ahead(mine, ahead):
+                ahead = None
             is_offered = self._offer(its)
             its.close()  # before the fork: who holds both ends never notices that the writer died
             if not is_offered:
                 yield
                 return
-            with channel.offered(mine):
+            with channel.offered(mine, ahead):
                 yield
 
     def _offer(self, end: socket.socket) -> bool:
@@ -128,7 +148,8 @@ class WriterChild:
         if self._pid == 0:
             try:
                 mine.close()
-                process.run(its, worker_pid)
+                assert self._redis is not None
+                process.run(its, worker_pid, self._redis)
             except Exception:
                 log.exception("The writer failed.", extra={"action": "writer_failed"})
             finally:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from django.db import connections
+from redis import Redis
 
 from ...core.bounded import bounded
 from ...core.events import Event, EventType
@@ -25,6 +26,7 @@ from ...ledger.run_streams import read_run
 from ...process.failpoints import reach
 from ...process.parent_watch import die_with_parent
 from ...process.time_limit import time_limit
+from .. import spool
 from .channel import ask_seconds
 from .message import ANSWER_BYTES_MAX, ASK_BYTES_MAX, NOT_WRITTEN, decode
 
@@ -40,8 +42,8 @@ NAME = "rqcron-writer"
 """For ``ps`` and ``top``; at most 15 characters."""
 
 
-def run(control: socket.socket, worker_pid: int) -> None:
-    """The whole life of the process, just after the fork."""
+def run(control: socket.socket, worker_pid: int, redis: Redis) -> None:
+    """The whole life of the process, just after the fork. ``redis`` is the worker's; over a fork, it connects anew."""
     die_with_parent(worker_pid)
     with suppress(OSError):  # Linux only
         Path("/proc/self/comm").write_text(NAME)
@@ -50,25 +52,26 @@ def run(control: socket.socket, worker_pid: int) -> None:
     ):  # the worker's: to close one would end it there
         connections[db.alias] = connections.create_connection(db.alias)
     backend_of(store.connection()).leave_pool(store.connection())  # it has no threads after a fork
-    serve(control)
+    serve(control, redis)
 
 
-def serve(control: socket.socket) -> None:
+def serve(control: socket.socket, redis: Redis) -> None:
     """Until the worker says so, or is gone."""
     with selectors.DefaultSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
-        while _serve_once(selector):
+        while _serve_once(selector, redis):
             pass
         for key in selector.get_map().values():
             if key.data is not None:
                 key.data.end.close()
 
 
-def _serve_once(selector: selectors.BaseSelector) -> bool:
+def _serve_once(selector: selectors.BaseSelector, redis: Redis) -> bool:
     """Wait for what is said, and do it. False at the end."""
-    for key, _ in selector.select():
+    # The worker last: what was asked for by then is written before this ends.
+    for key, _ in sorted(selector.select(), key=lambda ready: ready[0].data is None):
         if key.data is not None:
-            if not key.data.hear():
+            if not key.data.hear(redis):
                 selector.unregister(key.fileobj)
                 key.data.end.close()
             continue
@@ -99,7 +102,7 @@ class _WorkHorse:
         self.end = end
         self._heard = b""
 
-    def hear(self) -> bool:
+    def hear(self, redis: Redis) -> bool:
         """Read what there is, and answer what is whole. False when the channel is to be closed."""
         try:
             part = self.end.recv(1 << 16)
@@ -108,18 +111,20 @@ class _WorkHorse:
                 return False
             if self._heard.endswith(b"\n"):
                 ask, self._heard = self._heard, b""
-                self.end.sendall(_answer(ask))  # into a buffer that is empty, unless nobody reads
+                self.end.sendall(
+                    _answer(ask, redis)
+                )  # into a buffer that is empty, unless nobody reads
         except OSError:
             return False
         return True
 
 
-def _answer(line: bytes) -> bytes:
+def _answer(line: bytes, redis: Redis) -> bytes:
     try:
         with time_limit(ask_seconds()):
             event = decode(line)
             reach("writer_asked")
-            version = _written(event)
+            version = _written(event, redis)
             reach("writer_written")
     except Exception as error:
         with suppress(Exception):
@@ -128,15 +133,16 @@ def _answer(line: bytes) -> bytes:
         log.debug("Not written: %s", why, extra={"action": "writer_refuses"})
         return NOT_WRITTEN + why.encode(errors="replace") + b"\n"
     if version is None:
-        return NOT_WRITTEN + b"the run has begun before\n"
+        return NOT_WRITTEN + b"the start has to be judged\n"
     return b"%d\n" % version
 
 
-def _written(event: Event) -> int | None:
+def _written(event: Event, redis: Redis) -> int | None:
     """See ``version_in``."""
-    if event.type is EventType.RUN_STARTED:
-        return store.append_first_start(event)
     assert event.run_id is not None
+    if event.type is EventType.RUN_STARTED:
+        # I4: a success of an attempt before may wait there.
+        return store.append_first_start(event) if spool.is_empty(redis, event.run_id) else None
     for _ in range(store.TRIES_MAX):
         if store.append_free(event):
             return event.version

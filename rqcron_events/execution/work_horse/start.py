@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from django.db import DatabaseError, InterfaceError
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.timeouts import BaseTimeoutException
@@ -25,7 +26,7 @@ from ...core.events import SUCCESSES, Event, Reason, make
 from ...core.events.make import InRun
 from ...core.run_state import RunState, Start, start_verdict
 from ...core.wording import clause
-from ...errors import LedgerUnavailable
+from ...errors import CronError, LedgerUnavailable
 from ...ledger import store
 from ...ledger.optimistic import append_optimistically
 from ...ledger.run_streams import read_run
@@ -36,6 +37,7 @@ from .. import spool
 from ..job_data import META_KEY, told_name
 from ..ledger_writer.channel import current as current_channel
 from ..redis_clock import executions_alive
+from ..run_request import JOB_ID_PREFIX
 from . import ledger_session
 
 __all__ = [
@@ -43,12 +45,14 @@ __all__ = [
     "Taken",
     "actor_of",
     "append_start",
-    "ask_to_start",
+    "first_start",
     "named",
     "place",
     "refuse_unreadable",
     "spool_event",
     "spool_start",
+    "start_at_once",
+    "take",
     "told_by",
     "write_spooled",
 ]
@@ -75,20 +79,62 @@ class Taken(NamedTuple):
     """Its start is told with this time wherever it is told, so that it is known again."""
 
 
-def ask_to_start(taken: Taken, told: RunState) -> Judged | None:
-    """The start by the worker's writer, where there is one: most runs have nothing behind them that would
-    have to be judged. None: by ourselves."""
+def start_at_once(taken: Taken, told: RunState) -> Judged | None:
+    """The start in one statement, by the worker's writer where there is one: most runs have nothing behind them
+    that would have to be judged. None: they have, or it was not written."""
     channel = current_channel()
-    if channel is None or not _nothing_waits(taken.job, told.run_id):
-        return None
     event = _started_event(told, taken, attempt=1)
-    version = channel.ask(event)
+    version = channel.ask(event) if channel is not None else _append_first_start(event, taken.job)
     if version is None:
         return None
     event = replace(event, version=version)
     store.announce([event])
     told.apply(event)
     return Judged(told, Start.BEGIN)
+
+
+def _append_first_start(event: Event, job: Job) -> int | None:
+    """By ourselves. None also when the database fails: whoever judges the run finds out more."""
+    assert event.run_id is not None
+    try:
+        db = store.connection()
+        if db.in_atomic_block or not db.get_autocommit():
+            return None  # of the caller; an error would end its transaction
+        return (
+            store.append_first_start(event)
+            if spool.is_empty(job.connection, event.run_id)
+            else None
+        )
+    except (RedisError, DatabaseError, InterfaceError, CronError) as error:
+        log.debug("Not started at once: %s", error)
+        return None
+
+
+def first_start(job: Job, worker: str) -> Event | None:
+    """What ``start_at_once`` will ask for in a work-horse of this worker, as far as can be said before it is
+    forked: None where there is more to a job than to begin with it. Never raises.
+
+    Nothing of the job is unpickled here beyond its meta, which RQ has read by now.
+    """
+    try:
+        told = job.meta[META_KEY]
+        name, _, what = (job.description or "").rpartition(" for ")
+        run_id = UUID(job.id.removeprefix(JOB_ID_PREFIX))
+        is_of_cron = registry.crons[name].definition.function == told["function"]
+        if not is_of_cron or what != (told["slot"] or told["trigger"]):
+            return None
+        taken = Taken(job, _actor(worker), clock.now())
+        return _started_event(told_by(job, name, run_id), taken, attempt=1)
+    except Exception as error:  # somebody else's job, or a cron that this code does not know
+        log.debug("Job %s is not begun before its work-horse is: %s", job.id, error)
+        return None
+
+
+def take(job: Job) -> Taken:
+    """In the work-horse, before anything is asked or written."""
+    channel = current_channel()
+    ahead = channel.ahead if channel is not None else None
+    return Taken(job, actor_of(job), clock.now() if ahead is None else ahead.occurred_at)
 
 
 def append_start(taken: Taken, name: str, asked_run_id: UUID, read: list[Judged]) -> Judged:
@@ -266,14 +312,6 @@ def write_spooled(job: Job, run_id: UUID) -> None:
         raise SuccessWaits(f"run {run_id} succeeded by an event in Redis that cannot be written")
 
 
-def _nothing_waits(job: Job, run_id: UUID) -> bool:
-    try:
-        return spool.is_empty(job.connection, run_id)
-    except RedisError as error:
-        log.debug("The spool cannot be read: %s", error, extra={"action": "spool_not_read"})
-        return True
-
-
 def _has_succeeded(job: Job, run_id: UUID) -> bool:
     """By the spool, when the log cannot be asked."""
     try:
@@ -306,7 +344,11 @@ def spool_event(event: Event, job: Job, why: Exception) -> None:
 
 
 def actor_of(job: Job) -> str:
-    return f"worker/{job.worker_name or '?'}"[:ACTOR_MAX]
+    return _actor(job.worker_name or "?")
+
+
+def _actor(worker: str) -> str:
+    return f"worker/{worker}"[:ACTOR_MAX]
 
 
 def named(state: RunState, cron: str, slot: datetime | None) -> RunState:

@@ -6,6 +6,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...core.codec import schema_version
 from ...core.events import Event, EventType
+from ..doors.home import note
 from .event_row import COLUMNS, TYPES, event_row, time_text
 
 __all__ = ["insert_first_start"]
@@ -23,7 +24,7 @@ _FIRST_START = f"""
         AND jsonb_typeof(there.data) = 'object' AND there.data->'retries_left' IS NULL
         AND there.data->'spooled' IS NULL
     )
-    ON CONFLICT (stream, version) DO NOTHING RETURNING version
+    ON CONFLICT (stream, version) DO NOTHING RETURNING version, tableoid
 """  # noqa: S608
 
 
@@ -41,4 +42,8 @@ def insert_first_start(db: BaseDatabaseWrapper, event: Event) -> int | None:
     with db.cursor() as cursor:
         cursor.execute(_FIRST_START, [stream, *values, *there])
         found = cursor.fetchone()
-    return found[0] if found else None
+    if found is None:
+        return None
+    version, table = found
+    note(table)
+    return int(version)

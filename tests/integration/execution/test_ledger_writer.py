@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from uuid import UUID, uuid4
 
 import psutil
 import pytest
+from django.conf import settings
 from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from redis import Redis
@@ -22,25 +24,30 @@ from rq.worker import SpawnWorker
 
 from rqcron_events import clock
 from rqcron_events.core.definition import Definition
-from rqcron_events.core.events import make
+from rqcron_events.core.events import Event, make
 from rqcron_events.core.events.make import InRun
 from rqcron_events.core.run_state import RunState
 from rqcron_events.execution import spool
 from rqcron_events.execution.attempt import begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
-from rqcron_events.execution.job_data import asked
+from rqcron_events.execution.job_data import META_KEY, asked
 from rqcron_events.execution.ledger_writer import channel, process
 from rqcron_events.execution.ledger_writer import child as child_module
 from rqcron_events.execution.ledger_writer.child import WriterChild
+from rqcron_events.execution.ledger_writer.message import encode
 from rqcron_events.execution.spool import INDEX_KEY
 from rqcron_events.execution.work_horse import start as start_module
+from rqcron_events.execution.work_horse.start import first_start
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
+from rqcron_events.registry import Registered, Registry
 from rqcron_events.signals import event_appended
 from tests.conformance.writing import Writer
 
 NAME = "report"
 RUN = UUID(int=9)
+WORKER = "worker-1"
+DEFINITION = Definition(name=NAME, function="nowhere:report", expression="* * * * *")
 WAIT_SECONDS = 0.6
 PLACE: InRun = {
     "cron": NAME, "run_id": RUN, "version": 1, "slot": None, "actor": "runner/1", "at": clock.now(),
@@ -50,22 +57,25 @@ PLACE: InRun = {
 @pytest.fixture
 def fetch(redis_connection: Redis) -> Callable[[], Job]:
     """``fetch()`` is the run's job as a worker gets it; it is in the queue."""
-    definition = Definition(name=NAME, function="nowhere:report", expression="* * * * *")
-    (results,) = Enqueuer().enqueue([RunRequest(run_id=RUN, definition=definition, slot=None)])
+    (results,) = Enqueuer().enqueue([RunRequest(run_id=RUN, definition=DEFINITION, slot=None)])
     assert not results[0].error
     return lambda: Job.fetch(job_id(RUN), connection=redis_connection)
 
 
 @contextmanager
-def writing(statements: list[str] | None = None) -> Iterator[socket.socket]:
-    """A writer, and this thread with a channel to it; yields the work-horse's end."""
+def writing(
+    statements: list[str] | None = None, *, redis: Redis | None = None, ahead: Event | None = None
+) -> Iterator[socket.socket]:
+    """A writer, and this thread with a channel to it; yields the work-horse's end. ``ahead`` is asked for before
+    it is there."""
+    found = Redis.from_url(settings.REDIS_URL) if redis is None else redis
 
     def serve() -> None:
         with ExitStack() as stack:
             if statements is not None:
                 connection.ensure_connection()
                 seen = stack.enter_context(CaptureQueriesContext(connection))
-            process.serve(its_control)
+            process.serve(its_control, found)
             if statements is not None:
                 statements.extend(query["sql"] for query in seen)
 
@@ -75,21 +85,23 @@ def writing(statements: list[str] | None = None) -> Iterator[socket.socket]:
     with control, its_control:
         try:
             mine, its = socket.socketpair()
+            assert ahead is None or channel.ask_ahead(mine, ahead)
             socket.send_fds(control, [process.NEW_CHANNEL], [its.fileno()])
             its.close()
             assert control.recv(1) == process.TAKEN_UP
-            with mine, channel.offered(mine):
+            with mine, channel.offered(mine, ahead):
                 yield mine
         finally:
+            found.close()
             control.send(process.STOP)
             writer.finish()
 
 
 @contextmanager
-def nobody_answers() -> Iterator[socket.socket]:
+def nobody_answers(ahead: Event | None = None) -> Iterator[socket.socket]:
     """A channel whose other end is held and not read; yields that end."""
     mine, its = socket.socketpair()
-    with mine, its, channel.offered(mine):
+    with mine, its, channel.offered(mine, ahead):
         yield its
 
 
@@ -128,6 +140,7 @@ def test_a_run_costs_two_statements_one_look_into_redis_and_no_connection(fetch)
     store.append([make.run_enqueued(queue="default", job_id="x", found="", **PLACE)])
     job = fetch()
     connections.close_all()
+    its_redis = Redis.from_url(settings.REDIS_URL)
     statements: list[str] = []
     announced: list[Any] = []
 
@@ -136,7 +149,11 @@ def test_a_run_costs_two_statements_one_look_into_redis_and_no_connection(fetch)
 
     event_appended.connect(hear)
     try:
-        with writing(statements), counted(job.connection) as commands:
+        with (
+            counted(its_redis) as looks,
+            writing(statements, redis=its_redis),
+            counted(job.connection) as commands,
+        ):
             attempt = begin(job, NAME, RUN)
             close(attempt, make.run_succeeded)
             assert not is_connected()
@@ -145,7 +162,7 @@ def test_a_run_costs_two_statements_one_look_into_redis_and_no_connection(fetch)
     assert (attempt.closed, attempt.run.attempt, attempt.state.version) == (True, 1, 2)
     assert types() == ["run_enqueued", "run_started", "run_succeeded"]
     assert [statement.split()[0] for statement in statements] == ["INSERT", "INSERT"], statements
-    assert [command[0] for command in commands] == ["EXISTS"]
+    assert ([command[0] for command in looks], commands) == (["EXISTS"], [])
     rows = [row.to_event() for row in CronEvent.objects.filter(version__gt=1)]
     assert [(e.type, e.version, e.data) for e in announced] == [
         (row.type, row.version, row.data) for row in rows
@@ -167,6 +184,27 @@ def counted(connection: Redis) -> Iterator[list[tuple[Any, ...]]]:
         yield commands
     finally:
         del connection.execute_command  # type: ignore[method-assign]
+
+
+def test_without_a_writer_a_run_begins_with_one_statement_and_one_look_into_redis(fetch):
+    store.append([make.run_enqueued(queue="default", job_id="x", found="", **PLACE)])
+    job = fetch()
+    with CaptureQueriesContext(connection) as statements, counted(job.connection) as commands:
+        attempt = begin(job, NAME, RUN)
+    assert [query["sql"].split()[0] for query in statements] == ["INSERT"]
+    assert [command[0] for command in commands] == ["EXISTS"]
+    assert (attempt.closed, attempt.run.attempt, attempt.state.version) == (False, 1, 2)
+    close(attempt, make.run_succeeded)
+    assert types() == ["run_enqueued", "run_started", "run_succeeded"]
+
+
+def test_a_caller_in_a_transaction_has_the_start_in_it(fetch):
+    """In tests, and in queues that run jobs at once."""
+    job = fetch()
+    with transaction.atomic():
+        begin(job, NAME, RUN)
+        transaction.set_rollback(True)
+    assert types() == []
 
 
 def test_run_enqueued_that_comes_after_the_start_costs_no_connection_either(fetch):
@@ -325,10 +363,12 @@ def _away(*_: Any) -> None:
     raise OperationalError("no connection")
 
 
-def write_late(end: socket.socket) -> None:
-    """The writer does what it was asked for when nobody waits any more."""
-    ask = end.recv(1 << 16)
-    writer = Writer(lambda: process._answer(ask))
+def write_late(end: socket.socket, ahead: Event | None = None) -> None:
+    """The writer does what it was asked for when nobody waits any more; it had looked into the spool in time."""
+    ask = encode(ahead) if ahead is not None else end.recv(1 << 16)
+    writer = Writer(
+        lambda: process._answer(ask, Redis.from_url(f"{settings.REDIS_URL.rpartition('/')[0]}/15"))
+    )
     writer.start()
     writer.finish()
 
@@ -350,6 +390,104 @@ def test_a_transaction_that_the_function_left_open_is_ended_before_the_writer_is
     assert types() == ["run_started", "run_succeeded"]
 
 
+# What the worker asks for before it forks.
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """This code has the cron."""
+    found = Registry(discovered=True)
+    found.crons[NAME] = Registered(definition=DEFINITION, function=print)
+    monkeypatch.setattr(start_module, "registry", found)
+    return found
+
+
+def as_prepared(job: Job) -> Job:
+    """As RQ has it in the work-horse, once it is prepared."""
+    job.worker_name = WORKER
+    return job
+
+
+def test_a_start_that_was_asked_for_before_the_fork_is_not_asked_for_again(known, fetch):
+    job = fetch()
+    ahead = first_start(job, WORKER)
+    statements: list[str] = []
+    with writing(statements, ahead=ahead) as mine:
+        assert select.select([mine], [], [], 10)[0], "it is written before the work-horse is there"
+        assert types() == ["run_started"]
+        attempt = begin(as_prepared(job), NAME, RUN)
+        close(attempt, make.run_succeeded)
+    assert [statement.split()[0] for statement in statements] == ["INSERT", "INSERT"], statements
+    row = CronEvent.objects.get(version=1)
+    assert (row.cron, row.attempt, row.actor) == (NAME, 1, f"worker/{WORKER}")
+    assert types() == ["run_started", "run_succeeded"]
+
+
+NOT_AHEAD: dict[str, Callable[[Registry, Job], None]] = {
+    "a cron that this code does not have": lambda known, job: known.crons.clear(),
+    "a description of somebody else": lambda known, job: setattr(job, "description", "report"),
+    "another function": lambda known, job: job.meta[META_KEY].update(function="nowhere:other"),
+    "a meta that is no mapping": lambda known, job: setattr(job, "meta", []),
+}
+
+
+@pytest.mark.parametrize("what", NOT_AHEAD)
+def test_what_has_more_to_it_than_to_begin_is_left_to_the_work_horse(what, known, fetch):
+    job = fetch()
+    NOT_AHEAD[what](known, job)
+    assert first_start(job, WORKER) is None
+
+
+def test_what_waits_in_the_spool_is_judged_although_a_start_was_asked_for_before_the_fork(
+    known, fetch, redis_connection
+):
+    """I4: its success may be among it."""
+    request_run()
+    spool.push(redis_connection, make.run_succeeded(attempt=1, **PLACE))
+    job = fetch()
+    with writing(ahead=first_start(job, WORKER)):
+        assert begin(as_prepared(job), NAME, RUN).closed
+    assert types() == ["run_requested", "run_succeeded", "start_refused"]
+
+
+def test_without_redis_the_writer_leaves_the_start_to_the_work_horse(known, fetch):
+    job = fetch()
+    with writing(redis=Redis(port=1), ahead=first_start(job, WORKER)):
+        attempt = begin(as_prepared(job), NAME, RUN)
+        assert is_connected()
+        close(attempt, make.run_succeeded)
+    assert types() == ["run_started", "run_succeeded"]
+
+
+def test_a_work_horse_with_another_start_than_was_asked_for_writes_its_own(known, fetch, short):
+    """Only a job that somebody changed meanwhile comes to this: the answer would be to another question."""
+    job = fetch()
+    with nobody_answers(first_start(job, WORKER)):
+        job.worker_name = "another"
+        attempt = begin(job, NAME, RUN)
+        close(attempt, make.run_succeeded)
+    assert list(CronEvent.objects.values_list("actor", flat=True)) == ["worker/another"] * 2
+    assert types() == ["run_started", "run_succeeded"]
+
+
+def test_a_start_asked_for_before_the_fork_that_is_committed_after_it_was_spooled_is_there_once(
+    known, fetch, short, redis_connection, monkeypatch
+):
+    request_run()
+    job = fetch()
+    ahead = first_start(job, WORKER)
+    with nobody_answers(ahead) as its:
+        with monkeypatch.context() as away:
+            away.setattr("rqcron_events.execution.work_horse.start.read_run", _away)
+            attempt = begin(as_prepared(job), NAME, RUN)
+        assert spool.spooled_types(redis_connection, RUN) == ["run_started"]
+        write_late(its, ahead)
+        close(attempt, partial(make.attempt_failed, retries_left=1))
+    spool.drain(redis_connection)
+    assert types() == ["run_requested", "run_started", "attempt_failed"]
+    assert not redis_connection.exists(INDEX_KEY)
+
+
 # The process beside a worker. What a work-horse would do is done by this one.
 
 
@@ -363,7 +501,7 @@ class Forks(Worker):
 
 @pytest.fixture
 def child() -> Iterator[WriterChild]:
-    found = WriterChild()
+    found = WriterChild(first_start)
     yield found
     found.stop()
 
@@ -376,8 +514,7 @@ def work(child: WriterChild, redis_connection: Redis) -> Callable[[], bool]:
 
     def run() -> bool:
         run_id = uuid4()
-        definition = Definition(name=NAME, function="nowhere:report", expression="* * * * *")
-        list(Enqueuer().enqueue([RunRequest(run_id=run_id, definition=definition, slot=None)]))
+        list(Enqueuer().enqueue([RunRequest(run_id=run_id, definition=DEFINITION, slot=None)]))
         connections.close_all()
         worker.fork_work_horse(Job.fetch(job_id(run_id), connection=redis_connection), queue)
         by_writer = connection.connection is None
@@ -431,6 +568,29 @@ def test_a_writer_ends_when_it_loses_its_worker(child, work):
     assert work()
     child._control.close()
     psutil.Process(child._pid).wait(10)
+
+
+class AsItComes(Worker):
+    """RQ's ways."""
+
+
+@pytest.mark.parametrize("kind", [Worker, AsItComes, Forks])
+def test_a_class_with_ways_of_its_own_to_the_function_asks_for_nothing_before_them(
+    kind, child, known, fetch, redis_connection, monkeypatch
+):
+    offered: list[Any] = []
+
+    @contextmanager
+    def instead(ahead: Event | None) -> Iterator[None]:
+        offered.append(ahead)
+        with monkeypatch.context() as nothing:
+            nothing.setattr(os, "fork", lambda: 1)
+            yield
+
+    monkeypatch.setattr(child, "_channel", instead)
+    worker = child.watch(kind([Queue(connection=redis_connection)], name=WORKER))
+    worker.fork_work_horse(fetch(), worker.queues[0])
+    assert [event is not None for event in offered] == [kind is not Forks]
 
 
 def test_other_jobs_have_no_writer(child, redis_connection):
