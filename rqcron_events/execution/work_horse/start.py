@@ -106,7 +106,7 @@ def _append_first_start(event: Event, job: Job) -> int | None:
             else None
         )
     except (RedisError, DatabaseError, InterfaceError, CronError) as error:
-        log.debug("Not started at once: %s", error)
+        log.debug("Not started at once: %s", error, extra={"action": "not_started_at_once"})
         return None
 
 
@@ -126,7 +126,12 @@ def first_start(job: Job, worker: str) -> Event | None:
         taken = Taken(job, _actor(worker), clock.now())
         return _started_event(told_by(job, name, run_id), taken, attempt=1)
     except Exception as error:  # somebody else's job, or a cron that this code does not know
-        log.debug("Job %s is not begun before its work-horse is: %s", job.id, error)
+        log.debug(
+            "Job %s is not begun before its work-horse is: %s",
+            job.id,
+            error,
+            extra={"action": "not_asked_ahead"},
+        )
         return None
 
 
