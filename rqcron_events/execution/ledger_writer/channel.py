@@ -98,7 +98,9 @@ def ask_ahead(end: socket.socket, event: Event) -> bool:
         ask = encode(event)
         return end.send(ask, socket.MSG_DONTWAIT) == len(ask)  # the buffer is empty
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        log.debug("Nothing is asked before the fork: %s", error, extra={"action": "not_asked_ahead"})
+        log.debug(
+            "Nothing is asked before the fork: %s", error, extra={"action": "not_asked_ahead"}
+        )
         return False
 
 

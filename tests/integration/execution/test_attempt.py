@@ -181,7 +181,7 @@ def test_an_end_goes_behind_its_start_that_could_not_be_written(
         raise OperationalError("the database is away")
 
     with monkeypatch.context() as away:
-        away.setattr(attempt_module, "append_start", refuse)
+        away.setattr(attempt_module, "start_at_once", refuse)
         attempt = begin(fetch(), NAME, RUN)
     assert spool.spooled_types(redis_connection, RUN) == ["run_started"]
     close(attempt, partial(make.attempt_failed, retries_left=1, reason=Reason.EXCEPTION))
