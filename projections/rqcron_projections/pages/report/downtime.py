@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from django.db.models import Count, IntegerField, Max, Q, Sum
 from django.db.models.fields.json import KeyTransform
@@ -47,6 +48,13 @@ class Outage:
     @property
     def seconds(self) -> float:
         return (self.until - self.since).total_seconds()
+
+    @property
+    def missed_query(self) -> str:
+        """Of the log's address: the decisions that say what was missed."""
+        since, until = (at.isoformat() for at in (self.until, self.until + CATCHING_UP))
+        kind = EventType.SLOT_MISSED.value
+        return urlencode({"event": kind, "since": since, "until": until})
 
 
 def outages(since: datetime, until: datetime) -> tuple[Outage, ...]:

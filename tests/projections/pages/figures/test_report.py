@@ -99,7 +99,7 @@ def test_very_many_crons_are_added_up_by_the_database_to_the_same(sort, by, past
     ]
 
 
-def test_what_an_outage_cost(past, ask):
+def test_what_an_outage_cost(past, ask, login):
     down, up = START + 10 * HOUR, START + 13 * HOUR + MINUTE
     past.define("hourly")
     past.runner("a", START, down, lost=True)
@@ -109,8 +109,12 @@ def test_what_an_outage_cost(past, ask):
     )
     past.fire("hourly", down + 3 * HOUR, late=60)
     past.write()
-    said = text(ask(**RANGE))
-    assert "2026-03-02 10:00 UTC 2026-03-02 13:01 UTC 3 h 1 min 2 1 1 min" in said
+    html = ask(**RANGE)
+    assert "2026-03-02 10:00 UTC 2026-03-02 13:01 UTC 3 h 1 min 2 1 1 min" in text(html)
+    [decisions] = re.findall(r'href="([^"]*/log/\?event=slot_missed[^"]*)"', html)
+    found = text(login(username="grace").get(unescape(decisions)).content.decode())
+    assert "hourly" in found
+    assert "superseded" in found
 
 
 def test_downloads_are_those_of_the_command(past, ask):
