@@ -172,6 +172,11 @@ class Shadow:
         db = store.connection()
         for model, twin in self.tables.stored_in.items():
             backend_of(db).tables.create_shadow(db, model, twin)
+        past = self.projection.past
+        if past is not None:  # each time that rows are kept, those of the time before are asked for
+            table = db.ops.quote_name(self.tables.stored_in[past.rows]._meta.db_table)
+            index = db.ops.quote_name(f"{past.rows._meta.db_table}_shadow_position")
+            self._run(f"CREATE INDEX {index} ON {table} (position)")
 
     def analyze(self) -> None:
         """For the comparison of large tables that follows."""
