@@ -78,12 +78,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--crons", type=int, help="due at one instant; default 10000, or 2000")
     parser.add_argument("--jobs", type=int, help="for each worker; default 300, or 50 when quick")
     parser.add_argument("--rates", type=int, nargs="+", help="slots/s of sustained")
+    parser.add_argument("--sizes", type=int, nargs="+", help="crons of idle")
     options = parser.parse_args()
     quick = options.quick
     options.rounds = options.rounds or (2 if quick else 5)
     options.crons = options.crons or (2_000 if quick else 10_000)
     options.jobs = options.jobs or (50 if quick else 300)
     options.rates = options.rates or ([100, 500] if quick else [100, 1_000, 1_700])
+    options.sizes = options.sizes or ([1_000] if quick else [1_000, 10_000])
     options.seconds = 20 if quick else 60
     return options
 
@@ -227,16 +229,26 @@ def print_sustained(results: list[dict[str, Any]]) -> None:
         )
 
 
-def measure_idle(found: Servers, options: argparse.Namespace) -> dict[str, Any]:
-    return idle(found, 1_000, options.seconds)
+def measure_idle(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
+    results = []
+    for crons in options.sizes:
+        results.append(idle(found, crons, options.seconds))
+        _say(f"{crons:,} crons: started in {results[-1]['start_seconds']:.1f} s")
+    return results
 
 
-def print_idle(result: dict[str, Any]) -> None:
-    print(f"\nA runner with {result['crons']:,} crons, none due, {result['seconds']:.0f} s")
+def print_idle(results: list[dict[str, Any]]) -> None:
+    print(f"\nA runner of which no cron is due, {results[0]['seconds']:.0f} s each")
     print(
-        f"  {result['cpu_percent']:.2f} % of a core, {result['rss_mb']:.0f} MB resident, "
-        f"{result['uss_mb']:.0f} MB of their own, in {result['processes']} processes"
+        f"  {'crons':>9}{'first start s':>15}{'start s':>9}{'% of a core':>13}{'MB resident':>13}"
+        f"{'MB own':>8}{'processes':>11}"
     )
+    for item in results:
+        print(
+            f"  {item['crons']:>9,}{item['first_start_seconds']:>15.1f}{item['start_seconds']:>9.1f}"
+            f"{item['cpu_percent']:>13.2f}{item['rss_mb']:>13.0f}{item['uss_mb']:>8.0f}"
+            f"{item['processes']:>11}"
+        )
 
 
 # Rounds

@@ -67,6 +67,11 @@ CULPRITS_MAX = 20
 OVERTAKEN_MAX = 20
 """How often one call yields to another process that advances the same projections."""
 
+LOOK_SECONDS = 5.0
+"""How often an idle log is looked at more closely."""
+
+_at_end: list[Any] = []
+"""The newest event, when this process had applied all and looked last, and when that was."""
 _broken: set[str] = set()
 """Projections whose failure this process has logged already."""
 _of_another_history: set[str] = set()
@@ -138,8 +143,19 @@ def catch_up(limit_events: int | None = None) -> int:
 
 
 def catch_up_some() -> int:
-    """The same for a page, as who calls the followers beside a runner does."""
-    return catch_up(_pace.events)
+    """The same for a page, as who calls the followers beside a runner does.
+
+    An idle log is asked for its newest event only, and for more every few seconds.
+    """
+    newest = store.newest()
+    now = clock.monotonic_seconds()
+    if _at_end and _at_end[0] == newest and 0 <= now - _at_end[1] < LOOK_SECONDS:
+        return 0
+    _at_end.clear()
+    applied = catch_up(_pace.events)
+    if not (applied or _broken or _of_another_history) and newest.id <= position():
+        _at_end.extend((newest, now))
+    return applied
 
 
 def broken() -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from .reading import Readable, readable
 
 __all__ = [
     "Appended",
+    "Newest",
     "Tail",
     "Unfit",
     "announce",
@@ -37,6 +39,7 @@ __all__ = [
     "append_next",
     "connection",
     "fence",
+    "newest",
     "read",
     "read_stream",
     "readable_stream",
@@ -275,16 +278,30 @@ def tail(position: int, limit: int = TAIL_EVENTS_MAX) -> Tail:
     return _page(db, rows, rows[-1][0] if len(rows) == limit else max(safe, position))
 
 
+class Newest(NamedTuple):
+    """What tells whether the log has changed."""
+
+    id: int
+    """0: the log is empty."""
+    recorded_at: datetime | None
+    """Another history has another event of that id."""
+
+
+def newest() -> Newest:
+    """The newest event that is committed now."""
+    rows = CronEvent.objects.using(connection().alias).order_by("-id")
+    return Newest(*(rows.values_list("id", "recorded_at").first() or (0, None)))
+
+
 def require_not_ahead(position: int) -> None:
     """Raises PositionAhead when the log ends before the position. One beyond its newest event
     may be that of ids which were drawn and rolled back."""
-    rows = CronEvent.objects.using(connection().alias)
-    newest = rows.order_by("-id").values_list("id", flat=True).first() or 0
-    if position <= newest:
+    found = newest()
+    if position <= found.id:
         return
     safe = fence()
     if safe is not None and position > safe:
-        raise PositionAhead(position, newest)
+        raise PositionAhead(position, found.id)
 
 
 def read(after: int, until: int, limit: int) -> Tail:

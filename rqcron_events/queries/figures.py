@@ -91,7 +91,7 @@ def log_figures() -> LogFigures:
 
 def newest_event() -> int:
     """Its id, or 0. Raises Django's database errors."""
-    return CronEvent.objects.using(conf().database).aggregate(newest=Max("id"))["newest"] or 0
+    return store.newest().id
 
 
 def slots_decided_after(position: int) -> Mapping[str, datetime]:

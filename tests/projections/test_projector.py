@@ -19,6 +19,7 @@ from rqcron_projections.models import Checkpoint, CronDayState, CronJob, CronRun
 from rqcron_projections.replay import rebuild
 from rqcron_projections.stored_rows import StoredRows
 
+from rqcron_events import clock
 from rqcron_events.core.events import Event
 from rqcron_events.followers import followers
 from rqcron_events.ledger.backend import backend_of
@@ -326,6 +327,31 @@ def test_what_did_not_change_is_not_written(monkeypatch: pytest.MonkeyPatch) -> 
     assert not written[CronJob] & {"function", "registered_at"}
     assert "open_runs" in written[CronDayState], "which is changed in place"
     assert rebuild.check(["crons", "days", "runs"]) == []
+
+
+@pytest.mark.django_db
+def test_an_idle_log_costs_one_query_and_is_looked_at_closely_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events = history(12, 120)
+    append(events[:100])
+    while projector.catch_up_some():
+        pass
+    with CaptureQueriesContext(connection) as asked:
+        assert projector.catch_up_some() == 0
+    assert len(asked) == 1
+    append(events[100:])
+    assert projector.catch_up_some() == CronEvent.objects.count() - 100
+    assert projector.catch_up_some() == 0
+    Checkpoint.objects.filter(name="runs").update(position=0)
+    CronRun.objects.all().delete()
+    assert projector.catch_up_some() == 0, "nobody does that, and it is seen only a little later"
+    later = clock.monotonic_seconds() + projector.LOOK_SECONDS
+    monkeypatch.setattr(clock, "monotonic_seconds", lambda: later)
+    assert projector.catch_up_some() > 0
+    while projector.catch_up_some():
+        pass
+    assert rebuild.check(["runs"]) == []
 
 
 @pytest.mark.parametrize(
