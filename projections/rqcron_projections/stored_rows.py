@@ -91,6 +91,15 @@ class StoredRows:
                 "changed. Do not edit it by hand; cron_replay makes it anew."
             )
 
+    def count(self) -> int:
+        """How many there are: for small tables."""
+        return self.stored._default_manager.using(store.connection().alias).count()
+
+    def empty(self) -> None:
+        """Remove all rows, without a trace of them."""
+        db = store.connection()
+        backend_of(db).tables.empty(db, self.stored)
+
     def add(self, rows: Sequence[Model]) -> None:
         """Add rows that were not read, or overwrite those that exist."""
         self.stored._default_manager.using(store.connection().alias).bulk_create(

@@ -76,6 +76,9 @@ class TableBackend(Protocol):
         """Make an empty temporary table ``shadow``, with the columns of ``live`` and an index on
         the primary key but no other: they would be kept up for each row, for nobody."""
 
+    def empty(self, db: BaseDatabaseWrapper, table: type[Model], /) -> None:
+        """Remove all rows of a shadow, at no cost for each."""
+
     def analyze(self, db: BaseDatabaseWrapper, table: type[Model], /) -> None:
         """Tell the query planner how large a shadow became, where it does not look by itself."""
 

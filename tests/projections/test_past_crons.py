@@ -20,6 +20,7 @@ from rqcron_projections.past import crons as past
 from rqcron_projections.past import kept
 from rqcron_projections.past.crons import state_at
 from rqcron_projections.replay import rebuild, shadow
+from rqcron_projections.stored_rows import StoredRows
 from rqcron_projections.tables import row_values
 
 from rqcron_events.core.events import Event, EventType
@@ -204,3 +205,26 @@ def test_a_rebuild_finds_what_was_kept_before_by_an_index() -> None:
         assert "shadow_position" in by_position.explain()
     finally:
         replayed.drop()
+
+
+def test_a_rebuild_that_keeps_rows_reads_none_of_them_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each left a dead version behind, and every one after it went past all of them."""
+    append(history(5, 300))
+    monkeypatch.setattr(kept, "EVENTS_MIN", 20)
+    monkeypatch.setattr(kept, "EVENTS_PER_ROW_MIN", 0)
+    monkeypatch.setattr(shadow, "EVENTS_MIN", 20)
+    taken: list[Any] = []
+    take = StoredRows.take
+
+    def spy(self: StoredRows, keys: Collection[Any]) -> Any:
+        found = take(self, keys)
+        taken.extend(found if self.model is CronJob else ())
+        return found
+
+    monkeypatch.setattr(StoredRows, "take", spy)
+    rebuild.rebuild(["crons"])
+    assert CronPastPosition.objects.count() > 10
+    assert not taken
+    assert rebuild.check(["crons"]) == []

@@ -17,7 +17,7 @@ from rqcron_events.models import CronEvent
 from ..models import CronPastPosition
 from ..projection import Projection
 
-__all__ = ["EVENTS_MIN", "keep", "keep_if_due", "may_be_due", "positions", "standing"]
+__all__ = ["EVENTS_MIN", "is_due", "keep", "keep_if_due", "may_be_due", "positions", "standing"]
 
 EVENTS_MIN = 20_000
 """Between two positions: so many, or twice as many, are folded in a fraction of a second."""
@@ -35,12 +35,15 @@ def keep_if_due(projection: Projection, stored_in: StoredIn, before: int, positi
     """
     if projection.past is None or not may_be_due(before, position):
         return
-    rows = _of(stored_in[projection.row_model]).count()
-    last = max(positions(projection, stored_in), default=0)
-    if position // EVENTS_MIN - last // EVENTS_MIN >= max(
-        EVENTS_PER_ROW_MIN * rows // EVENTS_MIN, 1
-    ):
+    if is_due(projection, stored_in, position, _of(stored_in[projection.row_model]).count()):
         keep(projection, stored_in, position)
+
+
+def is_due(projection: Projection, stored_in: StoredIn, position: int, rows: int) -> bool:
+    """Whether there are enough events since the last time, for so many rows."""
+    last = max(positions(projection, stored_in), default=0)
+    steps = position // EVENTS_MIN - last // EVENTS_MIN
+    return steps >= max(EVENTS_PER_ROW_MIN * rows // EVENTS_MIN, 1)
 
 
 def may_be_due(before: int, position: int) -> bool:

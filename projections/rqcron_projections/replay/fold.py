@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -111,6 +112,22 @@ class Replay:
         self._write(list(self._rows))
         for gathered in self._gathered:
             gathered.write(0)
+
+    def count_rows(self) -> int:
+        """In memory and in the table."""
+        return len(self._rows) + self._stored.count()
+
+    @contextmanager
+    def rows_in_table(self) -> Iterator[None]:
+        """In the block all rows are in their table. They come back into memory at once if no others are
+        there: read one by one, each would leave a dead version, and all in one transaction."""
+        rows = dict(self._rows)
+        are_all = not self._stored.count()
+        self._write(list(rows))
+        yield
+        if are_all:
+            self._stored.empty()
+            self._rows.update(rows)
 
     def _fetch(self, keys: Collection[Hashable | None]) -> None:
         if missing := set(keys) - self._rows.keys():

@@ -24,7 +24,7 @@ from rqcron_events.ledger.run_pages import run_pages, stored_run_pages, stores_r
 from rqcron_events.process.gc_pause import collection_paused
 
 from ..fold_failed import reader_of
-from ..past.kept import EVENTS_MIN, keep, keep_if_due, may_be_due
+from ..past.kept import EVENTS_MIN, is_due, keep, may_be_due
 from ..projection import Projection
 from ..replay_hints import CleanRow
 from ..tables import Tables
@@ -89,12 +89,14 @@ class Shadow:
     def replay(self, until: int | None = None) -> None:
         """Go on to the end of the log, or to exactly the event ``until``, which is in rows that
         others have."""
-        pages = _tail(self.position) if until is None else self._history(until)
+        self._fold_all(_tail(self.position) if until is None else self._history(until))
+        self.flush()
+
+    def _fold_all(self, pages: Iterator[Page]) -> None:
         for page in pages:
             self.go_on()
             with collection_paused():
                 self.fold(page)
-        self.flush()
 
     def go_on(self) -> None:
         """Raises RebuildStopped when the caller has given up."""
@@ -122,16 +124,21 @@ class Shadow:
         before, self.position = self.position, page.position
         wanted = self.projection.past is not None and self.kept_at is None
         if wanted and may_be_due(before, self.position):
-            self.flush()
-            keep_if_due(self.projection, self.tables.stored_in, before, self.position)
+            stored_in, rows = self.tables.stored_in, self._replay.count_rows()
+            if is_due(self.projection, stored_in, self.position, rows):
+                self._keep(self.position)
 
     def keep_at(self, position: int) -> None:
         """Go on to this event, and keep the rows as they are there, as the live rows were."""
         assert self.kept_at is not None, "it is one way or the other"
         if position not in self.kept_at:
-            self.replay(until=position)
-            keep(self.projection, self.tables.stored_in, position)
+            self._fold_all(self._history(position))
+            self._keep(position)
             self.kept_at.append(position)
+
+    def _keep(self, position: int) -> None:
+        with self._replay.rows_in_table():
+            keep(self.projection, self.tables.stored_in, position)
 
     def flush(self) -> None:
         self._replay.flush()

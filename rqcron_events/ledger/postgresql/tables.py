@@ -135,6 +135,11 @@ def create_shadow(db: BaseDatabaseWrapper, live: type[Model], shadow: type[Model
     _run(db, f"ALTER TABLE {name} ADD PRIMARY KEY ({_key(db, shadow)})")
 
 
+def empty(db: BaseDatabaseWrapper, table: type[Model]) -> None:
+    """A deletion would leave dead versions, which nothing removes from a temporary table."""
+    _run(db, f"TRUNCATE {_name(db, table)}")
+
+
 def analyze(db: BaseDatabaseWrapper, table: type[Model]) -> None:
     """PostgreSQL never looks at temporary tables by itself, and plans badly without figures."""
     # How many rows, and their keys: figures of wide columns take long and tell nothing.

@@ -110,6 +110,12 @@ def create_shadow(db: BaseDatabaseWrapper, live: type[Model], shadow: type[Model
         cursor.execute(f"CREATE UNIQUE INDEX temp.{index} ON {name} ({key})")
 
 
+def empty(db: BaseDatabaseWrapper, table: type[Model]) -> None:
+    """Remove all rows: SQLite drops their pages as a whole."""
+    with db.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {db.ops.quote_name(table._meta.db_table)}")  # noqa: S608
+
+
 def analyze(db: BaseDatabaseWrapper, table: type[Model]) -> None:
     """Nothing: the primary key is the index to take, and there is no other."""
 
