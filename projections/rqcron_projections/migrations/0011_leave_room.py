@@ -1,11 +1,11 @@
-"""Rows that change with each run find room in their page (PostgreSQL)."""
+"""What changes with each run of a cron finds room in its page (PostgreSQL)."""
 
 from django.db import migrations
 
 from rqcron_events.ledger.backend import backend_of
 
-PERCENT = {"CronJob": 50, "CronDayState": 50, "CronTotal": 50, "CronDay": 40, "CronRun": 25}
-"""Of each page. Rows of runs change two or three times, the others until their day is over, or for ever."""
+PERCENT = {"CronJob": 50, "CronDayState": 50, "CronTotal": 50, "CronDay": 40}
+"""Of each page. Rows of runs get none: each of their changes is in an index, whether there is room or not."""
 
 
 def leave_room(apps, schema_editor):
