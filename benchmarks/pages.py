@@ -149,6 +149,8 @@ def in_process_ask() -> dict[str, dict[str, Any]]:
                 with _watched() as seen:
                     client.get(path)
                 took, processor = time.perf_counter() - began, time.process_time() - processor
+                # An idle log is looked at more closely every few seconds, whatever the page.
+                found[name]["queries"] = min(found[name]["queries"], len(seen))
                 found[name]["times"].append((took, sum(item[2] for item in seen), processor))
     for page in found.values():
         times = zip(*page.pop("times"), strict=True)

@@ -142,8 +142,8 @@ def catch_up(limit_events: int | None = None) -> int:
     return applied
 
 
-def catch_up_some() -> int:
-    """The same for a page, as who calls the followers beside a runner does.
+def catch_up_some(limit_events: int | None = None) -> int:
+    """The same for a page of the log, or so many events, for who calls again and again.
 
     An idle log is asked for its newest event only, and for more every few seconds.
     """
@@ -152,7 +152,7 @@ def catch_up_some() -> int:
     if _at_end and _at_end[0] == newest and 0 <= now - _at_end[1] < LOOK_SECONDS:
         return 0
     _at_end.clear()
-    applied = catch_up(_pace.events)
+    applied = catch_up(_pace.events if limit_events is None else limit_events)
     if not (applied or _broken or _of_another_history) and newest.id <= position():
         _at_end.extend((newest, now))
     return applied

@@ -20,7 +20,7 @@ from rqcron_events.queries.figures import newest_event
 
 from ...folds.cron_status import RETIRED
 from ...models import Checkpoint, CronJob
-from ...projector import PROJECTIONS, broken, catch_up
+from ...projector import PROJECTIONS, broken, catch_up_some
 
 __all__ = ["Note", "bring_up_to_date", "notes", "trouble"]
 
@@ -55,7 +55,7 @@ def bring_up_to_date() -> list[Note]:
     db = store.connection()
     try:
         with backend_of(db).not_waiting(db, LOCK_SECONDS_MAX, CATCH_UP_SECONDS_MAX):
-            catch_up(EVENTS_MAX)
+            catch_up_some(EVENTS_MAX)
     except DatabaseError as error:
         if is_unmigrated(error):
             raise

@@ -40,7 +40,7 @@ __all__ = [
 NOT_DUE = (CronStatus.RETIRED, CronStatus.DISABLED, CronStatus.PAUSED)
 MEASURED_DAYS = 7
 """A run is expected to take what it took in so many days, on average."""
-RUNS_MAX = 100_000
+RUNS_MAX = 50_000
 """So many newest runs of the past are counted."""
 _QUARTER_US = QUARTER // timedelta(microseconds=1)
 
