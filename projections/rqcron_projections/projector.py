@@ -24,6 +24,7 @@ from rqcron_events.errors import LogWentBack
 from rqcron_events.ledger import quarantine, store
 from rqcron_events.ledger.reading import not_accepted
 from rqcron_events.ledger.snapshot import MARKS_MAX, LogMark, missing_marks
+from rqcron_events.process.gc_pause import collection_paused
 
 from .fold_failed import FoldFailed, reader_of
 from .folds import crons, days, runners, runs
@@ -124,12 +125,14 @@ def catch_up(limit_events: int | None = None) -> int:
                 break
             began_at = clock.monotonic_seconds()
             try:
-                page = store.tail(position, min(_pace.events, left))
+                with collection_paused():
+                    page = store.tail(position, min(_pace.events, left))
+                    pairs = [(waiting[point.name], point) for point in group]
+                    results = _advance_together(pairs, page)
             except LogWentBack as error:
                 for point in group:
                     _log_went_back(waiting.pop(point.name), point, error)
                 continue
-            results = _advance_together([(waiting[point.name], point) for point in group], page)
             _pace.took(len(page.events), clock.monotonic_seconds() - began_at)
             if "moved" in results:
                 applied += len(page.events)

@@ -20,6 +20,9 @@ from ...process.parent_watch import die_with_parent, log_to_stderr
 
 __all__ = ["main"]
 
+NICE = 5
+"""Where there is too little processor time, whoever decides gets more of it."""
+
 
 class _Ended(KeyboardInterrupt):
     """Asked to. Of this kind, because psycopg cancels the statement that it waits for then."""
@@ -30,6 +33,7 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends this one
     os.set_blocking(says, False)  # a runner that is frozen reads nothing
+    os.nice(NICE)
     with suppress(_Ended):
         die_with_parent(parent)
         django.setup()
