@@ -59,6 +59,8 @@ class Conf:
     """RQCRON_DEFAULTS: arguments of register_cron that every cron starts from."""
     alerts: dict[str, Any] = field(default_factory=dict, repr=False)
     """RQCRON_ALERTS: whom rqcron_projections tells what. May hold secrets."""
+    checkins: dict[str, Any] = field(default_factory=dict, repr=False)
+    """RQCRON_CHECKINS: which monitors hear of runs from rqcron_projections. May hold secrets."""
     site_url: str = ""
     """RQCRON_SITE_URL: where people reach the site, for links in alerts."""
 
@@ -139,6 +141,10 @@ def problems() -> list[str]:
     if not isinstance(getattr(settings, "RQCRON_ALERTS", {}), dict):  # its value may hold secrets
         found.append(
             "Setting RQCRON_ALERTS is not a dict. Give {'receivers': {...}, 'rules': {...}}."
+        )
+    if not isinstance(getattr(settings, "RQCRON_CHECKINS", {}), dict):
+        found.append(
+            "Setting RQCRON_CHECKINS is not a dict. Give {'hc': {'kind': 'healthchecks', ...}}."
         )
     url = getattr(settings, "RQCRON_SITE_URL", "")
     if not isinstance(url, str) or (url and not re.fullmatch(r"https?://[^\s?#@]+", url)):

@@ -32,6 +32,7 @@ class RqcronProjectionsConfig(AppConfig):
         checks.register_all()
         register_follower("projections", _follow, position, _build_again, problems)
         _start_alerts()
+        _start_checkins()
 
 
 def _start_alerts() -> None:
@@ -47,6 +48,18 @@ def _start_alerts() -> None:
 
         register_follower("alerts", follow.follow, follow.position, problems=watch.problems)
         health_checked.connect(watch.on_health)
+
+
+def _start_checkins() -> None:
+    from .signals.checkins import checks
+
+    checks.register_all()
+    if getattr(settings, "RQCRON_CHECKINS", None):
+        from rqcron_events.followers import register_follower
+
+        from .signals.checkins import follow, watch
+
+        register_follower("checkins", follow.follow, follow.position, problems=watch.problems)
 
 
 def _follow() -> int:

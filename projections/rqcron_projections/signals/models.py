@@ -1,10 +1,17 @@
-"""Tables of the alerts: what each rule knows of each cron, and what has still to be told."""
+"""Tables of what is told: what each rule of the alerts knows of each cron, and what waits for receivers."""
 
 from __future__ import annotations
 
 from django.db import models
 
-__all__ = ["AlertMessage", "AlertState"]
+__all__ = [
+    "AlertMessage",
+    "AlertState",
+    "CheckIn",
+    "CheckInKind",
+    "CheckInMonitor",
+    "MessageStatus",
+]
 
 
 class AlertState(models.Model):
@@ -94,3 +101,81 @@ class AlertMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule} {self.change} for {self.receiver} ({self.status})"
+
+
+class CheckInKind(models.TextChoices):
+    """What a monitor is told."""
+
+    BEGIN = "begin"
+    """A run has started."""
+    END = "end"
+    """A run has its outcome."""
+    NOTE = "note"
+    """A slot does not run: nothing that a monitor would count."""
+
+
+class CheckIn(models.Model):
+    """One thing that a monitor is told of one cron: the outbox."""
+
+    id = models.BigAutoField(primary_key=True)
+    monitor = models.CharField(max_length=100)
+    """Its name in RQCRON_CHECKINS."""
+    cron = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=CheckInKind.choices)
+    fate = models.CharField(max_length=20)
+    """running, or the status of the run that ended; skipped or missed."""
+    run_id = models.UUIDField(null=True, blank=True)
+    at = models.DateTimeField()
+    """When that happened, by the clock of who wrote the event."""
+    detail = models.JSONField(default=dict)
+    """Slot, reason, attempt, error_type, duration_seconds, count; what the event has of them."""
+    created_at = models.DateTimeField()
+
+    status = models.CharField(
+        max_length=20, choices=MessageStatus.choices, default=MessageStatus.WAITING
+    )
+    """What was sent is kept for two minutes, because it counts for the limit of its check."""
+    is_open = models.BooleanField(default=False)
+    """A begin that was sent and whose end was not: kept until then."""
+    attempts = models.IntegerField(default=0)
+    next_try_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    answer = models.TextField(blank=True)
+    """What the monitor said, or why it was not reached."""
+
+    class Meta:
+        db_table = "rqcron_checkin"
+        indexes = (
+            models.Index(fields=["monitor", "status", "id"], name="rqcron_checkin_next"),
+            models.Index(fields=["monitor", "status", "cron"], name="rqcron_checkin_cron"),
+            models.Index(fields=["run_id"], name="rqcron_checkin_run"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.cron} {self.fate} for {self.monitor} ({self.status})"
+
+
+class CheckInMonitor(models.Model):
+    """Who sends to a monitor now, whether it answers, and how much it was told."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    """In RQCRON_CHECKINS."""
+    claim = models.UUIDField(null=True, blank=True)
+    """Of the process that sends."""
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.IntegerField(default=0)
+    """How often in a row nobody answered."""
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    silent_since = models.DateTimeField(null=True, blank=True)
+    answer = models.TextField(blank=True)
+    """Why nobody answered, while that lasts."""
+    sent = models.BigIntegerField(default=0)
+    left_out = models.BigIntegerField(default=0)
+    """Not told on purpose: too old, or above the limit."""
+    last_sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "rqcron_checkin_monitor"
+
+    def __str__(self) -> str:
+        return f"monitor {self.name}"

@@ -20,12 +20,17 @@ from rqcron_projections import projector
 from rqcron_projections.signals.alerts import courier, follow
 from rqcron_projections.signals.alerts.conf import alert_conf, secret_bytes
 from rqcron_projections.signals.alerts.webhook import signature
+from rqcron_projections.signals.checkins import courier as checkin_courier
+from rqcron_projections.signals.checkins import follow as checkin_follow
+from rqcron_projections.signals.checkins.conf import monitors
 from rqcron_projections.signals.models import AlertMessage
 
 from rqcron_events.core.events import Event, EventType, run_stream
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.testing import FakeClock
+
+from .stand_ins import StandIn
 
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
@@ -218,7 +223,49 @@ def end(clock: FakeClock) -> Callable[..., UUID]:
 @pytest.fixture
 def close_threads() -> Iterator[None]:
     yield
-    for thread in list(courier._threads.values()):
-        thread.join(30)
-    courier._threads.clear()
+    courier.threads.join(30)
+    checkin_courier.threads.join(30)
     connections.close_all()
+
+
+@pytest.fixture
+def service() -> Iterator[StandIn]:
+    """All four kinds of monitors."""
+    server = StandIn()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.released.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def checkins(db, settings, clock: FakeClock, service: StandIn, monkeypatch) -> Callable[..., None]:
+    """``checkins(hc={...})`` sets RQCRON_CHECKINS, and the follower begins."""
+    monkeypatch.setattr(
+        checkin_follow, "wake", lambda: None
+    )  # its threads do not see this transaction
+    service.now = lambda: clock.now
+
+    def configure(**monitors: dict[str, Any]) -> None:
+        settings.RQCRON_CHECKINS = monitors
+        checkin_follow.follow()
+
+    return configure
+
+
+@pytest.fixture
+def told(clock: FakeClock) -> Callable[[], int]:
+    """Follows the log to its end as a runner's process does, and sends what is due; how many check-ins were
+    taken."""
+
+    def follow_and_send() -> int:
+        checkin_follow._tended_at.clear()
+        for _ in range(20):
+            if not projector.catch_up() + checkin_follow.follow():
+                break
+        return sum(map(checkin_courier.deliver, monitors().values()))
+
+    return follow_and_send

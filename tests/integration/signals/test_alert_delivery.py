@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.urls import include, path
-from rqcron_projections.signals.alerts import checks, courier, outbox, watch, webhook
+from rqcron_projections.signals import http
+from rqcron_projections.signals.alerts import checks, courier, outbox, watch
 from rqcron_projections.signals.alerts.conf import alert_conf, problems
 from rqcron_projections.signals.models import AlertMessage
 
@@ -149,8 +150,8 @@ def test_a_receiver_that_does_not_answer_is_named_by_health(to_hook, run, delive
 def test_a_receiver_that_never_ends_its_answer_is_left(
     to_hook, run, delivered, monkeypatch, answer
 ):
-    monkeypatch.setattr(webhook, "STEP_SECONDS_MAX", 0.3)
-    monkeypatch.setattr(webhook, "SECONDS_MAX", 0.6)
+    monkeypatch.setattr(http, "STEP_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(http, "SECONDS_MAX", 0.6)
     to_hook.answers = [answer]
     run("run_failed")
     assert delivered() == 0

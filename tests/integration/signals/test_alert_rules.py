@@ -204,7 +204,7 @@ def test_what_cannot_be_put_into_the_outbox_is_not_forgotten(alerts, runs, monke
 def test_two_processes_that_read_the_same_page_tell_once(alerts, runs, monkeypatch, followed):
     alerts({"failing": {"runs": 2}})
     runs("S")
-    original, entered = follow_module._move, []
+    original, entered = follow_module.move, []
 
     def overtaken(*args: object) -> bool:
         if not entered:
@@ -212,7 +212,7 @@ def test_two_processes_that_read_the_same_page_tell_once(alerts, runs, monkeypat
             follow_module.follow()  # as another process would, between our reading and saving
         return original(*args)
 
-    monkeypatch.setattr(follow_module, "_move", overtaken)
+    monkeypatch.setattr(follow_module, "move", overtaken)
     assert runs("F") == []
     assert entered
     assert runs("F") == [OPENED]

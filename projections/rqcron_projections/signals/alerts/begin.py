@@ -7,35 +7,27 @@ import zlib
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F
 
 from rqcron_events import clock
 from rqcron_events.ledger import store
-from rqcron_events.ledger.snapshot import marks_up_to
-from rqcron_events.queries.figures import newest_event
 
 from ...folds import crons
 from ...models import Checkpoint, CronJob
 from ...projector import checkpoints, history_is_lost
 from ...report.names import present_name
+from ..position import lock_projections, save_new
 from . import outbox
 from .conf import AlertConf, Kind
 from .fold import failing_text, failures_limit
 from .state import close, key_of, new_state, open_, tell_all
 from .stored import Rows, all_states
 
-__all__ = ["NAME", "begin", "checkpoint", "version_of"]
+__all__ = ["NAME", "begin", "version_of"]
 
 log = logging.getLogger(__name__)
 
 NAME = "alerts"
 """Of the checkpoint."""
-BEHIND_EVENTS_MAX = 2_000
-"""How far the projections may be behind the log: what is older is history, and nobody is told of it."""
-
-
-def checkpoint() -> Checkpoint | None:
-    return Checkpoint.objects.using(store.connection().alias).filter(name=NAME).first()
 
 
 def version_of(conf: AlertConf) -> int:
@@ -50,18 +42,15 @@ def begin(conf: AlertConf, point: Checkpoint | None) -> bool:
     False when the projections have to get on first.
     """
     checkpoints([crons.PROJECTION])  # there is one from now on
-    now, db = clock.now(), store.connection()
-    points = Checkpoint.objects.using(db.alias)
-    with transaction.atomic(using=db.alias):
-        points.filter(name=crons.NAME).update(updated_at=F("updated_at"))  # locks the row
-        base = points.get(name=crons.NAME)
-        if history_is_lost(base) or newest_event() - base.position > BEHIND_EVENTS_MAX:
+    now = clock.now()
+    with transaction.atomic(using=store.connection().alias):
+        base = lock_projections()
+        if base is None:
             return False
         starts_over = point is None or history_is_lost(point)
         position = base.position if point is None or starts_over else point.position
-        marks = [mark.to_data() for mark in marks_up_to(position)]
-        values = {"version": version_of(conf), "marks": marks, "updated_at": now}
-        points.update_or_create(name=NAME, defaults={**values, "position": position})
+        if not save_new(NAME, version_of(conf), position, now, point):
+            return False  # another process has begun
         if starts_over:
             all_states().update(position=0)  # the ids may be handed out again
         all_states().exclude(rule__in=list(conf.rules)).delete()

@@ -7,11 +7,9 @@ import binascii
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.core.signals import setting_changed
 
@@ -19,12 +17,13 @@ from rqcron_events.conf import conf
 from rqcron_events.core.wording import did_you_mean
 from rqcron_events.errors import CronConfigError
 
+from ..given import NAME_CHARS_MAX, is_about, is_http, is_named, is_text, option_problems
+
 __all__ = ["AlertConf", "Kind", "Receiver", "Rule", "alert_conf", "problems", "secret_bytes"]
 
 SECRET_PREFIX = "whsec_"  # noqa: S105
 SECRET_BYTES_MIN = 24
 SECRET_BYTES_MAX = 64
-NAME_CHARS_MAX = 100
 
 
 class Kind(StrEnum):
@@ -82,7 +81,7 @@ class Rule:
     """How long after it was told that it opened, no other opening is told."""
 
     def is_about(self, cron: str) -> bool:
-        return any(fnmatchcase(cron, pattern) for pattern in self.crons)
+        return is_about(self.crons, cron)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +150,7 @@ def problems() -> list[str]:
     ]
     receivers, rules = given.get("receivers", {}), given.get("rules", RULES)
     for key, value in (("receivers", receivers), ("rules", rules)):
-        if not isinstance(value, dict) or not all(_is_dict(*item) for item in value.items()):
+        if not isinstance(value, dict) or not all(is_named(*item) for item in value.items()):
             names = f"names of up to {NAME_CHARS_MAX} characters"
             found.append(f"RQCRON_ALERTS[{key!r}] must be a dict of dicts, by {names}.")
     if found:
@@ -165,32 +164,22 @@ def problems() -> list[str]:
     return found
 
 
-def _is_dict(name: Any, value: Any) -> bool:
-    named = isinstance(name, str) and 0 < len(name) <= NAME_CHARS_MAX
-    return named and isinstance(value, dict)
-
-
 def _of_receiver(given: Mapping[str, Any]) -> list[str]:
     kind = given.get("kind")
     if kind not in RECEIVERS:
         return [f"has the kind {kind!r}. Give one of {', '.join(RECEIVERS)}."]
     needed, more = RECEIVERS[kind]
-    found = [f"lacks {option!r}." for option in sorted(needed - given.keys())]
-    found += [
-        f"has the option {option!r}. Known: {', '.join(sorted({'kind', *needed, *more}))}."
-        for option in given
-        if option not in {"kind", *needed, *more}
-    ]
+    found = option_problems(given, needed, more)
     if found:
         return found
     if kind == "mail":
         to = given["to"]
-        if not isinstance(to, (list, tuple)) or not to or not all(_is_text(item) for item in to):
+        if not isinstance(to, (list, tuple)) or not to or not all(is_text(item) for item in to):
             found.append("needs a list of addresses in 'to'.")
-        if "from" in given and not _is_text(given["from"]):
+        if "from" in given and not is_text(given["from"]):
             found.append("needs an address in 'from'.")
     if kind == "webhook":
-        if not _is_http(given["url"]):
+        if not is_http(given["url"]):
             found.append(
                 "needs a URL with http:// or https:// and a host, without a login, in 'url'."
             )
@@ -200,7 +189,7 @@ def _of_receiver(given: Mapping[str, Any]) -> list[str]:
                 f"{SECRET_BYTES_MAX} random bytes: openssl rand -base64 32 gives them."
             )
     if kind == "apprise":
-        if not _is_text(given["url"]) or "://" not in given["url"]:
+        if not is_text(given["url"]) or "://" not in given["url"]:
             found.append("needs one of Apprise's URLs in 'url'.")
         if find_spec("apprise") is None:
             found.append("needs Apprise: pip install 'rqcron-events[apprise]'.")
@@ -229,7 +218,7 @@ def _of_rule(name: str, given: Mapping[str, Any], receivers: Collection[str]) ->
             found.append(f"has {value!r} for {key!r}. Give {least}.")
     for key in ("receivers", "crons"):
         value = given.get(key, ())
-        if not isinstance(value, (list, tuple)) or not all(_is_text(item) for item in value):
+        if not isinstance(value, (list, tuple)) or not all(is_text(item) for item in value):
             found.append(f"has {value!r} for {key!r}. Give a list of names.")
         elif key == "receivers":
             found += [
@@ -240,24 +229,8 @@ def _of_rule(name: str, given: Mapping[str, Any], receivers: Collection[str]) ->
     return found
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
-
-
 def _is_number(value: Any, whole: bool) -> bool:
     return isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-
-
-def _is_http(url: Any) -> bool:
-    if not _is_text(url):
-        return False
-    try:
-        parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
-        )
-    except ValueError:
-        return False
 
 
 def secret_bytes(secret: Any) -> bytes | None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Sequence
+from threading import Thread
 
 from django.db.utils import Error
 
 from rqcron_events.core.wording import clause
-from rqcron_events.ledger import store
-from rqcron_events.ledger.backend import backend_of
 
+from ..http import NotTaken, Refused
 from ..models import AlertMessage, MessageStatus
+from ..threads import Threads, own_connection
 from . import outbox
 from .conf import Receiver, alert_conf
 from .message import Message, message_of, write
-from .receivers import NotTaken, Refused, send
+from .receivers import send
 
 __all__ = ["deliver", "deliver_all", "wake"]
 
@@ -26,52 +26,34 @@ log = logging.getLogger(__name__)
 MESSAGES_MAX = 1_000
 """Of one call, should writers stay ahead of it for ever."""
 
-_threads: dict[str, threading.Thread] = {}
-"""Of this process, by receiver."""
-_lock = threading.Lock()
+threads = Threads("rqcron-alerts")
 
 
-def wake() -> list[threading.Thread]:
+def wake() -> list[Thread]:
     """Start a thread for each receiver that something is due for, unless it has one, and return at once
     with all that work. One query for each receiver."""
-    working = []
-    for receiver in alert_conf().receivers.values():
-        with _lock:
-            thread = _threads.get(receiver.name)
-            if thread is None or not thread.is_alive():
-                if not outbox.has_due(receiver.name):
-                    continue
-                thread = threading.Thread(
-                    target=_work, args=(receiver,), name="rqcron-alerts", daemon=True
-                )
-                _threads[receiver.name] = thread
-                thread.start()
-        working.append(thread)
-    return working
+    return threads.start(alert_conf().receivers, outbox.has_due, _work)
 
 
 def deliver_all(seconds_max: float) -> bool:
     """Send what is due, for so long at most; False when somebody is still at it."""
-    threads, ends = wake(), time.monotonic() + seconds_max
-    for thread in threads:
+    working, ends = wake(), time.monotonic() + seconds_max
+    for thread in working:
         thread.join(max(ends - time.monotonic(), 0))
-    return not any(thread.is_alive() for thread in threads)
+    return not any(thread.is_alive() for thread in working)
 
 
-def _work(receiver: Receiver) -> None:
+def _work(name: str) -> None:
     try:
-        db = store.connection()
-        backend_of(db).leave_pool(db)
-        deliver(receiver)
+        with own_connection():
+            deliver(alert_conf().receivers[name])
     except Error as error:
         log.warning(
             "Alerts for %s wait: %s.",
-            receiver.name,
+            name,
             clause(error),
-            extra={"action": "alerts_wait", "receiver": receiver.name},
+            extra={"action": "alerts_wait", "receiver": name},
         )
-    finally:
-        store.connection().close()
 
 
 def deliver(receiver: Receiver) -> int:

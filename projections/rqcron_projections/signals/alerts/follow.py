@@ -10,19 +10,18 @@ from django.db import transaction
 from rqcron_events import clock
 from rqcron_events.errors import LogWentBack
 from rqcron_events.ledger import store
-from rqcron_events.ledger.snapshot import MARKS_MAX, LogMark
 
-from ...folds import crons
-from ...models import Checkpoint
-from ...projector import checkpoints, history_is_lost
+from ...projector import history_is_lost
+from ..jobs import jobs_of
 from ..models import AlertState
+from ..position import checkpoint, lock, move, position_of
 from . import outbox
-from .begin import NAME, begin, checkpoint, version_of
+from .begin import NAME, begin, version_of
 from .conf import AlertConf, Kind, alert_conf
 from .courier import wake
 from .fold import EVENT_TYPES, Folded
 from .state import close, key_of, new_state, open_, tell_all
-from .stored import Rows, jobs_of, runner_row, states_of
+from .stored import Rows, runner_row, states_of
 from .timed import OVER, Found, look, look_at_runners
 
 __all__ = ["follow", "look_at_time", "position", "watch_runners"]
@@ -52,12 +51,11 @@ def follow() -> int:
 
 def position() -> int:
     """The id of the last event that was read; before the first call, that of the projections."""
-    point = checkpoint() or checkpoints([crons.PROJECTION])[0]
-    return point.position
+    return position_of(NAME)
 
 
 def _read(conf: AlertConf) -> int:
-    point = checkpoint()
+    point = checkpoint(NAME)
     if point is None or point.version != version_of(conf) or history_is_lost(point):
         return int(begin(conf, point))
     try:
@@ -68,9 +66,8 @@ def _read(conf: AlertConf) -> int:
         return 0
     wanted = [event for event in page.events if event.type in EVENT_TYPES and event.cron]
     names, now = {event.cron for event in wanted}, clock.now()
-    seen = [LogMark.of(event).to_data() for event in page.events[-MARKS_MAX:]]
     with transaction.atomic(using=store.connection().alias):
-        if not _move(point, page.position, [*point.marks, *seen][-MARKS_MAX:], now):
+        if not move(point, page.position, page.events, now):
             return 0  # another process has read it
         rows = Rows(states_of(names).values())
         folded = Folded(conf=conf, jobs=jobs_of(names), rows=rows, now=now)
@@ -80,20 +77,12 @@ def _read(conf: AlertConf) -> int:
     return len(page.events)
 
 
-def _move(point: Checkpoint, to: int, marks: list[object], now: datetime) -> bool:
-    """Take the row's lock, which whoever changes a state holds; False when somebody else moved it."""
-    unmoved = Checkpoint.objects.using(store.connection().alias).filter(
-        name=NAME, position=point.position, version=point.version
-    )
-    return bool(unmoved.update(position=to, marks=marks, updated_at=now))
-
-
 def look_at_time(conf: AlertConf, now: datetime) -> None:
     """What no event tells; what waits for the end of a quiet time; and what the settings left behind."""
     found = {item.key: item for item in look(conf, now, Rows.open_or_told().keys())}
     runners = look_at_runners(conf, now, runner_row(conf))
     with transaction.atomic(using=store.connection().alias):
-        if not _lock(now):
+        if not lock(NAME, now):
             return
         rows = Rows.open_or_told()
         rows.leave_out_of_force(conf)
@@ -109,10 +98,10 @@ def watch_runners(conf: AlertConf, now: datetime) -> None:
     found = look_at_runners(conf, now, known)
     if found is None and (known is None or not (known.is_open or known.is_told)):
         return
-    if checkpoint() is None and not begin(conf, None):
+    if checkpoint(NAME) is None and not begin(conf, None):
         return
     with transaction.atomic(using=store.connection().alias):
-        _lock(now)
+        lock(NAME, now)
         rows = Rows([])
         _set_runners(rows, found, conf, now)
         _tell(rows, conf, now)
@@ -122,12 +111,6 @@ def _tell(rows: Rows, conf: AlertConf, now: datetime) -> None:
     told = tell_all(rows.values(), conf, now)
     rows.save()
     outbox.put(told, now)
-
-
-def _lock(now: datetime) -> bool:
-    """As ``_move`` does; False when the log was never followed, and nothing is known."""
-    rows = Checkpoint.objects.using(store.connection().alias).filter(name=NAME)
-    return bool(rows.update(updated_at=now))
 
 
 def _set(rows: Rows, found: Mapping[str, Found], conf: AlertConf, now: datetime) -> None:

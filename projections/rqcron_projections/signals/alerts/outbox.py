@@ -14,6 +14,7 @@ from rqcron_events import clock
 from rqcron_events.ledger import store
 
 from ..models import AlertMessage, MessageStatus
+from ..retry import ANSWER_CHARS_MAX, GIVE_UP_SECONDS, KEPT, back_off
 from .conf import alert_conf
 from .state import Told
 
@@ -33,14 +34,7 @@ BATCH_MAX = 100
 """Changes that one message tells of."""
 CLAIM_SECONDS = 120.0
 """How long a process may take to send one message: longer than all time-outs of a receiver together."""
-BACK_OFF_SECONDS_MIN = 5.0
-BACK_OFF_SECONDS_MAX = 600.0
-GIVE_UP_SECONDS = 3 * 86_400.0
-"""After which a receiver is not asked again with the same message."""
-KEPT = timedelta(days=30)
-"""How long what was sent, or given up, can be looked at."""
 PRUNED_MAX = 1_000
-ANSWER_CHARS_MAX = 500
 
 
 def messages() -> QuerySet[AlertMessage]:
@@ -116,12 +110,10 @@ def put_off(batch: Sequence[AlertMessage], answer: str, wait_seconds: float = 0.
     if (now - head.created_at).total_seconds() > GIVE_UP_SECONDS:
         settle(batch, MessageStatus.FAILED, answer)
         return False
-    back_off = BACK_OFF_SECONDS_MIN * 2 ** min(head.attempts, 20)
-    seconds = min(max(back_off, wait_seconds), BACK_OFF_SECONDS_MAX)
     messages().filter(batch=head.batch).update(
         attempts=head.attempts + 1,
         answer=answer[:ANSWER_CHARS_MAX],
-        next_try_at=now + timedelta(seconds=seconds),
+        next_try_at=now + back_off(head.attempts, wait_seconds),
         claimed_until=None,
     )
     return True

@@ -8,11 +8,12 @@ from smtplib import SMTPAuthenticationError, SMTPRecipientsRefused, SMTPResponse
 
 from django.core.mail import EmailMessage
 
+from ..http import NotTaken, Refused
 from .conf import Receiver
 from .message import Message
-from .webhook import NotTaken, Refused, send_webhook
+from .webhook import send_webhook
 
-__all__ = ["NotTaken", "Refused", "send"]
+__all__ = ["send"]
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -11,13 +11,13 @@ from rqcron_events.ledger import store
 
 from ...models import CronJob
 from ...report.names import present_name
+from ..jobs import jobs_of, parts
 from ..models import AlertState
 from .conf import AlertConf, Kind
 from .state import key_of
 
-__all__ = ["Rows", "all_states", "jobs_of", "runner_row", "states_of"]
+__all__ = ["Rows", "all_states", "runner_row", "states_of"]
 
-NAMES_PER_QUERY_MAX = 500
 _FIELDS = tuple(
     item.name for item in AlertState._meta.concrete_fields if item.name != AlertState._meta.pk.name
 )
@@ -29,15 +29,8 @@ def all_states() -> QuerySet[AlertState]:
 
 def states_of(crons: Iterable[str]) -> dict[str, AlertState]:
     """By key."""
-    found = (all_states().filter(cron__in=names) for names in _parts(crons))
+    found = (all_states().filter(cron__in=names) for names in parts(crons))
     return {row.key: row for rows in found for row in rows}
-
-
-def jobs_of(crons: Iterable[str]) -> dict[str, CronJob]:
-    """By stored name."""
-    jobs = CronJob.objects.using(store.connection().alias)
-    found = (jobs.filter(name__in=names) for names in _parts(crons))
-    return {job.name: job for rows in found for job in rows}
 
 
 def runner_row(conf: AlertConf) -> AlertState | None:
@@ -59,7 +52,7 @@ class Rows(dict[str, AlertState]):
 
     def load(self, keys: Iterable[str]) -> None:
         """Those that are stored and not here yet."""
-        for names in _parts(set(keys) - self.keys()):
+        for names in parts(set(keys) - self.keys()):
             for row in all_states().filter(key__in=names):
                 self[row.key] = row
                 self._stored[row.key] = _values(row)
@@ -68,7 +61,7 @@ class Rows(dict[str, AlertState]):
         """Forget what the settings have no rule for any more, or another one."""
         jobs = jobs_of(row.cron for row in self.values() if row.cron)
         left = [key for key, row in self.items() if not _in_force(row, conf, jobs)]
-        for keys in _parts(left):
+        for keys in parts(left):
             all_states().filter(key__in=keys).delete()
         for key in left:
             del self[key]
@@ -88,9 +81,3 @@ def _in_force(row: AlertState, conf: AlertConf, jobs: dict[str, CronJob]) -> boo
 
 def _values(row: AlertState) -> tuple[Any, ...]:
     return tuple(getattr(row, name) for name in _FIELDS)
-
-
-def _parts(names: Iterable[str]) -> Iterator[list[str]]:
-    wanted = sorted(set(names))
-    for start in range(0, len(wanted), NAMES_PER_QUERY_MAX):
-        yield wanted[start : start + NAMES_PER_QUERY_MAX]

@@ -18,10 +18,10 @@ from rqcron_events.queries.runners import Standing, runner_standing
 
 from ...models import CronJob, CronRun, CronStatus
 from ...report.names import present_name
+from ..jobs import jobs_of
 from ..models import AlertState
 from .conf import AlertConf, Kind, Rule
 from .state import key_of
-from .stored import jobs_of
 
 __all__ = ["OVER", "Found", "look", "look_at_runners"]
 

@@ -83,6 +83,14 @@ METRICS: dict[str, Metric] = {
             "projection_lag_events", "gauge", "Events that are not in its rows yet.", "projection"
         ),
         _one("projection_outdated", "gauge", "1: an older release built its rows.", "projection"),
+        _one("signals_waiting", "gauge", "Alerts or check-ins that wait.", "signal", "to"),
+        _one(
+            "signals_oldest_timestamp_seconds",
+            "gauge",
+            "Since when the oldest of these waits.",
+            "signal",
+            "to",
+        ),
         _one("log_newest_event", "gauge", "Id of the newest event."),
         _one("log_size_bytes", "gauge", "Room that the log takes in the database."),
         _one("quarantined_events", "gauge", "Events that a reader could not read."),

@@ -16,7 +16,7 @@ from rqcron_events.ledger.backend import backend_of
 
 from .crons import read_crons, tell_crons
 from .exposition import Exposition, label
-from .surroundings import tell_log, tell_projections, tell_runners, tell_spool
+from .surroundings import tell_log, tell_projections, tell_runners, tell_signals, tell_spool
 from .totals import tell_totals
 
 __all__ = ["scrape"]
@@ -51,6 +51,7 @@ def scrape(*, buckets_by_cron: bool = False) -> str:
             totals = partial(tell_totals, labels=crons.labels, buckets_by_cron=buckets_by_cron)
             _part(out, "totals", totals)
         _part(out, "projections", tell_projections)
+        _part(out, "signals", tell_signals)
         _part(out, "log", tell_log)
     _part(out, "spool", tell_spool, in_database=False)
     out.add("rqcron_scrape_duration_seconds", clock.monotonic_seconds() - started)

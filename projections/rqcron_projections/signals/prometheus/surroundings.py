@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.db.models import Count, Min
+
+from rqcron_events.conf import conf
 from rqcron_events.ledger import store
 from rqcron_events.queries.figures import (
     RunnerFigures,
@@ -13,9 +16,10 @@ from rqcron_events.queries.figures import (
 
 from ...models import Checkpoint
 from ...projector import PROJECTIONS
+from ..models import AlertMessage, CheckIn, MessageStatus
 from .exposition import Exposition, label
 
-__all__ = ["tell_log", "tell_projections", "tell_runners", "tell_spool"]
+__all__ = ["tell_log", "tell_projections", "tell_runners", "tell_signals", "tell_spool"]
 
 REDIS_SECONDS_MAX = 1.0
 
@@ -44,6 +48,24 @@ def tell_projections(out: Exposition) -> None:
         own = label("projection", projection.name)
         out.add("rqcron_projection_lag_events", max(head - position, 0), own)
         out.add("rqcron_projection_outdated", int(version != projection.version), own)
+
+
+def tell_signals(out: Exposition) -> None:
+    """Raises Django's database errors."""
+    receivers = conf().alerts.get("receivers", {})
+    for signal, model, field, known in (
+        ("alerts", AlertMessage, "receiver", receivers if isinstance(receivers, dict) else {}),
+        ("checkins", CheckIn, "monitor", conf().checkins),
+    ):
+        rows = model._default_manager.using(store.connection().alias)
+        waiting = rows.filter(status=MessageStatus.WAITING).order_by().values_list(field)
+        found = {to: rest for to, *rest in waiting.annotate(Count("id"), Min("created_at"))}
+        for to in dict.fromkeys([*map(str, known), *sorted(found)]):
+            labels = f"{label('signal', signal)},{label('to', to)}"
+            count, since = found.get(to, (0, None))
+            out.add("rqcron_signals_waiting", count, labels)
+            if since is not None:
+                out.add("rqcron_signals_oldest_timestamp_seconds", since.timestamp(), labels)
 
 
 def tell_log(out: Exposition) -> None:
