@@ -96,3 +96,5 @@ LOGGING = {"version": 1, "disable_existing_loggers": False}
 RQCRON_GIVE_BACK_SECONDS = int(os.environ.get("RQCRON_TEST_GIVE_BACK_SECONDS", "2"))
 if alerts := os.environ.get("TEST_ALERTS"):
     RQCRON_ALERTS = json.loads(alerts)
+if checkins := os.environ.get("TEST_CHECKINS"):
+    RQCRON_CHECKINS = json.loads(checkins)

@@ -8,9 +8,10 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import django
 import pytest
@@ -262,10 +263,58 @@ def told(clock: FakeClock) -> Callable[[], int]:
     taken."""
 
     def follow_and_send() -> int:
-        checkin_follow._tended_at.clear()
-        for _ in range(20):
-            if not projector.catch_up() + checkin_follow.follow():
-                break
+        projector.catch_up()
+        checkin_follow.follow()
         return sum(map(checkin_courier.deliver, monitors().values()))
 
     return follow_and_send
+
+
+@pytest.fixture
+def sent(clock: FakeClock) -> Callable[[], int]:
+    """The same, for crons that no projection knows."""
+
+    def follow_and_send() -> int:
+        checkin_follow.follow()
+        return sum(map(checkin_courier.deliver, monitors().values()))
+
+    return follow_and_send
+
+
+@pytest.fixture
+def runs(db, clock: FakeClock) -> Callable[..., list[UUID]]:
+    """``runs("a", "b", outcome="run_failed")``: a run of each of these crons starts, and ends so after some
+    seconds; "": it does not end. Of crons that nobody registered."""
+
+    def make(*crons: str, outcome: str = "run_succeeded", seconds: int = 0) -> list[UUID]:
+        made = [(cron, uuid4()) for cron in crons]
+        for version, kind in enumerate(("run_started", outcome), 1):
+            if kind:
+                store.append(
+                    [
+                        Event(
+                            stream=run_stream(run_id), version=version, type=EventType(kind),
+                            cron=cron, run_id=run_id, attempt=1, occurred_at=clock.now,
+                        )
+                        for cron, run_id in made
+                    ]
+                )  # fmt: skip
+            if version == 1:
+                clock.advance(timedelta(seconds=seconds))
+        return [run_id for _, run_id in made]
+
+    return make
+
+
+@pytest.fixture
+def ends(clock: FakeClock) -> Callable[..., None]:
+    """``ends("a", run_id, "run_failed")``"""
+
+    def end_run(cron: str, run_id: UUID, kind: str) -> None:
+        ended = Event(
+            stream=run_stream(run_id), version=0, type=EventType(kind), cron=cron, run_id=run_id,
+            attempt=1, occurred_at=clock.now,
+        )  # fmt: skip
+        store.append_next([ended])
+
+    return end_run

@@ -39,7 +39,8 @@ class Heard(NamedTuple):
 
 class StandIn(ThreadingHTTPServer):
     """All four services at one port. ``answers`` are status codes of the next requests, in place of what
-    the service would say: 0 never answers, 1 drips, 2 takes it and closes the connection without a word."""
+    the service would say: 0 never answers, 1 drips, 2 takes it and closes the connection without a word,
+    3 takes it and never says so."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -48,6 +49,8 @@ class StandIn(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Asked)
         self.root = f"http://127.0.0.1:{self.server_address[1]}"
         self.answers: list[int] = []
+        self.answers_to: dict[str, list[int]] = {}
+        """The same, for one check."""
         self.headers: dict[str, str] = {}
         """Sent with each of ``answers``."""
         self.asked = 0
@@ -70,9 +73,9 @@ class StandIn(ThreadingHTTPServer):
     def states(self, check: str) -> list[str]:
         return [item.state for item in self.heard if item.check == check]
 
-    def counts(self) -> Counter[tuple[str, str]]:
-        """How often each run was told each state."""
-        return Counter((item.run_id, item.state) for item in self.heard)
+    def counts(self) -> Counter[tuple[str, str, str]]:
+        """How often each check was told each state of each run."""
+        return Counter((item.check, item.run_id, item.state) for item in self.heard)
 
     def take(self, service: str, heard: Heard) -> bool:
         """False when it is above the limit of its check."""
@@ -107,15 +110,17 @@ class Asked(BaseHTTPRequestHandler):
         server = self.server
         server.begins(1)
         try:
-            status = server.answers.pop(0) if server.answers else None
+            status = self.answer_given()
             if status == 0:
                 server.released.wait(30)
                 self.close_connection = True
             elif status == 1:
                 while not server.released.wait(0.05):
                     self.wfile.write(b"H")
-            elif status == 2:
+            elif status in (2, 3):
                 self.understand(body)
+                if status == 3:
+                    server.released.wait(30)
                 self.close_connection = True
             elif status is not None:
                 self.say(status, "no", server.headers)
@@ -123,6 +128,13 @@ class Asked(BaseHTTPRequestHandler):
                 self.say(*self.understand(body))
         finally:
             server.begins(-1)
+
+    def answer_given(self) -> int | None:
+        """What the test says that the service answers."""
+        for check, answers in self.server.answers_to.items():
+            if answers and check in urlsplit(self.path).path.split("/"):
+                return answers.pop(0)
+        return self.server.answers.pop(0) if self.server.answers else None
 
     def say(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

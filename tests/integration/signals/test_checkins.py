@@ -163,12 +163,12 @@ def test_sentry_makes_the_monitor_from_the_definition(
 ):
     checkins(sentry=options["sentry"] | {"environment": "staging", "checks": {}})
     add(
-        "Report.daily", schedule="30 9 * * 1-5", timezone="America/New_York", jitter=90,
+        "Report.daily", schedule="30 9 * * 1-5", timezone="America/New_York", jitter=timedelta(seconds=90),
         max_lateness=timedelta(minutes=10), timeout=600, retry=2, max_failures=3,
     )  # fmt: skip
     runner = deploy()
     told()
-    clock.advance(timedelta(hours=6))
+    clock.advance(timedelta(hours=5, minutes=32))
     runner.tick()
     happens(end, "run_started", cron="Report.daily")
     told()

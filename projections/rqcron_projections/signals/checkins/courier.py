@@ -58,7 +58,7 @@ def _work(name: str) -> None:
 def deliver(monitor: Monitor) -> int:
     """Send what is due to a monitor; how many check-ins it took. Raises Django's database errors."""
     mine, sent = uuid4(), 0
-    if not outbox.claim(monitor.name, mine):
+    if not outbox.has_due(monitor.name) or not outbox.claim(monitor.name, mine):
         return 0
     try:
         for _ in range(ROUNDS_MAX):
@@ -203,7 +203,7 @@ def _given_up(monitor: str, cron: str, why: object) -> None:
 def tend(monitor: Monitor) -> None:
     """Give up what is too old, and leave out what piles up while the monitor is away."""
     mine = uuid4()
-    if not outbox.claim(monitor.name, mine):
+    if not outbox.needs_care(monitor.name) or not outbox.claim(monitor.name, mine):
         return
     try:
         for row in outbox.give_up_old(monitor.name):

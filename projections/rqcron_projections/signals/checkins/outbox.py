@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 
 from rqcron_events import clock
 from rqcron_events.ledger import store
@@ -28,6 +28,7 @@ __all__ = [
     "has_due",
     "leave_out",
     "monitor_row",
+    "needs_care",
     "prune",
     "put",
     "put_off",
@@ -45,7 +46,7 @@ LANES_MAX = 64
 """Crons that are sent in one go, one row of each."""
 LANE_ROWS_MAX = 20
 """How many rows of a cron wait while its monitor is away, besides those that cannot be left out."""
-LANE_ROWS_READ_MAX = 1_000
+ROWS_READ_MAX = 5_000
 PRUNED_MAX = 5_000
 SENT_KEPT = timedelta(minutes=2)
 """Longer than the window in which they count."""
@@ -95,10 +96,13 @@ def has_due(monitor: str) -> bool:
 def claim(monitor: str, mine: uuid.UUID) -> bool:
     """Take a monitor, or keep it: False when another process sends to it."""
     now = clock.now()
-    _monitors().bulk_create([CheckInMonitor(name=monitor)], ignore_conflicts=True)
     free = Q(claim=mine) | Q(claimed_until=None) | Q(claimed_until__lte=now)
     rows = _monitors().filter(free, name=monitor)
-    return bool(rows.update(claim=mine, claimed_until=now + timedelta(seconds=CLAIM_SECONDS)))
+    for _ in range(2):
+        if rows.update(claim=mine, claimed_until=now + timedelta(seconds=CLAIM_SECONDS)):
+            return True
+        _monitors().bulk_create([CheckInMonitor(name=monitor)], ignore_conflicts=True)
+    return False
 
 
 def release(monitor: str, mine: uuid.UUID) -> None:
@@ -117,7 +121,7 @@ def due(monitor: Monitor) -> list[Due]:
     begun = _begun(monitor.name, [row for rows in lanes.values() for row in rows])
     found, left_out = [], []
     # Those that nobody has answered to come last: they must not keep the others from being tried.
-    for cron in sorted(crons, key=lambda cron: max(row.attempts for row in lanes[cron])):
+    for cron in sorted(lanes, key=lambda cron: max(row.attempts for row in lanes[cron])):
         held = max(row.next_try_at for row in lanes[cron])
         if held > now:  # nothing overtakes a row that was not taken
             _hold(monitor.name, cron, held)
@@ -135,8 +139,8 @@ def due(monitor: Monitor) -> list[Due]:
 
 def _lanes(monitor: str, crons: Iterable[str]) -> dict[str, list[CheckIn]]:
     lanes: defaultdict[str, list[CheckIn]] = defaultdict(list)
-    for cron in crons:
-        lanes[cron] += _waiting(monitor).filter(cron=cron).order_by("id")[:LANE_ROWS_READ_MAX]
+    for row in _waiting(monitor).filter(cron__in=crons).order_by("id")[:ROWS_READ_MAX]:
+        lanes[row.cron].append(row)
     return lanes
 
 
@@ -230,6 +234,15 @@ def put_off_monitor(name: str, tried: Sequence[CheckIn], answer: str, wait_secon
     return row.attempts == 0
 
 
+def needs_care(monitor: str) -> bool:
+    """Whether something waits for so long, or so much of it, that ``give_up_old`` or ``thin`` may find it."""
+    found = _waiting(monitor).aggregate(rows=Count("id"), oldest=Min("created_at"))
+    if not found["rows"]:
+        return False
+    before = clock.now() - timedelta(seconds=GIVE_UP_SECONDS)
+    return bool(found["rows"] > LANE_ROWS_MAX or found["oldest"] < before)
+
+
 def give_up_old(monitor: str) -> list[CheckIn]:
     """What nobody took for days."""
     before = clock.now() - timedelta(seconds=GIVE_UP_SECONDS)
@@ -259,7 +272,6 @@ def prune(now: datetime, names: Iterable[str]) -> None:
     unknown = ~Q(monitor__in=list(names)) & Q(
         created_at__lt=now - timedelta(seconds=GIVE_UP_SECONDS)
     )
-    for ended in (sent, failed, left, unknown):
-        ids = list(checkins().filter(ended).values_list("id", flat=True)[:PRUNED_MAX])
-        if ids:
-            checkins().filter(id__in=ids).delete()
+    ended = checkins().filter(sent | failed | left | unknown)
+    if ids := list(ended.values_list("id", flat=True)[:PRUNED_MAX]):
+        checkins().filter(id__in=ids).delete()

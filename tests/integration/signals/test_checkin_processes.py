@@ -1,0 +1,50 @@
+"""Real processes: a runner that is killed between the answer of a monitor and its note of it."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+from rqcron_projections.models import Checkpoint
+from rqcron_projections.signals.models import CheckIn, CheckInMonitor
+
+from rqcron_events import clock
+from rqcron_events.core.events import Event, EventType, run_stream
+from rqcron_events.ledger import store
+
+from .stand_ins import PING_KEY
+
+
+def test_what_was_on_its_way_when_the_process_was_killed_is_told_twice_and_nothing_else(
+    project, service
+):
+    monitor = {"kind": "healthchecks", "url": f"{service.root}/hc", "ping_key": PING_KEY}
+    monitor |= {"create": True, "crons": ["gone_*"]}
+    project.environment["TEST_CHECKINS"] = json.dumps({"hc": monitor})
+    runner = project.start("cron_run")
+    project.wait_until(Checkpoint.objects.filter(name="checkins").exists)
+    service.answers = [3, 3]
+    crons = ("gone_a", "gone_b")
+    for cron in crons:
+        run_id = uuid4()
+        store.append(
+            [
+                Event(
+                    stream=run_stream(run_id), version=version, type=kind, cron=cron, attempt=1,
+                    run_id=run_id, occurred_at=clock.now(),
+                )
+                for version, kind in enumerate((EventType.RUN_STARTED, EventType.RUN_FAILED), 1)
+            ]
+        )  # fmt: skip
+    project.wait_until(lambda: service.heard)
+    runner.kill_session()
+    on_their_way = {item.check for item in service.heard}
+    service.released.set()
+    service.answers = []
+    CheckInMonitor.objects.update(claimed_until=clock.now())
+    project.start("cron_run")
+    project.wait_until(lambda: not CheckIn.objects.filter(status="waiting").exists())
+    for cron in crons:
+        twice = cron in on_their_way
+        assert service.states(cron) == ["start", *["start"] * twice, "fail"]
+    assert max(service.counts().values()) == 2
