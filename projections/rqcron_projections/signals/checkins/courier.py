@@ -120,16 +120,16 @@ def _wave(monitor: Monitor, items: Sequence[Due], jobs: Mapping[str, CronJob]) -
     failed = [answer for answer in answers if isinstance(answer, NotTaken)]
     away = _away(failed, len(answers))
     rows = [item.row for item, *_ in wanted]
+    said = list(zip(rows, answers, strict=True))
+    _taken(monitor, [(row, answer) for row, answer in said if isinstance(answer, str)])
     not_taken = []
-    for row, answer in zip(rows, answers, strict=True):
-        if isinstance(answer, str):
-            _taken(monitor, row, answer)
-        elif isinstance(answer, Refused):
-            outbox.settle(row, str(answer), sent=False)
+    for row, answer in said:
+        if isinstance(answer, Refused):
+            outbox.settle(monitor.name, [row], str(answer), sent=False)
             _given_up(monitor.name, row.cron, answer)
-        elif away is None:
+        elif isinstance(answer, NotTaken) and away is None:
             _not_taken(monitor, row, answer)
-        else:
+        elif isinstance(answer, NotTaken):
             not_taken.append(row)
     if away is not None:
         _silent(monitor, not_taken, away)
@@ -152,19 +152,22 @@ def _away(failed: Sequence[NotTaken], tried: int) -> NotTaken | None:
     return answers[0] if len(answers) == SENDERS else None
 
 
-def _taken(monitor: Monitor, row: CheckIn, answer: str) -> None:
-    if not answer:  # its protocol has no word for it
-        outbox.leave_out(monitor.name, [row])
-        return
-    outbox.settle(row, answer)
-    log.debug(
-        "Monitor %s was told of %s: %s: %s.",
-        monitor.name,
-        row.cron,
-        row.fate,
-        answer,
-        extra={"action": "checkin_sent", "monitor": monitor.name, "cron": row.cron},
-    )
+def _taken(monitor: Monitor, said: Sequence[tuple[CheckIn, str]]) -> None:
+    for answer in sorted({answer for _, answer in said}):
+        rows = [row for row, own in said if own == answer]
+        if not answer:  # the protocol has no word for them
+            outbox.leave_out(monitor.name, rows)
+            continue
+        outbox.settle(monitor.name, rows, answer)
+        for row in rows:
+            log.debug(
+                "Monitor %s was told of %s: %s: %s.",
+                monitor.name,
+                row.cron,
+                row.fate,
+                answer,
+                extra={"action": "checkin_sent", "monitor": monitor.name, "cron": row.cron},
+            )
 
 
 def _not_taken(monitor: Monitor, row: CheckIn, error: NotTaken) -> None:

@@ -167,24 +167,25 @@ def _hold(monitor: str, cron: str, until: datetime) -> None:
     _waiting(monitor).filter(cron=cron, next_try_at__lt=until).update(next_try_at=until)
 
 
-def settle(row: CheckIn, answer: str, *, sent: bool = True) -> None:
-    """It was sent, or never will be."""
+def settle(monitor: str, rows: Sequence[CheckIn], answer: str, *, sent: bool = True) -> None:
+    """They were sent, or never will be."""
+    if not rows:
+        return
     now = clock.now()
-    status = MessageStatus.SENT if sent else MessageStatus.FAILED
-    opens = sent and row.kind == CheckInKind.BEGIN
+    begins = [row.id for row in rows if row.kind == CheckInKind.BEGIN]
     with transaction.atomic(using=store.connection().alias):
-        checkins().filter(id=row.id).update(
-            status=status,
-            is_open=opens,
-            attempts=row.attempts + 1,
+        checkins().filter(id__in=[row.id for row in rows]).update(
+            status=MessageStatus.SENT if sent else MessageStatus.FAILED,
+            attempts=F("attempts") + 1,
             answer=answer[:ANSWER_CHARS_MAX],
             ended_at=now,
         )
-        if row.kind == CheckInKind.END:
-            _close(row.monitor, [row])
+        if sent and begins:
+            checkins().filter(id__in=begins).update(is_open=True)
+        _close(monitor, rows)
         if sent:
-            _monitors().filter(name=row.monitor).update(
-                sent=F("sent") + 1,
+            _monitors().filter(name=monitor).update(
+                sent=F("sent") + len(rows),
                 last_sent_at=now,
                 attempts=0,
                 next_try_at=None,
@@ -203,13 +204,16 @@ def leave_out(monitor: str, rows: Sequence[CheckIn]) -> None:
         checkins().filter(id__in=tried).update(
             status=MessageStatus.FAILED, is_open=True, ended_at=clock.now()
         )
-        _close(monitor, [row for row in rows if row.kind == CheckInKind.END])
+        _close(monitor, rows)
         _monitors().filter(name=monitor).update(left_out=F("left_out") + len(rows))
 
 
-def _close(monitor: str, ends: Sequence[CheckIn]) -> None:
-    run_ids = [row.run_id for row in ends]
-    checkins().filter(monitor=monitor, is_open=True, run_id__in=run_ids).update(is_open=False)
+def _close(monitor: str, rows: Iterable[CheckIn]) -> None:
+    """Of ends: nobody waits any more for those of their runs."""
+    run_ids = [row.run_id for row in rows if row.kind == CheckInKind.END]
+    if run_ids:
+        told = checkins().filter(monitor=monitor, is_open=True, run_id__in=run_ids)
+        told.update(is_open=False)
 
 
 def put_off(row: CheckIn, answer: str, wait_seconds: float) -> None:
@@ -249,7 +253,7 @@ def give_up_old(monitor: str) -> list[CheckIn]:
     rows = list(_waiting(monitor).filter(created_at__lt=before).order_by("id")[:PRUNED_MAX])
     why = monitor_row(monitor).answer or "not taken for three days"
     for row in rows:
-        settle(row, row.answer or why, sent=False)
+        settle(monitor, [row], row.answer or why, sent=False)
     return rows
 
 
