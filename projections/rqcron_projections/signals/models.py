@@ -136,7 +136,7 @@ class CheckIn(models.Model):
     )
     """What was sent is kept for two minutes, because it counts for the limit of its check."""
     is_open = models.BooleanField(default=False)
-    """A begin that was sent and whose end was not: kept until then."""
+    """A begin that was sent, or may have been, and whose end was not: kept until then."""
     attempts = models.IntegerField(default=0)
     next_try_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)

@@ -62,9 +62,11 @@ class StandIn(ThreadingHTTPServer):
         """Check-ins of one check that a service takes in a minute, by service."""
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.at_once = self.at_once_max = 0
+        self.together = 1
+        """So many requests wait for each other, once."""
         self.released = threading.Event()
         self._taken: defaultdict[str, list[datetime]] = defaultdict(list)
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     @property
     def dsn(self) -> str:
@@ -93,6 +95,9 @@ class StandIn(ThreadingHTTPServer):
             self.asked += many > 0
             self.at_once += many
             self.at_once_max = max(self.at_once_max, self.at_once)
+            self._lock.notify_all()
+            if many > 0:
+                self._lock.wait_for(lambda: self.at_once_max >= self.together, 10)
 
 
 class Asked(BaseHTTPRequestHandler):

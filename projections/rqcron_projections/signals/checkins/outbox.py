@@ -202,7 +202,7 @@ def leave_out(monitor: str, rows: Sequence[CheckIn]) -> None:
     with transaction.atomic(using=store.connection().alias):
         checkins().filter(id__in={row.id for row in rows} - set(tried)).delete()
         checkins().filter(id__in=tried).update(
-            status=MessageStatus.FAILED, is_open=True, ended_at=clock.now()
+            status=MessageStatus.SENT, is_open=True, ended_at=clock.now()
         )
         _close(monitor, rows)
         _monitors().filter(name=monitor).update(left_out=F("left_out") + len(rows))

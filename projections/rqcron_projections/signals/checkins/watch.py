@@ -54,7 +54,7 @@ def _not_taking() -> Iterator[str]:
 
 def _given_up() -> Iterator[str]:
     failed = checkins().filter(status=MessageStatus.FAILED, ended_at__gt=clock.now() - FAILED_TOLD)
-    grouped = failed.filter(is_open=False).order_by("monitor").values_list("monitor")
+    grouped = failed.order_by("monitor").values_list("monitor")
     for monitor, count in grouped.annotate(Count("id")):
         yield (
             f"Monitor {monitor!r} was not told of {count} run{'s' * (count != 1)} within a day; "
@@ -101,7 +101,7 @@ def monitor_rows() -> list[dict[str, Any]]:
     counts = checkins().order_by().values("monitor")
     counted = counts.annotate(
         waiting=Count("id", filter=Q(status=MessageStatus.WAITING)),
-        failed=Count("id", filter=Q(status=MessageStatus.FAILED, is_open=False)),
+        failed=Count("id", filter=Q(status=MessageStatus.FAILED)),
     )
     found: dict[str, dict[str, Any]] = {row["monitor"]: dict(row) for row in counted}
     waited_for = [name for name, row in sorted(found.items()) if row["waiting"]]
