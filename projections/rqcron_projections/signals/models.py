@@ -146,7 +146,7 @@ class CheckIn(models.Model):
     class Meta:
         db_table = "rqcron_checkin"
         indexes = (
-            models.Index(fields=["monitor", "status", "id"], name="rqcron_checkin_next"),
+            models.Index(fields=["status", "monitor", "id"], name="rqcron_checkin_next"),
             models.Index(fields=["monitor", "status", "cron"], name="rqcron_checkin_cron"),
             models.Index(fields=["run_id"], name="rqcron_checkin_run"),
         )

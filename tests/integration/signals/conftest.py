@@ -249,6 +249,8 @@ def checkins(db, settings, clock: FakeClock, service: StandIn, monkeypatch) -> C
         checkin_follow, "wake", lambda: None
     )  # its threads do not see this transaction
     service.now = lambda: clock.now
+    checkin_follow._at_end.clear()
+    checkin_follow._tended_at.clear()
 
     def configure(**monitors: dict[str, Any]) -> None:
         settings.RQCRON_CHECKINS = monitors

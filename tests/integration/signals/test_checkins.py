@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from rqcron_projections.models import Checkpoint
 from rqcron_projections.signals.checkins import follow as follow_module
-from rqcron_projections.signals.checkins import outbox
+from rqcron_projections.signals.checkins import courier, outbox
 from rqcron_projections.signals.models import CheckIn, CheckInMonitor
 
 from rqcron_events.core.events import Event, EventType, cron_stream, run_stream
@@ -202,7 +202,9 @@ def test_a_begin_that_waited_for_the_database_is_not_told_after_its_end(
     assert service.states("hc-report") == ["success"]
 
 
-def test_history_is_not_told_when_check_ins_begin(checkins, options, slot, service, told, end):
+def test_history_is_not_told_when_check_ins_begin(
+    checkins, options, slot, service, told, end, clock
+):
     slot()
     happens(end, "run_started")
     happens(end, "run_succeeded")
@@ -215,6 +217,7 @@ def test_history_is_not_told_when_check_ins_begin(checkins, options, slot, servi
     told()
     assert service.states("hc-report") == ["start"]
     Checkpoint.objects.filter(name="checkins").delete()
+    clock.advance(MINUTE)  # an idle log is looked at now and then
     told()
     happens(end, "run_succeeded")
     told()
@@ -294,3 +297,12 @@ def test_a_monitor_that_left_the_settings_is_told_nothing_more(
     told()
     assert CheckIn.objects.filter(monitor="hc").count() == 0
     assert CheckInMonitor.objects.get(name="hc").sent == 0
+
+
+def test_an_idle_log_costs_two_queries(checkins, options, told, django_assert_num_queries):
+    checkins(hc=options["hc"], cronitor=options["cronitor"])
+    told()
+    with django_assert_num_queries(1):
+        follow_module.follow()
+    with django_assert_num_queries(1):
+        courier.wake()

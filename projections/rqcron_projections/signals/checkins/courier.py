@@ -39,7 +39,8 @@ threads = Threads("rqcron-checkins")
 
 def wake() -> list[Thread]:
     """Start a thread for each monitor that something is due for, unless it has one, and return at once."""
-    return threads.start(monitors(), outbox.has_due, _work)
+    due = set(outbox.with_due())
+    return threads.start([name for name in monitors() if name in due], outbox.has_due, _work)
 
 
 def _work(name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -37,6 +38,8 @@ TEND_SECONDS = 10.0
 
 _tended_at: list[datetime] = []
 """When this process did last."""
+_at_end: list[Any] = []
+"""The newest event, when this process had read all and looked last."""
 
 
 def follow() -> int:
@@ -45,8 +48,12 @@ def follow() -> int:
 
     Raises CronConfigError, and Django's database errors.
     """
-    read, now = _read(), clock.now()
-    if not _tended_at or not 0 <= (now - _tended_at[-1]).total_seconds() < TEND_SECONDS:
+    now, newest, read = clock.now(), store.newest(), 0
+    tends = not _tended_at or not 0 <= (now - _tended_at[-1]).total_seconds() < TEND_SECONDS
+    if tends or _at_end != [newest]:  # an idle log is asked for its newest event only
+        read, point = _read(), checkpoint(NAME)
+        _at_end[:] = [newest] if point is not None and newest.id <= point.position else []
+    if tends:
         _tended_at[:] = [now]
         for monitor in monitors().values():
             tend(monitor)

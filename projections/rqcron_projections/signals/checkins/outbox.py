@@ -36,6 +36,7 @@ __all__ = [
     "release",
     "settle",
     "thin",
+    "with_due",
 ]
 
 CLAIM_SECONDS = 60.0
@@ -81,6 +82,12 @@ def put(rows: Sequence[CheckIn]) -> None:
 def monitor_row(name: str) -> CheckInMonitor:
     """As it is stored, or new."""
     return _monitors().filter(name=name).first() or CheckInMonitor(name=name)
+
+
+def with_due() -> list[str]:
+    """Monitors that something is due for, whether or not they can be told now."""
+    waiting = checkins().filter(status=MessageStatus.WAITING, next_try_at__lte=clock.now())
+    return list(waiting.order_by().values_list("monitor", flat=True).distinct())
 
 
 def has_due(monitor: str) -> bool:

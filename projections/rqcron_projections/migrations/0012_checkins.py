@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rqcron_projections", "0010_cron_totals")]
+    dependencies = [("rqcron_projections", "0011_leave_room")]
 
     operations = [
         migrations.CreateModel(
@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "rqcron_checkin",
                 "indexes": [
-                    models.Index(fields=["monitor", "status", "id"], name="rqcron_checkin_next"),
+                    models.Index(fields=["status", "monitor", "id"], name="rqcron_checkin_next"),
                     models.Index(fields=["monitor", "status", "cron"], name="rqcron_checkin_cron"),
                     models.Index(fields=["run_id"], name="rqcron_checkin_run"),
                 ],
