@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 from rqcron_projections.models import Checkpoint
-from rqcron_projections.signals.checkins import follow as follow_module
 from rqcron_projections.signals.checkins import courier, outbox
+from rqcron_projections.signals.checkins import follow as follow_module
 from rqcron_projections.signals.models import CheckIn, CheckInMonitor
 
 from rqcron_events.core.events import Event, EventType, cron_stream, run_stream
