@@ -48,3 +48,17 @@ def test_what_was_on_its_way_when_the_process_was_killed_is_told_twice_and_nothi
         twice = cron in on_their_way
         assert service.states(cron) == ["start", *["start"] * twice, "fail"]
     assert max(service.counts().values()) == 2
+
+
+def test_a_run_whose_work_horse_is_killed_has_a_begin_and_an_end(project, service):
+    monitor = {"kind": "sentry", "dsn": service.dsn, "crons": ["killed"]}
+    hc = {"kind": "healthchecks", "url": f"{service.root}/hc", "ping_key": PING_KEY}
+    hc |= {"create": True, "crons": ["killed", "declines"], "per_minute": 1_000}
+    project.environment["TEST_CHECKINS"] = json.dumps({"sentry": monitor, "hc": hc})
+    project.start("cron_worker", "default")
+    project.wait_until(
+        lambda: min(len(service.states("killed")), len(service.states("declines"))) >= 2
+    )
+    assert service.states("killed")[:2] == ["start", "fail"]
+    assert service.states("declines")[:2] == ["start", "success"]
+    assert not [item for item in service.heard if "check_in_id" in item.data]  # every 7 s
