@@ -18,7 +18,6 @@ from rqcron_events.conf import conf
 from rqcron_events.conf import problems as other_problems
 
 from .conf import monitors, problems
-from .watch import remarks
 
 __all__ = ["check_crons", "check_settings", "register_all"]
 
@@ -36,6 +35,8 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 def check_crons(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
     """By the crons that the projections know."""
+    from .watch import remarks
+
     if other_problems() or problems() or not databases or conf().database not in databases:
         return []
     try:
@@ -44,7 +45,9 @@ def check_crons(*, databases: Sequence[str] | None = None, **_: Any) -> list[che
         return []  # not migrated yet, or Django's own checks report a database that does not answer
     return [
         checks.Warning(
-            f"Monitor {name!r} in RQCRON_CHECKINS: {remark}", id="rqcron_projections.W003"
+            f"Monitor {name!r} in RQCRON_CHECKINS: {remark}",
+            hint="Say in 'crons' which crons it is about, and in 'checks' what each is called.",
+            id="rqcron_projections.W003",
         )
         for name, remark in found
     ]
