@@ -145,16 +145,16 @@ def test_what_is_told_has_the_run_and_no_words_of_people(
     slot()
     run_id = happens(end, "run_started")
     told()
-    clock.advance(timedelta(seconds=75))
+    clock.advance(timedelta(minutes=5))
     happens(end, "run_failed", reason="exception")
     told()
     begin, failed = [item for item in service.heard if item.check == "hc-report"]
     assert (begin.run_id, failed.run_id) == (str(run_id), str(run_id))
     assert failed.text == "report: failed (exception, ValueError)"
     [complete] = [item for item in service.heard if item.state == "fail 1"]
-    assert complete.data["metric"] == "duration:75.000"
+    assert complete.data["metric"] == "duration:300.000"
     payload = service.heard[-1].data
-    assert (payload["check_in_id"], payload["duration"]) == (run_id.hex, 75.0)
+    assert (payload["check_in_id"], payload["duration"]) == (run_id.hex, 300.0)
     assert "hidden" not in "".join(item.text for item in service.heard)
 
 
