@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate
+
+from .followers import register_follower
 
 __all__ = ["RqcronEventsConfig"]
 
@@ -29,7 +32,21 @@ class RqcronEventsConfig(AppConfig):
         checks.register_all()
         registry.discover()
         warm_before_forks()
+        follow_with_seals()
         post_migrate.connect(reinstall_triggers, sender=self)
+
+
+def follow_with_seals() -> None:
+    """Where the project has a key. What is wrong with the settings is said by the checks."""
+    if not getattr(settings, "RQCRON_SEAL_KEY", ""):
+        return
+
+    def seal() -> int:
+        from .seals.follower import seal_when_due
+
+        return seal_when_due()
+
+    register_follower("seals", seal)
 
 
 def reinstall_triggers(*, using: str, **_: Any) -> None:

@@ -1,7 +1,7 @@
 """System checks: what is wrong, the value, the remedy. The ids are stable.
 
-E005 to E009, W001 to W008 and I003: ``manage.py check --database``. W009 asks Redis: ``check --deploy``.
-I001 to I003 are no faults.
+E005 to E009, W001 to W008 and I003: ``manage.py check --database``. W009 asks Redis: ``check --deploy``,
+and so is I004. I001 to I004 are no faults.
 
 What is about single crons (E001, E002, E003, E010, E011) is an error for ``manage.py check`` itself, which then
 exits with 1. Every other command runs the checks first and would be stopped by an error: there it is a
@@ -22,6 +22,7 @@ warning, so that one wrong cron stops no ``migrate``.
 ``rqcron_events.I001``  a queue's serializer has to be given to plain rqworker
 ``rqcron_events.I002``  ``rqcron_projections`` is not installed, and what is missing without it
 ``rqcron_events.I003``  a ``renamed_from`` has no effect
+``rqcron_events.I004``  the log is not sealed
 ``rqcron_events.W001``  events in the log do not pass a CHECK that holds for new ones
 ``rqcron_events.W002``  a trigger that is not ours can refuse events
 ``rqcron_events.W003``  ids can be given by a statement, or come to an end
@@ -57,6 +58,7 @@ __all__ = [
     "check_registry",
     "check_renames",
     "check_schedules",
+    "check_seals",
     "check_serializers",
     "check_settings",
     "check_tables",
@@ -76,6 +78,7 @@ def register_all() -> None:
     checks.register(check_serializers)
     checks.register(check_projections)
     checks.register(check_redis, deploy=True)
+    checks.register(check_seals, deploy=True)
     checks.register(check_tables, checks.Tags.database)
     checks.register(check_quarantine, checks.Tags.database)
     checks.register(check_renames, checks.Tags.database)
@@ -285,6 +288,25 @@ def check_redis(**_: Any) -> list[checks.CheckMessage]:
                 )
             )
     return found
+
+
+def check_seals(**_: Any) -> list[checks.CheckMessage]:
+    """Wrong settings are E004; this is about none."""
+    from .conf import conf, problems
+
+    if problems():
+        return []
+    settings = conf()
+    text, hint = "", "docs/seals.md"
+    if not settings.seal_key:
+        text = "RQCRON_SEAL_KEY is not set: the log is not sealed, so its owner can change it unseen."
+        hint = "Make a key: manage.py cron_seal --new-key NAME. See docs/seals.md"
+    elif not settings.seal_receivers:
+        text = (
+            "RQCRON_SEAL_RECEIVERS is empty: checkpoints stay in the database that they are about, and "
+            "prove nothing against who owns it."
+        )
+    return [checks.Info(text, hint=hint, id="rqcron_events.I004")] if text else []
 
 
 def check_tables(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:

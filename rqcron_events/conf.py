@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS
 
+from .core.seal.settings import problems_of_keys, problems_of_receivers
 from .errors import CronConfigError
 
 __all__ = ["Conf", "conf", "migrate_command", "problems", "rq_queues"]
@@ -63,6 +64,14 @@ class Conf:
     """RQCRON_CHECKINS: which monitors hear of runs from rqcron_projections. May hold secrets."""
     site_url: str = ""
     """RQCRON_SITE_URL: where people reach the site, for links in alerts."""
+    seal_key: str = field(default="", repr=False)
+    """RQCRON_SEAL_KEY: signs checkpoints of the log. A secret."""
+    seal_old_keys: list[str] = field(default_factory=list)
+    """RQCRON_SEAL_OLD_KEYS: public keys of before, whose signatures count, too."""
+    seal_receivers: dict[str, Any] = field(default_factory=dict, repr=False)
+    """RQCRON_SEAL_RECEIVERS: where checkpoints go. May hold secrets."""
+    seal_seconds: float | None = 60.0
+    """RQCRON_SEAL_SECONDS: how often what is new in the log is sealed; 0 or None: not by itself."""
 
 
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -79,6 +88,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "result_bytes_max": (0, 1_000_000),
     "message_bytes_max": (0, 1_000_000),
     "traceback_bytes_max": (0, 1_000_000),
+    "seal_seconds": (0, 86_400),
 }
 
 
@@ -122,6 +132,8 @@ def problems() -> list[str]:
     for name, (low, high) in _BOUNDS.items():
         setting = f"RQCRON_{name.upper()}"
         value = getattr(settings, setting, low)
+        if name == "seal_seconds" and value is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             found.append(f"Setting {setting} is {value!r}. Give a number from {low} to {high}.")
         elif not low <= value <= high:
@@ -149,6 +161,10 @@ def problems() -> list[str]:
     url = getattr(settings, "RQCRON_SITE_URL", "")
     if not isinstance(url, str) or (url and not re.fullmatch(r"https?://[^\s?#@]+", url)):
         found.append(f"Setting RQCRON_SITE_URL is {url!r}. Give one such as 'https://example.org'.")
+    found += problems_of_keys(
+        getattr(settings, "RQCRON_SEAL_KEY", ""), getattr(settings, "RQCRON_SEAL_OLD_KEYS", [])
+    )
+    found += problems_of_receivers(getattr(settings, "RQCRON_SEAL_RECEIVERS", {}))
     if not settings.USE_TZ:
         found.append("Setting USE_TZ is False. Set USE_TZ = True: slots are instants in UTC.")
     return found

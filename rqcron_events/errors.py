@@ -16,6 +16,7 @@ __all__ = [
     "PositionAhead",
     "PredecessorMissing",
     "QueueUnusable",
+    "SealBroken",
     "SpoolFull",
     "UnknownCron",
     "UnknownRun",
@@ -142,6 +143,10 @@ class PositionAhead(LogWentBack):
 
     def __init__(self, position: int, newest: int) -> None:
         super().__init__(position, what=f"is ahead of the log, whose newest id is {newest}")
+
+
+class SealBroken(CronError):
+    """The log, or what was stored of its seals, is not what was sealed."""
 
 
 class QueueUnusable(CronError):

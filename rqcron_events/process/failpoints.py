@@ -30,6 +30,10 @@ FAILPOINTS = {
     "after_outcome": "work-horse, the outcome is recorded, RQ does not know it yet",
     "before_spool": "work-horse, the ledger is out of reach, before the event is spooled",
     "after_spool": "work-horse, the event is spooled",
+    "before_seal": "who seals, a part of the log is read and signed, nothing is stored",
+    "seal_written": "who seals, seal and tiles are written, not committed",
+    "after_seal": "who seals, the seal is committed, no receiver knows of it",
+    "seal_sent": "who seals, a receiver took the checkpoint, that is not recorded",
 }
 """Every failpoint, and the step of the flow that it interrupts."""
 

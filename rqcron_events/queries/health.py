@@ -37,6 +37,7 @@ from .obstacles import REDIS_SECONDS_MAX, pause_obstacles, queue_obstacles_at, q
 from .results import Limits, result_problems
 from .runners import Standing, standing_by_calls, standing_by_lease
 from .runs_in_rq import open_runs, out_of_reach, refused
+from .seals import Seals, look_at_seals
 
 __all__ = ["MAX_LAG_SECONDS", "Health", "health"]
 
@@ -80,6 +81,8 @@ class Health:
     """What should be looked at, and keeps nothing from working."""
     projection_lag_events: dict[str, int] = field(default_factory=dict)
     """How many events each follower of the log is behind."""
+    seals: Seals | None = None
+    """None where the project seals nothing."""
     cron: str = ""
     """The only one that was asked about."""
     standing: Standing = field(default_factory=Standing)
@@ -124,6 +127,7 @@ class Health:
             "clock": self.clocks.to_data(),
             "warnings": self.warnings,
             "projection_lag_events": self.projection_lag_events,
+            "seals": self.seals.to_data() if self.seals else None,
         }
 
 
@@ -157,9 +161,10 @@ def health(
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
         "The log's losses": _look_at_losses,
+        "The seals": _look_at_seals,
     }
     if cron:
-        for name in ("The followers", "The log's losses"):
+        for name in ("The followers", "The log's losses", "The seals"):
             del parts[name]
     db = store.connection()
     with backend_of(db).bounded_session(db, DATABASE_SECONDS_MAX):
@@ -343,6 +348,13 @@ def _look_at_losses(found: Health) -> None:
     for loss in told_losses():
         if clock.now() - loss.until < LOSS_TOLD:
             found.problems.append(f"{loss.text[0].upper()}{loss.text[1:]}. See cron_audit.")
+
+
+def _look_at_seals(found: Health) -> None:
+    if conf().seal_key:
+        found.seals = look_at_seals(ClockSkew().database_now())
+        found.problems += found.seals.problems
+        found.warnings += found.seals.warnings
 
 
 def _look_at_followers(found: Health) -> None:

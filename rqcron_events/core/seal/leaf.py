@@ -1,0 +1,136 @@
+"""The bytes of one stored event that are hashed: RFC 8785 canonical JSON of its columns.
+
+This is the one place that knows them. The keys are ``KEYS``; times are UTC with six digits and ``Z``, a
+run's id is a UUID, ``data`` is JSON. Where ``data`` has no canonical form (numbers beyond IEEE doubles,
+a key twice, no JSON, nested too deeply) its stored text stands under ``data_text`` instead.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from ..codec import Row
+
+__all__ = ["KEYS", "NESTING_MAX", "leaf"]
+
+KEYS = (
+    "id", "stream", "version", "type", "schema_version", "cron", "run_id", "attempt",
+    "scheduled_for", "reason", "actor", "occurred_at", "recorded_at", "data",
+)  # fmt: skip
+"""In the order of a stored row."""
+NESTING_MAX = 100
+"""Of ``data``. Deeper, whether Python can read it would depend on who calls."""
+INTEGER_MAX = 2**53 - 1
+"""Larger ones are no exact doubles, and so no canonical JSON."""
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def leaf(row: Row) -> bytes:
+    """What stands for this event in the tree. Never raises: a damaged event is sealed as it is."""
+    columns = dict(zip(KEYS, row, strict=True))
+    text = columns.pop("data")
+    run = row[6]
+    if run is not None:
+        digits = run.hex()
+        parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+        columns["run_id"] = "-".join(parts)
+    columns["scheduled_for"] = _time(row[8])
+    columns["occurred_at"] = _time(row[11])
+    columns["recorded_at"] = _time(row[12])
+    try:
+        return _quick(columns, text)
+    except Exception:  # uncommon, or damaged
+        return _exact(columns, text)
+
+
+def _quick(columns: dict[str, Any], text: str) -> bytes:
+    """With Python's encoder in C, where it writes what RFC 8785 says. Raises ValueError elsewhere."""
+    _check_nesting(text)
+    written = _encode({**columns, "data": _COMMON.decode(text)})
+    # Beyond ASCII, Python sorts by code points and RFC 8785 by UTF-16 units.
+    return written.encode("ascii")
+
+
+def _exact(columns: dict[str, Any], text: str) -> bytes:
+    import rfc8785
+
+    for data in ({"data": _any_document(text)}, {"data_text": text}):
+        try:
+            if data.get("data") is not _NO_DOCUMENT:
+                return rfc8785.dumps(columns | data)
+        except Exception:  # the next one says less, and can be written
+            continue
+    # A column that is no text or number at all, as SQLite allows.
+    return json.dumps(columns | {"data_text": text}, sort_keys=True, default=repr).encode()
+
+
+_NO_DOCUMENT = object()
+
+
+def _any_document(text: str) -> Any:
+    try:
+        _check_nesting(text)
+        return _ANY.decode(text)
+    except Exception:
+        return _NO_DOCUMENT
+
+
+def _check_nesting(text: str) -> None:
+    if text.count("{") + text.count("[") <= NESTING_MAX:
+        return
+    depth = 0
+    for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > NESTING_MAX:
+            raise ValueError(f"nested deeper than {NESTING_MAX}")
+
+
+def _time(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers of JSON differ in which of two equal keys counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
+
+
+def _common_int(text: str) -> int:
+    value = int(text)
+    if not -INTEGER_MAX <= value <= INTEGER_MAX:
+        raise ValueError(f"{text} is no exact double")
+    return value
+
+
+def _common_float(text: str) -> float | int:
+    """Where Python and RFC 8785 write the same digits: no exponent, and nothing behind the point
+    where that is nought."""
+    value = float(text)
+    if value.is_integer():
+        return _common_int(str(int(value)))
+    if abs(value) < 1e-4:
+        raise ValueError(f"{text} is written with an exponent")
+    return value
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+_COMMON = json.JSONDecoder(
+    object_pairs_hook=_each_once,
+    parse_int=_common_int,
+    parse_float=_common_float,
+    parse_constant=_no_number,
+)
+_ANY = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_no_number)
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode

@@ -1,0 +1,102 @@
+"""Is the log still what was sealed?"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.utils.timezone import get_default_timezone
+
+from ...cli.terminal import json_text
+from ...core.seal.note import Verifier
+from ...core.wording import duration, shower_in
+from ...seals.keys import verifiers
+from ...seals.outside import read_outside
+from ...seals.verify import Verification, verify
+from ..command import LedgerCommand
+
+
+class Command(LedgerCommand):
+    help = (
+        "Compare the log with its seals, and with checkpoints that were kept outside. Exit 1 and name the "
+        "first event that differs, is missing, was added or is out of place."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--checkpoint",
+            action="append",
+            metavar="FILE|DIR|-",
+            default=[],
+            help="A checkpoint from outside, a directory of a receiver, or '-'; may be repeated.",
+        )
+        parser.add_argument(
+            "--all",
+            action="store_true",
+            help="Read the log from its first event; default: from where the last call found it right.",
+        )
+        parser.add_argument("--key", metavar="KEY", help="The public key; default: RQCRON_SEAL_KEY's.")
+        parser.add_argument(
+            "--read-only", action="store_true", help="Remember nothing in the database; implies --all."
+        )
+        parser.add_argument("--format", choices=("table", "json"), default="table")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        keys = verifiers(_key(options["key"]))
+        sources = options["checkpoint"]
+        if sources and not keys:
+            raise CommandError("No key is known. Give --key KEY, or set RQCRON_SEAL_KEY.")
+        found = verify(
+            keys,
+            read_outside(sources, keys, sys.stdin) if sources else None,
+            start_over=options["all"] or options["read_only"],
+            remember=not options["read_only"],
+        )
+        if options["format"] == "json":
+            self.stdout.write(json_text(found.to_data()))
+        else:
+            for line in _lines(found):
+                self.stdout.write(line)
+        if not found.ok:
+            sys.exit(1)
+
+
+def _key(text: str | None) -> Verifier | None:
+    if text is None:
+        return None
+    try:
+        return Verifier.of(text)
+    except ValueError as error:
+        raise CommandError(
+            f"--key {text!r} is no public key: {error}. cron_seal --key shows it."
+        ) from None
+
+
+def _lines(found: Verification) -> list[str]:
+    lines = [f"WRONG {finding.text}" for finding in found.findings]
+    if found.checked_events:
+        lines.append(
+            f"{found.checked_events:,} events were read in {duration(found.seconds)} "
+            f"({found.events_per_second:,.0f} per second)."
+        )
+    if found.checked_from:
+        lines.append(
+            f"The first {found.checked_from:,} events were found right before and not read again; --all "
+            "reads them."
+        )
+    if found.ok:
+        against = f" and {found.checkpoints} from outside" if found.checkpoints else ""
+        lines.append(
+            f"OK: {found.sealed_events:,} events, to event {found.sealed_to}, are what was sealed: "
+            f"{found.seals} new seals{against} agree."
+        )
+        if not found.checkpoints:
+            lines.append(
+                "This does not prove that log and seals were not replaced together by somebody who has "
+                "the key; nor that the newest seals were not taken out. --checkpoint does."
+            )
+    if found.unsealed_events:
+        since = shower_in(get_default_timezone())(found.unsealed_since)
+        lines.append(f"Not sealed yet: {found.unsealed_events:,} events, since {since}.")
+    return lines

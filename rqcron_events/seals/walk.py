@@ -1,0 +1,157 @@
+"""Going through the log event by event, beside what was signed about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, groupby, islice
+
+from ..core.codec import Row
+from ..core.seal.leaf import leaf
+from ..core.seal.merkle import Frontier, leaf_hash
+from ..core.seal.tiles import HASH_BYTES, WIDTH, LoadTile
+from ..ledger import store
+from ..ledger.backend import backend_of
+from .difference import AHEAD_MAX, Finding, Kind, difference
+from .outside import Claim
+
+__all__ = ["Tree", "Walk"]
+
+PAGE_EVENTS = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """Hashes of leaves that belong to a signed root."""
+
+    size: int
+    load: LoadTile
+    source: str
+
+    def hashes(self, start: int, end: int) -> list[bytes]:
+        """Within one tile."""
+        number, place = divmod(start, WIDTH)
+        tile = self.load(0, number)
+        return [
+            tile[at * HASH_BYTES : (at + 1) * HASH_BYTES]
+            for at in range(place, place + end - start)
+        ]
+
+
+@dataclass(slots=True)
+class Walk:
+    """Where it is."""
+
+    index: int
+    """How many events are behind it."""
+    last_id: int
+    frontier: Frontier
+    trees: Sequence[Tree]
+    """The more trusted ones first."""
+    agreed: int = 0
+    """The size of the last claim that agreed."""
+    _outside: tuple[int, int] = field(default=(0, 0))
+    """Size and last event of the last claim from outside that agreed."""
+
+    def along(
+        self, claims: Sequence[Claim], until: int, passed: Callable[[int], None]
+    ) -> Finding | None:
+        """Up to the last of the claims (in the order of their sizes), or the first thing that is wrong;
+        ``passed`` is told of each size where all was right. No event behind ``until`` is read.
+        """
+        rows = _rows(self.last_id, until)
+        for size, same in groupby(claims, key=lambda claim: claim.size):
+            together = list(same)
+            while self.index < size:
+                rows, found = self._step(rows, size, together)
+                if found is not None:
+                    return found
+            for claim in together:
+                found = self._judged(claim)
+                if found is not None:
+                    return found
+            self.agreed = size
+            passed(size)
+        return None
+
+    def _step(
+        self, rows: Iterator[Row], size: int, claims: Sequence[Claim]
+    ) -> tuple[Iterator[Row], Finding | None]:
+        """To the end of a tile, or of what the next claims are about."""
+        end = min(size, (self.index // WIDTH + 1) * WIDTH)
+        here = list(islice(rows, end - self.index))
+        hashes = [leaf_hash(leaf(row)) for row in here]
+        tree = next((tree for tree in self.trees if tree.size >= end), None)
+        wanted = tree.hashes(self.index, end) if tree else hashes
+        same = 0
+        for hash_, other in zip(hashes, wanted, strict=False):
+            if hash_ != other:
+                break
+            same += 1
+        if tree is not None and same < len(wanted):
+            if same:
+                self.last_id = here[same - 1][0]
+            ahead = list(islice(chain(here[same:], rows), AHEAD_MAX))
+            known = self._known(tree, self.index + same)
+            found = difference(self.index + same, self.last_id, ahead, known, tree.source)
+            return rows, found
+        if len(here) < end - self.index:
+            return rows, self._ended(claims[0], len(here))
+        for hash_ in hashes:
+            self.frontier.push(hash_)
+        self.index, self.last_id = end, here[-1][0]
+        return rows, None
+
+    def _known(self, tree: Tree, start: int) -> list[bytes]:
+        """The hashes of the next leaves, as far as is looked at."""
+        found: list[bytes] = []
+        last = min(tree.size, start + AHEAD_MAX)
+        while start < last:
+            end = min(last, (start // WIDTH + 1) * WIDTH)
+            found += tree.hashes(start, end)
+            start = end
+        return found
+
+    def _ended(self, claim: Claim, rest: int) -> Finding:
+        have = self.index + rest
+        return Finding(
+            kind=Kind.MISSING,
+            text=f"{claim.size - have} events are missing at the end of the log, which has {have} here: "
+            f"{claim.source} is about {claim.size}.",
+            event_id=self.last_id,
+            leaf=have,
+        )
+
+    def _judged(self, claim: Claim) -> Finding | None:
+        if self.frontier.root() == claim.root:
+            if claim.last_id is not None and claim.last_id != self.last_id:
+                return Finding(
+                    kind=Kind.SEAL,
+                    text=f"{claim.source} says that it ends with event {claim.last_id}, and its last "
+                    f"event is {self.last_id}.",
+                    event_id=self.last_id,
+                )
+            if claim.is_outside:
+                self._outside = (claim.size, self.last_id)
+            return None
+        size, last_id = self._outside if claim.is_outside else (self.agreed, None)
+        since = f"behind the first {size} events" if size else "from the first event on"
+        if size and last_id is not None:
+            since += f", which end with event {last_id}"
+        return Finding(
+            kind=Kind.CHECKPOINT if claim.is_outside else Kind.SEAL,
+            text=f"{claim.source} is about other events than the first {claim.size} of the log, which "
+            f"end with event {self.last_id}. The first difference lies {since}.",
+            event_id=self.last_id,
+            leaf=claim.size - 1,
+        )
+
+
+def _rows(after: int, until: int) -> Iterator[Row]:
+    db = store.connection()
+    while True:
+        page = backend_of(db).read(db, after, until, PAGE_EVENTS)
+        yield from page
+        if len(page) < PAGE_EVENTS:
+            return
+        after = page[-1][0]
