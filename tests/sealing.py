@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -31,15 +32,14 @@ def run_of(cron: str, number: int) -> UUID:
     return uuid5(SPACE, f"{cron} {number}")
 
 
-def fire(cron: str, number: int) -> None:
-    """A slot with its run, four events; the first one is preceded by the cron's registration."""
+def events_of(cron: str, number: int, version: int) -> list[Event]:
+    """Of a slot and its run, four; the first one of a cron is preceded by its registration."""
     at, run = NOON + timedelta(minutes=number), run_of(cron, number)
     own: list[tuple[EventType, dict[str, Any]]] = []
-    if number == 1:
+    if version == 0:
         new = {"definition": {"name": cron, "function": "x:y", "expression": "* * * * *"}}
         own.append((EventType.CRON_REGISTERED, new | {"definition_version": 1}))
     own.append((EventType.SLOT_FIRED, {"lateness_seconds": 0.25, "definition_version": 1}))
-    version = CronEvent.objects.filter(stream=cron_stream(cron)).count()
     events = [
         Event(stream=cron_stream(cron), version=version + place, type=kind, cron=cron,
               occurred_at=at, data=data, actor="runner/r",
@@ -57,14 +57,23 @@ def fire(cron: str, number: int) -> None:
               scheduled_for=at, occurred_at=at, data=data, actor="worker/w")
         for version, (kind, data) in enumerate(of_run, start=1)
     ]  # fmt: skip
-    store.append(events)
+    return events
+
+
+def fire(cron: str, number: int) -> None:
+    """One more slot of the cron, with its run."""
+    version = CronEvent.objects.filter(stream=cron_stream(cron)).count()
+    store.append(events_of(cron, number, version))
 
 
 def history(*crons: str, runs: int = 2) -> list[int]:
-    """Runs of these crons, one after the other; the ids of all events."""
-    for cron in crons:
-        for number in range(1, runs + 1):
-            fire(cron, number)
+    """New crons and their runs, one after the other; the ids of all events."""
+    store.append([
+        event
+        for cron in crons
+        for number in range(1, runs + 1)
+        for event in events_of(cron, number, number if number > 1 else 0)
+    ])  # fmt: skip
     return ids()
 
 
@@ -95,7 +104,7 @@ def keep_outside(directory: Path) -> None:
 
 def verified(*outside: Path, all_: bool = True, **more: Any) -> Verification:
     keys = verifiers()
-    told = read_outside(list(map(str, outside)), keys, open("/dev/null")) if outside else None
+    told = read_outside(list(map(str, outside)), keys, io.StringIO()) if outside else None
     return verify(keys, told, start_over=all_, **more)
 
 
