@@ -39,8 +39,8 @@ class Outside:
     claims: list[Claim] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """One sentence for each that is no checkpoint of this log, or whose tiles do not belong to it."""
-    trees: list[tuple[int, LoadTile]] = field(default_factory=list)
-    """Tiles that belong to a claim, and its size."""
+    trees: list[tuple[Claim, LoadTile]] = field(default_factory=list)
+    """Tiles that belong to a claim."""
 
 
 def read_outside(sources: Sequence[str], keys: list[Verifier], stdin: TextIO) -> Outside:
@@ -94,7 +94,7 @@ def _add_tiles(found: Outside, directory: Path, claim: Claim) -> None:
     except (TileMissing, OSError):
         is_right = False
     if is_right:
-        found.trees.append((claim.size, load))
+        found.trees.append((claim, load))
     else:
         found.refused.append(f"The tiles in {directory} do not belong to its checkpoint.")
 

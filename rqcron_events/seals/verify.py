@@ -149,6 +149,7 @@ def _compare(
         sorted((*claims, *later), key=lambda claim: claim.size), until, passed.at
     )
     found.checked_events = walk.index - base.size
+    found.findings += walk.damaged
     if wrong is not None:
         found.findings.append(wrong)
     if largest > sealed:
@@ -157,20 +158,25 @@ def _compare(
         found.findings.append(Finding(kind=Kind.SEAL, text=text))
     if wrong is None and newest is not None:
         found.findings += _more_than_sealed(newest)
-        found.findings += _damaged_tiles(base.size, newest.size, tiles)
+        if not walk.damaged:
+            found.findings += _damaged_tiles(base.size, newest.size, tiles)
 
 
 def _trees(
     claims: Sequence[Claim], told: Outside, tiles: StoredTiles
 ) -> tuple[list[Tree], list[Finding]]:
     """Those from outside first, the largest of them: nobody who owns the database could change them."""
-    outside = sorted(told.trees, key=lambda tree: -tree[0])
-    trees = [Tree(size=size, load=load, source="by the tiles outside") for size, load in outside]
+    outside = sorted(told.trees, key=lambda tree: -tree[0].size)
+    trees = [
+        Tree(size=claim.size, root=claim.root, load=load, source="by the tiles outside")
+        for claim, load in outside
+    ]
     own = claims[-1] if claims else None
     if own is None:
         return trees, []
     if _root(own.size, tiles) == own.root:
-        return [*trees, Tree(size=own.size, load=tiles, source="by the stored tiles")], []
+        stored = Tree(size=own.size, root=own.root, load=tiles, source="by the stored tiles")
+        return [*trees, stored], []
     text = f"The stored tiles do not belong to the seal of {own.size} events."
     return trees, [Finding(kind=Kind.TILE, text=text)]
 

@@ -8,8 +8,8 @@ from itertools import chain, groupby, islice
 
 from ..core.codec import Row
 from ..core.seal.leaf import leaf
-from ..core.seal.merkle import Frontier, leaf_hash
-from ..core.seal.tiles import HASH_BYTES, WIDTH, LoadTile
+from ..core.seal.merkle import Frontier, inclusion_holds, inclusion_proof, leaf_hash
+from ..core.seal.tiles import HASH_BYTES, WIDTH, LoadTile, TileMissing, subtree_of, tile_path
 from ..ledger import store
 from ..ledger.backend import backend_of
 from .difference import AHEAD_MAX, Finding, Kind, difference
@@ -22,9 +22,10 @@ PAGE_EVENTS = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """Hashes of leaves that belong to a signed root."""
+    """Tiles that are said to belong to a signed root."""
 
     size: int
+    root: bytes
     load: LoadTile
     source: str
 
@@ -37,6 +38,14 @@ class Tree:
             for at in range(place, place + end - start)
         ]
 
+    def is_right(self, index: int, hash_: bytes) -> bool:
+        """Whether the tiles lead from this hash to the root: a tile may be damaged by itself."""
+        try:
+            proof = inclusion_proof(index, self.size, subtree_of(self.load))
+        except TileMissing:
+            return False
+        return inclusion_holds(index, self.size, hash_, proof, self.root)
+
 
 @dataclass(slots=True)
 class Walk:
@@ -46,10 +55,12 @@ class Walk:
     """How many events are behind it."""
     last_id: int
     frontier: Frontier
-    trees: Sequence[Tree]
+    trees: list[Tree]
     """The more trusted ones first."""
     agreed: int = 0
     """The size of the last claim that agreed."""
+    damaged: list[Finding] = field(default_factory=list)
+    """Tiles that are not what was signed; the rest of theirs was not used."""
     _outside: tuple[int, int] = field(default=(0, 0))
     """Size and last event of the last claim from outside that agreed."""
 
@@ -81,14 +92,15 @@ class Walk:
         end = min(size, (self.index // WIDTH + 1) * WIDTH)
         here = list(islice(rows, end - self.index))
         hashes = [leaf_hash(leaf(row)) for row in here]
-        tree = next((tree for tree in self.trees if tree.size >= end), None)
-        wanted = tree.hashes(self.index, end) if tree else hashes
-        same = 0
-        for hash_, other in zip(hashes, wanted, strict=False):
-            if hash_ != other:
+        for tree in [tree for tree in self.trees if tree.size >= end][:1]:
+            wanted = tree.hashes(self.index, end)
+            if hashes == wanted:
                 break
-            same += 1
-        if tree is not None and same < len(wanted):
+            pairs = enumerate(zip(hashes, wanted, strict=False))
+            same = next((at for at, (one, other) in pairs if one != other), len(hashes))
+            if not tree.is_right(self.index + same, wanted[same]):
+                self._leave(tree)
+                return self._step(chain(here, rows), size, claims)
             if same:
                 self.last_id = here[same - 1][0]
             ahead = list(islice(chain(here[same:], rows), AHEAD_MAX))
@@ -101,6 +113,12 @@ class Walk:
             self.frontier.push(hash_)
         self.index, self.last_id = end, here[-1][0]
         return rows, None
+
+    def _leave(self, tree: Tree) -> None:
+        path = tile_path(0, self.index // WIDTH)
+        text = f"Tile {path} is damaged ({tree.source}): no proof can rest on it."
+        self.damaged.append(Finding(kind=Kind.TILE, text=text, leaf=self.index))
+        self.trees.remove(tree)
 
     def _known(self, tree: Tree, start: int) -> list[bytes]:
         """The hashes of the next leaves, as far as is looked at."""

@@ -69,7 +69,7 @@ def test_it_refuses_what_is_damaged(reader: TilesReader, tmp_path: Path):
     proof = InclusionProof(7, point.size, ours)
     proof.check(leaf_hash(content[7]), point.root_hash)
     with pytest.raises(InclusionProofInvalid):
-        proof.check(leaf_hash(content[7].replace(b"runner/r", b"mallory!")), point.root_hash)
+        proof.check(leaf_hash(content[7].replace(b"alpha", b"omega")), point.root_hash)
     with pytest.raises(InclusionProofInvalid):
         wrong = InclusionProof(7, point.size, [ours[0], leaf_hash(b"x"), *ours[2:]])
         wrong.check(leaf_hash(content[7]), point.root_hash)

@@ -39,6 +39,12 @@ def change(event_id: int) -> None:
     backend_of(connection).set_append_only(connection, True)
 
 
+def change_back(event_id: int) -> None:
+    backend_of(connection).set_append_only(connection, False)
+    execute(f"UPDATE rqcron_event SET actor = 'worker/w' WHERE id = {event_id}")
+    backend_of(connection).set_append_only(connection, True)
+
+
 def kinds(found: Any) -> list[Kind]:
     return [finding.kind for finding in found.findings]
 
@@ -159,15 +165,36 @@ def test_damaged_tiles_are_told_apart_from_a_changed_log_and_mended():
     history("alpha", runs=80)
     seal()
     CronTile.objects.filter(path="0/000").update(hashes=b"\1" * 8192)
-    found = verified()
-    assert kinds(found) == [Kind.TILE], "the events are what the seal says"
-    assert found.findings[0].text == "Tile 1/000.p/1 is damaged: no proof can rest on it."
+    assert [(f.kind, f.text) for f in verified().findings] == [
+        (Kind.TILE, "Tile 0/000 is damaged (by the stored tiles): no proof can rest on it.")
+    ], "the events are what the seal says"
+    change(ids()[3])
+    assert kinds(verified()) == [Kind.TILE, Kind.SEAL], "both are wrong now"
+    change_back(ids()[3])
     assert make_tiles_again() == 321
     assert verified().ok
-    CronTile.objects.filter(path="0/001").update(hashes=b"\1" * 32)
-    assert kinds(verified()) == [Kind.TILE, Kind.TILE]
+    CronTile.objects.filter(path="1/000").update(hashes=b"\1" * 32)
+    assert [f.text for f in verified().findings][:1] == [
+        "The stored tiles do not belong to the seal of 321 events."
+    ]
+    CronTile.objects.filter(path="0/001").delete()
+    assert kinds(verified())[0] == Kind.TILE
     assert make_tiles_again() == 321
     assert verified().ok
+
+
+def test_a_tile_that_only_proofs_need_is_looked_at_too():
+    history("alpha", runs=150)
+    seal()
+    tile = CronTile.objects.get(path="1/000")
+    assert len(tile.hashes) == 64
+    history("beta", runs=100)
+    seal()
+    tile.refresh_from_db()
+    good = bytes(tile.hashes)
+    # The roots of two seals do not need the second hash by itself.
+    CronTile.objects.filter(path="1/000").update(hashes=good[:32] + b"\1" * 32 + good[64:])
+    assert Kind.TILE in kinds(verified())
 
 
 def test_tiles_are_not_made_of_a_log_that_was_changed():
