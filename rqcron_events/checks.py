@@ -299,7 +299,9 @@ def check_seals(**_: Any) -> list[checks.CheckMessage]:
     settings = conf()
     text, hint = "", "docs/seals.md"
     if not settings.seal_key:
-        text = "RQCRON_SEAL_KEY is not set: the log is not sealed, so its owner can change it unseen."
+        text = (
+            "RQCRON_SEAL_KEY is not set: the log is not sealed, so its owner can change it unseen."
+        )
         hint = "Make a key: manage.py cron_seal --new-key NAME. See docs/seals.md"
     elif not settings.seal_receivers:
         text = (

@@ -98,3 +98,6 @@ if alerts := os.environ.get("TEST_ALERTS"):
     RQCRON_ALERTS = json.loads(alerts)
 if checkins := os.environ.get("TEST_CHECKINS"):
     RQCRON_CHECKINS = json.loads(checkins)
+RQCRON_SEAL_KEY = os.environ.get("TEST_SEAL_KEY", "")
+RQCRON_SEAL_SECONDS = float(os.environ.get("TEST_SEAL_SECONDS", "60"))
+RQCRON_SEAL_RECEIVERS = json.loads(os.environ.get("TEST_SEAL_RECEIVERS", "{}"))

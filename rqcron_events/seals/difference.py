@@ -94,7 +94,8 @@ def _named(row: Row) -> str:
 def _id_of_before(row: Row, wanted: Collection[bytes]) -> int | None:
     """Under which id near by the same event was sealed."""
     known = set(wanted)
-    for id_ in range(max(row[0] - BEFORE_MAX, 1), row[0] + AHEAD_MAX):
+    last = row[0] + 2 * len(wanted) + BEFORE_MAX  # ids have gaps
+    for id_ in range(max(row[0] - BEFORE_MAX, 1), last):
         if id_ != row[0] and leaf_hash(leaf((id_, *row[1:]))) in known:
             return id_
     return None

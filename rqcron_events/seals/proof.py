@@ -41,7 +41,9 @@ def proof_of(event_ids: Iterable[int], key: Verifier) -> dict[str, Any]:
         try:
             path = inclusion_proof(index, seal.size, tiles.subtree)
         except TileMissing as error:
-            raise SealBroken(f"A stored tile is damaged ({error}). See cron_verify --all.") from error
+            raise SealBroken(
+                f"A stored tile is damaged ({error}). See cron_verify --all."
+            ) from error
         if tiles.leaf(index) != hash_:
             raise SealBroken(f"Event {row[0]} is not what was sealed. See cron_verify --all.")
         encoded = [base64.b64encode(each).decode() for each in path]

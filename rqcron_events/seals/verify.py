@@ -145,9 +145,7 @@ def _compare(
     largest = max((claim.size for claim in (*claims, *later)), default=0)
     sealed = newest.size if newest else 0
     until = newest.last_id if newest and largest <= sealed else head()
-    wrong = walk.along(
-        sorted((*claims, *later), key=lambda claim: claim.size), until, passed.at
-    )
+    wrong = walk.along(sorted((*claims, *later), key=lambda claim: claim.size), until, passed.at)
     found.checked_events = walk.index - base.size
     found.findings += walk.damaged
     if wrong is not None:
@@ -273,7 +271,9 @@ def _damaged_tiles(start: int, size: int, tiles: StoredTiles) -> list[Finding]:
                 right = b""
             if not right or tiles(level, number)[: len(right)] != right:
                 width = (ends - number * WIDTH) if right else WIDTH
-                text = f"Tile {tile_path(level, number, width)} is damaged: no proof can rest on it."
+                text = (
+                    f"Tile {tile_path(level, number, width)} is damaged: no proof can rest on it."
+                )
                 return [Finding(kind=Kind.TILE, text=text)]
         level, below = level + 1, below // WIDTH
     return []

@@ -71,4 +71,6 @@ class Command(LedgerCommand):
         self.stderr.write(f"{len(proof['events'])} events and their proofs are in {path}.")
         if proof["unsealed"]:
             left = ", ".join(map(str, proof["unsealed"]))
-            self.stderr.write(f"Not sealed yet, so not proved: {left}. Run cron_seal, and this again.")
+            self.stderr.write(
+                f"Not sealed yet, so not proved: {left}. Run cron_seal, and this again."
+            )

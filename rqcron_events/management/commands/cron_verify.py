@@ -13,6 +13,7 @@ from ...core.seal.note import Verifier
 from ...core.wording import duration, shower_in
 from ...seals.keys import verifiers
 from ...seals.outside import read_outside
+from ...seals.stored import newest_seal
 from ...seals.verify import Verification, verify
 from ..command import LedgerCommand
 
@@ -36,16 +37,20 @@ class Command(LedgerCommand):
             action="store_true",
             help="Read the log from its first event; default: from where the last call found it right.",
         )
-        parser.add_argument("--key", metavar="KEY", help="The public key; default: RQCRON_SEAL_KEY's.")
         parser.add_argument(
-            "--read-only", action="store_true", help="Remember nothing in the database; implies --all."
+            "--key", metavar="KEY", help="The public key; default: RQCRON_SEAL_KEY's."
+        )
+        parser.add_argument(
+            "--read-only",
+            action="store_true",
+            help="Remember nothing in the database; implies --all.",
         )
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
     def handle(self, *args: Any, **options: Any) -> None:
         keys = verifiers(_key(options["key"]))
         sources = options["checkpoint"]
-        if sources and not keys:
+        if not keys and (newest_seal() is not None or sources):
             raise CommandError("No key is known. Give --key KEY, or set RQCRON_SEAL_KEY.")
         found = verify(
             keys,

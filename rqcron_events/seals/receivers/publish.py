@@ -8,7 +8,15 @@ from typing import Protocol
 from ...core.seal.checkpoint import Checkpoint
 from ...core.seal.merkle import root_of
 from ...core.seal.note import NoteRefused, Verifier
-from ...core.seal.tiles import HASH_BYTES, WIDTH, LoadTile, index_path, subtree_of, tile_path, widths
+from ...core.seal.tiles import (
+    HASH_BYTES,
+    WIDTH,
+    LoadTile,
+    index_path,
+    subtree_of,
+    tile_path,
+    widths,
+)
 
 __all__ = ["CHECKPOINT", "NotTaken", "Place", "publish"]
 

@@ -141,7 +141,9 @@ def test_what_is_no_repository_is_refused_with_the_remedy(tmp_path: Path, monkey
 
 
 def _git(path: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(path), *words], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", str(path), *words], check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -280,10 +282,14 @@ def test_what_others_know_is_not_overwritten_by_a_log_that_went_back(tmp_path: P
 
 
 def test_the_checkpoint_of_another_log_is_not_overwritten(tmp_path: Path):
-    (tmp_path / "checkpoint").write_text(new_signer("example.org/x").signed("example.org/x\n1\nx\n"))
+    (tmp_path / "checkpoint").write_text(
+        new_signer("example.org/x").signed("example.org/x\n1\nx\n")
+    )
     history("alpha")
     seal()
-    assert refused(tmp_path).startswith("the checkpoint that it has is not of this log: none of the")
+    assert refused(tmp_path).startswith(
+        "the checkpoint that it has is not of this log: none of the"
+    )
 
 
 def test_a_directory_that_cannot_be_written_says_why(tmp_path: Path):

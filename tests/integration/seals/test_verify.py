@@ -235,7 +235,9 @@ def test_two_checkpoints_that_cannot_both_be_true_are_found(tmp_path: Path):
     (tmp_path / "b").write_text(note_of(20, b"\2" * 32))
     found = verified(tmp_path)
     assert kinds(found) == [Kind.CHECKPOINT]
-    assert found.findings[0].text.startswith(f"{tmp_path / 'b'} is about other events than the first 20")
+    assert found.findings[0].text.startswith(
+        f"{tmp_path / 'b'} is about other events than the first 20"
+    )
     assert kinds(verified(tmp_path, all_=False)) == [Kind.CHECKPOINT]
 
 

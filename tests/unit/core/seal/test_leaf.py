@@ -23,7 +23,22 @@ def row(data: str = "{}", **values: Any) -> Row:
     known = dict(
         zip(
             KEYS,
-            (7, "cron/a", 2, "slot_fired", 1, "a", RUN.bytes, None, NOON, "", "ann", NOON, NOON, data),
+            (
+                7,
+                "cron/a",
+                2,
+                "slot_fired",
+                1,
+                "a",
+                RUN.bytes,
+                None,
+                NOON,
+                "",
+                "ann",
+                NOON,
+                NOON,
+                data,
+            ),
             strict=True,
         )
     )

@@ -59,7 +59,10 @@ WRONG: list[tuple[Any, str]] = [
     ({"a": {"kind": ["file"]}}, "has the kind ['file']"),
     ({"a": {"kind": "file"}}, "lacks 'path'"),
     ({"a": {"kind": "file", "path": "seals"}}, "has the path 'seals'. Give an absolute one"),
-    ({"a": {"kind": "file", "path": "/x", "mode": "w"}}, "has the option 'mode'. Known: kind, path"),
+    (
+        {"a": {"kind": "file", "path": "/x", "mode": "w"}},
+        "has the option 'mode'. Known: kind, path",
+    ),
     ({"a": {"kind": "storage", "storage": 3}}, "has no text for 'storage'"),
     ({"a": {"kind": "webhook", "url": "ftp://x"}}, "needs a URL"),
     ({"a": {"kind": "webhook", "url": "https://u:p@x"}}, "needs a URL"),
