@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from rqcron_events.models import CronEvent, CronSeal, SealProgress
 from rqcron_events.process.failpoints import FAILPOINTS
@@ -22,6 +24,7 @@ def sealing(project: Project, settings: Any, tmp_path: Path) -> Path:
     """Processes have the key, and a directory to tell."""
     receivers = {"disk": {"kind": "file", "path": str(tmp_path / "outside")}}
     settings.RQCRON_SEAL_KEY = KEY.secret_text()
+    settings.RQCRON_SEAL_RECEIVERS = receivers
     project.environment |= {
         "TEST_SEAL_KEY": KEY.secret_text(),
         "TEST_SEAL_SECONDS": "0.2",
@@ -43,8 +46,7 @@ def test_killed_at_this_step_nothing_is_sealed_twice_and_it_goes_on(
     assert SealProgress.objects.filter(name="receiver:disk").count() == 0
 
     fire("beta", 1)
-    done = project.run("cron_seal")
-    assert done.returncode == 0, done.stderr + done.stdout
+    call_command("cron_seal", stdout=io.StringIO())
     assert [row.size for row in CronSeal.objects.all()] == ([13, 18] if committed else [18])
     assert (sealing / "checkpoint").read_text() == CronSeal.objects.last().note
     assert verified(sealing).ok
@@ -59,7 +61,7 @@ def test_the_runner_that_leads_has_its_log_sealed_and_costs_a_slot_nothing(
 ) -> None:
     runner = project.start("cron_run", TEST_APPS="tests.many_app")
     project.wait_until(lambda: CronSeal.objects.count() >= 2)
-    project.wait_until(lambda: (sealing / "checkpoint").exists())
+    project.wait_until((sealing / "checkpoint").exists)
     assert CronEvent.objects.of_type("slot_fired").exists()
     assert runner.stop() == 0
     assert KEY.secret_text()[-20:] not in project.output

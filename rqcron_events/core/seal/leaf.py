@@ -30,9 +30,8 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 def leaf(row: Row) -> bytes:
     """What stands for this event in the tree. Never raises: a damaged event is sealed as it is."""
-    columns = dict(zip(KEYS, row, strict=True))
-    text = columns.pop("data")
-    run = row[6]
+    columns: dict[str, Any] = dict(zip(KEYS[:-1], row[:-1], strict=True))
+    run, text = row[6], row[13]
     if run is not None:
         digits = run.hex()
         parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
@@ -55,27 +54,21 @@ def _quick(columns: dict[str, Any], text: str) -> bytes:
 
 
 def _exact(columns: dict[str, Any], text: str) -> bytes:
-    import rfc8785
-
-    for data in ({"data": _any_document(text)}, {"data_text": text}):
-        try:
-            if data.get("data") is not _NO_DOCUMENT:
-                return rfc8785.dumps(columns | data)
-        except Exception:  # the next one says less, and can be written
-            continue
-    # A column that is no text or number at all, as SQLite allows.
-    return json.dumps(columns | {"data_text": text}, sort_keys=True, default=repr).encode()
-
-
-_NO_DOCUMENT = object()
-
-
-def _any_document(text: str) -> Any:
     try:
         _check_nesting(text)
-        return _ANY.decode(text)
-    except Exception:
-        return _NO_DOCUMENT
+        return _canonical({**columns, "data": _ANY.decode(text)})
+    except Exception:  # no canonical form, or no JSON
+        as_stored = {**columns, "data_text": text}
+    try:
+        return _canonical(as_stored)
+    except Exception:  # a column that is no text or number at all, as SQLite allows
+        return json.dumps(as_stored, sort_keys=True, default=repr).encode()
+
+
+def _canonical(value: dict[str, Any]) -> bytes:
+    import rfc8785
+
+    return rfc8785.dumps(value)
 
 
 def _check_nesting(text: str) -> None:

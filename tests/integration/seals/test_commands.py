@@ -110,7 +110,7 @@ def test_verify_works_for_somebody_with_the_public_key_only(settings: Any, tmp_p
     keep_outside(tmp_path)
     settings.RQCRON_SEAL_KEY = ""
     line = ("cron_verify", "--checkpoint", str(tmp_path), "--read-only")
-    with pytest.raises(CommandError, match="No key is known. Give --key KEY"):
+    with pytest.raises(CommandError, match=r"No key is known\. Give --key KEY"):
         printed(*line)
     assert "OK: 9 events" in printed(*line, "--key", KEY.verifier.text)
     assert not SealProgress.objects.filter(name__startswith="verify").exists()

@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.db import connection
@@ -164,7 +164,7 @@ class Listener(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def listener() -> Iterator[type[Listener]]:
     class Own(Listener):
-        got: list[tuple[str, str | None, bytes]] = []
+        got: ClassVar[list[tuple[str, str | None, bytes]]] = []
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Own) as server:
         Own.url = f"http://127.0.0.1:{server.server_port}"
@@ -211,9 +211,11 @@ def test_a_webhook_that_nobody_serves_is_named_without_its_address():
 
 def test_a_webhook_whose_answer_never_ends_is_left(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(webhook, "SECONDS_MAX", 0.2)
-    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as server:  # it never answers
-        with pytest.raises(webhook.NotTaken, match="no answer"):
-            webhook.post(f"http://127.0.0.1:{server.server_port}/", "note")
+    with (
+        http.server.HTTPServer(("127.0.0.1", 0), Listener) as server,  # it never answers
+        pytest.raises(webhook.NotTaken, match="no answer"),
+    ):
+        webhook.post(f"http://127.0.0.1:{server.server_port}/", "note")
 
 
 @pytest.mark.django_db(transaction=True)

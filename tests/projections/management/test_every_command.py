@@ -114,6 +114,7 @@ DATA = {
     ("cron_reconcile", "--dry-run"): ROWS,
     ("cron_quarantine",): ROWS,
     ("cron_health",): ROWS[:2],
+    ("cron_verify",): ROWS[:2],
     ("cron_backfill", NEWS, "--from", "2026-03-02", "--dry-run"): ROWS,
 }
 ACTIONS = [
@@ -125,7 +126,7 @@ ACTIONS = [
     ("cron_quarantine", "--retry"),
 ]
 ELSEWHERE = {
-    "cron_run", "cron_worker", "cron_standalone", "cron_rewind", "cron_cancel", "cron_signal",
+    "cron_run", "cron_worker", "cron_standalone", "cron_rewind", "cron_cancel", "cron_signal", "cron_seal",
 }  # fmt: skip
 """Their output is a log, or needs what only their own tests have."""
 LINES = [

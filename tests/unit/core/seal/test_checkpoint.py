@@ -44,5 +44,5 @@ def test_one_of_another_log_is_refused_although_the_key_is_right():
     key = new_signer("example.org/a")
     note = key.signed(FOUND.text)
     assert Checkpoint.opened(note, [key.verifier], FOUND.origin) == FOUND
-    with pytest.raises(NoteRefused, match="about the log 'example.com/behind-the-sofa'"):
+    with pytest.raises(NoteRefused, match=r"about the log 'example\.com/behind-the-sofa'"):
         Checkpoint.opened(note, [key.verifier], "example.org/a")
