@@ -30,27 +30,29 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 def leaf(row: Row) -> bytes:
     """What stands for this event in the tree. Never raises: a damaged event is sealed as it is."""
-    columns: dict[str, Any] = dict(zip(KEYS[:-1], row[:-1], strict=True))
-    run, text = row[6], row[13]
-    if run is not None:
-        digits = run.hex()
-        parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-        columns["run_id"] = "-".join(parts)
-    columns["scheduled_for"] = _time(row[8])
-    columns["occurred_at"] = _time(row[11])
-    columns["recorded_at"] = _time(row[12])
-    try:
-        return _quick(columns, text)
+    (id_, stream, version, kind, schema, cron, run, attempt, slot, reason, actor, occurred_at,
+     recorded_at, text) = row  # fmt: skip
+    columns: dict[str, Any] = {
+        "id": id_,
+        "stream": stream,
+        "version": version,
+        "type": kind,
+        "schema_version": schema,
+        "cron": cron,
+        "run_id": run and _uuid(run.hex()),
+        "attempt": attempt,
+        "scheduled_for": slot and _time(slot),
+        "reason": reason,
+        "actor": actor,
+        "occurred_at": occurred_at and _time(occurred_at),
+        "recorded_at": recorded_at and _time(recorded_at),
+    }
+    try:  # the quick way: Python's encoder in C, where it writes what RFC 8785 says
+        _check_nesting(text)
+        # Beyond ASCII, Python sorts by code points and RFC 8785 by UTF-16 units: not this way.
+        return _encode({**columns, "data": _COMMON.decode(text)}).encode("ascii")
     except Exception:  # uncommon, or damaged
         return _exact(columns, text)
-
-
-def _quick(columns: dict[str, Any], text: str) -> bytes:
-    """With Python's encoder in C, where it writes what RFC 8785 says. Raises ValueError elsewhere."""
-    _check_nesting(text)
-    written = _encode({**columns, "data": _COMMON.decode(text)})
-    # Beyond ASCII, Python sorts by code points and RFC 8785 by UTF-16 units.
-    return written.encode("ascii")
 
 
 def _exact(columns: dict[str, Any], text: str) -> bytes:
@@ -81,10 +83,15 @@ def _check_nesting(text: str) -> None:
             raise ValueError(f"nested deeper than {NESTING_MAX}")
 
 
-def _time(value: datetime | None) -> str | None:
-    if value is None:
-        return None
-    return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+def _uuid(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _time(value: datetime) -> str:
+    text = value.isoformat(timespec="microseconds")
+    if not text.endswith("+00:00"):
+        text = value.astimezone(UTC).isoformat(timespec="microseconds")
+    return f"{text[:-6]}Z"
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
