@@ -59,7 +59,7 @@ def proof_of(event_ids: Iterable[int], key: Verifier) -> dict[str, Any]:
 
 def _index(event_id: int) -> int:
     """Its number among all events, from 0; the seals know it for the last event of each."""
-    seal = seals().filter(last_id__lt=event_id).last()
+    seal = seals().filter(last_id__lt=event_id).order_by("-last_id").first()
     size, last_id = (seal.size, seal.last_id) if seal else (0, 0)
     events = CronEvent.objects.using(store.connection().alias)
     return size + events.filter(id__gt=last_id, id__lte=event_id).count() - 1
