@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -51,7 +52,11 @@ def read_outside(sources: Sequence[str], keys: list[Verifier], stdin: TextIO) ->
     found = Outside()
     for source in sources:
         before = len(found.claims)
+        seen: set[str] = set()
         for name, text in _notes(source, stdin):
+            if text in seen:  # the newest stands in a receiver's directory twice
+                continue
+            seen.add(text)
             try:
                 point = Checkpoint.opened(text, keys, keys[0].name)
             except NoteRefused as error:
@@ -113,8 +118,11 @@ class _Tiles:
 
     def _read(self, level: int, number: int) -> bytes:
         full = self._directory / tile_path(level, number)
-        if full.is_file():
-            return full.read_bytes()
         partial = full.with_name(f"{full.name}.p")
         widths = [int(file.name) for file in partial.glob("*") if file.name.isdigit()]
-        return (partial / str(max(widths))).read_bytes() if widths else b""
+        widest = [partial / str(max(widths))] if widths else []
+        # The full one last: it appears before the partial ones go.
+        for file in (full, *widest, full):
+            with suppress(FileNotFoundError):
+                return file.read_bytes()
+        return b""

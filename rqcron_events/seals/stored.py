@@ -26,9 +26,9 @@ def newest_seal() -> CronSeal | None:
     return seals().last()
 
 
-def seals_after(size: int) -> Iterator[CronSeal]:
-    """Page by page: behind a pooler no cursor lasts."""
-    while page := list(seals().filter(size__gt=size)[:PAGE_SEALS]):
+def seals_after(size: int, until: int) -> Iterator[CronSeal]:
+    """Of more than ``size`` events and at most ``until``. Page by page: behind a pooler no cursor lasts."""
+    while page := list(seals().filter(size__gt=size, size__lte=until)[:PAGE_SEALS]):
         yield from page
         size = page[-1].size
 

@@ -126,7 +126,7 @@ def _compare(
     start = None if start_over or newest is None else _start(keys, tiles)
     if start is not None and not _belong_together(told.claims, start, tiles):
         start = None  # something before it is wrong: where?
-    claims, faults = _claims_of_seals(keys, start)
+    claims, faults = _claims_of_seals(keys, start, newest)
     found.seals = len(claims)
     found.findings += faults
     trees, faults = _trees(claims, told, tiles)
@@ -206,12 +206,13 @@ def _claim(seal: CronSeal, keys: list[Verifier]) -> Claim | None:
 
 
 def _claims_of_seals(
-    keys: list[Verifier], start: CronSeal | None
+    keys: list[Verifier], start: CronSeal | None, newest: CronSeal | None
 ) -> tuple[list[Claim], list[Finding]]:
+    """Those that are made meanwhile are left to the next verification."""
     claims: list[Claim] = []
     faults: list[Finding] = []
     before = start.size if start else 0
-    for seal in seals_after(before):
+    for seal in seals_after(before, newest.size if newest else 0):
         claim = _claim(seal, keys)
         text = ""
         if claim is None:
