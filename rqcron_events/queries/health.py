@@ -161,11 +161,12 @@ def health(
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
         "The log's losses": _look_at_losses,
-        "The seals": _look_at_seals,
     }
     if cron:
-        for name in ("The followers", "The log's losses", "The seals"):
+        for name in ("The followers", "The log's losses"):
             del parts[name]
+    elif conf().seal_key:
+        parts["The seals"] = _look_at_seals
     db = store.connection()
     with backend_of(db).bounded_session(db, DATABASE_SECONDS_MAX):
         for name, look in parts.items():
@@ -351,10 +352,9 @@ def _look_at_losses(found: Health) -> None:
 
 
 def _look_at_seals(found: Health) -> None:
-    if conf().seal_key:
-        found.seals = look_at_seals(ClockSkew().database_now())
-        found.problems += found.seals.problems
-        found.warnings += found.seals.warnings
+    found.seals = look_at_seals(ClockSkew().database_now())
+    found.problems += found.seals.problems
+    found.warnings += found.seals.warnings
 
 
 def _look_at_followers(found: Health) -> None:
