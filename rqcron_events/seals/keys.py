@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from ..conf import conf
 from ..core.seal.note import Signer, Verifier
+from ..core.seal.settings import missing_packages
 from ..errors import CronConfigError
 
-__all__ = ["public_key", "required_signer", "signer", "verifiers"]
+__all__ = ["public_key", "require_packages", "required_signer", "signer", "verifiers"]
 
 
 def signer() -> Signer | None:
     """None where the project has no key: then nothing is sealed."""
     key = conf().seal_key
     return Signer.of(key) if key else None
+
+
+def require_packages() -> None:
+    """For who uses keys that are in no setting: those are checked. Raises CronConfigError."""
+    missing = missing_packages()
+    if missing:
+        raise CronConfigError(
+            f"This needs {' and '.join(missing)}. Run: pip install 'rqcron-events[seal]'"
+        )
 
 
 def required_signer() -> Signer:

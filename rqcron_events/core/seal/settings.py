@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from .note import Signer, Verifier
 
-__all__ = ["RECEIVERS", "problems_of_keys", "problems_of_receivers"]
+__all__ = ["RECEIVERS", "missing_packages", "problems_of_keys", "problems_of_receivers"]
 
 NAME_CHARS_MAX = 100
 RECEIVERS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -22,12 +22,17 @@ RECEIVERS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 _NEEDS = ("cryptography", "rfc8785")
 
 
+def missing_packages() -> list[str]:
+    """Of the extra ``seal``."""
+    return [name for name in _NEEDS if find_spec(name) is None]
+
+
 def problems_of_keys(key: Any, old_keys: Any) -> Iterator[str]:
     """One sentence for each."""
     if not isinstance(key, str):
         yield "Setting RQCRON_SEAL_KEY is no text. Make one: manage.py cron_seal --new-key NAME."
     elif key:
-        missing = [name for name in _NEEDS if find_spec(name) is None]
+        missing = missing_packages()
         if missing:
             yield (
                 f"Setting RQCRON_SEAL_KEY needs {' and '.join(missing)}. Run: pip install "

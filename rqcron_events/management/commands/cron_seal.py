@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from ...conf import conf
 from ...core.seal.note import new_signer
 from ...seals.courier import deliver_all
-from ...seals.keys import public_key, required_signer
+from ...seals.keys import public_key, require_packages, required_signer
 from ...seals.progress import of_receiver, progress
 from ...seals.sealer import seal_all
 from ...seals.stored import newest_seal
@@ -48,14 +48,11 @@ class Command(LedgerCommand):
             self._seal()
 
     def _new_key(self, name: str) -> None:
+        require_packages()
         try:
             key = new_signer(name)
         except ValueError as error:
             raise CommandError(f"--new-key: {error}.") from None
-        except ImportError:
-            raise CommandError(
-                "--new-key needs cryptography. Run: pip install 'rqcron-events[seal]'"
-            ) from None
         self.stdout.write(f"RQCRON_SEAL_KEY (a secret): {key.secret_text()}")
         self.stdout.write(f"Public key (for everybody): {key.verifier.text}")
 

@@ -11,7 +11,7 @@ from django.utils.timezone import get_default_timezone
 from ...cli.terminal import json_text
 from ...core.seal.note import Verifier
 from ...core.wording import duration, shower_in
-from ...seals.keys import verifiers
+from ...seals.keys import require_packages, verifiers
 from ...seals.outside import read_outside
 from ...seals.stored import newest_seal
 from ...seals.verify import Verification, verify
@@ -70,6 +70,7 @@ class Command(LedgerCommand):
 def _key(text: str | None) -> Verifier | None:
     if text is None:
         return None
+    require_packages()
     try:
         return Verifier.of(text)
     except ValueError as error:

@@ -17,6 +17,7 @@ from django.db import connection
 from rqcron_events import clock
 from rqcron_events.checks import check_seals, check_settings
 from rqcron_events.conf import conf
+from rqcron_events.core.seal import settings as seal_settings
 from rqcron_events.core.seal.note import Signer, Verifier
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, CronSeal, SealProgress
@@ -51,6 +52,17 @@ def test_a_key_is_made_and_its_public_part_shown(settings: Any):
     assert printed("cron_seal", "--key").strip() == public
     with pytest.raises(CommandError, match="'a b' is no name of a key"):
         printed("cron_seal", "--new-key", "a b")
+
+
+@pytest.mark.parametrize("line", [("cron_seal", "--new-key", "a.b/c"),
+                                  ("cron_verify", "--key", KEY.verifier.text)])  # fmt: skip
+def test_what_has_to_be_installed_is_said(
+    line: tuple[str, ...], settings: Any, monkeypatch: pytest.MonkeyPatch
+):
+    settings.RQCRON_SEAL_KEY = ""
+    monkeypatch.setattr(seal_settings, "_NEEDS", ("no_such_module",))
+    with pytest.raises(CommandError, match=r"needs no_such_module\. Run: pip install"):
+        printed(*line)
 
 
 @pytest.mark.django_db(transaction=True)
