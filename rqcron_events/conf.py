@@ -62,6 +62,8 @@ class Conf:
     """RQCRON_ALERTS: whom rqcron_projections tells what. May hold secrets."""
     checkins: dict[str, Any] = field(default_factory=dict, repr=False)
     """RQCRON_CHECKINS: which monitors hear of runs from rqcron_projections. May hold secrets."""
+    traces: bool | dict[str, Any] = False
+    """RQCRON_TRACES: whether rqcron_projections tells OpenTelemetry of each run, and how."""
     site_url: str = ""
     """RQCRON_SITE_URL: where people reach the site, for links in alerts."""
     seal_key: str = field(default="", repr=False)
@@ -73,7 +75,16 @@ class Conf:
     seal_seconds: float | None = 60.0
     """RQCRON_SEAL_SECONDS: how often what is new in the log is sealed; 0 or None: not by itself."""
 
+    @property
+    def trace_ratio(self) -> float | None:
+        """How many of all runs have a trace that is told, 0 to 1; None: traces are off."""
+        if not self.traces:
+            return None
+        return float(self.traces.get("ratio", 1)) if isinstance(self.traces, dict) else 1.0
 
+
+_OF_TRACES: dict[str, tuple[float, float]] = {"ratio": (0, 1), "max_age_seconds": (60, 31_536_000)}
+"""What RQCRON_TRACES may have besides ``exporter``."""
 _BOUNDS: dict[str, tuple[float, float]] = {
     "tick_seconds": (0.05, 60),
     "lease_seconds": (1, 60),
@@ -158,6 +169,7 @@ def problems() -> list[str]:
         found.append(
             "Setting RQCRON_CHECKINS is not a dict. Give {'hc': {'kind': 'healthchecks', ...}}."
         )
+    found += _problems_of_traces(getattr(settings, "RQCRON_TRACES", False))
     url = getattr(settings, "RQCRON_SITE_URL", "")
     if not isinstance(url, str) or (url and not re.fullmatch(r"https?://[^\s?#@]+", url)):
         found.append(f"Setting RQCRON_SITE_URL is {url!r}. Give one such as 'https://example.org'.")
@@ -186,6 +198,29 @@ def _problems_of_enabled(value: Any) -> list[str]:
         for name, given in value.items()
         if not isinstance(given, bool)
     ]
+
+
+def _problems_of_traces(value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return []
+    if not isinstance(value, dict):
+        remedy = "Give True, False, or a dict such as {'ratio': 0.1}."
+        return [f"Setting RQCRON_TRACES is {value!r}. {remedy}"]
+    known = {"exporter", *_OF_TRACES}
+    found = [
+        f"Setting RQCRON_TRACES has {key!r}. Known: {', '.join(sorted(known))}."
+        for key in value
+        if key not in known
+    ]
+    for key, (low, high) in _OF_TRACES.items():
+        given = value.get(key, low)
+        if not isinstance(given, (int, float)) or isinstance(given, bool):
+            found.append(f"Setting RQCRON_TRACES has {given!r} for {key!r}. Give a number.")
+        elif not low <= given <= high:
+            found.append(
+                f"Setting RQCRON_TRACES has {given!r} for {key!r}. It must be from {low} to {high}."
+            )
+    return found
 
 
 def rq_queues() -> dict[str, Any]:

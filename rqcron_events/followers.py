@@ -26,6 +26,8 @@ class Follower:
     anew for those that are its own, and returns their names."""
     problems: Callable[[], list[str]] | None = None
     """What is wrong with it now, one sentence for each, for ``cron_health``."""
+    flush: Callable[[], None] | None = None
+    """Waits, some seconds at most, for what it does beside ``catch_up``, in a process that is about to end."""
 
 
 followers: dict[str, Follower] = {}
@@ -38,15 +40,21 @@ def register_follower(
     position: Callable[[], int] | None = None,
     build_again: Callable[[Collection[str]], list[str]] | None = None,
     problems: Callable[[], list[str]] | None = None,
+    flush: Callable[[], None] | None = None,
 ) -> None:
     """Have ``catch_up`` called about once a second while a runner leads, beside it (in a process of its
-    own on PostgreSQL), and again at once for as long as it finds events.
+    own on PostgreSQL), and again at once for as long as it finds events. What takes longer than a second, such
+    as a call over the network, belongs into a thread; ``flush`` waits for it where the process ends.
 
     Call this in ``AppConfig.ready``, which runs in that process, too. For a short time two processes may
     call ``catch_up`` at once, as when another runner takes the lead: it has to save its position
     together with what it makes of the events, and only if that is still where it began."""
     followers[name] = Follower(
-        catch_up=catch_up, position=position, build_again=build_again, problems=problems
+        catch_up=catch_up,
+        position=position,
+        build_again=build_again,
+        problems=problems,
+        flush=flush,
     )
 
 

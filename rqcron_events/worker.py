@@ -65,6 +65,7 @@ from .execution.enqueuer import META_KEY
 from .execution.job_data import told_name
 from .execution.redis_clock import executions_alive, redis_seconds
 from .execution.told import CannotBeShown, failure_of, presentable, result_of, text_of
+from .execution.work_horse.trace_context import in_trace
 from .registry import BrokenModule, Registered, registry
 
 __all__ = ["CronNotRegistered", "CurrentRun", "DeclineRun", "current_run", "run_cron"]
@@ -146,11 +147,13 @@ def _call(attempt: Attempt, job: Job, name: str) -> Any:
         cron = _registered(job, name)
         told = job.meta.get(META_KEY, {})  # what somebody gave for this run alone
         args, kwargs = told.get("args"), told.get("kwargs")
-        result = cron.function(
-            *(cron.args if args is None else args), **(cron.kwargs if kwargs is None else kwargs)
-        )
-        if inspect.iscoroutine(result):
-            result = asyncio.run(result)
+        with in_trace(attempt.run.run_id, attempt.run.attempt):
+            result = cron.function(
+                *(cron.args if args is None else args),
+                **(cron.kwargs if kwargs is None else kwargs),
+            )
+            if inspect.iscoroutine(result):
+                result = asyncio.run(result)
         if result is not None and not isinstance(result, Retry):
             # RQ would find out after the success is recorded, and fail the job then.
             job.serializer.dumps(result)

@@ -101,3 +101,5 @@ if checkins := os.environ.get("TEST_CHECKINS"):
 RQCRON_SEAL_KEY = os.environ.get("TEST_SEAL_KEY", "")
 RQCRON_SEAL_SECONDS = float(os.environ.get("TEST_SEAL_SECONDS", "60"))
 RQCRON_SEAL_RECEIVERS = json.loads(os.environ.get("TEST_SEAL_RECEIVERS", "{}"))
+if traces := os.environ.get("TEST_TRACES"):
+    RQCRON_TRACES = json.loads(traces)

@@ -33,6 +33,7 @@ class RqcronProjectionsConfig(AppConfig):
         register_follower("projections", _follow, position, _build_again, problems)
         _start_alerts()
         _start_checkins()
+        _start_traces()
 
 
 def _start_alerts() -> None:
@@ -46,7 +47,9 @@ def _start_alerts() -> None:
 
         from .signals.alerts import follow, watch
 
-        register_follower("alerts", follow.follow, follow.position, problems=watch.problems)
+        register_follower(
+            "alerts", follow.follow, follow.position, problems=watch.problems, flush=watch.flush
+        )
         health_checked.connect(watch.on_health)
 
 
@@ -60,6 +63,18 @@ def _start_checkins() -> None:
         from .signals.checkins import follow, watch
 
         register_follower("checkins", follow.follow, follow.position, problems=watch.problems)
+
+
+def _start_traces() -> None:
+    from .signals.traces import checks
+
+    checks.register_all()
+    if getattr(settings, "RQCRON_TRACES", None):
+        from rqcron_events.followers import register_follower
+
+        from .signals.traces import teller
+
+        register_follower("traces", teller.follow, teller.position, flush=teller.flush)
 
 
 def _follow() -> int:

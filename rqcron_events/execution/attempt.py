@@ -18,6 +18,7 @@ from .. import clock
 from ..conf import conf
 from ..core.codec import NewerEvent
 from ..core.events import Event
+from ..core.events.trace_ids import traceparent
 from ..core.run_state import RunState
 from ..errors import UnreadableEvent
 from ..ledger import store
@@ -57,6 +58,12 @@ class CurrentRun:
     """The instant it was scheduled for, UTC, or None when a person asked for it."""
     attempt: int
     """From 1."""
+
+    @property
+    def traceparent(self) -> str:
+        """The header of W3C Trace Context for what this attempt calls; empty without RQCRON_TRACES."""
+        ratio = conf().trace_ratio
+        return "" if ratio is None else traceparent(self.run_id, self.attempt, ratio)
 
 
 @dataclass(slots=True)

@@ -37,6 +37,7 @@ def _warm() -> None:
     try:
         import_module("rqcron_events.worker")
         import_module("rqcron_events.ledger.store").connection()  # Django's object; it is not open
+        import_module("rqcron_events.execution.work_horse.trace_context").load()
     except Exception as error:  # then each job says so, as it would without this
         log.debug(
             "Not everything could be loaded before the fork: %s",

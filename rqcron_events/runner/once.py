@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .. import clock
 from ..leadership.calls import CALL
 from ..leadership.clock_skew import check_clock
-from .following.steps import follow_all
+from .following.steps import flush_all, follow_all
 from .runner import Runner
 
 __all__ = ["Once", "once"]
@@ -43,6 +43,7 @@ def once(command: str = CALL) -> Once:
     runner.called(command, started_at)
     runner.save_snapshot_if_free()
     follow_all()
+    flush_all()
     away = runner.rq.reconciler.away
     for state in runner.states.crons.values():
         definition = state.last_definition

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.processes import ROOT, Project
 
-FORKS = """
+WITHOUT_REDIS = """
+import sys
+sys.modules["opentelemetry"] = None
+import redis  # which loads it where it finds it
+del sys.modules["opentelemetry"]
+"""
+
+FORKS = f"""
+{WITHOUT_REDIS}
 import os, sys
 import django
 django.setup()
@@ -18,7 +29,7 @@ from rq import Queue, Worker
 
 
 def tell(where):
-    loaded = "rqcron_events.worker" in sys.modules
+    loaded = os.environ["LOOK_FOR"] in sys.modules
     print(where, loaded, connection.connection is None, flush=True)
 
 
@@ -43,22 +54,68 @@ tell("worker")
 """
 
 
-def test_a_worker_that_forks_loads_what_its_work_horses_need_before_and_connects_to_nothing(
-    project: Project,
-):
+def forked(project: Project, look_for: str, **environment: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", FORKS],
         cwd=ROOT,
-        env={**project.environment, "TEST_APPS": "tests.many_app"},
+        env={
+            **project.environment,
+            "TEST_APPS": "tests.many_app",
+            "LOOK_FOR": look_for,
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    assert done.stdout.splitlines() == [
+    return done.stdout.splitlines()
+
+
+def test_a_worker_that_forks_loads_what_its_work_horses_need_before_and_connects_to_nothing(
+    project: Project,
+):
+    assert forked(project, "rqcron_events.worker") == [
         "start False True",
         "another child False True",
         "work-horse True True",
         "work-horse True True",
         "worker True True",
-    ], done.stderr
+    ]
+
+
+@pytest.mark.parametrize("traces", [True, False])
+def test_opentelemetry_is_loaded_where_a_function_goes_on_with_a_trace_and_nowhere_else(
+    project: Project, traces: bool
+):
+    loaded = forked(project, "opentelemetry.trace", TEST_TRACES=json.dumps(traces))
+    assert loaded == [
+        "start False True",
+        "another child False True",
+        f"work-horse {traces} True",
+        f"work-horse {traces} True",
+        f"worker {traces} True",
+    ]
+
+
+RUNNER = f"""
+{WITHOUT_REDIS}
+import django
+django.setup()
+import rqcron_events.runner.loop, rqcron_events.execution.enqueuer
+from rqcron_events.followers import followers
+print("traces" in followers, "opentelemetry" in sys.modules)
+"""
+
+
+def test_who_decides_does_not_load_opentelemetry(project: Project):
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER],
+        cwd=ROOT,
+        env={**project.environment, "TEST_TRACES": "true"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "True False\n"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 from ...core.wording import clause
 from ...followers import followers
 from ...ledger import store
 
-__all__ = ["PAUSE_SECONDS", "follow_all", "follow_some"]
+__all__ = ["PAUSE_SECONDS", "flush_all", "follow_all", "follow_some"]
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 PAUSE_SECONDS = 1.0
 """When nothing is left."""
@@ -33,26 +36,37 @@ def follow_some() -> bool:
 
     One that raises is logged, once until it works again, and does not stop the others.
     """
-    applied = 0
+    return (
+        sum(_call(name, follower.catch_up) or 0 for name, follower in list(followers.items())) > 0
+    )
+
+
+def flush_all() -> None:
+    """Before the process ends: wait, some seconds at most, for what followers do beside."""
     for name, follower in list(followers.items()):
-        try:
-            applied += follower.catch_up()
-        except Exception as error:  # a broken projection must not touch the runner
-            if name not in _failing:
-                _failing.add(name)
-                log.error(
-                    "Follower %s failed: %s. It is called again; nothing else waits for it.",
-                    name,
-                    clause(error),
-                    extra={"action": "follower_failed", "follower": name},
-                )
-            store.connection().close()
-        else:
-            if name in _failing:
-                _failing.discard(name)
-                log.warning(
-                    "Follower %s works again.",
-                    name,
-                    extra={"action": "follower_recovered", "follower": name},
-                )
-    return applied > 0
+        if follower.flush is not None:
+            _call(name, follower.flush)
+
+
+def _call(name: str, function: Callable[[], T]) -> T | None:
+    try:
+        found = function()
+    except Exception as error:  # a broken projection must not touch the runner
+        if name not in _failing:
+            _failing.add(name)
+            log.error(
+                "Follower %s failed: %s. It is called again; nothing else waits for it.",
+                name,
+                clause(error),
+                extra={"action": "follower_failed", "follower": name},
+            )
+        store.connection().close()
+        return None
+    if name in _failing:
+        _failing.discard(name)
+        log.warning(
+            "Follower %s works again.",
+            name,
+            extra={"action": "follower_recovered", "follower": name},
+        )
+    return found

@@ -7,7 +7,7 @@ import base64
 import json
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -25,6 +25,9 @@ from rqcron_projections.signals.checkins import courier as checkin_courier
 from rqcron_projections.signals.checkins import follow as checkin_follow
 from rqcron_projections.signals.checkins.conf import monitors
 from rqcron_projections.signals.models import AlertMessage
+from rqcron_projections.signals.traces.conf import trace_conf
+from rqcron_projections.signals.traces.spans import SpanData
+from rqcron_projections.signals.traces.tell import tell_page
 
 from rqcron_events.core.events import Event, EventType, run_stream
 from rqcron_events.ledger import store
@@ -219,6 +222,47 @@ def end(clock: FakeClock) -> Callable[..., UUID]:
         return fired.run_id
 
     return end_run
+
+
+class Spans:
+    """What an exporter took, in the order of telling."""
+
+    def __init__(self) -> None:
+        self.taken: list[SpanData] = []
+        self.answers: list[Any] = []
+        """Of the next exports; True after them. An exception is raised."""
+
+    def export(self, spans: Sequence[SpanData]) -> bool:
+        answer = self.answers.pop(0) if self.answers else True
+        if isinstance(answer, Exception):
+            raise answer
+        if answer:
+            self.taken += spans
+        return answer
+
+    def follow(self, events_max: int = 1_000) -> list[str]:
+        """Tells the rest of the log; the spans that were told, by name, with what is an error."""
+        before = len(self.taken)
+        while tell_page(trace_conf(), self.export, events_max):
+            pass
+        return [shown(span) for span in self.taken[before:]]
+
+    def named(self, word: str) -> SpanData:
+        (found,) = (span for span in self.taken if span.name.startswith(f"{word} "))
+        return found
+
+
+def shown(span: SpanData) -> str:
+    return span.name.partition(" ")[0] + (" (error)" if span.error is not None else "")
+
+
+@pytest.fixture
+def spans(db, settings) -> Spans:
+    """Traces that begin where the log ends now."""
+    settings.RQCRON_TRACES = True
+    found = Spans()
+    found.follow()
+    return found
 
 
 @pytest.fixture

@@ -37,6 +37,20 @@ def test_an_alert_outlives_the_runner_and_is_told_once(project, hook, settings):
     assert told == [("failing", "gone_report", "opened")]
 
 
+def test_who_decides_once_and_ends_tells_before_that(project, hook):
+    receiver = {"kind": "webhook", "url": hook.url, "secret": SECRET}
+    project.environment["TEST_ALERTS"] = json.dumps({"receivers": {"hook": receiver}})
+    project.run("cron_run", "--once")  # alerts begin
+    run_id = uuid4()
+    failed = Event(
+        stream=run_stream(run_id), version=0, type=EventType.RUN_FAILED, cron="gone_report",
+        run_id=run_id, attempt=1, reason="exception", occurred_at=clock.now(),
+    )  # fmt: skip
+    store.append_next([failed])
+    project.run("cron_run", "--once")
+    assert ("failing", "gone_report", "opened") in hook.alerts
+
+
 def test_cron_health_tells_that_no_runner_is_left_and_waits_for_the_receiver(
     project, hook, settings
 ):

@@ -11,10 +11,7 @@ from rqcron_projections.signals.alerts import follow as follow_module
 from rqcron_projections.signals.alerts import outbox
 from rqcron_projections.signals.models import AlertMessage, AlertState
 
-from rqcron_events.core.events import Event, EventType, cron_stream
-from rqcron_events.ledger import store
 from rqcron_events.operations import controls
-from tests.processes import ROOT
 
 MINUTE = timedelta(minutes=1)
 OPENED, RECOVERED = "opened", "recovered"
@@ -216,72 +213,3 @@ def test_two_processes_that_read_the_same_page_tell_once(alerts, runs, monkeypat
     assert runs("F") == []
     assert entered
     assert runs("F") == [OPENED]
-
-
-def signals_of_the_page() -> dict[str, tuple[str, str]]:
-    """The table of fates in docs/alerts.md: what opens, and what closes what was open."""
-    page = (ROOT / "docs" / "alerts.md").read_text()
-    table = page.partition("<!-- fates -->")[2].partition("<!-- end -->")[0]
-    rows = re.findall(r"^\| ([a-z ,]+?) \| (\S+) \| (\S+) \|$", table, re.MULTILINE)
-    return {fate: (opens.strip("`"), closes.strip("`")) for fate, opens, closes in rows[1:]}
-
-
-FATES = {
-    "success": ("run_started", "run_succeeded"),
-    "failure": ("run_started", "run_failed"),
-    "retry, then success": ("run_started", "attempt_failed", "run_started", "run_succeeded"),
-    "worker killed": ("run_started", "run_failed"),
-    "lost": ("run_started", "run_lost"),
-    "declined": ("run_started", "run_declined"),
-    "stopped": ("run_started", "run_stopped"),
-    "cancelled": ("run_cancelled",),
-    "skipped": (),
-    "missed": (),
-}
-
-
-@pytest.mark.parametrize("fate", FATES)
-def test_each_fate_gives_the_signals_of_the_page(alerts, add, deploy, clock, end, followed, fate):
-    expected = signals_of_the_page()
-    assert list(expected) == list(FATES)
-    alerts({"failing": {}, "missed": {}})
-    add("report", schedule="* * * * *")
-    runner = deploy()
-    followed()
-
-    def slot() -> None:
-        clock.advance(MINUTE)
-        runner.tick()
-
-    def decide(kind: str, reason: str) -> None:
-        now = clock.advance(MINUTE).replace(second=0)
-        data = {"first": now.isoformat(), "last": now.isoformat(), "count": 1}
-        event = Event(
-            stream=cron_stream("report"), version=0, type=EventType(kind), cron="report",
-            scheduled_for=now, reason=reason, occurred_at=clock.now, data=data,
-        )  # fmt: skip
-        store.append_next([event])
-        runner.states.follow()
-
-    def happens() -> list[tuple[str, str]]:
-        if fate in ("skipped", "missed"):
-            decide(f"slot_{fate}", "overlap" if fate == "skipped" else "too_late")
-        else:
-            slot()
-            followed()
-            end("report", *FATES[fate])
-        return [(kind, change) for kind, _, change in followed()]
-
-    opens, closes = expected[fate]
-    assert happens() == ([(opens, OPENED)] if opens != "-" else [])
-    for kind in ("failing", "missed"):  # and from there, what is open already
-        if kind == "failing":
-            slot()
-            end("report", "run_started", "run_failed")
-        else:
-            decide("slot_missed", "too_late")
-    followed()
-    told = happens()
-    assert [kind for kind, change in told if change == RECOVERED] == (
-        [closes] if closes != "-" else []
-    )

@@ -17,10 +17,12 @@ from .courier import deliver_all, wake
 from .follow import watch_runners
 from .outbox import messages
 
-__all__ = ["on_health", "problems"]
+__all__ = ["flush", "on_health", "problems"]
 
 WAIT_SECONDS_MAX = 30.0
 """How long a command that ends afterwards waits for the receivers."""
+FLUSH_SECONDS_MAX = 10.0
+"""The same of one that decides what is due, and is called again."""
 ATTEMPTS_TOLD = 3
 """From how many tries on it is a problem that a receiver does not take alerts."""
 FAILED_TOLD = timedelta(days=1)
@@ -37,6 +39,11 @@ def on_health(*, waits: bool, **_: Any) -> None:
         deliver_all(WAIT_SECONDS_MAX)
     else:
         wake()
+
+
+def flush() -> None:
+    """Send what is due, in a process that is about to end: its threads would end with it."""
+    deliver_all(FLUSH_SECONDS_MAX)
 
 
 def problems() -> list[str]:
