@@ -21,7 +21,7 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST := $(if $(COVERAGE),RQCRON_FEWER_EXAMPLES=10 $(BIN)/coverage run -m pytest,$(BIN)/pytest)
 
-.PHONY: help demo test test-postgresql test-sqlite test-browser screenshots test-schedules test-failpoints chaos poison coverage \
+.PHONY: help demo test test-postgresql test-sqlite test-browser screenshots test-schedules test-failpoints chaos chaos-receivers poison coverage \
 	coverage-report lint check-migrations bench bench-questions bench-pages clean
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo 'make test-schedules      20,000 schedules, and 60,000 texts of fields, against the oracles'
 	@echo 'make test-failpoints     kill a process at every step (about ten minutes)'
 	@echo 'make chaos [MINUTES=15] [SEED=...]   random faults; prints a seed that repeats them'
+	@echo 'make chaos-receivers [MINUTES=3] [SEED=...]   receivers of alerts and traces fail, too'
 	@echo 'make poison              what is wrong with one cron reaches no other (five minutes)'
 	@echo 'make lint                style, types, direction of imports, migrations'
 	@echo 'make bench [ARGS=...]    how fast slots become jobs'
@@ -87,6 +88,10 @@ test-failpoints: $(INSTALLED)
 
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos-receivers: MINUTES = 3
+chaos-receivers: $(INSTALLED)
+	$(BIN)/python -m tests.chaos.receivers --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # A hundred one-second crons beside each kind of poison: about five minutes.
 poison: $(INSTALLED)

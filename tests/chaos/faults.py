@@ -53,7 +53,7 @@ class Faults:
     def strike(self, kind: str) -> None:
         """Do it, unless there is nothing that it could strike."""
         began = time.time()
-        fault = FAULTS[kind](self)
+        fault = self.kinds()[kind](self)
         if fault is None:
             return
         target, seconds, pids = fault
@@ -66,6 +66,9 @@ class Faults:
                 pids=tuple(pids),
             )
         )
+
+    def kinds(self) -> dict[str, Callable[[Faults], Struck | None]]:
+        return FAULTS
 
     def undo_what_is_over(self, *, all_of_it: bool = False) -> None:
         now = time.time()
@@ -85,6 +88,15 @@ class Faults:
 
     def kill_horse(self) -> Struck | None:
         return self._kill("work-horse", self._work_horses())
+
+    def kill_followers(self) -> Struck | None:
+        """What follows the log beside a runner, and tells others of it."""
+        pids = [pid for item in self._services() for pid in item.followers()]
+        return self._kill("followers", pids)
+
+    def freeze_followers(self) -> Struck | None:
+        pids = [pid for item in self._services() for pid in item.followers()]
+        return self._freeze("followers", pids, 1, 10)
 
     def kill_writer(self) -> Struck | None:
         return self._kill("writer", [pid for item in self._workers() for pid in item.writers()])

@@ -32,6 +32,7 @@ __all__ = ["Database", "RedisServer", "Service", "Stage"]
 
 WRITER = "rqcron-writer"
 """What ``ledger_writer.process`` calls itself; a drill loads no Django."""
+FOLLOWERS = "rqcron_events.runner.following.process"
 START_SECONDS_MAX = 60
 RESTART_SECONDS = 0.5
 """A supervisor waits this long before it starts a process again."""
@@ -229,6 +230,9 @@ class Service:
 
     def runners(self) -> list[int]:
         return [process.pid for process in self.tree() if "cron_run" in _command_line(process)]
+
+    def followers(self) -> list[int]:
+        return [process.pid for process in self.tree() if FOLLOWERS in _command_line(process)]
 
     def work_horses(self) -> list[int]:
         return [child.pid for child in self._forked() if _name(child) != WRITER]

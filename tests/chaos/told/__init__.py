@@ -1,0 +1,1 @@
+"""The app whose crons give something to tell: they fail and recover, again and again."""
