@@ -8,6 +8,9 @@ from typing import Any
 
 from rqcron_events import register_cron
 
+PERIOD_SECONDS = int(os.environ.get("BENCH_PERIOD_SECONDS", "50"))
+"""Of the crons of ``spread``, of which as many are due in each second."""
+
 # All of the first are due at midnight in UTC.
 SCHEDULES: dict[str, tuple[dict[str, Any], ...]] = {
     "midnight": (
@@ -20,6 +23,7 @@ SCHEDULES: dict[str, tuple[dict[str, Any], ...]] = {
     "every_minute": ({"schedule": "* * * * *"},),
     "every_five_seconds": ({"every": timedelta(seconds=5)},),
     "every_second": ({"every": timedelta(seconds=1)},),
+    "spread": ({"every": timedelta(seconds=PERIOD_SECONDS)},),
     "yearly": ({"every": timedelta(days=365)},),
     "mixed": (
         {"every": timedelta(seconds=1)},
@@ -49,6 +53,8 @@ def options_of(index: int) -> dict[str, Any]:
     """The schedule of the cron with this number."""
     schedules = SCHEDULES[os.environ.get("BENCH_SCHEDULES", "midnight")]
     options = schedules[index % len(schedules)]
+    if schedules is SCHEDULES["spread"]:
+        return {**options, "offset": timedelta(seconds=index % PERIOD_SECONDS)}
     if schedules is SCHEDULES["mixed"]:
         options = options | POLICIES[index // len(schedules) % len(POLICIES)]
     return options
