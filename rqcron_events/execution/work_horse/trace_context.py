@@ -39,7 +39,8 @@ def in_trace(run_id: UUID, attempt: int) -> Iterator[None]:
         yield
     finally:
         if token is not None:
-            found.context.detach(token)
+            with suppress(Exception):  # whatever the function did to it, its outcome stands
+                found.context.detach(token)
 
 
 def _context(trace: Any, run_id: UUID, attempt: int) -> Any:
