@@ -60,9 +60,11 @@ def _start_checkins() -> None:
     if getattr(settings, "RQCRON_CHECKINS", None):
         from rqcron_events.followers import register_follower
 
-        from .signals.checkins import follow, watch
+        from .signals.checkins import courier, follow, watch
 
-        register_follower("checkins", follow.follow, follow.position, problems=watch.problems)
+        register_follower(
+            "checkins", follow.follow, follow.position, problems=watch.problems, flush=courier.flush
+        )
 
 
 def _start_traces() -> None:

@@ -50,6 +50,21 @@ def test_what_was_on_its_way_when_the_process_was_killed_is_told_twice_and_nothi
     assert max(service.counts().values()) == 2
 
 
+def test_who_decides_once_and_ends_checks_in_before_that(project, service):
+    monitor = {"kind": "healthchecks", "url": f"{service.root}/hc", "ping_key": PING_KEY}
+    monitor |= {"create": True, "crons": ["gone_*"]}
+    project.environment["TEST_CHECKINS"] = json.dumps({"hc": monitor})
+    project.run("cron_run", "--once")  # check-ins begin
+    run_id = uuid4()
+    started = Event(
+        stream=run_stream(run_id), version=1, type=EventType.RUN_STARTED, cron="gone_a", attempt=1,
+        run_id=run_id, occurred_at=clock.now(),
+    )  # fmt: skip
+    store.append([started])
+    project.run("cron_run", "--once")
+    assert service.states("gone_a") == ["start"]
+
+
 def test_a_run_whose_work_horse_is_killed_has_a_begin_and_an_end(project, service):
     monitor = {"kind": "sentry", "dsn": service.dsn, "crons": ["killed"]}
     hc = {"kind": "healthchecks", "url": f"{service.root}/hc", "ping_key": PING_KEY}

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from django.db.utils import Error
 
+from rqcron_events import clock
 from rqcron_events.core.wording import clause
 
 from ...models import CronJob
@@ -25,7 +26,7 @@ from .schedule import definition_of, leaves_out
 from .sentry import MonitorAway, check_in
 from .told import Told, told_of
 
-__all__ = ["SENDERS", "deliver", "say", "threads", "wake"]
+__all__ = ["SENDERS", "deliver", "flush", "say", "threads", "wake"]
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ SENDERS = 8
 ROUNDS_MAX = 1_000
 """Of one call, should writers stay ahead of it for ever."""
 
+FLUSH_SECONDS_MAX = 10.0
+
 threads = Threads("rqcron-checkins")
 
 
@@ -41,6 +44,13 @@ def wake() -> list[Thread]:
     """Start a thread for each monitor that something is due for, unless it has one, and return at once."""
     due = set(outbox.with_due())
     return threads.start([name for name in monitors() if name in due], outbox.has_due, _work)
+
+
+def flush() -> None:
+    """Send what is due, in a process that is about to end: its threads would end with it."""
+    until = clock.monotonic_seconds() + FLUSH_SECONDS_MAX
+    for thread in wake():
+        thread.join(max(until - clock.monotonic_seconds(), 0))
 
 
 def _work(name: str) -> None:
