@@ -445,6 +445,7 @@ def test_after_a_refusal_it_waits_longer_each_time_and_hands_over_less(monkeypat
 # Settings
 
 
+@pytest.mark.django_db  # a check of Django's asks SQLite whether it has JSON
 @pytest.mark.parametrize(
     ("given", "text"),
     [
