@@ -13,6 +13,7 @@ from rqcron_events import clock
 from rqcron_events.core.wording import clause
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
+from rqcron_events.process.gc_pause import collection_paused
 
 from .crons import read_crons, tell_crons
 from .exposition import Exposition, label
@@ -43,7 +44,8 @@ def scrape(*, buckets_by_cron: bool = False) -> str:
     started = clock.monotonic_seconds()
     out = Exposition()
     db = store.connection()
-    with backend_of(db).bounded_session(db, DATABASE_SECONDS_MAX):
+    # The lines of ten thousand crons hold no cycles, and would be walked over and over in search of them.
+    with collection_paused(), backend_of(db).bounded_session(db, DATABASE_SECONDS_MAX):
         runners = _part(out, "runners", tell_runners)
         lag = runners.allowed_lag if runners else timedelta(0)
         if crons := _part(out, "names", lambda _: read_crons()):
