@@ -118,7 +118,7 @@ def _started(found: Servers, environment: dict[str, str]) -> Iterator[None]:
     runner = subprocess.Popen([sys.executable, "-m", "django", "cron_run"], **quiet)
     worker = subprocess.Popen([sys.executable, "simulated_worker.py"], **quiet)
     try:
-        _wait_for_leader(found, runner)
+        _wait_for_leader(found, runner, int(environment["BENCH_CRONS"]))
         yield
         for process in (runner, worker):
             if process.poll() is not None:
