@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -10,7 +11,7 @@ from typing import TypeVar
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 
-__all__ = ["Threads", "own_connection", "side_by_side"]
+__all__ = ["Threads", "own_connection", "side_by_side", "wait_for"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,6 +50,14 @@ class Threads:
         for thread in list(self._by_key.values()):
             thread.join(seconds_max)
         self._by_key.clear()
+
+
+def wait_for(working: Sequence[threading.Thread], seconds_max: float) -> bool:
+    """So long for all of them together; False when one is still at it."""
+    ends = time.monotonic() + seconds_max
+    for thread in working:
+        thread.join(max(ends - time.monotonic(), 0))
+    return not any(thread.is_alive() for thread in working)
 
 
 @contextmanager

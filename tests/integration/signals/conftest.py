@@ -8,9 +8,10 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import django
@@ -37,6 +38,8 @@ from rqcron_events.testing import FakeClock
 from .stand_ins import StandIn
 
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+S = TypeVar("S", "Hook", StandIn)
 
 
 class Hook(ThreadingHTTPServer):
@@ -101,9 +104,9 @@ class Posted(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    server = Hook()
+@contextmanager
+def served(server: S) -> Iterator[S]:
+    """In a thread, until the end of the block; what hangs is let go."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
@@ -111,6 +114,12 @@ def hook() -> Iterator[Hook]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with served(Hook()) as server:
+        yield server
 
 
 class Mailbox:
@@ -276,14 +285,8 @@ def close_threads() -> Iterator[None]:
 @pytest.fixture
 def service() -> Iterator[StandIn]:
     """All four kinds of monitors."""
-    server = StandIn()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.released.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(StandIn()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from threading import Thread
 
@@ -13,7 +12,7 @@ from rqcron_events.core.wording import clause
 
 from ..http import NotTaken, Refused
 from ..models import AlertMessage, MessageStatus
-from ..threads import Threads, own_connection
+from ..threads import Threads, own_connection, wait_for
 from . import outbox
 from .conf import Receiver, alert_conf
 from .message import Message, message_of, write
@@ -37,10 +36,7 @@ def wake() -> list[Thread]:
 
 def deliver_all(seconds_max: float) -> bool:
     """Send what is due, for so long at most; False when somebody is still at it."""
-    working, ends = wake(), time.monotonic() + seconds_max
-    for thread in working:
-        thread.join(max(ends - time.monotonic(), 0))
-    return not any(thread.is_alive() for thread in working)
+    return wait_for(wake(), seconds_max)
 
 
 def _work(name: str) -> None:

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from django.db.utils import Error
 
-from rqcron_events import clock
 from rqcron_events.core.wording import clause
 
 from ...models import CronJob
@@ -17,7 +16,7 @@ from ...report.names import present_name
 from ..http import NotReached, NotTaken, Refused
 from ..jobs import jobs_of
 from ..models import CheckIn
-from ..threads import Threads, own_connection, side_by_side
+from ..threads import Threads, own_connection, side_by_side, wait_for
 from . import outbox
 from .conf import Monitor, monitors
 from .outbox import Due
@@ -48,9 +47,7 @@ def wake() -> list[Thread]:
 
 def flush() -> None:
     """Send what is due, in a process that is about to end: its threads would end with it."""
-    until = clock.monotonic_seconds() + FLUSH_SECONDS_MAX
-    for thread in wake():
-        thread.join(max(until - clock.monotonic_seconds(), 0))
+    wait_for(wake(), FLUSH_SECONDS_MAX)
 
 
 def _work(name: str) -> None:
