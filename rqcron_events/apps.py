@@ -33,6 +33,7 @@ class RqcronEventsConfig(AppConfig):
         registry.discover()
         warm_before_forks()
         follow_with_seals()
+        let_old_texts_go()
         post_migrate.connect(reinstall_triggers, sender=self)
 
 
@@ -47,6 +48,19 @@ def follow_with_seals() -> None:
         return seal_when_due()
 
     register_follower("seals", seal)
+
+
+def let_old_texts_go() -> None:
+    """Where the project says how long texts are kept."""
+    if getattr(settings, "RQCRON_TEXT_DAYS", None) is None:
+        return
+
+    def expire() -> int:
+        from .operations.redact import expire_when_due
+
+        return expire_when_due()
+
+    register_follower("texts", expire)
 
 
 def reinstall_triggers(*, using: str, **_: Any) -> None:

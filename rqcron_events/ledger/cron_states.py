@@ -121,7 +121,7 @@ class States:
         self.is_behind = True
         while self.is_behind:
             try:
-                page = store.tail(self.position, limit)
+                page = store.tail(self.position, limit, texts=False)
             except PositionAhead:
                 self._went_back = True
                 self.is_behind = False

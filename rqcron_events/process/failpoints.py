@@ -34,6 +34,9 @@ FAILPOINTS = {
     "seal_written": "who seals, seal and tiles are written, not committed",
     "after_seal": "who seals, the seal is committed, no receiver knows of it",
     "seal_sent": "who seals, a receiver took the checkpoint, that is not recorded",
+    "redacting": "cron_redact, texts are deleted, that is neither said nor committed",
+    "redacted": "cron_redact, a step is committed",
+    "expiring": "who lets old texts go, a step is written, not committed",
 }
 """Every failpoint, and the step of the flow that it interrupts."""
 

@@ -54,6 +54,8 @@ from .unnumbered import (
     runner_lost,
     runner_started,
     runner_stopped,
+    text_redacted,
+    texts_expired,
 )
 
 __all__ = [
@@ -97,4 +99,6 @@ __all__ = [
     "slot_skipped",
     "spooled",
     "start_refused",
+    "text_redacted",
+    "texts_expired",
 ]

@@ -33,6 +33,8 @@ UNNUMBERED = {
     "projection_rebuilt": "ledger",
     "event_accepted": "ledger",
     "log_went_back": "ledger",
+    "text_redacted": "ledger",
+    "texts_expired": "ledger",
 }
 DEFINED = (
     '"definition":{"name":"alpha","function":"shop:alpha"},"definition_version":4,'
@@ -49,7 +51,7 @@ ERROR = '"error":{"type":"ValueError","message":"no","traceback":"ValueError: no
 REFUSED = '"error":{"type":"ConnectionError","message":"refused"}'
 FOUND = '"found":"RQ says so","worker":"4f1d","duration_seconds":1.25'
 STARTED = '"retries_left":0,"job_created_at":"2026-03-02T14:00:00+00:00","job_enqueued_at":""'
-RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":2,"tzdata":"2026a","croniter":"7.0.1","schedule_reading":2'
+RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":3,"tzdata":"2026a","croniter":"7.0.1","schedule_reading":2'
 
 IN_RQ = {"found": "RQ says so", "worker": "4f1d", "duration_seconds": 1.25}
 
