@@ -141,11 +141,12 @@ def _row(
     run_id: str | None = None,
     slot: datetime | None = None,
     attempt: int | None = None,
+    cron: str = CRON,
 ) -> tuple[Any, ...]:
     due, told = slot and slot.isoformat(), at.isoformat()
     content = json.dumps(data, separators=(",", ":"))
     actor = "runner/web-1"
-    return stream, version, kind, 1, CRON, run_id, attempt, due, "", actor, told, told, content
+    return stream, version, kind, 1, cron, run_id, attempt, due, "", actor, told, told, content
 
 
 def _peak_mb() -> float:
