@@ -6,6 +6,7 @@ from datetime import datetime
 
 __all__ = [
     "AppendOnlyError",
+    "ArchiveRefused",
     "ClockSkewed",
     "CronConfigError",
     "CronError",
@@ -17,6 +18,7 @@ __all__ = [
     "PredecessorMissing",
     "QueueUnusable",
     "SealBroken",
+    "SegmentUnavailable",
     "SpoolFull",
     "UnknownCron",
     "UnknownRun",
@@ -147,6 +149,22 @@ class PositionAhead(LogWentBack):
 
 class SealBroken(CronError):
     """The log, or what was stored of its seals, is not what was sealed."""
+
+
+class ArchiveRefused(CronError):
+    """Nothing more is archived: the storage does not take a segment, or gives back something else."""
+
+
+class SegmentUnavailable(CronError):
+    """What was asked for is in an archived segment that cannot be had now, or is not what was archived."""
+
+    def __init__(self, path: str, storage: str, why: object) -> None:
+        super().__init__(
+            f"Segment {path} in storage {storage!r} is needed for this, and cannot be had: "
+            f"{str(why).rstrip('.')}. Put the file back there, or set STORAGES[{storage!r}] to where it is."
+        )
+        self.path = path
+        self.storage = storage
 
 
 class QueueUnusable(CronError):
