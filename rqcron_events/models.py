@@ -365,6 +365,10 @@ class CronSegment(models.Model):
     def __str__(self) -> str:
         return f"{self.path}: events {self.first_id} to {self.last_id}"
 
+    @property
+    def events(self) -> int:
+        return self.size - self.first
+
 
 class SealProgress(models.Model):
     """How far sealing, verifying and each receiver of checkpoints got, and what was wrong at last."""
