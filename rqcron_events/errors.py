@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 __all__ = [
     "AppendOnlyError",
@@ -14,9 +16,11 @@ __all__ = [
     "LogWentBack",
     "NotWaiting",
     "PositionAhead",
+    "PositionArchived",
     "PredecessorMissing",
     "QueueUnusable",
     "SealBroken",
+    "SegmentMissing",
     "SpoolFull",
     "UnknownCron",
     "UnknownRun",
@@ -24,6 +28,15 @@ __all__ = [
     "VersionConflict",
     "check_instant",
 ]
+
+
+class Segment(Protocol):
+    """What errors say of an archived segment."""
+
+    path: str
+    storage: str
+    first_id: int
+    last_id: int
 
 
 class CronError(Exception):
@@ -143,6 +156,34 @@ class PositionAhead(LogWentBack):
 
     def __init__(self, position: int, newest: int) -> None:
         super().__init__(position, what=f"is ahead of the log, whose newest id is {newest}")
+
+
+class PositionArchived(LedgerUnavailable):
+    """Events behind a reader's position are not in the log any more, but in archived segments: going on
+    would leave them out."""
+
+    def __init__(self, position: int, segments: Sequence[Segment]) -> None:
+        paths = ", ".join(f"{each.path!r} of storage {each.storage!r}" for each in segments[:3])
+        more = f" and {len(segments) - 3} more" if len(segments) > 3 else ""
+        last = max((each.last_id for each in segments), default=0)
+        super().__init__(
+            f"Position {position} lies in the archive: events up to {last} are in {paths}{more}. Read them with "
+            f"rqcron_events.archive.reading.events_after, which goes on with the log; for projections: cron_replay."
+        )
+        self.position = position
+
+
+class SegmentMissing(CronError):
+    """Archived events are needed, and their segment cannot be read, or is not what was archived."""
+
+    def __init__(self, segment: Segment, why: object) -> None:
+        super().__init__(
+            f"Segment {segment.path!r} of storage {segment.storage!r} (events {segment.first_id} to "
+            f"{segment.last_id}) is needed and cannot be used: {str(why).rstrip('.')}. Bring it back within reach "
+            "(STORAGES, or a copy of the file), and ask again."
+        )
+        self.path = segment.path
+        self.storage = segment.storage
 
 
 class SealBroken(CronError):
