@@ -8,6 +8,7 @@ from typing import Protocol
 
 __all__ = [
     "AppendOnlyError",
+    "ArchiveRefused",
     "ClockSkewed",
     "CronConfigError",
     "CronError",
@@ -20,7 +21,7 @@ __all__ = [
     "PredecessorMissing",
     "QueueUnusable",
     "SealBroken",
-    "SegmentMissing",
+    "SegmentUnavailable",
     "SpoolFull",
     "UnknownCron",
     "UnknownRun",
@@ -173,21 +174,24 @@ class PositionArchived(LedgerUnavailable):
         self.position = position
 
 
-class SegmentMissing(CronError):
-    """Archived events are needed, and their segment cannot be read, or is not what was archived."""
-
-    def __init__(self, segment: Segment, why: object) -> None:
-        super().__init__(
-            f"Segment {segment.path!r} of storage {segment.storage!r} (events {segment.first_id} to "
-            f"{segment.last_id}) is needed and cannot be used: {str(why).rstrip('.')}. Bring it back within reach "
-            "(STORAGES, or a copy of the file), and ask again."
-        )
-        self.path = segment.path
-        self.storage = segment.storage
-
-
 class SealBroken(CronError):
     """The log, or what was stored of its seals, is not what was sealed."""
+
+
+class ArchiveRefused(CronError):
+    """Nothing more is archived: the storage does not take a segment, or gives back something else."""
+
+
+class SegmentUnavailable(CronError):
+    """What was asked for is in an archived segment that cannot be had now, or is not what was archived."""
+
+    def __init__(self, path: str, storage: str, why: object) -> None:
+        super().__init__(
+            f"Segment {path} in storage {storage!r} is needed for this, and cannot be had: "
+            f"{str(why).rstrip('.')}. Put the file back there, or set STORAGES[{storage!r}] to where it is."
+        )
+        self.path = path
+        self.storage = storage
 
 
 class QueueUnusable(CronError):

@@ -54,7 +54,7 @@ _RUNNER = b'"stream":"' + runner_stream("").encode()
 def events_after(position: int) -> Iterator[Event]:
     """Every event after the position, those in segments first, up to the end of the log as it is then.
 
-    Raises SegmentMissing where a segment cannot be read; PositionArchived is never raised.
+    Raises SegmentUnavailable where a segment cannot be read; PositionArchived is never raised.
     """
     db = store.connection()
     while True:
@@ -92,7 +92,7 @@ def whole_log(rows: Iterable[Row]) -> Iterator[None]:
 def archived_events_of_run(run_id: UUID) -> list[Event]:
     """What segments have of the run, in order; empty when none of them knows it.
 
-    From the newest segment back to the one in which somebody asked for the run. Raises SegmentMissing.
+    From the newest segment back to the one in which somebody asked for the run. Raises SegmentUnavailable.
     """
     needle, found = _run_needle(str(run_id)), list[Row]()
     for segment in segments().reverse():
@@ -106,7 +106,7 @@ def archived_events_of_run(run_id: UUID) -> list[Event]:
 def rows_for_slot(name: str, at: datetime, *, all_later: bool = False) -> list[Row]:
     """What an explanation of this slot rests on: of the cron and of all runners, from the segment of its
     time to the one in which its run ended, and what began before. ``all_later``: to the last segment,
-    because decisions were taken back. Raises SegmentMissing.
+    because decisions were taken back. Raises SegmentUnavailable.
 
     Reruns that somebody asked for in a later segment are not among it.
     """
@@ -129,7 +129,7 @@ def rows_for_slot(name: str, at: datetime, *, all_later: bool = False) -> list[R
 
 def rows_for_audit(name: str | None, since: datetime | None) -> Iterator[Row]:
     """What an audit of one cron, or of all, rests on from this time on, with the last decision of each
-    cron before it. Raises SegmentMissing before the first row where one of the segments is out of reach."""
+    cron before it. Raises SegmentUnavailable before the first row where one of the segments is out of reach."""
     known = list(segments())
     begin = _first_of(known, since - MARGIN) if since is not None else 0
     needles = [_cron_needle(name), _NO_CRON] if name is not None else []

@@ -171,6 +171,10 @@ class Backend(Protocol):
 
     def remove_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
 
+    def lift_for_migrations(self, db: BaseDatabaseWrapper, /) -> None:
+        """Remove triggers that would stop a migration which alters the log's table, until
+        ``install_triggers``."""
+
     def missing_triggers(self, db: BaseDatabaseWrapper, /) -> list[str]:
         """Those of ``TRIGGERS`` that are absent or do not always fire."""
 

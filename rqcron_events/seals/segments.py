@@ -17,7 +17,7 @@ from ..conf import conf
 from ..core.archive.row import row_of
 from ..core.archive.segment import SegmentReader, SegmentRefused
 from ..core.codec import Row
-from ..errors import SegmentMissing
+from ..errors import SegmentUnavailable
 from ..models import CronSegment
 from .keys import verifiers
 
@@ -37,7 +37,7 @@ def segments() -> QuerySet[CronSegment]:
 
 
 def lines_of(segment: CronSegment) -> Iterator[bytes]:
-    """Its events, each as it was hashed. Raises SegmentMissing before the first one where the file cannot be
+    """Its events, each as it was hashed. Raises SegmentUnavailable before the first one where the file cannot be
     read, or is not what was archived."""
     return iter(_reader(segment, _file(segment)))
 
@@ -65,14 +65,14 @@ def _file(segment: CronSegment) -> bytes:
     content = _content(segment)
     found = hashlib.sha256(content).hexdigest()
     if found != segment.sha256:
-        raise SegmentMissing(segment, f"its SHA-256 is {found}, and {segment.sha256} was archived")
+        raise _unavailable(segment, f"its SHA-256 is {found}, and {segment.sha256} was archived")
     try:
         header = _reader(segment, content).check()
     except SegmentRefused as error:
-        raise SegmentMissing(segment, f"{error}") from error
+        raise _unavailable(segment, f"{error}") from error
     told = (segment.first, segment.size, segment.first_id, segment.last_id)
     if (header.first, header.size, header.first_id, header.last_id) != told:
-        raise SegmentMissing(segment, "it has other events than those that were archived")
+        raise _unavailable(segment, "it has other events than those that were archived")
     _files[segment.sha256] = content
     while len(_files) > 1 and sum(map(len, _files.values())) > BYTES_KEPT_MAX:
         _files.popitem(last=False)
@@ -86,11 +86,15 @@ def _content(segment: CronSegment) -> bytes:
             return bytes(file.read())
     except Exception as error:  # storages raise what their libraries do
         text = " ".join(str(error).split())
-        raise SegmentMissing(segment, f"{type(error).__name__}: {text:.300}") from error
+        raise _unavailable(segment, f"{type(error).__name__}: {text:.300}") from error
 
 
 def _reader(segment: CronSegment, content: bytes) -> SegmentReader:
     keys = verifiers()
     if not keys:
-        raise SegmentMissing(segment, "no key is known to verify it by: set RQCRON_SEAL_KEY")
+        raise _unavailable(segment, "no key is known to verify it by: set RQCRON_SEAL_KEY")
     return SegmentReader(io.BytesIO(content), keys, keys[0].name)
+
+
+def _unavailable(segment: CronSegment, why: object) -> SegmentUnavailable:
+    return SegmentUnavailable(segment.path, segment.storage, why)

@@ -52,6 +52,7 @@ class EventType(StrEnum):
     PROJECTION_REBUILT = "projection_rebuilt"
     EVENT_ACCEPTED = "event_accepted"
     LOG_WENT_BACK = "log_went_back"
+    EVENTS_ARCHIVED = "events_archived"
 
 
 DECISIONS = frozenset({EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED})
