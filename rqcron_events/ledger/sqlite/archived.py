@@ -28,9 +28,11 @@ def with_archived(db: BaseDatabaseWrapper, pages: Iterable[Sequence[Row]]) -> It
     not have."""
     with db.cursor() as cursor:
         _drop(db)
-        cursor.execute(
-            "CREATE TEMPORARY TABLE rqcron_archived AS SELECT * FROM main.rqcron_event WHERE 0"
-        )
+        cursor.execute("SELECT name, type FROM pragma_table_info('rqcron_event', 'main')")
+        # With their types, by which Python's driver converts; without constraints, because what is damaged
+        # was archived as it was.
+        columns = ", ".join(f"{name} {kind}" for name, kind in cursor.fetchall())
+        cursor.execute(f"CREATE TEMPORARY TABLE rqcron_archived ({columns})")
         marks = ", ".join(["%s"] * 14)
         try:
             for page in pages:
