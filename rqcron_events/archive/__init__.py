@@ -2,5 +2,6 @@
 
 Start with ``archiving.archive``: ``boundary`` says how far it may go, ``writing`` makes a segment and reads it
 back from its ``place``, ``keeping`` knows which rows stay, ``removing`` deletes the others. ``follower`` has it called
-beside the runner that leads. What a segment is, is in ``core.archive``.
+beside the runner that leads. ``reading`` answers questions; ``seals.segments`` fetches a segment and verifies it.
+What a segment is, is in ``core.archive``.
 """

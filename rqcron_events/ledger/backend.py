@@ -6,7 +6,7 @@ Nobody outside of this package asks which database it is. Another database is on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
@@ -102,6 +102,12 @@ class Backend(Protocol):
         self, db: BaseDatabaseWrapper, stream: str, after: int, until: int, limit: int, /
     ) -> list[CronRow]:
         """A part of a cron's own stream (versions), as little of it as an audit needs."""
+
+    def with_archived(
+        self, db: BaseDatabaseWrapper, pages: Iterable[Sequence[Row]], /
+    ) -> AbstractContextManager[object]:
+        """A block in which this thread reads the log with these archived rows in it, which it does not
+        have, and cannot write there."""
 
     def second_connection(
         self, db: BaseDatabaseWrapper, /

@@ -119,3 +119,5 @@ class Reason(StrEnum):
     """It failed or was stopped, and the job was created anew without anybody asking for it."""
     UNREADABLE = "unreadable"
     """An event of the run cannot be read: it may have succeeded already."""
+    ARCHIVED = "archived"
+    """The run's events are in the archive, so it has ended."""

@@ -1,4 +1,4 @@
-"""A project with a key, and a storage for segments."""
+"""A project that archives into a directory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.archiving import use_archive
+from tests.archiving import forget_files, use_storage
 
 
 @pytest.fixture(autouse=True)
-def segments(settings: Any, db: None, tmp_path: Path) -> Path:
-    """The directory of the storage."""
-    directory = tmp_path / "segments-of-tests"
-    use_archive(settings, directory)
-    return directory
+def directory(settings: Any, tmp_path: Path, db: None) -> Path:
+    found = tmp_path / "archive"
+    found.mkdir()
+    use_storage(settings, found)
+    forget_files()
+    return found

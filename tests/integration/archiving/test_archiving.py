@@ -16,7 +16,7 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSegment
-from tests.archiving import archive_all, later, printed
+from tests.archive_pass import archive_all, later, printed
 from tests.sealing import KEY, NAME, fire, gap, history, ids, seal, seal_in_parts
 
 
