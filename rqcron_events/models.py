@@ -374,7 +374,7 @@ class SealProgress(models.Model):
     """How far sealing, verifying and each receiver of checkpoints got, and what was wrong at last."""
 
     name = models.CharField(max_length=120, primary_key=True)
-    """``sealing``, ``verify``, or ``receiver:<name>``."""
+    """``sealing``, ``verify``, ``archive``, or ``receiver:<name>``."""
     size = models.BigIntegerField(default=0)
     """How many events of the log are dealt with."""
     at = models.DateTimeField()

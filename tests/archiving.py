@@ -15,7 +15,6 @@ from django.db import connection
 from rqcron_events.core.archive.segment import SegmentWriter, segment_path
 from rqcron_events.core.events import DECISIONS, DEFINITION_TYPES, LEDGER_STREAM, cron_stream
 from rqcron_events.core.seal.merkle import Frontier, leaf_hash
-from rqcron_events.core.seal.leaf import leaf
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, CronSeal, CronSegment, CronTile
 from tests.sealing import KEY, execute, seal_in_parts
@@ -95,9 +94,9 @@ def _ids_to(last_id: int) -> list[int]:
 def kept(last_id: int) -> set[int]:
     """The events that stay in the log."""
     rows = CronEvent.objects.filter(id__lte=last_id)
-    found = set(
-        rows.filter(stream=LEDGER_STREAM).values_list("id", flat=True)
-    ) | set(rows.filter(type__in=DEFINITION_TYPES).values_list("id", flat=True))
+    found = set(rows.filter(stream=LEDGER_STREAM).values_list("id", flat=True)) | set(
+        rows.filter(type__in=DEFINITION_TYPES).values_list("id", flat=True)
+    )
     decisive = set[int]()
     for name in set(rows.exclude(cron="").values_list("cron", flat=True)):
         own = rows.filter(stream=cron_stream(name)).order_by("-version")
