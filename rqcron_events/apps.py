@@ -47,7 +47,13 @@ def follow_with_seals() -> None:
 
         return seal_when_due()
 
+    def archive() -> int:
+        from .archive.follower import archive_when_due
+
+        return archive_when_due()
+
     register_follower("seals", seal)
+    register_follower("archive", archive)
 
 
 def lift_triggers(*, using: str, **_: Any) -> None:

@@ -365,12 +365,16 @@ class CronSegment(models.Model):
     def __str__(self) -> str:
         return f"{self.path}: events {self.first_id} to {self.last_id}"
 
+    @property
+    def events(self) -> int:
+        return self.size - self.first
+
 
 class SealProgress(models.Model):
     """How far sealing, verifying and each receiver of checkpoints got, and what was wrong at last."""
 
     name = models.CharField(max_length=120, primary_key=True)
-    """``sealing``, ``verify``, or ``receiver:<name>``."""
+    """``sealing``, ``verify``, ``archive``, or ``receiver:<name>``."""
     size = models.BigIntegerField(default=0)
     """How many events of the log are dealt with."""
     at = models.DateTimeField()

@@ -132,14 +132,3 @@ def test_a_decision_that_is_gone_is_missed_though_there_is_an_archive(log: list[
     assert found.totals.findings >= 1
 
 
-def test_debug(log: list[Event]):
-    import json
-    with FakeClock(NOW):
-        b = explain(NAME, at("10:30")).to_data()
-    for size in [9]*4: archive(size)
-    with FakeClock(NOW):
-        a = explain(NAME, at("10:30")).to_data()
-    print([k for k in b if a[k]!=b[k]], {k: a[k] for k in a if a[k]!=b[k]}, {k: b[k] for k in a if a[k]!=b[k]})
-    print([(s.first, s.size,s.first_id,s.last_id,s.occurred_from,s.occurred_to) for s in CronSegment.objects.all()])
-    print([(r.id,r.type,r.stream) for r in CronEvent.objects.filter(stream__startswith="runner")])
-    assert 0
