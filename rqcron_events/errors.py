@@ -21,6 +21,7 @@ __all__ = [
     "PredecessorMissing",
     "QueueUnusable",
     "SealBroken",
+    "SegmentDamaged",
     "SegmentUnavailable",
     "SpoolFull",
     "UnknownCron",
@@ -192,6 +193,10 @@ class SegmentUnavailable(CronError):
         )
         self.path = path
         self.storage = storage
+
+
+class SegmentDamaged(SegmentUnavailable):
+    """There is a file, and it is not what was archived."""
 
 
 class QueueUnusable(CronError):
