@@ -32,6 +32,7 @@ __all__ = [
     "REQUESTS",
     "archived_events_of_run",
     "events_after",
+    "page_after",
     "rows_for_audit",
     "rows_for_slot",
     "whole_log",
@@ -71,6 +72,17 @@ def events_after(position: int) -> Iterator[Event]:
         if page_of_log.position <= position:
             return
         position = page_of_log.position
+
+
+def page_after(position: int, limit: int) -> store.Tail:
+    """As ``store.tail``, and out of the archive where the log does not go back so far. Raises SegmentUnavailable
+    then."""
+    try:
+        return store.tail(position, limit)
+    except PositionArchived:
+        rows = list(islice(rows_between(position, archived_to()), limit))
+        found = readable(store.connection(), rows)
+        return store.Tail(found.events, rows[-1][0], found.unreadable)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from django.db.models import Model
 
 from rqcron_events import clock
 from rqcron_events.core.events import make
-from rqcron_events.errors import LedgerUnavailable, PositionAhead
+from rqcron_events.errors import LedgerUnavailable, PositionAhead, PositionArchived
 from rqcron_events.ledger import store
 from rqcron_events.ledger.quarantine import set_aside
 from rqcron_events.ledger.reading import not_accepted
@@ -93,6 +93,8 @@ def _around(work: Callable[[LeftOut], T]) -> T:
     for _ in range(LEFT_OUT_MAX):
         try:
             return work(left_out)
+        except PositionArchived:
+            continue  # events went into the archive while they were read: all of it again
         except FoldFailed as failed:
             left_out.add((failed.projection, failed.event_id))
             new = not_accepted(store.connection(), [failed.unreadable])
