@@ -271,15 +271,15 @@ def tail(position: int, limit: int = TAIL_EVENTS_MAX, *, kept_to: int = 0) -> Ta
     whole = _without_gap(rows, position)
     if len(whole) == len(rows):
         return _page(db, rows, position + len(rows))
-    safe: int | None = rows[-1][0]
+    end = rows[-1][0]
     if backend.COMMITS_OUT_OF_ORDER:
         safe = fence()
         if safe is None:
             return _page(db, whole, position + len(whole))
-        rows = backend.read(db, position, safe, limit)
+        rows, end = backend.read(db, position, safe, limit), safe
     # After the last read: rows go only when their segment is there, and leave a gap.
     require_in_log(db, max(position, kept_to))
-    return _page(db, rows, rows[-1][0] if len(rows) == limit else max(safe, position))
+    return _page(db, rows, rows[-1][0] if len(rows) == limit else max(end, position))
 
 
 def require_in_log(db: BaseDatabaseWrapper, position: int) -> None:

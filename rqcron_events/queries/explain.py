@@ -260,8 +260,10 @@ def _versions_that_count(name: str, instant: datetime) -> tuple[int, int]:
 
 def _definition_events(name: str) -> tuple[list[Event], int]:
     """In the same trip, up to which event the log is archived."""
-    rows = list(_own(name).filter(type__in=DEFINITION_TYPES).annotate(to=NEWEST_ARCHIVED).order_by("id"))
-    return [row.to_event() for row in rows], max((row.to or 0 for row in rows), default=0)
+    rows = list(
+        _own(name).filter(type__in=DEFINITION_TYPES).annotate(to=NEWEST_ARCHIVED).order_by("id")
+    )
+    return [row.to_event() for row in rows], max((vars(row)["to"] or 0 for row in rows), default=0)
 
 
 def _all_pauses() -> Readable:

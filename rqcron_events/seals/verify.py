@@ -134,8 +134,7 @@ def _compare(
     archived = Passage(start.size if start is not None else 0)
     found.archived_events = archived.size
     if start is not None and (
-        start.size < archived.size
-        or not _belong_together(told.claims, start, tiles, archived.size)
+        start.size < archived.size or not _belong_together(told.claims, start, tiles, archived.size)
     ):
         start, archived = None, Passage(0)  # something before it is wrong: where?
     claims, faults = _claims_of_seals(keys, start, newest)

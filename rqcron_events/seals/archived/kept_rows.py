@@ -76,7 +76,10 @@ class KeptRows:
         if self._next is not None and is_there:
             if leaf(self._next) != line:
                 return _finding(
-                    Kind.DIFFERS, index, self._next, "is not what was archived, though its row stayed"
+                    Kind.DIFFERS,
+                    index,
+                    self._next,
+                    "is not what was archived, though its row stayed",
                 )
             self.count += 1
             self._next = next(self._log, None)

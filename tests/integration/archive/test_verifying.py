@@ -26,15 +26,13 @@ from rqcron_events.seals.proof import proof_of
 from rqcron_events.seals.segments import lines_of
 from tests.archiving import archive, forget_files, unreachable
 from tests.integration.seals.test_proof import check
-from tests.sealing import KEY, NOON, execute, fire, history, keep_outside, run_of, seal, verified
+from tests.sealing import KEY, NOON, execute, fire, history, keep_outside, seal, verified
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> list[int]:
     """Ids of 283 events: two segments of 130 events are archived, and the rest is sealed."""
-    start = Event(
-        stream="runner/r", version=1, type=EventType.RUNNER_STARTED, occurred_at=NOON
-    )
+    start = Event(stream="runner/r", version=1, type=EventType.RUNNER_STARTED, occurred_at=NOON)
     pause = Event(stream="ledger", version=1, type=EventType.ALL_PAUSED, occurred_at=NOON)
     store.append([start, pause])
     found = history("alpha", runs=70)
@@ -99,9 +97,11 @@ def test_a_row_that_should_have_stayed_and_is_gone_is_found(log: list[int]):
 
 def test_a_row_that_no_segment_has_is_found(log: list[int]):
     free = next(id_ for id_ in log if not CronEvent.objects.filter(id=id_).exists())
-    columns = "stream, version, type, schema_version, cron, reason, actor, occurred_at, data, recorded_at"
+    columns = (
+        "stream, version, type, schema_version, cron, reason, actor, occurred_at, data, recorded_at"
+    )
     tampered(
-        f"INSERT INTO rqcron_event (id, {columns}) "  # noqa: S608
+        f"INSERT INTO rqcron_event (id, {columns}) "
         f"{'OVERRIDING SYSTEM VALUE ' if connection.vendor == 'postgresql' else ''}"
         f"SELECT {free}, 'cron/alpha', 999, {columns.split(', ', 2)[2]} "
         f"FROM rqcron_event WHERE id = {id_of('cron_registered')}"
@@ -145,7 +145,7 @@ def test_what_is_out_of_reach_is_said_and_all_else_is_compared(log: list[int], d
 def test_a_segment_that_is_damaged_is_found_and_the_next_one_compared(
     log: list[int], directory: Path
 ):
-    first, second = CronSegment.objects.order_by("size")
+    first, _second = CronSegment.objects.order_by("size")
     content = bytearray((directory / first.path).read_bytes())
     content[-30] ^= 1
     (directory / first.path).write_bytes(bytes(content))
@@ -162,7 +162,7 @@ def test_a_segment_that_was_made_anew_with_the_key_is_found_by_what_is_outside(
     log: list[int], directory: Path, tmp_path: Path
 ):
     """The owner of the database has the key, changes an archived event, and signs what follows from it."""
-    first, second = CronSegment.objects.order_by("size")
+    first, _second = CronSegment.objects.order_by("size")
     rows = [row_of(line) for line in lines_of(first)]
     gone = next(row for row in rows if not CronEvent.objects.filter(id=row[0]).exists())
     at = rows.index(gone)
