@@ -127,7 +127,7 @@ def catch_up(limit_events: int | None = None) -> int:
             began_at = clock.monotonic_seconds()
             try:
                 with collection_paused():
-                    page = page_after(position, min(_pace.events, left))
+                    page = page_after(position, min(_pace.events, left), texts=False)
                     pairs = [(waiting[point.name], point) for point in group]
                     results = _advance_together(pairs, page)
             except LogWentBack as error:

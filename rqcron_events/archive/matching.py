@@ -11,7 +11,7 @@ from uuid import UUID
 from ..core.events import Event
 from ..ledger import store
 from ..ledger.reading import readable
-from ..models import CronSegment
+from ..models import CronSegment, put_back
 from ..seals.segments import rows_of, segments
 from .needles import cron_needle, run_needle
 
@@ -81,4 +81,5 @@ def _of(
     needles = needles or ([cron_needle(cron)] if cron else [])
     rows = rows_of(segment, *needles)
     while page := list(islice(rows, PAGE_ROWS)):
-        yield from filter(matches, readable(store.connection(), page).events)
+        db = store.connection()
+        yield from put_back(db.alias, filter(matches, readable(db, page).events))

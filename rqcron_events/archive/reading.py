@@ -61,7 +61,7 @@ def events_after(position: int) -> Iterator[Event]:
     while True:
         until = archived_to()
         for page in _pages(rows_between(position, until)):
-            yield from readable(db, page).events
+            yield from readable(db, page, texts=True).events
         position = max(position, until)
         try:
             page_of_log = store.tail(position)
@@ -73,14 +73,14 @@ def events_after(position: int) -> Iterator[Event]:
         position = page_of_log.position
 
 
-def page_after(position: int, limit: int) -> store.Tail:
+def page_after(position: int, limit: int, *, texts: bool = True) -> store.Tail:
     """As ``store.tail``, and out of the archive where the log does not go back so far. Raises SegmentUnavailable
     then."""
     try:
-        return store.tail(position, limit)
+        return store.tail(position, limit, texts=texts)
     except PositionArchived:
         rows = list(islice(rows_between(position, archived_to()), limit))
-        found = readable(store.connection(), rows)
+        found = readable(store.connection(), rows, texts=texts)
         return store.Tail(found.events, rows[-1][0], found.unreadable)
 
 
@@ -124,7 +124,7 @@ def archived_events_of_run(run_id: UUID) -> list[Event]:
         found[:0] = here
         if any(row[3] in _ASKED for row in here):
             break
-    return readable(store.connection(), found).events
+    return readable(store.connection(), found, texts=True).events
 
 
 def rows_for_slot(name: str, at: datetime, *, all_later: bool = False) -> list[Row]:

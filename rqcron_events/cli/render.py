@@ -26,7 +26,7 @@ from ..errors import SegmentUnavailable
 from ..ledger.follow import follow as follow_log
 from ..ledger.follow import head
 from ..ledger.lookup import archived_to
-from ..models import CronEvent, CronEventQuerySet
+from ..models import CronEvent, CronEventQuerySet, put_back
 from .tables import Column, Layout, csv_line, laid_out, print_rows
 from .terminal import Terminal, Whole, json_text, page_of
 from .times import zone_of
@@ -95,9 +95,9 @@ class Filter:
     def _newest(self, limit: int) -> list[tuple[Event, int]]:
         """And up to which event the log is archived."""
         rows = self.rows().order_by("-occurred_at", "-id").annotate(archived_to=NEWEST_ARCHIVED)
-        return [
-            (row.to_event(), vars(row)["archived_to"] or 0) for row in rows[: limit or None]
-        ]
+        found = list(rows[: limit or None])
+        events = put_back(rows.db, [row.fact() for row in found])
+        return list(zip(events, (vars(row)["archived_to"] or 0 for row in found), strict=True))
 
     def newest_of_all(self, limit: int) -> tuple[list[Event], SegmentUnavailable | None]:
         """The same, with those that are archived; or why these cannot be had."""

@@ -168,7 +168,7 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
 
 def _rewinds(name: str) -> list[Rewind]:
     rows = _rows().filter(cron=name, type=EventType.CRON_REWOUND).order_by("id")
-    return [Rewind.of(row.to_event()) for row in rows]
+    return [Rewind.of(row.fact()) for row in rows]
 
 
 def _snapshot_differs(name: str, text: str) -> Finding:

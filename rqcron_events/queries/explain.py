@@ -43,7 +43,7 @@ from ..ledger import store
 from ..ledger.cron_states import state_of
 from ..ledger.lookup import find_run, stored_name
 from ..ledger.reading import Readable, not_accepted, readable_rows
-from ..models import CronEvent, CronEventQuerySet
+from ..models import CronEvent, CronEventQuerySet, put_back
 from .code_in_force import unknown_cron_text
 from .obstacles import obstacles
 
@@ -233,12 +233,12 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
         # What fired counts always. Of the rest, a rewind took back what lies behind its start.
         fired = _first_own(decisions.filter(type=EventType.SLOT_FIRED, scheduled_for=instant))
         if fired is not None:
-            return fired.to_event()
+            return fired.fact()
         decisions = decisions.filter(version__range=_versions_that_count(state.name, instant))
     row = _first_own(decisions.filter(scheduled_for__gte=instant))
     if row is None:
         return None
-    event = row.to_event()
+    event = row.fact()
     if event.type is EventType.SLOT_FIRED:
         return event if event.scheduled_for == instant else None
     first = event.parsed_time(keys.FIRST)
@@ -252,7 +252,7 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
 def _versions_that_count(name: str, instant: datetime) -> tuple[int, int]:
     """The versions of a cron's stream between which a decision about the instant stands."""
     rows = _own(name).filter(type=EventType.CRON_REWOUND).order_by("id")
-    rewinds = [Rewind.of(row.to_event()) for row in rows]
+    rewinds = [Rewind.of(row.fact()) for row in rows]
     first = max((item.version for item in rewinds if item.start < instant), default=0)
     later = (item.version for item in rewinds if item.start >= instant and item.version > first)
     return first, min(later, default=VERSION_MAX)
@@ -260,10 +260,10 @@ def _versions_that_count(name: str, instant: datetime) -> tuple[int, int]:
 
 def _definition_events(name: str) -> tuple[list[Event], int]:
     """In the same trip, up to which event the log is archived."""
-    rows = list(
-        _own(name).filter(type__in=DEFINITION_TYPES).annotate(to=NEWEST_ARCHIVED).order_by("id")
-    )
-    return [row.to_event() for row in rows], max((vars(row)["to"] or 0 for row in rows), default=0)
+    found = _own(name).filter(type__in=DEFINITION_TYPES).annotate(to=NEWEST_ARCHIVED)
+    rows = list(found.order_by("id"))
+    events = put_back(found.db, [row.fact() for row in rows])
+    return events, max((vars(row)["to"] or 0 for row in rows), default=0)
 
 
 def _all_pauses() -> Readable:
@@ -271,7 +271,8 @@ def _all_pauses() -> Readable:
     rows = _rows().filter(
         stream=LEDGER_STREAM, type__in=(EventType.ALL_PAUSED, EventType.ALL_RESUMED)
     )
-    found = readable_rows(rows.order_by("-version")[:PAUSES_KEPT_MAX], store.connection())
+    newest = rows.order_by("-version")[:PAUSES_KEPT_MAX]
+    found = readable_rows(newest, store.connection(), texts=True)
     events: list[Event] = []
     failed: list[Unreadable] = []
     for event in reversed(found.events):
@@ -286,11 +287,15 @@ def _all_pauses() -> Readable:
 def _requests(name: str, slot: datetime) -> list[Event]:
     """Reruns and backfills of a slot."""
     rows = _own(name).filter(type=EventType.RUN_REQUESTED, scheduled_for=slot)
-    return [row.to_event() for row in rows.order_by("id")[:REQUESTS_MAX]]
+    return _with_texts(rows.order_by("id")[:REQUESTS_MAX])
 
 
 def _events_of_run(run_id: UUID) -> list[Event]:
-    return [row.to_event() for row in _rows().for_run(run_id).order_by("id")[:RUN_EVENTS_MAX]]
+    return _with_texts(_rows().for_run(run_id).order_by("id")[:RUN_EVENTS_MAX])
+
+
+def _with_texts(rows: CronEventQuerySet) -> list[Event]:
+    return put_back(rows.db, [row.fact() for row in rows])
 
 
 def _events_behind(decision: Event) -> list[Event]:
@@ -309,7 +314,7 @@ def _instead(decision: Event) -> Event | None:
         return None
     rows = _rows().for_cron(decision.cron).filter(type=EventType.SLOT_FIRED)
     row = _first_own(rows.filter(scheduled_for__gt=decision.scheduled_for))
-    return row.to_event() if row else None
+    return row.fact() if row else None
 
 
 def _downtime_of(found: Evidence, decision: Event) -> tuple[Downtime | None, list[Event]]:

@@ -17,10 +17,10 @@ from ..ledger import store
 from ..ledger.backend import backend_of
 from ..models import CronSeal
 from ..process.failpoints import reach
-from .archived_tiles import WholeTiles
 from .keys import verifiers
 from .progress import failed, of_receiver, progress, succeeded
 from .receivers.send import NotTaken, send
+from .segments import WholeTiles
 from .stored import newest_seal, seals
 
 __all__ = ["deliver", "deliver_all", "wake"]

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     TILE = "tile"
     SEGMENT = "segment"
     NOT_SEALED = "not_sealed"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

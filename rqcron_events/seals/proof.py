@@ -15,8 +15,7 @@ from ..errors import CronConfigError, SealBroken
 from ..ledger import store
 from ..ledger.backend import backend_of
 from ..models import CronEvent
-from .archived_tiles import WholeTiles
-from .segments import lines_of, segments
+from .segments import WholeTiles, lines_of, segments
 from .stored import newest_seal, seals
 
 __all__ = ["FORMAT", "proof_of"]

@@ -13,8 +13,7 @@ from ..ledger import store
 from ..ledger.backend import backend_of
 from ..models import CronTile
 from . import progress
-from .archived_tiles import hashes_of
-from .segments import segments
+from .segments import hashes_of, segments
 from .stored import StoredTiles, newest_seal, save_tiles
 
 __all__ = ["make_tiles_again"]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from rqcron_events import explain
 from rqcron_events.core.events import Event, EventType
@@ -20,7 +18,7 @@ from rqcron_events.operations.backfill import plan_backfill
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain_run
 from rqcron_events.testing import FakeClock
-from tests.archiving import archive, forget_files, unreachable
+from tests.archiving import archive
 from tests.unit.history import NAME, History, at
 
 NOW = at("13:00")
@@ -122,9 +120,7 @@ def test_explanations_and_audits_are_the_same(log: list[Event], cuts: list[int])
     assert asked_runs(runs) == told
 
 
-def test_what_is_out_of_reach_is_named_and_the_rest_is_answered(
-    log: list[Event], directory: Path
-):
+def test_what_is_out_of_reach_is_named_and_the_rest_is_answered(log: list[Event], directory: Path):
     asked = CronEvent.objects.of_type("slot_fired").order_by("id")
     run, newest = asked.first().run_id, asked.last().run_id
     archive(36)

@@ -31,7 +31,7 @@ from rqcron_events.models import (
 )
 from rqcron_events.runner.following.steps import follow_all
 from rqcron_events.seals import tiles_again
-from rqcron_events.seals.archived_tiles import WholeTiles
+from rqcron_events.seals.segments import WholeTiles
 from rqcron_events.seals.stored import StoredTiles
 from rqcron_events.testing import FakeClock
 from tests.archive_pass import archive_all, end_run, later, open_run, printed, rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,15 +14,15 @@ from rqcron_events.archive.archiving import archive
 from rqcron_events.core.events import Event, EventType, run_stream
 from rqcron_events.ledger import store
 from rqcron_events.ledger.cron_states import States, global_pauses, state_of, states_without_runs
-from rqcron_events.models import CronSeal, CronSegment
+from rqcron_events.models import CronEvent, CronSeal, CronSegment, CronSnapshot
 from rqcron_events.operations import controls, rewind
 from rqcron_events.runner.following.steps import follow_all
 from rqcron_events.seals.sealer import seal_next
 from rqcron_events.testing import FakeClock, tick
-from tests.archive_pass import later
-from tests.sealing import KEY
+from tests.archive_pass import archive_all, later
+from tests.sealing import KEY, seal
 
-SEEDS = range(6)
+SEEDS = (0, 2, 5)
 STEPS = 60
 NAMES = ("alpha", "beta", "gamma")
 
@@ -145,3 +145,40 @@ def test_folds_are_equal_before_and_after(seed: int, add: Any, clock: FakeClock,
     life._seal()
     life._archive()
     assert CronSegment.objects.exists()
+
+
+def test_a_monthly_cron_does_not_fire_again(
+    add: Any, clock: FakeClock, deploy: Callable[[], Any], redis_connection: Any
+):
+    """See the public report of a purge after which such crons did: docs/field-reports.md."""
+    add("monthly", schedule="0 9 1 * *", catch_up="all")
+    deploy()
+    runner = None
+    for month in (4, 5, 6):
+        clock.set(datetime(2026, month, 1, 9, 0, 1, tzinfo=UTC))
+        runner = deploy()
+        fired = CronEvent.objects.of_type("slot_fired").last()
+        store.append_next([
+            Event(stream=run_stream(fired.run_id), version=0, type=kind, cron="monthly",
+                  run_id=fired.run_id, scheduled_for=fired.scheduled_for, occurred_at=clock.now)
+            for kind in (EventType.RUN_STARTED, EventType.RUN_SUCCEEDED)
+        ])  # fmt: skip
+        seal()
+        runner.tick()
+        runner.save_snapshot()
+    done = archive_all()
+    assert done.archived_events >= 12
+    assert CronEvent.objects.filter(cron="monthly").count() == 5, "the registration and June"
+    CronSnapshot.objects.all().delete()
+    redis_connection.flushdb()  # their jobs are of the true time, which this clock has not reached
+    for day in (2, 15, 30):
+        clock.set(datetime(2026, 6, day, tzinfo=UTC))
+        deploy()
+    own = CronEvent.objects.filter(stream="cron/monthly").order_by("version")
+    assert [(event.type, event.version) for event in own] == [
+        ("cron_registered", 1), ("slot_fired", 4),
+    ]  # fmt: skip
+    clock.set(datetime(2026, 7, 1, 9, 0, 1, tzinfo=UTC))
+    deploy()
+    last = own.last()
+    assert (last.type, last.version, last.scheduled_for.month) == ("slot_fired", 5, 7)

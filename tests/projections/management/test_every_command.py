@@ -124,9 +124,11 @@ ACTIONS = [
     ("cron_trigger", NEWS),
     ("cron_rerun", RUN),
     ("cron_quarantine", "--retry"),
+    ("cron_redact", "--match", "nobody said this", "--reason", "no " * 90),
 ]
 ELSEWHERE = {
     "cron_run", "cron_worker", "cron_standalone", "cron_rewind", "cron_cancel", "cron_signal", "cron_seal",
+    "cron_archive",
 }  # fmt: skip
 """Their output is a log, or needs what only their own tests have."""
 LINES = [

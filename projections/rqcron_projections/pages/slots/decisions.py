@@ -16,6 +16,7 @@ from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from ...models import CronRun
+from ...report.words import MESSAGE_OF_RUN
 
 __all__ = ["Decision", "RunFacts", "decisions_between", "newest_decisions", "runs_of"]
 
@@ -114,7 +115,8 @@ def runs_named(run_ids: Collection[UUID]) -> dict[UUID, RunFacts]:
     if not run_ids:
         return {}
     rows = CronRun.objects.using(store.connection().alias).filter(run_id__in=run_ids)
-    return {row[0]: RunFacts(*row) for row in rows.values_list(*RunFacts._fields)}
+    found = rows.annotate(error_message=MESSAGE_OF_RUN).values_list(*RunFacts._fields)
+    return {row[0]: RunFacts(*row) for row in found}
 
 
 def _read(rows: QuerySet[CronEvent]) -> Iterable[Decision]:

@@ -55,6 +55,8 @@ from .unnumbered import (
     runner_lost,
     runner_started,
     runner_stopped,
+    text_redacted,
+    texts_expired,
 )
 
 __all__ = [
@@ -99,4 +101,6 @@ __all__ = [
     "slot_skipped",
     "spooled",
     "start_refused",
+    "text_redacted",
+    "texts_expired",
 ]
