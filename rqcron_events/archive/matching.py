@@ -51,8 +51,8 @@ def with_newest_archived(
     while left:
         segment = left.pop()
         oldest = min((event.occurred_at for event in found.values()), default=None)
-        is_older = segment.occurred_to is not None and oldest is not None
-        if len(found) >= limit and is_older and segment.occurred_to < oldest:
+        newest_at = segment.occurred_to
+        if len(found) >= limit and newest_at and oldest and newest_at < oldest:
             continue
         for event in _of(segment, matches, cron, run_id):
             found.setdefault(event.id, event)

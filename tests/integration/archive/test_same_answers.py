@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from rqcron_events import explain
 from rqcron_events.core.events import Event, EventType
@@ -18,7 +20,7 @@ from rqcron_events.operations.backfill import plan_backfill
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain_run
 from rqcron_events.testing import FakeClock
-from tests.archiving import archive
+from tests.archiving import archive, forget_files, unreachable
 from tests.unit.history import NAME, History, at
 
 NOW = at("13:00")
