@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
 
 __all__ = [
     "AppendOnlyError",
@@ -21,6 +20,7 @@ __all__ = [
     "PredecessorMissing",
     "QueueUnusable",
     "SealBroken",
+    "SegmentDamaged",
     "SegmentUnavailable",
     "SpoolFull",
     "UnknownCron",
@@ -29,15 +29,6 @@ __all__ = [
     "VersionConflict",
     "check_instant",
 ]
-
-
-class Segment(Protocol):
-    """What errors say of an archived segment."""
-
-    path: str
-    storage: str
-    first_id: int
-    last_id: int
 
 
 class CronError(Exception):
@@ -163,13 +154,14 @@ class PositionArchived(LedgerUnavailable):
     """Events behind a reader's position are not in the log any more, but in archived segments: going on
     would leave them out."""
 
-    def __init__(self, position: int, segments: Sequence[Segment]) -> None:
-        paths = ", ".join(f"{each.path!r} of storage {each.storage!r}" for each in segments[:3])
+    def __init__(self, position: int, segments: Sequence[tuple[str, str, int]]) -> None:
+        """``segments``: the path, the storage and the last event of each."""
+        shown = ", ".join(f"{path} in storage {storage!r}" for path, storage, _ in segments[:3])
         more = f" and {len(segments) - 3} more" if len(segments) > 3 else ""
-        last = max((each.last_id for each in segments), default=0)
         super().__init__(
-            f"Position {position} lies in the archive: events up to {last} are in {paths}{more}. Read them with "
-            f"rqcron_events.archive.reading.events_after, which goes on with the log; for projections: cron_replay."
+            f"Position {position} lies in the archive: events behind it, up to {segments[-1][2]}, are in segment "
+            f"{shown}{more}. Read them with rqcron_events.archive.reading.events_after, or go on from position "
+            f"{segments[-1][2]}."
         )
         self.position = position
 
@@ -192,6 +184,10 @@ class SegmentUnavailable(CronError):
         )
         self.path = path
         self.storage = storage
+
+
+class SegmentDamaged(SegmentUnavailable):
+    """There is a file, and it is not what was archived."""
 
 
 class QueueUnusable(CronError):

@@ -35,8 +35,10 @@ class _Kept:
     """The same of its newest decision."""
     runners: dict[str, list[int]] = field(default_factory=dict)
     """Of each runner that has not stopped in good order: its events."""
-    started: int = 0
-    """The newest start of a runner."""
+    started: list[int] = field(default_factory=list)
+    """Those of the one that started last."""
+    stopped: list[int] = field(default_factory=list)
+    """Those of the one that stopped last in good order: from then on there may be none."""
 
     def see(self, id_: int, stream: str, kind: str, run_id: UUID | None) -> None:
         """One event after the other, in the order of their ids."""
@@ -48,12 +50,12 @@ class _Kept:
             if kind in _DEFINED:
                 self.ids.add(id_)
         elif stream.startswith(_RUNNER):
-            if kind == EventType.RUNNER_STOPPED:
-                self.runners.pop(stream, None)
-            else:
-                self.runners.setdefault(stream, []).append(id_)
+            events = self.runners.setdefault(stream, [])
+            events.append(id_)
             if kind == EventType.RUNNER_STARTED:
-                self.started = id_
+                self.started = events  # with its end, or it would seem to be alive
+            elif kind == EventType.RUNNER_STOPPED:
+                self.stopped = self.runners.pop(stream)
         else:  # the ledger's own, and what a later release may bring
             self.ids.add(id_)
 
@@ -65,7 +67,8 @@ def kept_ids(until: int) -> set[int]:
     2. of each cron's own stream the newest event and the newest decision;
     3. all events of runs that have an event after it, of those that 2. begins (their outcome has to be
        there), and of those with an event that a reader set aside;
-    4. the newest start of a runner, and all events of runners that have not stopped in good order.
+    4. all events of the runners that started last and that stopped last, and of those that have not stopped in
+       good order.
     """
     rows = CronEvent.objects.using(conf().database)
     kept = _Kept()
@@ -82,7 +85,7 @@ def kept_ids(until: int) -> set[int]:
         if begins[1] is not None:
             kept.runs.add(begins[1])
     kept.ids.update(id_ for ids in kept.runners.values() for id_ in ids)
-    kept.ids.add(kept.started)
+    kept.ids.update(kept.started, kept.stopped)
     _add_quarantined(kept, rows)
     _add_runs(kept, rows.filter(id__lte=until))
     return kept.ids

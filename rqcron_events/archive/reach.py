@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.db.models import Count, Max, Subquery
 
-from ..core.events import OUTCOMES, RUNNER_TYPES, Event, EventType, cron_stream
+from ..core.events import OUTCOMES, Event, EventType, cron_stream
 from ..core.explain.evidence import Evidence
 from ..ledger import store
 from ..models import CronEvent, CronSegment
@@ -35,24 +33,12 @@ def explanation_reaches(found: Evidence, archived_to: int) -> bool:
     lateness = (decision.occurred_at - found.at).total_seconds()
     is_late = decision.type is not EventType.SLOT_FIRED or lateness >= LATE_SECONDS
     if (decision.id or 0) > archived_to:
-        if found.state.rewound_version and decision.type is not EventType.SLOT_FIRED:
-            return True  # a decision that was taken back may have fired the slot
-        told = found.downtime is not None and found.downtime.since is not None
-        is_missed = decision.type is not EventType.SLOT_SKIPPED and is_late
-        return is_missed and not told and not _runners_are_told(found.at, archived_to)
+        # A decision that was taken back may have fired the slot.
+        return bool(found.state.rewound_version) and decision.type is not EventType.SLOT_FIRED
     if is_late:
         return True
     has_ended = any(event.type in OUTCOMES for event in found.run_events)
     return not has_ended or not _is_whole_behind(decision, archived_to)
-
-
-def _runners_are_told(at: datetime, archived_to: int) -> bool:
-    """Whether the last that happened to any runner before the instant is behind the archive."""
-    rows = CronEvent.objects.using(store.connection().alias).filter(
-        type__in=RUNNER_TYPES, occurred_at__lte=at
-    )
-    newest = rows.order_by("-occurred_at", "-id").values_list("id", flat=True).first()
-    return newest is not None and newest > archived_to
 
 
 def _is_whole_behind(decision: Event, archived_to: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -22,16 +21,19 @@ from ..core.events import (
 from ..errors import LedgerUnavailable, PositionArchived
 from ..ledger import store
 from ..ledger.backend import backend_of
-from ..ledger.lookup import archived_to
+from ..ledger.lookup import archived_to, archived_until
 from ..ledger.reading import readable
 from ..models import CronEvent, CronSegment
 from ..seals.segments import rows_between, rows_of, segments
+from .needles import NO_CRON, RUNNER, cron_needle, run_needle, stream_needle
 from .reach import LATE_SECONDS
 
 __all__ = [
     "REQUESTS",
     "archived_events_of_run",
     "events_after",
+    "log_since",
+    "page_after",
     "rows_for_audit",
     "rows_for_slot",
     "whole_log",
@@ -48,8 +50,6 @@ REQUESTS = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
 _ASKED = {item.value for item in REQUESTS}
 _DECISION_VALUES = {item.value for item in DECISIONS}
 _OUTCOME_VALUES = {item.value for item in OUTCOMES}
-_NO_CRON = b'"cron":""'
-_RUNNER = b'"stream":"' + runner_stream("").encode()
 
 
 def events_after(position: int) -> Iterator[Event]:
@@ -61,7 +61,7 @@ def events_after(position: int) -> Iterator[Event]:
     while True:
         until = archived_to()
         for page in _pages(rows_between(position, until)):
-            yield from readable(db, page).events
+            yield from readable(db, page, texts=True).events
         position = max(position, until)
         try:
             page_of_log = store.tail(position)
@@ -71,6 +71,17 @@ def events_after(position: int) -> Iterator[Event]:
         if page_of_log.position <= position:
             return
         position = page_of_log.position
+
+
+def page_after(position: int, limit: int, *, texts: bool = True) -> store.Tail:
+    """As ``store.tail``, and out of the archive where the log does not go back so far. Raises SegmentUnavailable
+    then."""
+    try:
+        return store.tail(position, limit, texts=texts)
+    except PositionArchived:
+        rows = list(islice(rows_between(position, archived_to()), limit))
+        found = readable(store.connection(), rows, texts=texts)
+        return store.Tail(found.events, rows[-1][0], found.unreadable)
 
 
 @contextmanager
@@ -90,18 +101,30 @@ def whole_log(rows: Iterable[Row]) -> Iterator[None]:
         )
 
 
+@contextmanager
+def log_since(name: str, since: datetime) -> Iterator[None]:
+    """A block in which the log has what is archived of a cron from this time on, if anything is; see
+    ``whole_log``. Raises SegmentUnavailable."""
+    until = archived_until()
+    if until is None or since > until:
+        yield
+        return
+    with whole_log(rows_for_audit(name, since)):
+        yield
+
+
 def archived_events_of_run(run_id: UUID) -> list[Event]:
     """What segments have of the run, in order; empty when none of them knows it.
 
     From the newest segment back to the one in which somebody asked for the run. Raises SegmentUnavailable.
     """
-    needle, found = _run_needle(str(run_id)), list[Row]()
+    needle, found = run_needle(str(run_id)), list[Row]()
     for segment in segments().reverse():
         here = [row for row in rows_of(segment, needle) if row[6] == run_id.bytes]
         found[:0] = here
         if any(row[3] in _ASKED for row in here):
             break
-    return readable(store.connection(), found).events
+    return readable(store.connection(), found, texts=True).events
 
 
 def rows_for_slot(name: str, at: datetime, *, all_later: bool = False) -> list[Row]:
@@ -115,15 +138,15 @@ def rows_for_slot(name: str, at: datetime, *, all_later: bool = False) -> list[R
     begin = _first_of(known, at - MARGIN)
     found = _Gathered()
     for segment in known[begin:]:
-        found.add(rows_of(segment, _cron_needle(name), _NO_CRON))
+        found.add(rows_of(segment, cron_needle(name), NO_CRON))
         if not all_later and found.answers(name, at):
             break
     is_late = found.is_late(name, at)
     for segment in reversed(known[:begin]):
-        needles = [_run_needle(str(run)) for run in found.begun_before()]
+        needles = [run_needle(str(run)) for run in found.begun_before()]
         if is_late:
-            needles += [_stream_needle(stream) for stream in found.runners_before()]
-            needles += [] if found.has_runner(at) else [_RUNNER]
+            needles += [stream_needle(stream) for stream in found.runners_before()]
+            needles += [] if found.has_runner(at) else [RUNNER]
         if not needles:
             break
         found.add(rows_of(segment, *needles))
@@ -135,7 +158,7 @@ def rows_for_audit(name: str | None, since: datetime | None) -> Iterator[Row]:
     cron before it. Raises SegmentUnavailable before the first row where one of the segments is out of reach."""
     known = list(segments())
     begin = _first_of(known, since - MARGIN) if since is not None else 0
-    needles = [_cron_needle(name), _NO_CRON] if name is not None else []
+    needles = [cron_needle(name), NO_CRON] if name is not None else []
     waiting: set[str] = set()
     decided: set[str] = set()
     for segment in known[begin:]:
@@ -146,7 +169,7 @@ def rows_for_audit(name: str | None, since: datetime | None) -> Iterator[Row]:
         waiting -= decided
         if not waiting:
             return
-        older = list(rows_of(segment, *map(_cron_needle, sorted(waiting))))
+        older = list(rows_of(segment, *map(cron_needle, sorted(waiting))))
         for row in older:
             _note_decided(row, since, waiting, decided)
         yield from older
@@ -266,15 +289,3 @@ def _first_of(known: Sequence[CronSegment], since: datetime) -> int:
         if segment.occurred_to is None or segment.occurred_to >= since:
             return index
     return len(known)
-
-
-def _cron_needle(name: str) -> bytes:
-    return b'"cron":' + json.dumps(name, ensure_ascii=False).encode() + b","
-
-
-def _run_needle(run_id: str) -> bytes:
-    return b'"run_id":"' + run_id.encode()
-
-
-def _stream_needle(stream: str) -> bytes:
-    return b'"stream":' + json.dumps(stream, ensure_ascii=False).encode()

@@ -20,7 +20,7 @@ from ..conf import conf
 from ..core.codec import Row, Unreadable
 from ..core.events import Event
 from ..errors import EventRefused, PositionAhead, PositionArchived, VersionConflict
-from ..models import CronEvent, CronSegment
+from ..models import CronEvent
 from ..signals import event_appended
 from .backend import backend_of
 from .insert import insert, insert_first_start, insert_free
@@ -43,6 +43,7 @@ __all__ = [
     "read",
     "read_stream",
     "readable_stream",
+    "require_in_log",
     "require_not_ahead",
     "tail",
 ]
@@ -281,15 +282,20 @@ def tail(
         safe = fenced
         rows = backend.read(db, position, safe, limit)
     # After the last read: rows go only when their segment is there, and leave a gap.
-    _require_in_log(max(position, kept_to))
+    require_in_log(db, max(position, kept_to))
     end = rows[-1][0] if len(rows) == limit else max(safe, position)
     return _page(db, rows, end, texts=texts)
 
 
-def _require_in_log(position: int) -> None:
-    archived = CronSegment.objects.using(connection().alias).filter(last_id__gt=position)
-    if found := list(archived.order_by("size")):
-        raise PositionArchived(position, found)
+def require_in_log(db: BaseDatabaseWrapper, position: int) -> None:
+    """Raises PositionArchived where rows behind the position may be gone. Ask after reading them."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT path, storage, last_id FROM rqcron_segment WHERE last_id > %s ORDER BY size",
+            [position],
+        )
+        if found := cursor.fetchall():
+            raise PositionArchived(position, found)
 
 
 class Newest(NamedTuple):
@@ -320,10 +326,11 @@ def require_not_ahead(position: int) -> None:
 
 def read(after: int, until: int, limit: int) -> Tail:
     """Events with ``after < id <= until``, at most ``limit``. Only what lies before the fence is
-    complete: use :func:`tail`, or take ``until`` from :func:`fence`.
+    complete: use :func:`tail`, or take ``until`` from :func:`fence`. Raises PositionArchived.
     """
     db = connection()
     rows = backend_of(db).read(db, after, until, limit)
+    require_in_log(db, after)
     return _page(db, rows, rows[-1][0] if len(rows) == limit else until)
 
 

@@ -263,7 +263,7 @@ def _definition_events(name: str) -> tuple[list[Event], int]:
     found = _own(name).filter(type__in=DEFINITION_TYPES).annotate(to=NEWEST_ARCHIVED)
     rows = list(found.order_by("id"))
     events = put_back(found.db, [row.fact() for row in rows])
-    return events, max((row.to or 0 for row in rows), default=0)
+    return events, max((vars(row)["to"] or 0 for row in rows), default=0)
 
 
 def _all_pauses() -> Readable:

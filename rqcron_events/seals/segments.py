@@ -16,14 +16,22 @@ from ..conf import conf
 from ..core.archive.row import row_of
 from ..core.archive.segment import SegmentReader, SegmentRefused
 from ..core.codec import Row
-from ..core.seal.merkle import leaf_hash
+from ..core.seal.merkle import Frontier, leaf_hash
 from ..core.seal.tiles import HASH_BYTES, WIDTH
-from ..errors import SegmentUnavailable
+from ..errors import SegmentDamaged, SegmentUnavailable
 from ..models import CronSegment
 from .keys import verifiers
 from .stored import StoredTiles
 
-__all__ = ["WholeTiles", "hashes_of", "lines_of", "rows_between", "rows_of", "segments"]
+__all__ = [
+    "WholeTiles",
+    "frontier_of",
+    "hashes_of",
+    "lines_of",
+    "rows_between",
+    "rows_of",
+    "segments",
+]
 
 BYTES_KEPT_MAX = 64 << 20
 """Of files in memory: one question often reads a segment more than once."""
@@ -36,6 +44,11 @@ _files: OrderedDict[str, bytes] = OrderedDict()
 def segments() -> QuerySet[CronSegment]:
     """In the order of their events."""
     return CronSegment.objects.using(conf().database).order_by("size")
+
+
+def frontier_of(segment: CronSegment) -> Frontier:
+    """The tree before its first event. Raises SegmentUnavailable."""
+    return _reader(segment, _file(segment)).header.started()
 
 
 def lines_of(segment: CronSegment) -> Iterator[bytes]:
@@ -67,14 +80,14 @@ def _file(segment: CronSegment) -> bytes:
     content = _content(segment)
     found = hashlib.sha256(content).hexdigest()
     if found != segment.sha256:
-        raise _unavailable(segment, f"its SHA-256 is {found}, and {segment.sha256} was archived")
+        raise _damaged(segment, f"its SHA-256 is {found}, and {segment.sha256} was archived")
     try:
         header = _reader(segment, content).check()
     except SegmentRefused as error:
-        raise _unavailable(segment, f"{error}") from error
+        raise _damaged(segment, f"{error}") from error
     told = (segment.first, segment.size, segment.first_id, segment.last_id)
     if (header.first, header.size, header.first_id, header.last_id) != told:
-        raise _unavailable(segment, "it has other events than those that were archived")
+        raise _damaged(segment, "it has other events than those that were archived")
     _files[segment.sha256] = content
     while len(_files) > 1 and sum(map(len, _files.values())) > BYTES_KEPT_MAX:
         _files.popitem(last=False)
@@ -100,6 +113,10 @@ def _reader(segment: CronSegment, content: bytes) -> SegmentReader:
 
 def _unavailable(segment: CronSegment, why: object) -> SegmentUnavailable:
     return SegmentUnavailable(segment.path, segment.storage, why)
+
+
+def _damaged(segment: CronSegment, why: object) -> SegmentDamaged:
+    return SegmentDamaged(segment.path, segment.storage, why)
 
 
 def hashes_of(segment: CronSegment) -> bytes:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from rqcron_events import explain
 from rqcron_events.core.events import Event, EventType
+from rqcron_events.errors import SegmentUnavailable
 from rqcron_events.ledger import store
-from rqcron_events.models import CronEvent
+from rqcron_events.ledger.backend import backend_of
+from rqcron_events.models import CronEvent, CronSegment
+from rqcron_events.operations.backfill import plan_backfill
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain_run
 from rqcron_events.testing import FakeClock
-from tests.archiving import archive
+from tests.archiving import archive, forget_files, unreachable
 from tests.unit.history import NAME, History, at
 
 NOW = at("13:00")
@@ -77,6 +82,9 @@ def answers() -> dict[str, Any]:
     with FakeClock(NOW):
         found = {str(slot): explain(NAME, slot).to_data() for slot in slots()}
         found["newest"] = explain(NAME).to_data()
+        for label in ("", "again"):
+            plan = plan_backfill(NAME, at("09:00"), at("12:30"), again=label)
+            found[f"backfill {label}"] = plan.slots
         for since in (None, at("09:00"), at("10:00"), at("11:10"), at("12:40")):
             for until in (None, at("09:55"), at("12:00")):
                 for name in (None, NAME):
@@ -114,10 +122,62 @@ def test_explanations_and_audits_are_the_same(log: list[Event], cuts: list[int])
     assert asked_runs(runs) == told
 
 
+def test_what_is_out_of_reach_is_named_and_the_rest_is_answered(log: list[Event], directory: Path):
+    asked = CronEvent.objects.of_type("slot_fired").order_by("id")
+    run, newest = asked.first().run_id, asked.last().run_id
+    archive(36)
+    with FakeClock(NOW):
+        before = audit(since=at("12:00")).to_data()
+        told = [explain(NAME, at("12:30")).to_data(), explain(NAME).to_data()]
+    unreachable(directory)
+    forget_files()
+    path = CronSegment.objects.get().path
+    with FakeClock(NOW):
+        for ask in (
+            lambda: explain(NAME, at("09:00")),
+            lambda: explain_run(run),
+            audit,
+            lambda: audit(NAME, until=at("10:00")),
+            lambda: plan_backfill(NAME, at("09:00"), at("12:30")),
+        ):
+            with pytest.raises(SegmentUnavailable, match=path):
+                ask()
+        assert audit(since=at("12:00")).to_data() == before
+        assert audit(since=at("12:00")).ok
+        assert [explain(NAME, at("12:30")).to_data(), explain(NAME).to_data()] == told
+        assert explain_run(newest).verdict == "fired"
+        assert plan_backfill(NAME, at("12:00"), at("12:30")).slots
+
+
+def test_a_question_behind_the_archive_costs_no_statement_more(log: list[Event]):
+    def statements() -> list[int]:
+        counts = []
+        for ask in (
+            lambda: explain(NAME, at("12:30")),
+            lambda: explain(NAME, at("12:32")),
+            lambda: explain(NAME),
+            lambda: audit(since=at("12:00")),
+            lambda: audit(NAME, since=at("12:00")),
+        ):
+            with FakeClock(NOW), CaptureQueriesContext(connection) as queries:
+                ask()
+            counts.append(len(queries))
+            nothing_more = [
+                query["sql"]
+                for query in queries
+                if "rqcron_segment" in query["sql"] and "rqcron_event" not in query["sql"]
+            ]
+            assert nothing_more == []
+        return counts
+
+    before = statements()
+    archive(36)
+    after = statements()
+    assert all(one <= other for one, other in zip(after, before, strict=True))
+
+
 def test_a_decision_that_is_gone_is_missed_though_there_is_an_archive(log: list[Event]):
     archive(20)
-    from rqcron_events.ledger.backend import backend_of
-
     gone = CronEvent.objects.decisions().order_by("-id")[2]
     backend_of(connection).set_append_only(connection, False)
     with connection.cursor() as cursor:
