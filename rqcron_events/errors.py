@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 __all__ = [
     "AppendOnlyError",
+    "ArchiveRefused",
     "ClockSkewed",
     "CronConfigError",
     "CronError",
@@ -14,9 +16,12 @@ __all__ = [
     "LogWentBack",
     "NotWaiting",
     "PositionAhead",
+    "PositionArchived",
     "PredecessorMissing",
     "QueueUnusable",
     "SealBroken",
+    "SegmentDamaged",
+    "SegmentUnavailable",
     "SpoolFull",
     "UnknownCron",
     "UnknownRun",
@@ -145,8 +150,44 @@ class PositionAhead(LogWentBack):
         super().__init__(position, what=f"is ahead of the log, whose newest id is {newest}")
 
 
+class PositionArchived(LedgerUnavailable):
+    """Events behind a reader's position are not in the log any more, but in archived segments: going on
+    would leave them out."""
+
+    def __init__(self, position: int, segments: Sequence[tuple[str, str, int]]) -> None:
+        """``segments``: the path, the storage and the last event of each."""
+        shown = ", ".join(f"{path} in storage {storage!r}" for path, storage, _ in segments[:3])
+        more = f" and {len(segments) - 3} more" if len(segments) > 3 else ""
+        super().__init__(
+            f"Position {position} lies in the archive: events behind it, up to {segments[-1][2]}, are in segment "
+            f"{shown}{more}. Read them with rqcron_events.archive.reading.events_after, or go on from position "
+            f"{segments[-1][2]}."
+        )
+        self.position = position
+
+
 class SealBroken(CronError):
     """The log, or what was stored of its seals, is not what was sealed."""
+
+
+class ArchiveRefused(CronError):
+    """Nothing more is archived: the storage does not take a segment, or gives back something else."""
+
+
+class SegmentUnavailable(CronError):
+    """What was asked for is in an archived segment that cannot be had now, or is not what was archived."""
+
+    def __init__(self, path: str, storage: str, why: object) -> None:
+        super().__init__(
+            f"Segment {path} in storage {storage!r} is needed for this, and cannot be had: "
+            f"{str(why).rstrip('.')}. Put the file back there, or set STORAGES[{storage!r}] to where it is."
+        )
+        self.path = path
+        self.storage = storage
+
+
+class SegmentDamaged(SegmentUnavailable):
+    """There is a file, and it is not what was archived."""
 
 
 class QueueUnusable(CronError):

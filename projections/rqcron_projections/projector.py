@@ -17,10 +17,11 @@ from django.db import (
 )
 
 from rqcron_events import clock
+from rqcron_events.archive.reading import page_after
 from rqcron_events.core.codec import Unreadable
 from rqcron_events.core.events import Event
 from rqcron_events.core.wording import clause
-from rqcron_events.errors import LogWentBack
+from rqcron_events.errors import LogWentBack, SegmentUnavailable
 from rqcron_events.ledger import quarantine, store
 from rqcron_events.ledger.reading import not_accepted
 from rqcron_events.ledger.snapshot import MARKS_MAX, LogMark, missing_marks
@@ -126,12 +127,16 @@ def catch_up(limit_events: int | None = None) -> int:
             began_at = clock.monotonic_seconds()
             try:
                 with collection_paused():
-                    page = store.tail(position, min(_pace.events, left), texts=False)
+                    page = page_after(position, min(_pace.events, left), texts=False)
                     pairs = [(waiting[point.name], point) for point in group]
                     results = _advance_together(pairs, page)
             except LogWentBack as error:
                 for point in group:
                     _log_went_back(waiting.pop(point.name), point, error)
+                continue
+            except SegmentUnavailable as error:
+                for point in group:
+                    _log_failure(waiting.pop(point.name), point, error)
                 continue
             _pace.took(len(page.events), clock.monotonic_seconds() - began_at)
             if "moved" in results:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from django.core.management.base import OutputWrapper
 from rich.cells import cell_len
 
 from .. import clock
+from ..archive.matching import matching, with_newest_archived
+from ..archive.reach import NEWEST_ARCHIVED
 from ..conf import conf
 from ..core.events import Event
 from ..core.events.keys import RESULT
@@ -20,8 +22,10 @@ from ..core.explain.explanation import Explanation
 from ..core.explain.run import Step
 from ..core.schedule import local_time, zone_or_utc
 from ..core.wording import duration, schedule_words, shown_time
+from ..errors import SegmentUnavailable
 from ..ledger.follow import follow as follow_log
 from ..ledger.follow import head
+from ..ledger.lookup import archived_to
 from ..models import CronEvent, CronEventQuerySet, put_back
 from .tables import Column, Layout, csv_line, laid_out, print_rows
 from .terminal import Terminal, Whole, json_text, page_of
@@ -54,6 +58,13 @@ TRACEBACK_LINES = 6
 """Its end, which names the place; ``cron_events --run`` has all of it as JSON."""
 
 
+class _Hints(TypedDict):
+    cron: str
+    run_id: UUID | None
+    since: datetime | None
+    until: datetime | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which events to show."""
@@ -79,8 +90,50 @@ class Filter:
 
         By time and not by id, so that the indexes of cron and type lead to the end of any period.
         """
-        rows = self.rows().order_by("-occurred_at", "-id")
-        return put_back(rows.db, [row.fact() for row in rows[: limit or None]])
+        return [event for event, _ in self._newest(limit)]
+
+    def _newest(self, limit: int) -> list[tuple[Event, int]]:
+        """And up to which event the log is archived."""
+        rows = self.rows().order_by("-occurred_at", "-id").annotate(archived_to=NEWEST_ARCHIVED)
+        found = list(rows[: limit or None])
+        events = put_back(rows.db, [row.fact() for row in found])
+        return list(zip(events, (vars(row)["archived_to"] or 0 for row in found), strict=True))
+
+    def newest_of_all(self, limit: int) -> tuple[list[Event], SegmentUnavailable | None]:
+        """The same, with those that are archived; or why these cannot be had."""
+        found = self._newest(limit)
+        events = [event for event, _ in found]
+        to = max((to for _, to in found), default=-1)
+        if to == 0 or (len(found) == limit and all((event.id or 0) > to for event in events)):
+            return events, None
+        try:
+            return with_newest_archived(events, limit, self.matches, **self._hints()), None
+        except SegmentUnavailable as error:
+            return events, error
+
+    def all(self) -> Iterator[Event]:
+        """Every event that matches, in the order of their ids. Raises SegmentUnavailable at its end where
+        those that are archived cannot be had: then only the others come."""
+        missing: SegmentUnavailable | None = None
+        last, to = 0, archived_to()
+        try:
+            for event in matching(self.matches, **self._hints()) if to else ():
+                last = event.id or 0
+                yield event
+            last = to
+        except SegmentUnavailable as error:
+            missing = error
+        yield from self.rows().filter(id__gt=last).order_by("id").events()
+        if missing is not None:
+            raise missing
+
+    def _hints(self) -> _Hints:
+        return {
+            "cron": self.cron,
+            "run_id": self.run_id,
+            "since": self.since,
+            "until": self.until,
+        }
 
     def matches(self, event: Event) -> bool:
         return (
@@ -93,18 +146,29 @@ class Filter:
 
 
 def show_events(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> None:
-    """Print the newest ``limit`` events (0: all), oldest first."""
-    rows = wanted.rows()
-    if output_format == "json":
-        found = wanted.newest(limit)[::-1] if limit else list(rows.order_by("id").events())
-        print_rows(stdout, [_row(event) for event in found], (), "json")
-        return
-    events = iter(wanted.newest(limit)[::-1]) if limit else rows.order_by("id").events()
-    show = _Shown(stdout, output_format, wanted.cron)
-    for event in events:  # lines can be written as they are read
-        show.one(event)
-    if output_format == "table" and not show.count:
+    """Print the newest ``limit`` events (0: all), oldest first. Raises SegmentUnavailable, when the others
+    are printed, where archived ones belong to them that are out of reach."""
+    missing: SegmentUnavailable | None = None
+    events = wanted.all()
+    if limit:
+        newest, missing = wanted.newest_of_all(limit)
+        events = iter(newest[::-1])
+    rows: list[dict[str, Any]] = []
+    show = _Shown(stdout, output_format, wanted.cron) if output_format != "json" else None
+    try:
+        for event in events:
+            if show is None:
+                rows.append(_row(event))
+            else:  # lines can be written as they are read
+                show.one(event)
+    except SegmentUnavailable as error:
+        missing = error
+    if show is None:
+        print_rows(stdout, rows, (), "json")
+    elif output_format == "table" and not show.count:
         stdout.write("No event matches.\n")
+    if missing is not None:
+        raise missing
 
 
 def follow(wanted: Filter, limit: int, output_format: str, stdout: OutputWrapper) -> None:

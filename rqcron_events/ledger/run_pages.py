@@ -20,7 +20,7 @@ from ..core.codec import Row
 from ..core.wording import clause
 from .backend import backend_of
 from .clean_runs import PAGE_ENDS
-from .store import connection
+from .store import connection, require_in_log
 
 __all__ = ["RunPage", "run_pages", "stored_run_pages", "stores_runs"]
 
@@ -119,6 +119,7 @@ def _run_pages(
         clean, ends = _clean_or_none(partial(take_clean, db, after, page_end, window_end))
         over |= ends
         others = backend_of(db).read_others(db, after, page_end, over)
+        require_in_log(db, after)
         yield RunPage(clean, others, len(ends), page_end)
         over = {run: last for run, last in over.items() if last > page_end}
         after = page_end

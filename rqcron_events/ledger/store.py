@@ -19,7 +19,7 @@ from django.db.models import Max
 from ..conf import conf
 from ..core.codec import Row, Unreadable
 from ..core.events import Event
-from ..errors import EventRefused, PositionAhead, VersionConflict
+from ..errors import EventRefused, PositionAhead, PositionArchived, VersionConflict
 from ..models import CronEvent
 from ..signals import event_appended
 from .backend import backend_of
@@ -43,6 +43,7 @@ __all__ = [
     "read",
     "read_stream",
     "readable_stream",
+    "require_in_log",
     "require_not_ahead",
     "tail",
 ]
@@ -252,7 +253,9 @@ def readable_stream(stream: str, after_version: int = 0) -> Readable:
         after_version = page[-1][2]
 
 
-def tail(position: int, limit: int = TAIL_EVENTS_MAX, *, texts: bool = True) -> Tail:
+def tail(
+    position: int, limit: int = TAIL_EVENTS_MAX, *, texts: bool = True, kept_to: int = 0
+) -> Tail:
     """Events after ``position`` in the order of their ids, none of which is ever missed. Without
     ``texts`` they lack what stands apart: error messages, tracebacks and results, which no fold needs.
 
@@ -260,24 +263,39 @@ def tail(position: int, limit: int = TAIL_EVENTS_MAX, *, texts: bool = True) -> 
     reader waits, at most RQCRON_TAIL_WAIT_SECONDS, until every such writer is gone; if one stays,
     the page ends before the gap and the next call goes on from there.
 
-    Raises PositionAhead when the log ends before the position: it went back.
+    Raises PositionAhead when the log ends before the position: it went back; and PositionArchived when events
+    behind it are in the archive. ``kept_to``: what an archive up to there left of them will do.
     """
     db = connection()
     backend = backend_of(db)
     rows = backend.read(db, position, None, limit)
     if not rows:
         require_not_ahead(position)
-    if not backend.COMMITS_OUT_OF_ORDER:
-        return _page(db, rows, rows[-1][0] if rows else position, texts=texts)
     whole = _without_gap(rows, position)
     if len(whole) == len(rows):
         return _page(db, rows, position + len(rows), texts=texts)
-    safe = fence()
-    if safe is None:
-        return _page(db, whole, position + len(whole), texts=texts)
-    rows = backend.read(db, position, safe, limit)
+    safe = rows[-1][0]
+    if backend.COMMITS_OUT_OF_ORDER:
+        fenced = fence()
+        if fenced is None:
+            return _page(db, whole, position + len(whole), texts=texts)
+        safe = fenced
+        rows = backend.read(db, position, safe, limit)
+    # After the last read: rows go only when their segment is there, and leave a gap.
+    require_in_log(db, max(position, kept_to))
     end = rows[-1][0] if len(rows) == limit else max(safe, position)
     return _page(db, rows, end, texts=texts)
+
+
+def require_in_log(db: BaseDatabaseWrapper, position: int) -> None:
+    """Raises PositionArchived where rows behind the position may be gone. Ask after reading them."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT path, storage, last_id FROM rqcron_segment WHERE last_id > %s ORDER BY size",
+            [position],
+        )
+        if found := cursor.fetchall():
+            raise PositionArchived(position, found)
 
 
 class Newest(NamedTuple):
@@ -308,10 +326,11 @@ def require_not_ahead(position: int) -> None:
 
 def read(after: int, until: int, limit: int) -> Tail:
     """Events with ``after < id <= until``, at most ``limit``. Only what lies before the fence is
-    complete: use :func:`tail`, or take ``until`` from :func:`fence`.
+    complete: use :func:`tail`, or take ``until`` from :func:`fence`. Raises PositionArchived.
     """
     db = connection()
     rows = backend_of(db).read(db, after, until, limit)
+    require_in_log(db, after)
     return _page(db, rows, rows[-1][0] if len(rows) == limit else until)
 
 

@@ -1,11 +1,11 @@
-"""Signed checkpoints of the log, the tree over its events, and who was told."""
+"""Signed checkpoints of the log, the tree over its events, who was told, and archived segments."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
 
-__all__ = ["CronSeal", "CronTile", "SealProgress"]
+__all__ = ["CronSeal", "CronSegment", "CronTile", "SealProgress"]
 
 
 class CronSeal(models.Model):
@@ -44,11 +44,46 @@ class CronTile(models.Model):
         return self.path
 
 
+class CronSegment(models.Model):
+    """A file of sealed events that was written, read back and verified: up to ``last_id``, rows of the log
+    may go. The database takes only what is true of the log, and keeps it (see ``ledger``'s triggers)."""
+
+    first = models.BigIntegerField(unique=True)
+    """The number of its first event among all, from 0: two processes cannot both go on from there."""
+    size = models.BigIntegerField(primary_key=True)
+    """The number after its last event: that of a seal."""
+    first_id = models.BigIntegerField()
+    last_id = models.BigIntegerField(unique=True)
+    occurred_from = models.DateTimeField(null=True, blank=True)
+    """The earliest ``occurred_at`` of its events, and below the latest: which segment a question needs."""
+    occurred_to = models.DateTimeField(null=True, blank=True)
+    storage = models.CharField(max_length=100)
+    """An alias in STORAGES."""
+    path = models.CharField(max_length=300)
+    """In the storage, its prefix included."""
+    sha256 = models.CharField(max_length=64)
+    """Of the file, in hexadecimal."""
+    bytes = models.BigIntegerField()
+    archived_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "rqcron_segment"
+        verbose_name = "archived segment"
+        ordering = ("size",)
+
+    def __str__(self) -> str:
+        return f"{self.path}: events {self.first_id} to {self.last_id}"
+
+    @property
+    def events(self) -> int:
+        return self.size - self.first
+
+
 class SealProgress(models.Model):
     """How far sealing, verifying and each receiver of checkpoints got, and what was wrong at last."""
 
     name = models.CharField(max_length=120, primary_key=True)
-    """``sealing``, ``verify``, or ``receiver:<name>``."""
+    """``sealing``, ``verify``, ``archive``, or ``receiver:<name>``."""
     size = models.BigIntegerField(default=0)
     """How many events of the log are dealt with."""
     at = models.DateTimeField()

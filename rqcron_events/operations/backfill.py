@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db.models import Max
 
 from .. import clock
+from ..archive.reading import log_since
 from ..core.backfill import Attempt, BackfillSlot, PastSlot, SlotState, judge, past_slots
 from ..core.cron_state import CronState
 from ..core.definition import Definition, Overlap
@@ -231,7 +232,8 @@ def _waiting_text(plan: BackfillPlan, active: Collection[UUID], since: datetime)
 def _judged(state: CronState, found: Sequence[PastSlot], label: str) -> list[BackfillSlot]:
     if not found:
         return []
-    attempts = _attempts(state.name, found[0].slot, found[-1].slot, label)
+    with log_since(state.name, found[0].slot):
+        attempts = _attempts(state.name, found[0].slot, found[-1].slot, label)
     return [
         judge(state.name, past, attempts.get(past.slot, []), state.watermark, label)
         for past in found

@@ -37,6 +37,11 @@ FAILPOINTS = {
     "redacting": "cron_redact, texts are deleted, that is neither said nor committed",
     "redacted": "cron_redact, a step is committed",
     "expiring": "who lets old texts go, a step is written, not committed",
+    "segment_written": "who archives, the storage has a segment, which was not read back",
+    "segment_verified": "who archives, a segment was read back and verified, it is not recorded",
+    "segment_recorded": "who archives, a segment is recorded, its rows are in the log",
+    "rows_removed": "who archives, a batch of archived rows is gone",
+    "tiles_removed": "who archives, archived rows are gone, and some of their tiles",
 }
 """Every failpoint, and the step of the flow that it interrupts."""
 

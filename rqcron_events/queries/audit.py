@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
-from uuid import UUID
 
 from django.db import DataError
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models import Count, Max, Q
 
 from .. import clock
+from ..archive.reach import NEWEST_ARCHIVED_AT
+from ..archive.reading import rows_for_audit, whole_log
 from ..conf import conf
-from ..core.audit.auditor import CronAuditor, Decided, RunFacts
+from ..core.audit.auditor import CronAuditor, Decided
 from ..core.audit.findings import Audit, CronAudit, Finding, Wrong, missing_versions, version_gap
 from ..core.codec import CronRow, decode_data
 from ..core.cron_state import CronState
@@ -22,7 +22,6 @@ from ..core.events import (
     DECISIONS,
     DEFINITION_TYPES,
     LEDGER_STREAM,
-    OUTCOMES,
     EventType,
     cron_stream,
     runner_stream,
@@ -36,9 +35,9 @@ from ..leadership.slot_rules import other_rules
 from ..ledger import store
 from ..ledger.backend import backend_of
 from ..ledger.lookup import stored_name, told_losses
-from ..ledger.run_streams import read_runs
 from ..models import CronEvent, CronEventQuerySet
 from .code_in_force import unknown_cron_text
+from .runs.facts import runs_not_well, runs_of, told_runs, undecided_runs
 from .snapshot_check import snapshot_differences
 from .unreadable import fold_definitions, set_aside
 
@@ -46,17 +45,9 @@ __all__ = ["audit"]
 
 EVENTS_PER_PAGE = 5000
 """Read by one query."""
-RUNS_KEPT_MAX = 50_000
-"""When more runs than this are not well, they are looked at page by page."""
-RUNS_PER_QUERY = 500
-"""Where each run has to be named: SQLite may take no more than 999 parameters."""
 # In the order of the index's condition: SQLite uses a partial index for the same text only.
 _DECISION_TYPES = (EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED)
 _DECISIONS_BY_VALUE = {item.value: item for item in DECISIONS}
-_OUTCOME_VALUES = sorted(item.value for item in OUTCOMES)
-_RUN_PREFIX = "run/"
-_FIRED = EventType.SLOT_FIRED.value
-_REQUESTED = EventType.RUN_REQUESTED.value
 
 
 def audit(
@@ -72,7 +63,7 @@ def audit(
         that were asked for then.
 
     Raises UnknownCron, and CronConfigError for times that are naive, the wrong way round or
-    begin in the future.
+    begin in the future; SegmentUnavailable where archived events are needed that are out of reach.
 
     >>> found = audit("send_digest")  # doctest: +SKIP
     >>> found.ok, found.totals.expected, found.totals.unaccounted  # doctest: +SKIP
@@ -81,15 +72,28 @@ def audit(
     now = clock.now()
     _check_times(since, until, now)
     name = stored_name(name) if name is not None else None
-    if name is not None and not _rows().filter(stream=cron_stream(name)).exists():
+    names, archived_at = _names(name)
+    if name is not None and not names:
         raise UnknownCron(unknown_cron_text(name))
-    names = [name] if name is not None else _names()
+    if archived_at is None or (since is not None and since > archived_at):
+        return _audit(now, names, name is None, since, until)
+    with whole_log(rows_for_audit(name, since)):
+        return _audit(now, names, name is None, since, until)
+
+
+def _audit(
+    now: datetime,
+    names: Sequence[str],
+    is_all: bool,
+    since: datetime | None,
+    until: datetime | None,
+) -> Audit:
     return Audit(
         at=now,
         since=since,
         until=until,
         crons=tuple(_audit_cron(item, since, until) for item in names),
-        findings=() if name is not None else tuple(_gaps_of_other_streams()),
+        findings=tuple(_gaps_of_other_streams()) if is_all else (),
         losses=tuple(
             loss
             for loss in told_losses()
@@ -135,8 +139,8 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
     if stretches and stretches[-1].unreadable:
         auditor.found(_unreadable(name, stretches[-1].unreadable))
     whole = since is None and until is None
-    runs = _runs_not_well(name) if whole else None
-    for run in _told_runs(runs or ()):
+    runs = runs_not_well(name) if whole else None
+    for run in told_runs(runs or ()):
         auditor.run(run, state.last_definition)
     for page in stream.pages(auditor):
         for row in page:
@@ -148,7 +152,7 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
             if row[1] in _DECISIONS_BY_VALUE:
                 _audit_decision(auditor, row)
         if runs is None:
-            for run in _runs_of(name, page[0][0], page[-1][0], since, until):
+            for run in runs_of(name, page[0][0], page[-1][0], since, until):
                 auditor.run(run, state.last_definition)
     for finding in (*unreadable, *set_aside(name, unreadable)):
         auditor.found(finding)
@@ -157,7 +161,7 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
         auditor.overdue(state.last_definition)
         for text in snapshot_differences(name) if not unreadable else ():
             auditor.found(_snapshot_differs(name, text))
-    for run_id in _undecided_runs(undecided):
+    for run_id in undecided_runs(undecided):
         auditor.undecided_run(run_id, undecided[run_id])
     return replace(auditor.result(), cron=state.present_name)
 
@@ -254,125 +258,25 @@ def _decision(row: CronRow) -> Decided:
     )
 
 
-_HAS_ASKED = f"type IN ('{_FIRED}', '{_REQUESTED}')"
-_HAS_ENDED = f"type IN ({', '.join(repr(value) for value in _OUTCOME_VALUES)})"
-# One pass over the events of the cron, by the database: it returns what is not as it should be.
-_RUNS_NOT_WELL = f"""
-    SELECT run_id, MAX(CASE WHEN {_HAS_ASKED} THEN id END)
-    FROM rqcron_event WHERE cron = %s AND run_id IS NOT NULL
-    GROUP BY {{group}}
-    HAVING COUNT(CASE WHEN {_HAS_ASKED} THEN 1 END) > 0
-        AND (COUNT(CASE WHEN {_HAS_ENDED} THEN 1 END) <> 1
-            OR COUNT(CASE WHEN {_HAS_ASKED} THEN NULL ELSE 1 END)
-                <> MAX(CASE WHEN {_HAS_ASKED} THEN 0 ELSE version END))
-    LIMIT %s
-"""  # noqa: S608
-
-
-def _runs_not_well(name: str) -> list[int] | None:
-    """Of the whole log, the events that asked for a run which is not well; None: too many."""
-    db = store.connection()
-    statement = _RUNS_NOT_WELL.format(group=backend_of(db).GROUP_BY_RUN)
-    with db.cursor() as cursor:
-        cursor.execute(statement, [name, RUNS_KEPT_MAX + 1])
-        found = sorted(row[1] for row in cursor)
-    return found if len(found) <= RUNS_KEPT_MAX else None
-
-
-def _runs_of(
-    name: str, first: int, last: int, since: datetime | None, until: datetime | None
-) -> Iterator[RunFacts]:
-    """The runs that these versions of the stream asked for, unless all is well with all of them."""
-    asked = _asked(name, first, last, since, until)
-    # In the end nearly every run is well, so the database counts those: one number for a page.
-    well = _run_facts(asked.values("run_id")).filter(Q(events=F("head")) & Q(outcomes=1))
-    if well.count() == asked.count():
-        return
-    yield from _told_runs(sorted(asked.values_list("id", flat=True)))
-
-
-def _asked(
-    name: str, first: int, last: int, since: datetime | None, until: datetime | None
-) -> CronEventQuerySet:
-    """The events that asked for a run, in the window."""
-    fired, requested = Q(type=_FIRED), Q(type=_REQUESTED)
-    if since is not None:
-        fired &= Q(scheduled_for__gte=since)
-        requested &= Q(occurred_at__gte=since)
-    if until is not None:
-        fired &= Q(scheduled_for__lt=until)
-        requested &= Q(occurred_at__lt=until)
-    return (
-        _rows()
-        .filter(
-            fired | requested,
-            stream=cron_stream(name),
-            version__range=(first, last),
-            run_id__isnull=False,
-        )
-        .order_by()
-    )
-
-
-def _told_runs(asked_by: Sequence[int]) -> Iterator[RunFacts]:
-    """What became of the runs, which are named by the events that asked for them."""
-    for start in range(0, len(asked_by), RUNS_PER_QUERY):
-        asked = _rows().filter(id__in=asked_by[start : start + RUNS_PER_QUERY]).order_by("id")
-        yield from _told(asked.values_list("run_id", "occurred_at"))
-
-
-def _told(asked: Iterable[tuple[UUID | None, datetime]]) -> Iterator[RunFacts]:
-    requested_at = {run_id: at for run_id, at in asked if run_id is not None}
-    told = {row["run_id"]: row for row in _run_facts(requested_at)}
-    open_runs = read_runs(
-        [run_id for run_id in requested_at if not told.get(run_id, {}).get("outcomes")]
-    )
-    for run_id, at in requested_at.items():
-        facts = told.get(run_id, {})
-        state = open_runs.get(run_id)
-        yield RunFacts(
-            run_id=run_id,
-            requested_at=at,
-            events=facts.get("events", 0),
-            version=facts.get("head", 0),
-            outcomes=facts.get("outcomes", 0),
-            started_at=state.started_at if state else None,
-            last_event_at=facts.get("last"),
-        )
-
-
-def _run_facts(run_ids: Any) -> QuerySet[CronEvent, Any]:
-    """What the streams of the runs tell, without reading them."""
-    rows = _rows().filter(run_id__in=run_ids, stream__startswith=_RUN_PREFIX).order_by()
-    return rows.values("run_id").annotate(
-        events=Count("id"),
-        head=Max("version"),
-        outcomes=Count("id", filter=Q(type__in=_OUTCOME_VALUES)),
-        last=Max("occurred_at"),
-    )
-
-
-def _undecided_runs(run_ids: Collection[UUID]) -> Iterator[UUID]:
-    """Those of the runs that have events, but none that asked for them."""
-    rows = _rows().filter(run_id__in=run_ids).order_by().values_list("run_id")
-    asked = Count("id", filter=Q(type__in=(_FIRED, _REQUESTED)))
-    for run_id, count in rows.annotate(asked=asked):
-        if run_id is not None and not count:
-            yield run_id
-
-
-def _names() -> list[str]:
-    """Every cron that any event names: one index look-up for each, however long the log is.
+def _names(name: str | None) -> tuple[list[str], datetime | None]:
+    """Every cron that any event names, or this one: one index look-up for each, however long the log is;
+    and up to when the log is archived.
 
     Not from ``cron_registered``, which may be what is missing.
     """
     names: list[str] = []
-    rows = _rows().exclude(cron="").order_by("cron").values_list("cron", flat=True)
-    found = rows.first()
+    rows = _rows().exclude(cron="").order_by("cron").annotate(archived_at=NEWEST_ARCHIVED_AT)
+    if name is not None:
+        rows = _rows().filter(stream=cron_stream(name)).annotate(archived_at=NEWEST_ARCHIVED_AT)
+    archived_at = None
+    found = rows.values_list("cron", "archived_at").first()
     while found is not None:
-        names.append(found)
-        found = rows.filter(cron__gt=found).first()
-    return names
+        names.append(name or found[0])
+        archived_at = found[1]
+        if name is not None:
+            break
+        found = rows.filter(cron__gt=found[0]).values_list("cron", "archived_at").first()
+    return names, archived_at
 
 
 def _gaps_of_other_streams() -> Iterator[Finding]:

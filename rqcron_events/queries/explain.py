@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from .. import clock
+from ..archive.reach import LATE_SECONDS, NEWEST_ARCHIVED, explanation_reaches
+from ..archive.reading import REQUESTS, archived_events_of_run, rows_for_slot, whole_log
 from ..conf import conf
 from ..core.codec import Unreadable
 from ..core.cron_state import CronState, why_not_foldable
@@ -53,8 +55,6 @@ OPEN_RUNS_LOOKED_AT_MAX = 20
 REQUESTS_MAX = 50
 """Reruns and backfills of one slot that are shown."""
 VERSION_MAX = 2**31 - 1
-LATE_SECONDS = 2.0
-"""A slot that fired later than this is worth asking whether a runner was alive."""
 
 
 def explain(name: str, at: datetime | None = None) -> Explanation:
@@ -75,7 +75,12 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
 
 
 def _explain(state: CronState, at: datetime | None, now: datetime, *, asked: str) -> Explanation:
-    found = _evidence(state, at if at is not None else _last_slot(state, now), now)
+    slot = at if at is not None else _last_slot(state, now)
+    found, archived_to = _evidence(state, slot, now)
+    if explanation_reaches(found, archived_to):
+        # Definitions and pauses stay in the log, so the state is right.
+        with whole_log(rows_for_slot(state.name, slot, all_later=bool(state.rewound_version))):
+            found, _ = _evidence(state, slot, now)
     answer = explain_slot(replace(found, obstacles=_obstacles(found)))
     return replace(answer, summary=answer.summary + _renamed(found, asked))
 
@@ -93,6 +98,8 @@ def explain_run(run_id: UUID | str) -> Explanation:
     """The story of one run, asked for by a slot or by a person. Raises UnknownRun."""
     asked = find_run(run_id)
     events = _events_of_run(asked)
+    if not any(event.type in REQUESTS for event in events):
+        events = [*archived_events_of_run(asked)[:RUN_EVENTS_MAX], *events]
     if not events:
         raise UnknownRun(f"Run {asked} is not known. cron_history NAME lists the runs of a cron.")
     origin = events[0]
@@ -168,26 +175,28 @@ def _last_slot(state: CronState, now: datetime) -> datetime:
     return state.watermark or now
 
 
-def _evidence(state: CronState, at: datetime, now: datetime) -> Evidence:
-    """First what every verdict rests on, then what this one needs besides."""
+def _evidence(state: CronState, at: datetime, now: datetime) -> tuple[Evidence, int]:
+    """First what every verdict rests on, then what this one needs besides; and up to which event the log is
+    archived."""
     all_pauses, unreadable = _all_pauses()
+    definitions, archived_to = _definition_events(state.name)
     found = Evidence(
         state=state,
         at=at,
         now=now,
         decision=_decision(state, at),
-        definition_events=_definition_events(state.name),
+        definition_events=definitions,
         all_pauses=all_pauses,
         unreadable_pauses=unreadable,
         requests=_requests(state.name, at),
     )
     if found.decision is not None:
-        return _decided(found, found.decision)
-    if found.is_unaccounted:
-        return replace(found, run_events=_events_of_run(run_id_for_slot(state.name, at)))
-    if found.is_overdue:
-        return _overdue(found)
-    return found
+        found = _decided(found, found.decision)
+    elif found.is_unaccounted:
+        found = replace(found, run_events=_events_of_run(run_id_for_slot(state.name, at)))
+    elif found.is_overdue:
+        found = _overdue(found)
+    return found, archived_to
 
 
 def _decided(found: Evidence, decision: Event) -> Evidence:
@@ -249,8 +258,12 @@ def _versions_that_count(name: str, instant: datetime) -> tuple[int, int]:
     return first, min(later, default=VERSION_MAX)
 
 
-def _definition_events(name: str) -> list[Event]:
-    return _with_texts(_own(name).filter(type__in=DEFINITION_TYPES).order_by("id"))
+def _definition_events(name: str) -> tuple[list[Event], int]:
+    """In the same trip, up to which event the log is archived."""
+    found = _own(name).filter(type__in=DEFINITION_TYPES).annotate(to=NEWEST_ARCHIVED)
+    rows = list(found.order_by("id"))
+    events = put_back(found.db, [row.fact() for row in rows])
+    return events, max((vars(row)["to"] or 0 for row in rows), default=0)
 
 
 def _all_pauses() -> Readable:

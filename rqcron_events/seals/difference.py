@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CHECKPOINT = "checkpoint"
     SEAL = "seal"
     TILE = "tile"
+    SEGMENT = "segment"
     NOT_SEALED = "not_sealed"
     TEXT = "text"
 

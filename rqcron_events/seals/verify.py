@@ -8,16 +8,17 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from .. import clock
 from ..core.seal.checkpoint import Checkpoint
 from ..core.seal.merkle import Frontier, root_of
 from ..core.seal.note import NoteRefused, Verifier
-from ..core.seal.tiles import WIDTH, TileMissing, tile_path, tile_root
+from ..core.seal.tiles import HASH_BYTES, WIDTH, TileMissing, tile_path, tile_root
 from ..ledger import store
 from ..ledger.follow import head
 from ..models import CronEvent, CronSeal
+from .archived.passage import Passage
 from .difference import Finding, Kind
 from .outside import Claim, Outside
 from .progress import VERIFYING, failed, progress, rows, succeeded
@@ -52,6 +53,10 @@ class Verification:
     seconds: float = 0.0
     unsealed_events: int = 0
     unsealed_since: datetime | None = None
+    archived_events: int = 0
+    """In segments."""
+    unchecked: list[str] = field(default_factory=list)
+    """Why some of them could not be compared: segments that are out of reach."""
 
     @property
     def ok(self) -> bool:
@@ -76,6 +81,8 @@ class Verification:
             "events_per_second": round(self.events_per_second),
             "unsealed_events": self.unsealed_events,
             "unsealed_since": since.isoformat() if since else None,
+            "archived_events": self.archived_events,
+            "unchecked": self.unchecked,
         }
 
 
@@ -126,8 +133,12 @@ def _compare(
 ) -> None:
     tiles = StoredTiles(TILES_AHEAD)
     start = None if start_over or newest is None else _start(keys, tiles)
-    if start is not None and not _belong_together(told.claims, start, tiles):
-        start = None  # something before it is wrong: where?
+    archived = Passage(start.size if start is not None else 0)
+    found.archived_events = archived.size
+    if start is not None and (
+        start.size < archived.size or not _belong_together(told.claims, start, tiles, archived.size)
+    ):
+        start, archived = None, Passage(0)  # something before it is wrong: where?
     claims, faults = _claims_of_seals(keys, start, newest)
     found.seals = len(claims)
     found.findings += faults
@@ -141,6 +152,8 @@ def _compare(
         Frontier.at(base.size, tiles.subtree),
         trees,
         agreed=base.size,
+        archived=archived,
+        stored=tiles,
     )
     later = [claim for claim in told.claims if claim.size > base.size]
     passed = _Remembering(remember, base.size)
@@ -148,8 +161,9 @@ def _compare(
     sealed = newest.size if newest else 0
     until = newest.last_id if newest and largest <= sealed else head()
     wrong = walk.along(sorted((*claims, *later), key=lambda claim: claim.size), until, passed.at)
-    found.checked_events = walk.index - base.size
-    found.findings += walk.damaged
+    found.checked_events = walk.index - base.size - archived.skipped
+    found.unchecked = archived.unchecked
+    found.findings += [*archived.damaged, *walk.damaged]
     if wrong is not None:
         found.findings.append(wrong)
     if largest > sealed:
@@ -157,9 +171,9 @@ def _compare(
         text += "seals were lost, or the log went back, as after a restored backup."
         found.findings.append(Finding(kind=Kind.SEAL, text=text))
     if wrong is None and newest is not None:
-        found.findings += _more_than_sealed(newest)
+        found.findings += _more_than_sealed(newest, archived)
         if not walk.damaged:
-            found.findings += _damaged_tiles(base.size, newest.size, tiles)
+            found.findings += _damaged_tiles(base.size, newest.size, tiles, archived.size)
     found.findings += islice(text_findings(base.last_id, until), FAULTS_MAX)
 
 
@@ -230,10 +244,16 @@ def _claims_of_seals(
     return claims, faults
 
 
-def _belong_together(claims: Sequence[Claim], start: CronSeal, tiles: StoredTiles) -> bool:
-    """Whether the tiles before the start are those that others were told of."""
+def _belong_together(
+    claims: Sequence[Claim], start: CronSeal, tiles: StoredTiles, archived: int
+) -> bool:
+    """Whether the tiles before the start are those that others were told of, as far as they were not
+    archived."""
     return all(
-        _root(claim.size, tiles) == claim.root for claim in claims if 0 < claim.size <= start.size
+        root == claim.root or (claim.size <= archived and not root)
+        for claim in claims
+        if 0 < claim.size <= start.size
+        for root in (_root(claim.size, tiles),)
     )
 
 
@@ -245,31 +265,36 @@ def _root(size: int, tiles: StoredTiles) -> bytes:
         return b""
 
 
-def _more_than_sealed(newest: CronSeal) -> list[Finding]:
+def _more_than_sealed(newest: CronSeal, archived: Passage) -> list[Finding]:
     """Events that no reader sees: ids below 1, and ids twice, as child tables allow."""
     events = CronEvent.objects.using(store.connection().alias).order_by()
-    count = events.filter(id__lte=newest.last_id).count()
-    if count == newest.size:
+    there = events.filter(
+        Q(id__gt=archived.last_id, id__lte=newest.last_id) | Q(id__lt=1),
+    )
+    count, sealed = there.count(), newest.size - archived.size
+    if count == sealed:
         return []
-    twice = events.filter(id__lte=newest.last_id).values_list("id").annotate(n=Count("id"))
     odd = events.filter(id__lt=1).values_list("id", flat=True).first()
     if odd is None:
+        twice = there.values_list("id").annotate(n=Count("id"))
         odd = twice.filter(n__gt=1).values_list("id", flat=True).first()
-    text = f"Up to event {newest.last_id} there are {count} events, and {newest.size} were sealed"
+    text = f"Up to event {newest.last_id} there are {count} events, and {sealed} were sealed"
+    text += " and not archived" if archived.size else ""
     text += f": event {odd} is one of those that were added." if odd is not None else "."
-    kind = Kind.ADDED if count > newest.size else Kind.MISSING
+    kind = Kind.ADDED if count > sealed else Kind.MISSING
     return [Finding(kind=kind, text=text, event_id=odd)]
 
 
-def _damaged_tiles(start: int, size: int, tiles: StoredTiles) -> list[Finding]:
-    """Tiles of higher levels that are not made of those below."""
+def _damaged_tiles(start: int, size: int, tiles: StoredTiles, archived: int) -> list[Finding]:
+    """Tiles of higher levels that are not made of those below, as far as these were not archived: those were
+    looked at on the way."""
     level, below = 1, size // WIDTH
     while below:
         for number in range((start >> 8 * level) // WIDTH, -(-below // WIDTH)):
             ends = min((number + 1) * WIDTH, below)
             try:
                 right = b"".join(
-                    tile_root(tiles(level - 1, each)) for each in range(number * WIDTH, ends)
+                    _above(level, each, tiles, archived) for each in range(number * WIDTH, ends)
                 )
             except TileMissing:
                 right = b""
@@ -281,6 +306,15 @@ def _damaged_tiles(start: int, size: int, tiles: StoredTiles) -> list[Finding]:
                 return [Finding(kind=Kind.TILE, text=text)]
         level, below = level + 1, below // WIDTH
     return []
+
+
+def _above(level: int, number: int, tiles: StoredTiles, archived: int) -> bytes:
+    """What a tile of this level should have for the tile below. Raises TileMissing."""
+    below = tiles(level - 1, number)
+    if not below and level == 1 and (number + 1) * WIDTH <= archived:
+        above, place = divmod(number, WIDTH)
+        return tiles(1, above)[place * HASH_BYTES : (place + 1) * HASH_BYTES]
+    return tile_root(below)
 
 
 class _Remembering:

@@ -6,14 +6,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 
+from ..core.archive.row import row_of
 from ..core.codec import Row
 from ..core.seal.leaf import leaf
 from ..core.seal.merkle import Frontier, inclusion_holds, inclusion_proof, leaf_hash
-from ..core.seal.tiles import HASH_BYTES, WIDTH, LoadTile, TileMissing, subtree_of, tile_path
+from ..core.seal.tiles import (
+    HASH_BYTES,
+    HEIGHT,
+    WIDTH,
+    LoadTile,
+    TileMissing,
+    subtree_of,
+    tile_path,
+    tile_root,
+)
+from ..errors import SegmentUnavailable
 from ..ledger import store
 from ..ledger.backend import backend_of
+from ..models import CronSegment
+from .archived.passage import Passage
 from .difference import AHEAD_MAX, Finding, Kind, difference
 from .outside import Claim
+from .segments import frontier_of
+from .stored import StoredTiles
 
 __all__ = ["Tree", "Walk"]
 
@@ -61,6 +76,11 @@ class Walk:
     """The size of the last claim that agreed."""
     damaged: list[Finding] = field(default_factory=list)
     """Tiles that are not what was signed; the rest of theirs was not used."""
+    archived: Passage = field(default_factory=lambda: Passage(0))
+    stored: LoadTile = field(default_factory=StoredTiles)
+    """The tiles of the database."""
+    _is_lost: bool = False
+    """The frontier is not known: between two segments that are out of reach."""
     _outside: tuple[int, int] = field(default=(0, 0))
     """Size and last event of the last claim from outside that agreed."""
 
@@ -70,13 +90,18 @@ class Walk:
         """Up to the last of the claims (in the order of their sizes), or the first thing that is wrong;
         ``passed`` is told of each size where all was right. No event behind ``until`` is read.
         """
-        rows = _rows(self.last_id, until)
+        rows = _rows(max(self.last_id, self.archived.last_id), until)
         for size, same in groupby(claims, key=lambda claim: claim.size):
             together = list(same)
             while self.index < size:
-                rows, found = self._step(rows, size, together)
+                if self.index < self.archived.size:
+                    found = self._step_archived(size)
+                else:
+                    rows, found = self._step(rows, size, together)
                 if found is not None:
                     return found
+            if self.index > size or self._is_lost:
+                continue  # within segments that are out of reach
             for claim in together:
                 found = self._judged(claim)
                 if found is not None:
@@ -113,6 +138,65 @@ class Walk:
             self.frontier.push(hash_)
         self.index, self.last_id = end, here[-1][0]
         return rows, None
+
+    def _step_archived(self, size: int) -> Finding | None:
+        """The same, in a segment; beyond it, where it is out of reach."""
+        segment = self.archived.segment(self.index)
+        end = min(size, segment.size, (self.index // WIDTH + 1) * WIDTH)
+        lines = self.archived.take(self.index, end)
+        if lines is None:
+            return self._jump(segment)
+        hashes = [leaf_hash(line) for line in lines]
+        for tree in [tree for tree in self.trees if tree.size >= end]:
+            wanted = tree.hashes(self.index, end)
+            if hashes == wanted or not all(wanted):  # those in the database went with the rows
+                continue
+            pairs = enumerate(zip(hashes, wanted, strict=True))
+            place = next(at for at, (one, other) in pairs if one != other)
+            if tree.is_right(self.index + place, wanted[place]):
+                rows = [row_of(line) for line in lines[place:]]
+                known = self._known(tree, self.index + place)
+                return difference(self.index + place, self.last_id, rows, known, tree.source)
+            self._leave(tree)
+        kept = self.archived.kept
+        for number, line in enumerate(lines, self.index):
+            found = kept.compare(number, line) if kept is not None else None
+            if found is not None:
+                return found
+        self._push(hashes)
+        self.index, self.last_id = end, row_of(lines[-1])[0]
+        return kept.end() if kept is not None and end == self.archived.size else None
+
+    def _push(self, hashes: Sequence[bytes]) -> None:
+        """Whole tiles as one, which shows whether the level above is right."""
+        number, place = divmod(self.index, WIDTH)
+        if place or len(hashes) < WIDTH:
+            for hash_ in hashes:
+                self.frontier.push(hash_)
+            return
+        root = tile_root(b"".join(hashes))
+        self.frontier.push(root, HEIGHT)
+        above, place = divmod(number, WIDTH)
+        if self.stored(1, above)[place * HASH_BYTES : (place + 1) * HASH_BYTES] != root:
+            text = f"Tile {tile_path(1, above)} is damaged: no proof can rest on it."
+            if text not in [finding.text for finding in self.damaged]:
+                self.damaged.append(Finding(kind=Kind.TILE, text=text, leaf=self.index))
+
+    def _jump(self, segment: CronSegment) -> Finding | None:
+        """Behind a segment that is out of reach, by what the next one, or at last the tiles, say of it."""
+        self.index, self.last_id = segment.size, segment.last_id
+        self._is_lost = False
+        try:
+            if self.index < self.archived.size:
+                self.frontier = frontier_of(self.archived.segment(self.index))
+            else:
+                self.frontier = Frontier.at(self.index, subtree_of(self.stored))
+        except SegmentUnavailable:
+            self._is_lost = True  # it is jumped over next
+        except TileMissing as error:
+            text = f"Nothing behind event {segment.last_id} can be compared: {error}."
+            return Finding(kind=Kind.TILE, text=text, event_id=segment.last_id)
+        return None
 
     def _leave(self, tree: Tree) -> None:
         path = tile_path(0, self.index // WIDTH)

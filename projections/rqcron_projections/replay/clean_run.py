@@ -9,6 +9,7 @@ items, at the places of its first and of its last event. What they leave behind 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from rqcron_events.core.events import Event
 from rqcron_events.ledger import store
 from rqcron_events.ledger.reading import readable
 from rqcron_events.ledger.run_pages import RunPage
+from rqcron_events.seals.segments import rows_between
 
 __all__ = [
     "CleanEnd",
@@ -26,6 +28,7 @@ __all__ = [
     "Page",
     "page_of_events",
     "page_without",
+    "pages_of_archive",
     "pages_of_others",
     "pages_of_runs",
 ]
@@ -106,6 +109,16 @@ def page_of_events(
     events: Sequence[Event], position: int, unreadable: Sequence[Unreadable] = ()
 ) -> Page:
     return Page((), events, _by_cron(events), len(events), position, unreadable)
+
+
+def pages_of_archive(after: int, until: int, size: int) -> Iterator[Page]:
+    """All archived events with ``after < id <= until``. Raises SegmentUnavailable."""
+    if after >= until:
+        return
+    rows = rows_between(after, until)
+    while page := list(islice(rows, size)):
+        found = readable(store.connection(), page)
+        yield page_of_events(found.events, page[-1][0], found.unreadable)
 
 
 def page_without(page: Page, event_ids: Collection[int]) -> Page:

@@ -19,6 +19,7 @@ from django.db.models import Model
 
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
+from rqcron_events.ledger.lookup import archived_to
 from rqcron_events.ledger.quarantine import quarantined, set_aside
 from rqcron_events.ledger.run_pages import run_pages, stored_run_pages, stores_runs
 from rqcron_events.process.gc_pause import collection_paused
@@ -28,7 +29,14 @@ from ..past.kept import EVENTS_MIN, is_due, keep, may_be_due
 from ..projection import Projection
 from ..replay_hints import CleanRow
 from ..tables import Tables
-from .clean_run import Page, page_of_events, page_without, pages_of_others, pages_of_runs
+from .clean_run import (
+    Page,
+    page_of_events,
+    page_without,
+    pages_of_archive,
+    pages_of_others,
+    pages_of_runs,
+)
 from .fold import Replay
 
 __all__ = [
@@ -42,6 +50,8 @@ __all__ = [
 
 PAGE_EVENTS_MAX = 50_000
 """Events of a page. Two pages are in memory: the one that is folded, and the one that is read."""
+ARCHIVED_EVENTS_MAX = 10_000
+"""Of a page of the archive, whose events come one by one."""
 AHEAD_EVENTS_MAX = 10_000
 """How far a run without incident may reach beyond its page, to be read in one piece."""
 COLLECT_PAGES = 10
@@ -104,11 +114,16 @@ class Shadow:
             raise RebuildStopped(f"The rebuild of {self.projection.name!r} was stopped.")
 
     def _history(self, until: int) -> Iterator[Page]:
-        """Pages of what no writer can add to any more."""
+        """Pages of what no writer can add to any more, those of the archive first."""
+        after = min(archived_to(), until)
+        yield from pages_of_archive(self.position, after, ARCHIVED_EVENTS_MAX)
+        yield from self._of_log(max(self.position, after), until)
+
+    def _of_log(self, after: int, until: int) -> Iterator[Page]:
         clean = self.projection.replay.clean
         if clean is None:
-            return _events(self.position, until)
-        bounds = (self.position, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
+            return _events(after, until)
+        bounds = (after, until, PAGE_EVENTS_MAX, AHEAD_EVENTS_MAX)
         if not (isinstance(clean, CleanRow) and stores_runs()):
             return pages_of_runs(run_pages(*bounds, self.reader))
         rows = self.tables.rows_of(self.projection.row_model)
@@ -226,18 +241,21 @@ def built_by_database(projection: Projection) -> bool:
 def replay_together(shadows: Sequence[Shadow], until: int) -> None:
     """Bring empty shadows to the event ``until``, behind which there may be more, in one pass, and
     those that want the events of clean runs one by one in another."""
+    after = min(archived_to(), until)
+    if after:
+        _fold_together(shadows, pages_of_archive(0, after, min(ARCHIVED_EVENTS_MAX, EVENTS_MIN)))
     in_one_piece = [shadow for shadow in shadows if shadow.projection.replay.clean is not None]
     if in_one_piece:
         reader = in_one_piece[0].reader
         # Where rows are kept they must be those of the events so far, not of a run in one piece.
         kept = any(shadow.projection.past is not None for shadow in in_one_piece)
         events = min(PAGE_EVENTS_MAX, EVENTS_MIN) if kept else PAGE_EVENTS_MAX
-        pages = run_pages(0, until, events, 0 if kept else AHEAD_EVENTS_MAX, reader)
+        pages = run_pages(after, until, events, 0 if kept else AHEAD_EVENTS_MAX, reader)
         with closing(pages):
             _fold_together(in_one_piece, pages_of_runs(pages))
     one_by_one = [shadow for shadow in shadows if shadow.projection.replay.clean is None]
     if one_by_one:
-        _fold_together(one_by_one, _events(0, until))
+        _fold_together(one_by_one, _events(after, until))
 
 
 def _fold_together(shadows: Sequence[Shadow], pages: Iterator[Page]) -> None:

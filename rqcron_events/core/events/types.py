@@ -54,6 +54,7 @@ class EventType(StrEnum):
     LOG_WENT_BACK = "log_went_back"
     TEXT_REDACTED = "text_redacted"
     TEXTS_EXPIRED = "texts_expired"
+    EVENTS_ARCHIVED = "events_archived"
 
 
 DECISIONS = frozenset({EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED})
@@ -120,3 +121,5 @@ class Reason(StrEnum):
     """It failed or was stopped, and the job was created anew without anybody asking for it."""
     UNREADABLE = "unreadable"
     """An event of the run cannot be read: it may have succeeded already."""
+    ARCHIVED = "archived"
+    """The run's events are in the archive, so it has ended."""

@@ -12,6 +12,7 @@ from .merkle import Subtree, node_hash
 
 __all__ = [
     "HASH_BYTES",
+    "HEIGHT",
     "WIDTH",
     "LoadTile",
     "TileMissing",

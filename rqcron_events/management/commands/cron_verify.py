@@ -86,6 +86,7 @@ def _lines(found: Verification) -> list[str]:
             f"{found.checked_events:,} events were read in {duration(found.seconds)} "
             f"({found.events_per_second:,.0f} per second)."
         )
+    lines += [f"NOT CHECKED: {text}" for text in found.unchecked]
     if found.checked_from:
         lines.append(
             f"The first {found.checked_from:,} events were found right before and not read again; --all "
@@ -93,8 +94,9 @@ def _lines(found: Verification) -> list[str]:
         )
     if found.ok:
         against = f" and {found.checkpoints} from outside" if found.checkpoints else ""
+        left = " but for what was not checked" if found.unchecked else ""
         lines.append(
-            f"OK: {found.sealed_events:,} events, to event {found.sealed_to}, are what was sealed: "
+            f"OK: {found.sealed_events:,} events, to event {found.sealed_to}, are what was sealed{left}: "
             f"{found.seals} new seals{against} agree."
         )
         if not found.checkpoints:

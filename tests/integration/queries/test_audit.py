@@ -16,7 +16,7 @@ from rqcron_events.core.audit.findings import Wrong
 from rqcron_events.core.events import Event, EventType
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
-from rqcron_events.queries import audit as audit_module
+from rqcron_events.queries.runs import facts
 from tests.conformance.writing import row
 from tests.integration.conftest import START
 
@@ -121,7 +121,7 @@ def test_csv_has_a_row_for_each_cron(decided, capsys):
 def test_runs_are_judged_alike_when_too_many_are_not_well(decided, clock, monkeypatch):
     clock.advance(timedelta(hours=25))
     before = audit("report")
-    monkeypatch.setattr(audit_module, "RUNS_KEPT_MAX", 3)
+    monkeypatch.setattr(facts, "RUNS_KEPT_MAX", 3)
     assert audit("report").crons == before.crons
     assert before.totals.findings == 5
 

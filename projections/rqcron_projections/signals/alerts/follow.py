@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from rqcron_events import clock
-from rqcron_events.errors import LogWentBack
+from rqcron_events.errors import LogWentBack, PositionArchived
 from rqcron_events.ledger import store
 
 from ...projector import history_is_lost
@@ -60,7 +60,7 @@ def _read(conf: AlertConf) -> int:
         return int(begin(conf, point))
     try:
         page = store.tail(point.position, PAGE_EVENTS_MAX, texts=False)
-    except LogWentBack:
+    except (LogWentBack, PositionArchived):  # what is so old is history
         return int(begin(conf, point))
     if page.position == point.position:
         return 0

@@ -12,7 +12,7 @@ from django.db import transaction
 from rqcron_events import clock
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.events.keys import SPOOLED
-from rqcron_events.errors import LogWentBack
+from rqcron_events.errors import LogWentBack, PositionArchived
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
@@ -73,7 +73,7 @@ def _read() -> int:
         return int(_begin(point))
     try:
         page = store.tail(point.position, PAGE_EVENTS_MAX, texts=False)
-    except LogWentBack:
+    except (LogWentBack, PositionArchived):  # what is so old is history
         return int(_begin(point))
     if page.position == point.position:
         return 0

@@ -12,7 +12,7 @@ from rqcron_events import clock
 from rqcron_events.core.definition import run_id_for_slot
 from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.events.trace_ids import is_sampled
-from rqcron_events.errors import LogWentBack
+from rqcron_events.errors import LogWentBack, PositionArchived
 from rqcron_events.ledger import store
 from rqcron_events.ledger.snapshot import MARKS_MAX, LogMark, marks_up_to
 
@@ -52,7 +52,7 @@ def tell_page(conf: TraceConf, export: Export, events_max: int) -> int:
         return _begin()
     try:
         page = store.tail(point.position, events_max)
-    except LogWentBack:
+    except (LogWentBack, PositionArchived):  # what is so old is history
         return _begin()
     if page.position == point.position:
         return 0

@@ -188,6 +188,30 @@ def texts_expired(
     return _unnumbered(EventType.TEXTS_EXPIRED, LEDGER_STREAM, data, actor, at)
 
 
+def events_archived(
+    *,
+    path: str,
+    first_number: int,
+    size: int,
+    first_id: int,
+    last_id: int,
+    sha256: str,
+    actor: str,
+    at: datetime,
+) -> Event:
+    """Events with ``first_id <= id <= last_id`` are in a file that was read back and verified; their rows may
+    go from now on."""
+    data = {
+        keys.SEGMENT_PATH: path,
+        keys.SEGMENT_FIRST: first_number,
+        keys.SEGMENT_SIZE: size,
+        keys.SEGMENT_FIRST_ID: first_id,
+        keys.SEGMENT_LAST_ID: last_id,
+        keys.SEGMENT_SHA256: sha256,
+    }
+    return _unnumbered(EventType.EVENTS_ARCHIVED, LEDGER_STREAM, data, actor, at)
+
+
 def _unnumbered(
     event_type: EventType,
     stream: str,

@@ -35,6 +35,7 @@ UNNUMBERED = {
     "log_went_back": "ledger",
     "text_redacted": "ledger",
     "texts_expired": "ledger",
+    "events_archived": "ledger",
 }
 DEFINED = (
     '"definition":{"name":"alpha","function":"shop:alpha"},"definition_version":4,'
@@ -156,6 +157,11 @@ PAYLOADS = [
         {},
         '"epoch":1,"since":"2026-03-02T14:00:00+00:00","until":"2026-03-02T14:00:01.500000+00:00",'
         '"streams":{"cron/alpha":[9,7]}',
+    ),
+    (
+        "events_archived",
+        {},
+        '"path":"segments/a.jsonl.gz","first":0,"size":40,"first_id":1,"last_id":52,"sha256":"e3b0"',
     ),
 ]
 

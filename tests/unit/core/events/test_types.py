@@ -49,6 +49,7 @@ def test_wire_names_are_frozen():
             "log_went_back",
             "text_redacted",
             "texts_expired",
+            "events_archived",
         ]
     )
 

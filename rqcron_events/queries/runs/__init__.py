@@ -1,0 +1,1 @@
+"""What became of runs, as an audit asks it: many at once."""
