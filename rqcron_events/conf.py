@@ -199,7 +199,7 @@ def problems() -> list[str]:
     found += problems_of_archive(
         getattr(settings, "RQCRON_ARCHIVE", {}),
         getattr(settings, "RQCRON_KEEP_DAYS", None),
-        settings.STORAGES,
+        getattr(settings, "STORAGES", {}),
         bool(getattr(settings, "RQCRON_SEAL_KEY", ""))
         and bool(getattr(settings, "RQCRON_SEAL_SECONDS", Conf().seal_seconds)),
     )

@@ -74,8 +74,8 @@ def strong(request: pytest.FixtureRequest, log: Log, postgresql: None) -> Iterat
         cursor.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'rqcron%'")
         for (table,) in cursor.fetchall():
             cursor.execute(f"ALTER TABLE {table} OWNER TO cron_owner")
-        for function in ("fence", "refuse"):
-            cursor.execute(f"ALTER FUNCTION rqcron_event_{function}() OWNER TO cron_owner")
+        for function in ("event_fence", "event_refuse", "segment_guard"):
+            cursor.execute(f"ALTER FUNCTION rqcron_{function}() OWNER TO cron_owner")
         cursor.execute("SET LOCAL ROLE cron_owner")
     yield
     execute("RESET ROLE")
@@ -84,7 +84,7 @@ def strong(request: pytest.FixtureRequest, log: Log, postgresql: None) -> Iterat
 @pytest.fixture
 def runtime(log: Log, postgresql: None) -> Iterator[None]:
     """A role with exactly the grants of docs/hardening.md."""
-    (grants,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/hardening.md").read_text(), re.DOTALL)
+    grants, _ = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/hardening.md").read_text(), re.DOTALL)
     execute(grants, "SET LOCAL ROLE cron_runtime")
     yield
     execute("RESET ROLE")
@@ -309,7 +309,7 @@ def test_row_security_that_hides_events_is_found_by_whom_it_blinds(log: Log, str
         "ALTER TABLE rqcron_event ENABLE ROW LEVEL SECURITY",
         f"CREATE POLICY hide ON rqcron_event USING (id <> {log.id(5)})",
     )
-    (grants,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/hardening.md").read_text(), re.DOTALL)
+    grants, _ = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/hardening.md").read_text(), re.DOTALL)
     execute("RESET ROLE", grants, "SET LOCAL ROLE cron_runtime")
     assert first(verified(log.outside)) == (Kind.MISSING, log.id(4))
 

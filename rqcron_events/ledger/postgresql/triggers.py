@@ -80,7 +80,9 @@ FUNCTIONS = {
         BEGIN
             IF TG_OP <> 'INSERT' THEN
                 RAISE EXCEPTION 'rqcron_segment is append-only: % refused', TG_OP
-                    USING ERRCODE = 'restrict_violation';
+                    USING ERRCODE = 'restrict_violation',
+                          HINT = 'Where tests empty the tables: '
+                              'rqcron_events.testing.allow_flush().';
             END IF;
             SELECT COALESCE(max(size), 0), COALESCE(max(last_id), 0) INTO size_before, id_before
                 FROM rqcron_segment;

@@ -117,9 +117,12 @@ def _segment_statements() -> dict[str, str]:
     refused = {
         trigger: f"""
             CREATE TRIGGER {trigger} BEFORE {operation} ON rqcron_segment
-            BEGIN SELECT RAISE(ABORT, 'rqcron_segment is append-only: {operation} refused'); END
+            BEGIN SELECT RAISE(ABORT, 'rqcron_segment is append-only: {text}'); END
         """
-        for trigger, operation in ((no_change, "UPDATE"), (no_delete, "DELETE"))
+        for trigger, operation, text in (
+            (no_change, "UPDATE", "UPDATE refused"),
+            (no_delete, "DELETE", DELETE_REFUSED),
+        )
     }
     rules = " ".join(
         f"WHEN NOT ({rule}) THEN RAISE(ABORT, 'rqcron_segment refuses it: {why}')"

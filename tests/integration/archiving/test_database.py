@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
 from rqcron_events.checks import check_tables
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, CronSeal, CronSegment
 from tests.archive_pass import archive_all, open_run, rows
 from tests.sealing import execute, fire, history, ids, run_of, seal, seal_in_parts
@@ -140,3 +142,17 @@ def test_check_names_what_was_taken_off(number: int):
     found = check_tables(databases=["default"])
     assert {message.id for message in found} == {"rqcron_events.E005"}
     assert "rqcron_segment" in found[0].msg or "rqcron_event_refuse" in found[0].msg
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_migration_nothing_goes_and_with_it_again_what_is_archived():
+    call_command("migrate", "rqcron_events", "0007", verbosity=0)
+    try:
+        history("alpha")
+        refused("DELETE FROM rqcron_event", why=r"append-only: DELETE|rqcron_segment")
+        assert backend_of(connection).missing_triggers(connection) == []
+    finally:
+        call_command("migrate", "rqcron_events", verbosity=0)
+    assert check_tables(databases=["default"]) == []
+    archive_all()
+    assert CronSegment.objects.exists()
