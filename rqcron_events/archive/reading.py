@@ -32,6 +32,7 @@ __all__ = [
     "REQUESTS",
     "archived_events_of_run",
     "events_after",
+    "log_between",
     "log_since",
     "page_after",
     "rows_for_audit",
@@ -110,6 +111,17 @@ def log_since(name: str, since: datetime) -> Iterator[None]:
         yield
         return
     with whole_log(rows_for_audit(name, since)):
+        yield
+
+
+@contextmanager
+def log_between(after: int, until: int) -> Iterator[None]:
+    """A block in which the log has all events with ``after < id <= until``, as ``whole_log`` does, if some of them
+    are archived. Raises SegmentUnavailable."""
+    if after >= archived_to():
+        yield
+        return
+    with whole_log(rows_between(after, until)):
         yield
 
 

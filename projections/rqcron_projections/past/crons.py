@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from django.db.models import Max
 
+from rqcron_events.archive.reading import log_between
 from rqcron_events.core.codec import Row
 from rqcron_events.core.events import Event
 from rqcron_events.ledger import quarantine, store
@@ -49,18 +50,21 @@ def state_at(instant: datetime, names: Collection[str] | None = None) -> list[Cr
     """The crons as they were at ``instant``, by name: unsaved rows, folded in memory.
 
     Counts what had occurred by then, even if it was written later; leaves out, as the rows of today
-    do, what could not be read or folded. With ``names``, only the events of those crons are read.
+    do, what could not be read or folded. With ``names``, only the events of those crons are read. Raises
+    SegmentUnavailable where archived events are needed that are out of reach.
     """
     start = _start(instant, names)
     without = {row.event_id for row in quarantine.quarantined(reader_of(crons.NAME))}
     rows, folded = start.rows, set()
-    for event in _events(start, instant, names):
-        if event.id in without:
-            continue
-        for row in crons.apply(rows.get(event.cron), event):
-            if isinstance(row, CronJob):
-                rows[row.name] = row
-                folded.add(row.name)
+    begin = min([*(after for after, _ in start.ranges), *start.later.values()])
+    with log_between(begin, start.ranges[-1][1]):
+        for event in _events(start, instant, names):
+            if event.id in without:
+                continue
+            for row in crons.apply(rows.get(event.cron), event):
+                if isinstance(row, CronJob):
+                    rows[row.name] = row
+                    folded.add(row.name)
     for name in folded:
         crons.complete(rows[name])
     return [as_of(rows[name], instant) for name in sorted(rows)]

@@ -8,9 +8,13 @@ them, only quick.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from django.db.models import Exists, Max, Model, OuterRef, QuerySet
+from django.db.models import Exists, F, Max, Model, OuterRef, Q, QuerySet
 
+from rqcron_events.archive.reach import NEWEST_ARCHIVED
+from rqcron_events.archive.reading import log_between
+from rqcron_events.errors import SegmentUnavailable
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
@@ -36,7 +40,8 @@ def keep_if_due(projection: Projection, stored_in: StoredIn, before: int, positi
     if projection.past is None or not may_be_due(before, position):
         return
     if is_due(projection, stored_in, position, _of(stored_in[projection.row_model]).count()):
-        keep(projection, stored_in, position)
+        with suppress(SegmentUnavailable):  # later, then: what is current does not wait for files
+            keep(projection, stored_in, position)
 
 
 def is_due(projection: Projection, stored_in: StoredIn, position: int, rows: int) -> bool:
@@ -52,7 +57,8 @@ def may_be_due(before: int, position: int) -> bool:
 
 
 def keep(projection: Projection, stored_in: StoredIn, position: int) -> None:
-    """Keep the rows as they are at ``position``, in one statement each."""
+    """Keep the rows as they are at ``position``, in one statement each. Raises SegmentUnavailable, before
+    anything is written, where events since the last time are archived and out of reach."""
     assert projection.past is not None
     last = _of(stored_in[projection.past.positions]).aggregate(last=Max("position"))["last"] or 0
     events = CronEvent._meta.db_table
@@ -63,7 +69,7 @@ def keep(projection: Projection, stored_in: StoredIn, position: int) -> None:
     fields = projection.row_model._meta.concrete_fields
     columns = [quote(str(field.column)) for field in fields]
     between = "id > %(after)s AND id <= %(position)s"
-    with store.connection().cursor() as cursor:
+    with log_between(last, position), store.connection().cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {past} (key, position, latest_at, {', '.join(columns)}) "  # noqa: S608
             f"SELECT CAST(%(position)s AS text) || '/' || {columns[0]}, %(position)s, seen.latest_at, "
@@ -92,12 +98,14 @@ def positions(projection: Projection, stored_in: StoredIn) -> list[int]:
 
 
 def standing() -> Sequence[CronPastPosition]:
-    """The positions up to which the log is still the one that was folded, in order."""
+    """The positions up to which the log is still the one that was folded, in order. What is archived is
+    sealed, and never another."""
     alias = store.connection().alias
     same = CronEvent.objects.using(alias).filter(
         id=OuterRef("last_event"), recorded_at=OuterRef("last_recorded_at")
     )
-    found = CronPastPosition.objects.using(alias).filter(Exists(same))
+    known = CronPastPosition.objects.using(alias).annotate(archived_to=NEWEST_ARCHIVED)
+    found = known.filter(Exists(same) | Q(last_event__lte=F("archived_to")))
     return list(found.order_by("position"))
 
 

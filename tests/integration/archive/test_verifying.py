@@ -95,19 +95,22 @@ def test_a_row_that_should_have_stayed_and_is_gone_is_found(log: list[int]):
     assert found() == []
 
 
+def insert(event_id: int, version: int) -> None:
+    columns = "reason, actor, occurred_at, data, recorded_at, schema_version, type, cron, stream"
+    generated = "OVERRIDING SYSTEM VALUE " if connection.vendor == "postgresql" else ""
+    tampered(
+        f"INSERT INTO rqcron_event (id, version, {columns}) {generated}"  # noqa: S608
+        f"SELECT {event_id}, {version}, {columns} FROM rqcron_event "
+        f"WHERE id = {id_of('cron_registered')}"
+    )
+
+
 def test_a_row_that_no_segment_has_is_found(log: list[int]):
     free = next(id_ for id_ in log if not CronEvent.objects.filter(id=id_).exists())
-    columns = (
-        "stream, version, type, schema_version, cron, reason, actor, occurred_at, data, recorded_at"
-    )
-    tampered(
-        f"INSERT INTO rqcron_event (id, {columns}) "
-        f"{'OVERRIDING SYSTEM VALUE ' if connection.vendor == 'postgresql' else ''}"
-        f"SELECT {free}, 'cron/alpha', 999, {columns.split(', ', 2)[2]} "
-        f"FROM rqcron_event WHERE id = {id_of('cron_registered')}"
-    )
+    insert(free, 999)
     assert found() == [(Kind.DIFFERS, free)]
-    tampered(f"UPDATE rqcron_event SET id = -5 WHERE id = {free}")
+    tampered(f"DELETE FROM rqcron_event WHERE id = {free}")
+    insert(-5, 998)
     assert found() == [(Kind.ADDED, -5)]
 
 

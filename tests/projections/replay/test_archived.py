@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from rqcron_projections import projector
-from rqcron_projections.models import Checkpoint, CronRun
+from rqcron_projections.models import Checkpoint, CronJobPast, CronPastPosition, CronRun
+from rqcron_projections.past import kept
+from rqcron_projections.past.crons import state_at
 from rqcron_projections.projector import PROJECTIONS
 from rqcron_projections.replay import rebuild, shadow
+from rqcron_projections.tables import row_values
 
+from rqcron_events.errors import SegmentUnavailable
 from rqcron_events.models import CronEvent, CronSegment
 from tests.archiving import archive, forget_files, unreachable, use_storage
 from tests.projections.histories import History, append
@@ -124,3 +128,54 @@ def test_what_is_archived_while_it_is_read_is_read_there(
     rebuild.rebuild(names)
     if names == NAMES:
         assert live_rows() == found
+
+
+@pytest.fixture
+def kept_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the past are kept every 20 events."""
+    monkeypatch.setattr(kept, "EVENTS_MIN", 20)
+    monkeypatch.setattr(kept, "EVENTS_PER_ROW_MIN", 0)
+    monkeypatch.setattr(shadow, "EVENTS_MIN", 20)
+    for bound in ("PAGE_EVENTS", "PAGE_EVENTS_MIN", "PAGE_EVENTS_MAX"):
+        monkeypatch.setattr(projector, bound, 20)
+    monkeypatch.setattr(projector, "_pace", projector._Pace())
+
+
+def past_rows() -> list[dict]:
+    models = (CronJobPast, CronPastPosition)
+    return [row_values(row) for model in models for row in model.objects.order_by("pk")]
+
+
+@pytest.mark.parametrize("often", [True, False], ids=["kept often", "never kept"])
+def test_the_past_can_be_asked_for_and_built_again(
+    directory: Path, request: pytest.FixtureRequest, often: bool
+):
+    if often:
+        request.getfixturevalue("kept_often")
+    write(6)
+    projector.catch_up()
+    times = list(CronEvent.objects.order_by("id").values_list("occurred_at", flat=True))[::9]
+
+    def told() -> list[list[dict]]:
+        return [[row_values(row) for row in state_at(at)] for at in times]
+
+    before, rows = told(), past_rows()
+    assert bool(rows) is often
+    count = CronEvent.objects.count()
+    for _ in range(2):
+        archive(count // 3, per_seal=7)
+    assert told() == before
+    assert rebuild.check(["crons"]) == []
+    CronJobPast.objects.all().delete()
+    CronPastPosition.objects.all().delete()
+    assert told() == before, "from the first event"
+    rebuild.rebuild(["crons"])
+    assert told() == before
+    assert rebuild.check(["crons"]) == []
+    unreachable(directory)
+    forget_files()
+    if often:  # from the newest rows that were kept
+        assert [row_values(row) for row in state_at(times[-1])] == before[-1]
+    CronPastPosition.objects.all().delete()
+    with pytest.raises(SegmentUnavailable, match="segments/"):
+        state_at(times[3])
