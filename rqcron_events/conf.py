@@ -74,6 +74,11 @@ class Conf:
     """RQCRON_SEAL_RECEIVERS: where checkpoints go. May hold secrets."""
     seal_seconds: float | None = 60.0
     """RQCRON_SEAL_SECONDS: how often what is new in the log is sealed; 0 or None: not by itself."""
+    log_bytes_max: int | None = None
+    """RQCRON_LOG_BYTES_MAX: health warns before the log takes more room; None: it may take any."""
+    run_days: float | None = None
+    """RQCRON_RUN_DAYS: rows of runs that ended are removed from rqcron_projections after so many days;
+    None: never."""
 
     @property
     def trace_ratio(self) -> float | None:
@@ -100,7 +105,10 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "message_bytes_max": (0, 1_000_000),
     "traceback_bytes_max": (0, 1_000_000),
     "seal_seconds": (0, 86_400),
+    "log_bytes_max": (1_000_000, 10**15),
+    "run_days": (1, 36_500),
 }
+_MAY_BE_NONE = frozenset({"seal_seconds", "log_bytes_max", "run_days"})
 
 
 @lru_cache(maxsize=1)
@@ -143,7 +151,7 @@ def problems() -> list[str]:
     for name, (low, high) in _BOUNDS.items():
         setting = f"RQCRON_{name.upper()}"
         value = getattr(settings, setting, low)
-        if name == "seal_seconds" and value is None:
+        if name in _MAY_BE_NONE and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             found.append(f"Setting {setting} is {value!r}. Give a number from {low} to {high}.")

@@ -161,6 +161,12 @@ class Backend(Protocol):
     def log_bytes(self, db: BaseDatabaseWrapper, /) -> int:
         """How much room the log takes, indexes and texts included; on SQLite, the whole file."""
 
+    def event_bytes(self, db: BaseDatabaseWrapper, /) -> float | None:
+        """How much room one event takes at present, with its part of the indexes; None: there is none."""
+
+    def disk_free_bytes(self, db: BaseDatabaseWrapper, /) -> int | None:
+        """Of the disk that the log is on; None where that is not known, as of another machine."""
+
     def install_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
 
     def remove_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...

@@ -33,6 +33,8 @@ from ..ledger.lookup import stored_name, told_losses
 from ..models import CronEvent, CronEventQuerySet
 from .clocks import Clocks, compare_clocks, compare_redis, event_of_the_future, silent_crons
 from .code_in_force import code_obstacles, unknown_cron_text
+from .log.late_follower import late_follower
+from .log.size import LogSize, log_size
 from .obstacles import REDIS_SECONDS_MAX, pause_obstacles, queue_obstacles_at, queues_needed
 from .results import Limits, result_problems
 from .runners import Standing, standing_by_calls, standing_by_lease
@@ -52,8 +54,6 @@ UNREADABLE_JOB = "DeserializationError"
 """RQ's, for a job that was written with another serializer than the worker's."""
 OBSTACLES_TOLD_MAX = 10
 """Of single crons, of faults and of others."""
-FOLLOWER_LAG_MAX = timedelta(seconds=60)
-"""How long an event may wait for a follower while a runner leads."""
 LOSS_TOLD = timedelta(days=1)
 """How long a loss of events is a problem."""
 
@@ -83,6 +83,8 @@ class Health:
     """How many events each follower of the log is behind."""
     seals: Seals | None = None
     """None where the project seals nothing."""
+    log: LogSize | None = None
+    """How much room it takes; None where one cron was asked about."""
     cron: str = ""
     """The only one that was asked about."""
     standing: Standing = field(default_factory=Standing)
@@ -128,6 +130,7 @@ class Health:
             "warnings": self.warnings,
             "projection_lag_events": self.projection_lag_events,
             "seals": self.seals.to_data() if self.seals else None,
+            "log": self.log.to_data() if self.log else None,
         }
 
 
@@ -161,9 +164,10 @@ def health(
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
         "The log's losses": _look_at_losses,
+        "The log's size": _look_at_size,
     }
     if cron:
-        for name in ("The followers", "The log's losses"):
+        for name in ("The followers", "The log's losses", "The log's size"):
             del parts[name]
     elif conf().seal_key:
         parts["The seals"] = _look_at_seals
@@ -357,6 +361,13 @@ def _look_at_seals(found: Health) -> None:
     found.warnings += found.seals.warnings
 
 
+def _look_at_size(found: Health) -> None:
+    now = ClockSkew().database_now()
+    found.log = log_size(now)
+    found.problems += found.log.problems()
+    found.warnings += found.log.warnings(now)
+
+
 def _look_at_followers(found: Health) -> None:
     last = CronEvent.objects.using(store.connection().alias).order_by("-id").first()
     head = last.id if last else 0
@@ -373,21 +384,5 @@ def _look_at_followers(found: Health) -> None:
             continue
         if position < head and found.standing.leader and found.standing.calls is None:
             now = clock.now() - timedelta(seconds=found.clocks.database_skew_seconds)
-            found.warnings += _late_follower(name, position, head - position, now)
+            found.warnings += late_follower(name, position, head - position, now)
         found.problems += follower.problems() if follower.problems is not None else ()
-
-
-def _late_follower(name: str, position: int, events: int, now: datetime) -> list[str]:
-    """``now`` by the database's clock."""
-    waiting = CronEvent.objects.using(store.connection().alias).filter(id__gt=position)
-    since = waiting.order_by("id").values_list("recorded_at", flat=True).first()
-    waited = now - since if since else timedelta(0)
-    if waited <= FOLLOWER_LAG_MAX:
-        return []
-    told = (
-        f"Follower {name!r} is {events:,} event{'s' * (events != 1)} behind; the oldest has waited for "
-        f"{waited.total_seconds():.0f} s, and the limit is {FOLLOWER_LAG_MAX.total_seconds():.0f} s. "
-        "What follows beside the leading runner is dead, hangs, fails or cannot keep up: look for "
-        "followers_restarted, follower_failed and projection_failed in that runner's log."
-    )
-    return [told]

@@ -13,6 +13,7 @@ from django.utils.http import urlencode
 from rqcron_events.cli.times import parse_instant
 from rqcron_events.errors import CronConfigError
 from rqcron_events.ledger.cron_states import global_pauses
+from rqcron_events.queries.log.size import log_size
 
 from ...models import CronJob, CronStatus
 from ..crons.figures import slowest_first
@@ -69,6 +70,7 @@ def overview(frame: Frame) -> HttpResponse:
             "ran_at": ran_at,
             "problem": problem,
             "pause_of_all": pause,
+            "log_size": log_size(frame.now).words,
             "rows": rows_of(jobs, frame, pause, filters.group),
             "total": total,
             "first": start + 1,
