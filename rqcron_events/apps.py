@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 from .followers import register_follower
 
@@ -33,6 +33,7 @@ class RqcronEventsConfig(AppConfig):
         registry.discover()
         warm_before_forks()
         follow_with_seals()
+        pre_migrate.connect(lift_triggers, sender=self)
         post_migrate.connect(reinstall_triggers, sender=self)
 
 
@@ -46,7 +47,22 @@ def follow_with_seals() -> None:
 
         return seal_when_due()
 
+    def archive() -> int:
+        from .archive.follower import archive_when_due
+
+        return archive_when_due()
+
     register_follower("seals", seal)
+    register_follower("archive", archive)
+
+
+def lift_triggers(*, using: str, **_: Any) -> None:
+    """Those that would stop a migration; it puts them back in the end."""
+    from .conf import conf
+    from .ledger.backend import backend_of
+
+    if using == conf().database:
+        backend_of(connections[using]).lift_for_migrations(connections[using])
 
 
 def reinstall_triggers(*, using: str, **_: Any) -> None:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS
 
+from .core.archive.settings import problems_of_archive
 from .core.seal.settings import problems_of_keys, problems_of_receivers
 from .errors import CronConfigError
 
@@ -79,6 +80,11 @@ class Conf:
     run_days: float | None = None
     """RQCRON_RUN_DAYS: rows of runs that ended are removed from rqcron_projections after so many days;
     None: never."""
+
+    archive: dict[str, Any] = field(default_factory=dict)
+    """RQCRON_ARCHIVE: where archived events go: an alias in STORAGES, and a prefix there."""
+    keep_days: float | None = None
+    """RQCRON_KEEP_DAYS: the leader archives events that are older; None: not by itself."""
 
     @property
     def trace_ratio(self) -> float | None:
@@ -185,6 +191,13 @@ def problems() -> list[str]:
         getattr(settings, "RQCRON_SEAL_KEY", ""), getattr(settings, "RQCRON_SEAL_OLD_KEYS", [])
     )
     found += problems_of_receivers(getattr(settings, "RQCRON_SEAL_RECEIVERS", {}))
+    found += problems_of_archive(
+        getattr(settings, "RQCRON_ARCHIVE", {}),
+        getattr(settings, "RQCRON_KEEP_DAYS", None),
+        settings.STORAGES,
+        bool(getattr(settings, "RQCRON_SEAL_KEY", ""))
+        and bool(getattr(settings, "RQCRON_SEAL_SECONDS", Conf().seal_seconds)),
+    )
     if not settings.USE_TZ:
         found.append("Setting USE_TZ is False. Set USE_TZ = True: slots are instants in UTC.")
     return found

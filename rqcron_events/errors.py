@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 __all__ = [
     "AppendOnlyError",
+    "ArchiveRefused",
     "ClockSkewed",
     "CronConfigError",
     "CronError",
@@ -14,9 +17,11 @@ __all__ = [
     "LogWentBack",
     "NotWaiting",
     "PositionAhead",
+    "PositionArchived",
     "PredecessorMissing",
     "QueueUnusable",
     "SealBroken",
+    "SegmentUnavailable",
     "SpoolFull",
     "UnknownCron",
     "UnknownRun",
@@ -24,6 +29,15 @@ __all__ = [
     "VersionConflict",
     "check_instant",
 ]
+
+
+class Segment(Protocol):
+    """What errors say of an archived segment."""
+
+    path: str
+    storage: str
+    first_id: int
+    last_id: int
 
 
 class CronError(Exception):
@@ -145,8 +159,39 @@ class PositionAhead(LogWentBack):
         super().__init__(position, what=f"is ahead of the log, whose newest id is {newest}")
 
 
+class PositionArchived(LedgerUnavailable):
+    """Events behind a reader's position are not in the log any more, but in archived segments: going on
+    would leave them out."""
+
+    def __init__(self, position: int, segments: Sequence[Segment]) -> None:
+        paths = ", ".join(f"{each.path!r} of storage {each.storage!r}" for each in segments[:3])
+        more = f" and {len(segments) - 3} more" if len(segments) > 3 else ""
+        last = max((each.last_id for each in segments), default=0)
+        super().__init__(
+            f"Position {position} lies in the archive: events up to {last} are in {paths}{more}. Read them with "
+            f"rqcron_events.archive.reading.events_after, which goes on with the log; for projections: cron_replay."
+        )
+        self.position = position
+
+
 class SealBroken(CronError):
     """The log, or what was stored of its seals, is not what was sealed."""
+
+
+class ArchiveRefused(CronError):
+    """Nothing more is archived: the storage does not take a segment, or gives back something else."""
+
+
+class SegmentUnavailable(CronError):
+    """What was asked for is in an archived segment that cannot be had now, or is not what was archived."""
+
+    def __init__(self, path: str, storage: str, why: object) -> None:
+        super().__init__(
+            f"Segment {path} in storage {storage!r} is needed for this, and cannot be had: "
+            f"{str(why).rstrip('.')}. Put the file back there, or set STORAGES[{storage!r}] to where it is."
+        )
+        self.path = path
+        self.storage = storage
 
 
 class QueueUnusable(CronError):

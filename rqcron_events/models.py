@@ -1,4 +1,4 @@
-"""The tables: events, the snapshot cache, the lease, which events cannot be read, and seals."""
+"""The tables: events, the snapshot cache, the lease, which events cannot be read, seals, archived segments."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = [
     "CronEvent",
     "CronLease",
     "CronSeal",
+    "CronSegment",
     "CronSnapshot",
     "CronTile",
     "QuarantinedEvent",
@@ -332,6 +333,41 @@ class CronTile(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class CronSegment(models.Model):
+    """A file of sealed events that was written, read back and verified: up to ``last_id``, rows of the log
+    may go. The database takes only what is true of the log, and keeps it (see ``ledger``'s triggers)."""
+
+    first = models.BigIntegerField(unique=True)
+    """The number of its first event among all, from 0: two processes cannot both go on from there."""
+    size = models.BigIntegerField(primary_key=True)
+    """The number after its last event: that of a seal."""
+    first_id = models.BigIntegerField()
+    last_id = models.BigIntegerField(unique=True)
+    occurred_from = models.DateTimeField(null=True, blank=True)
+    """The earliest ``occurred_at`` of its events, and below the latest: which segment a question needs."""
+    occurred_to = models.DateTimeField(null=True, blank=True)
+    storage = models.CharField(max_length=100)
+    """An alias in STORAGES."""
+    path = models.CharField(max_length=300)
+    """In the storage, its prefix included."""
+    sha256 = models.CharField(max_length=64)
+    """Of the file, in hexadecimal."""
+    bytes = models.BigIntegerField()
+    archived_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "rqcron_segment"
+        verbose_name = "archived segment"
+        ordering = ("size",)
+
+    def __str__(self) -> str:
+        return f"{self.path}: events {self.first_id} to {self.last_id}"
+
+    @property
+    def events(self) -> int:
+        return self.size - self.first
 
 
 class SealProgress(models.Model):

@@ -232,6 +232,8 @@ class Start(StrEnum):
     REFUSE_ENDED = "refuse_ended"
     REFUSE_UNREADABLE = "refuse_unreadable"
     """An event of the run cannot be read, so nobody knows whether it has succeeded."""
+    REFUSE_ARCHIVED = "refuse_archived"
+    """Its events are in the archive, where no open run goes: it has ended, however."""
 
     @property
     def refusal(self) -> Reason | None:
@@ -243,6 +245,8 @@ class Start(StrEnum):
             return Reason.ALREADY_ENDED
         if self is Start.REFUSE_UNREADABLE:
             return Reason.UNREADABLE
+        if self is Start.REFUSE_ARCHIVED:
+            return Reason.ARCHIVED
         return None
 
 

@@ -6,7 +6,7 @@ Nobody outside of this package asks which database it is. Another database is on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
@@ -103,6 +103,12 @@ class Backend(Protocol):
     ) -> list[CronRow]:
         """A part of a cron's own stream (versions), as little of it as an audit needs."""
 
+    def with_archived(
+        self, db: BaseDatabaseWrapper, pages: Iterable[Sequence[Row]], /
+    ) -> AbstractContextManager[object]:
+        """A block in which this thread reads the log with these archived rows in it, which it does not
+        have, and cannot write there."""
+
     def second_connection(
         self, db: BaseDatabaseWrapper, /
     ) -> AbstractContextManager[BaseDatabaseWrapper | None]:
@@ -170,6 +176,10 @@ class Backend(Protocol):
     def install_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
 
     def remove_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
+
+    def lift_for_migrations(self, db: BaseDatabaseWrapper, /) -> None:
+        """Remove triggers that would stop a migration which alters the log's table, until
+        ``install_triggers``."""
 
     def missing_triggers(self, db: BaseDatabaseWrapper, /) -> list[str]:
         """Those of ``TRIGGERS`` that are absent or do not always fire."""

@@ -16,7 +16,7 @@ from django.db.models.functions import Concat
 from .. import clock
 from ..conf import conf
 from ..core.codec import Unreadable
-from ..core.cron_state import CronState, why_not_foldable
+from ..core.cron_state import CronState
 from ..core.events import (
     DECISIONS,
     DEFINITION_TYPES,
@@ -28,13 +28,14 @@ from ..core.events import (
 )
 from ..core.events.keys import EVENT, EVENT_STREAM
 from ..core.interventions.pauses import GlobalPauses
-from ..errors import PositionAhead, UnreadableEvent
+from ..errors import PositionAhead, PositionArchived, UnreadableEvent
 from ..models import CronEvent, CronEventQuerySet
 from . import quarantine, store
-from .reading import Readable, in_order, not_accepted, readable_rows
+from .lookup import archived_to
+from .reading import Readable, can_be_folded, in_order, not_accepted, readable_rows
 from .snapshot import MARKS_MAX, LogMark, Remembered, Snapshot, Unsaved, missing_marks
 
-__all__ = ["States", "can_be_folded", "global_pauses", "state_of", "states_without_runs"]
+__all__ = ["States", "global_pauses", "state_of", "states_without_runs"]
 
 _CRON_PREFIX = cron_stream("")
 PAGE_EVENTS = 500
@@ -71,6 +72,8 @@ class States:
         self._written: deque[LogMark] = deque(maxlen=MARKS_MAX)
         self._went_back = False
         """A cron's stream, or the log, ends before what is known of it."""
+        self._kept_to = 0
+        """Up to here, the fold rests on what an archive left."""
 
     @classmethod
     def load(cls, progress: Callable[[], None] | None = None) -> Self:
@@ -121,11 +124,16 @@ class States:
         self.is_behind = True
         while self.is_behind:
             try:
-                page = store.tail(self.position, limit)
+                page = store.tail(self.position, limit, kept_to=self._kept_to)
             except PositionAhead:
                 self._went_back = True
                 self.is_behind = False
                 break
+            except PositionArchived:  # runs that are open here may have ended there
+                touched |= self.crons.keys()
+                self.crons, self.all_paused, self._unreadable = {}, GlobalPauses(), {}
+                self.position, self._kept_to = 0, archived_to()
+                continue
             self._seen.extend(map(LogMark.of, page.events[-MARKS_MAX:]))
             touched |= self._fold_all(in_order(page.events, page.unreadable))
             if progress is not None:
@@ -262,7 +270,8 @@ class States:
 
     def _load_snapshot(self) -> None:
         marks = quarantine.quarantined(quarantine.RUNNER)
-        again = [row.event_id for row in marks if can_be_folded(row.event_id)][:RETRIED_MAX]
+        again = [row.event_id for row in marks if can_be_folded(store.connection(), row.event_id)]
+        again = again[:RETRIED_MAX]
         if again:  # this release can: fold the log anew, with them
             quarantine.release(again, quarantine.RUNNER)
         found = self._snapshot.load(len(marks) - len(again))
@@ -386,15 +395,3 @@ def _fold_into(state: CronState, found: Readable) -> list[Unreadable]:
         except Exception as error:
             failed.append(Unreadable.event(event, error))
     return [*found.unreadable, *not_accepted(store.connection(), failed)]
-
-
-def can_be_folded(event_id: int) -> bool:
-    """Whether something can be made of an event by itself."""
-    rows = CronEvent.objects.using(conf().database).filter(id=event_id)
-    found = _read(rows)
-    if found.unreadable:
-        return False
-    for event in found.events:
-        if why_not_foldable(event, CronState(event.cron), GlobalPauses()) is not None:
-            return False
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from ..conf import conf
@@ -12,9 +13,11 @@ from ..core.audit.findings import Loss
 from ..core.events import EventType, cron_stream
 from ..core.events.keys import DEFINITION
 from ..errors import UnknownRun
-from ..models import CronEvent
+from ..models import CronEvent, CronSegment
 
 __all__ = [
+    "archived_to",
+    "archived_until",
     "find_run",
     "known_names",
     "renames_without_effect",
@@ -24,6 +27,18 @@ __all__ = [
 ]
 
 PREFIX_CHARS_MIN = 4
+
+
+def archived_to() -> int:
+    """The id of the newest event that is archived; 0: none is."""
+    known = CronSegment.objects.using(conf().database).order_by("-last_id")
+    return known.values_list("last_id", flat=True).first() or 0
+
+
+def archived_until() -> datetime | None:
+    """The time of the newest event that is archived; None: none is."""
+    known = CronSegment.objects.using(conf().database).filter(occurred_to__isnull=False)
+    return known.order_by("-occurred_to").values_list("occurred_to", flat=True).first()
 
 
 def known_names() -> list[str]:

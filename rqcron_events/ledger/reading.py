@@ -13,14 +13,16 @@ from django.db import DatabaseError, DataError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..core.codec import NewerEvent, Row, Unreadable, decode_readable
+from ..core.cron_state import CronState, why_not_foldable
 from ..core.events import Event, EventType
 from ..core.events.keys import EVENT_STREAM, EVENT_VERSION, FORMAT
 from ..core.events.make import LOG_FORMAT
+from ..core.interventions.pauses import GlobalPauses
 from ..errors import UnreadableEvent
 from ..models import CronEvent, CronEventQuerySet
 from .backend import backend_of
 
-__all__ = ["Readable", "in_order", "not_accepted", "readable", "readable_rows"]
+__all__ = ["Readable", "can_be_folded", "in_order", "not_accepted", "readable", "readable_rows"]
 
 
 class Readable(NamedTuple):
@@ -55,6 +57,15 @@ def readable_rows(rows: CronEventQuerySet, db: BaseDatabaseWrapper) -> Readable:
     ids = list(rows.values_list("id", flat=True))
     stored = {row[0]: row for row in backend_of(db).read_ids(db, ids)}
     return readable(db, [stored[id_] for id_ in ids])
+
+
+def can_be_folded(db: BaseDatabaseWrapper, event_id: int) -> bool:
+    """Whether something can be made of an event by itself."""
+    found = readable_rows(CronEvent.objects.using(db.alias).filter(id=event_id), db)
+    return not found.unreadable and all(
+        why_not_foldable(event, CronState(event.cron), GlobalPauses()) is None
+        for event in found.events
+    )
 
 
 def not_accepted(db: BaseDatabaseWrapper, unreadable: Iterable[Unreadable]) -> list[Unreadable]:

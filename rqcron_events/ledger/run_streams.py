@@ -12,10 +12,11 @@ from ..core.run_state import RunState
 from ..errors import UnreadableEvent
 from ..models import CronEvent
 from . import store
+from .lookup import archived_until
 from .optimistic import append_optimistically
 from .reading import not_accepted, readable_rows
 
-__all__ = ["append_to_run", "read_run", "read_runs", "request_of"]
+__all__ = ["append_to_run", "is_archived", "read_run", "read_runs", "request_of"]
 
 
 def read_run(run_id: UUID) -> RunState:
@@ -55,6 +56,15 @@ def request_of(run_id: UUID) -> tuple[str, datetime | None] | None:
     rows = CronEvent.objects.using(store.connection().alias).for_run(run_id)
     asked = rows.of_type(EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
     return asked.values_list("cron", "scheduled_for").first()
+
+
+def is_archived(run_id: UUID, known_at: datetime | None) -> bool:
+    """Whether an archive took the run, which somebody knew at this time: nobody asked for it by what is left in
+    the log, and it is as old as what was archived. No open run is archived, so it has ended."""
+    until = archived_until()
+    if until is None or known_at is None or known_at > until:
+        return False
+    return request_of(run_id) is None
 
 
 def append_to_run(state: RunState, build: Callable[[RunState], list[Event]]) -> list[Event]:

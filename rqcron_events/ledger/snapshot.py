@@ -28,6 +28,7 @@ from ..core.events import Event
 from ..core.wording import clause
 from ..models import CronEvent, CronSnapshot
 from .backend import backend_of
+from .lookup import archived_until
 
 __all__ = [
     "FORMAT",
@@ -91,7 +92,8 @@ class Remembered(NamedTuple):
 
 
 def missing_marks(marks: Iterable[LogMark]) -> list[LogMark]:
-    """Those that the log does not have: it went back. One query, by a unique index."""
+    """Those that the log does not have: it went back. One query, by a unique index. What may have been
+    archived since is not among them."""
     marks = list(marks)
     if not marks:
         return []
@@ -100,7 +102,9 @@ def missing_marks(marks: Iterable[LogMark]) -> list[LogMark]:
         wanted |= Q(**mark._asdict())
     rows = CronEvent.objects.using(conf().database).filter(wanted).order_by()
     there = set(rows.values_list("stream", "version"))
-    return [mark for mark in marks if mark[:2] not in there]
+    missing = [mark for mark in marks if mark[:2] not in there]
+    until = archived_until() if missing else None
+    return missing if until is None else [mark for mark in missing if mark.occurred_at > until]
 
 
 def marks_up_to(position: int) -> list[LogMark]:

@@ -19,8 +19,8 @@ from django.db.models import Max
 from ..conf import conf
 from ..core.codec import Row, Unreadable
 from ..core.events import Event
-from ..errors import EventRefused, PositionAhead, VersionConflict
-from ..models import CronEvent
+from ..errors import EventRefused, PositionAhead, PositionArchived, VersionConflict
+from ..models import CronEvent, CronSegment
 from ..signals import event_appended
 from .backend import backend_of
 from .insert import insert, insert_first_start, insert_free
@@ -252,30 +252,39 @@ def readable_stream(stream: str, after_version: int = 0) -> Readable:
         after_version = page[-1][2]
 
 
-def tail(position: int, limit: int = TAIL_EVENTS_MAX) -> Tail:
+def tail(position: int, limit: int = TAIL_EVENTS_MAX, *, kept_to: int = 0) -> Tail:
     """Events after ``position`` in the order of their ids, none of which is ever missed.
 
     When ids are missing in between, a writer may hold them in an open transaction. Then the
     reader waits, at most RQCRON_TAIL_WAIT_SECONDS, until every such writer is gone; if one stays,
     the page ends before the gap and the next call goes on from there.
 
-    Raises PositionAhead when the log ends before the position: it went back.
+    Raises PositionAhead when the log ends before the position: it went back; and PositionArchived when events
+    behind it are in the archive. ``kept_to``: what an archive up to there left of them will do.
     """
     db = connection()
     backend = backend_of(db)
     rows = backend.read(db, position, None, limit)
     if not rows:
         require_not_ahead(position)
-    if not backend.COMMITS_OUT_OF_ORDER:
-        return _page(db, rows, rows[-1][0] if rows else position)
     whole = _without_gap(rows, position)
     if len(whole) == len(rows):
         return _page(db, rows, position + len(rows))
-    safe = fence()
-    if safe is None:
-        return _page(db, whole, position + len(whole))
-    rows = backend.read(db, position, safe, limit)
+    safe: int | None = rows[-1][0]
+    if backend.COMMITS_OUT_OF_ORDER:
+        safe = fence()
+        if safe is None:
+            return _page(db, whole, position + len(whole))
+        rows = backend.read(db, position, safe, limit)
+    # After the last read: rows go only when their segment is there, and leave a gap.
+    _require_in_log(max(position, kept_to))
     return _page(db, rows, rows[-1][0] if len(rows) == limit else max(safe, position))
+
+
+def _require_in_log(position: int) -> None:
+    archived = CronSegment.objects.using(connection().alias).filter(last_id__gt=position)
+    if found := list(archived.order_by("size")):
+        raise PositionArchived(position, found)
 
 
 class Newest(NamedTuple):

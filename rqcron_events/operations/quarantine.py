@@ -10,7 +10,7 @@ from ..core.events import make
 from ..errors import CronConfigError
 from ..followers import followers
 from ..ledger import quarantine, store
-from ..ledger.cron_states import can_be_folded
+from ..ledger.reading import can_be_folded
 from ..models import CronEvent
 from ..process.actor import actor_name
 from .controls import bounded_reason
@@ -63,7 +63,7 @@ def retry() -> Retried:
     done = Retried()
     readers: set[str] = set()
     for row in quarantine.quarantined():
-        if can_be_folded(row.event_id):
+        if can_be_folded(store.connection(), row.event_id):
             quarantine.release([row.event_id], row.reader)
             done.readable += 1
             done.runner |= row.reader == quarantine.RUNNER

@@ -34,6 +34,11 @@ FAILPOINTS = {
     "seal_written": "who seals, seal and tiles are written, not committed",
     "after_seal": "who seals, the seal is committed, no receiver knows of it",
     "seal_sent": "who seals, a receiver took the checkpoint, that is not recorded",
+    "segment_written": "who archives, the storage has a segment, which was not read back",
+    "segment_verified": "who archives, a segment was read back and verified, it is not recorded",
+    "segment_recorded": "who archives, a segment is recorded, its rows are in the log",
+    "rows_removed": "who archives, a batch of archived rows is gone",
+    "tiles_removed": "who archives, archived rows are gone, and some of their tiles",
 }
 """Every failpoint, and the step of the flow that it interrupts."""
 

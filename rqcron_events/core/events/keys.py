@@ -161,6 +161,21 @@ EVENT_STREAM: Final = "stream"
 EVENT_VERSION: Final = "version"
 """int: its place in that stream."""
 
+# Events that are archived
+
+SEGMENT_PATH: Final = "path"
+"""str: the file, in its storage."""
+SEGMENT_FIRST: Final = "first"
+"""int: the number of its first event among all, from 0."""
+SEGMENT_SIZE: Final = "size"
+"""int: the number after its last event."""
+SEGMENT_FIRST_ID: Final = "first_id"
+"""int: the id of its first event."""
+SEGMENT_LAST_ID: Final = "last_id"
+"""int: the id of its last event."""
+SEGMENT_SHA256: Final = "sha256"
+"""str: of the file, in hexadecimal."""
+
 # In an error
 
 ERROR_TYPE: Final = "type"

@@ -52,6 +52,7 @@ class EventType(StrEnum):
     PROJECTION_REBUILT = "projection_rebuilt"
     EVENT_ACCEPTED = "event_accepted"
     LOG_WENT_BACK = "log_went_back"
+    EVENTS_ARCHIVED = "events_archived"
 
 
 DECISIONS = frozenset({EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED})
@@ -118,3 +119,5 @@ class Reason(StrEnum):
     """It failed or was stopped, and the job was created anew without anybody asking for it."""
     UNREADABLE = "unreadable"
     """An event of the run cannot be read: it may have succeeded already."""
+    ARCHIVED = "archived"
+    """The run's events are in the archive, so it has ended."""

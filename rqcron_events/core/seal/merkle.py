@@ -45,6 +45,11 @@ class Frontier:
         """That of a tree of ``size`` leaves."""
         return cls(size, [subtree(*place) for place in _complete(0, size)])
 
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """Of the subtrees."""
+        return tuple(self._hashes)
+
     def copy(self) -> Frontier:
         return Frontier(self.size, self._hashes)
 

@@ -6,7 +6,7 @@ these lists do not have are taken in any stream: a later release brings them.
 
 from __future__ import annotations
 
-__all__ = ["DATA_BYTES_MAX", "TYPES_OF_STREAMS", "sql_list"]
+__all__ = ["DATA_BYTES_MAX", "OUTCOMES_LIST", "REQUESTS_LIST", "TYPES_OF_STREAMS", "sql_list"]
 
 DATA_BYTES_MAX = 4 << 20
 """A message and a traceback at the largest that settings allow have 2 MB."""
@@ -25,8 +25,16 @@ TYPES_OF_STREAMS = {
     ),
     "ledger": (
         "all_paused", "all_resumed", "projection_rebuilt", "event_accepted", "log_went_back",
+        "events_archived",
     ),
 }  # fmt: skip
+
+REQUESTS_LIST = "('slot_fired', 'run_requested')"
+"""What begins a run, for IN."""
+OUTCOMES_LIST = (
+    "('run_succeeded', 'run_failed', 'run_stopped', 'run_cancelled', 'run_declined', 'run_lost')"
+)
+"""What ends it."""
 
 
 def sql_list(kind: str) -> str:

@@ -18,7 +18,7 @@ _FIRST_START = f"""
     INSERT INTO rqcron_event ({COLUMNS})
     SELECT {", ".join(_VALUES)}
     FROM rqcron_event AS there WHERE there.stream = %s
-    HAVING count(*) = 0 OR count(*) = 1 AND bool_and(
+    HAVING count(*) = 0 AND NOT EXISTS (SELECT FROM rqcron_segment) OR count(*) = 1 AND bool_and(
         there.version = 1 AND there.type = %s AND there.schema_version = %s
         AND there.cron = %s AND there.scheduled_for IS NOT DISTINCT FROM %s::timestamptz
         AND jsonb_typeof(there.data) = 'object' AND there.data->'retries_left' IS NULL

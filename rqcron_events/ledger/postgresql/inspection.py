@@ -73,15 +73,16 @@ def _triggers(
             db,
             "SELECT tgname, tgenabled, pg_get_triggerdef(pg_trigger.oid, true), proname, prosrc, "
             "lanname FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid "
-            f"JOIN pg_language ON pg_language.oid = prolang WHERE tgrelid = {_TABLE}",
+            "JOIN pg_language ON pg_language.oid = prolang "
+            f"WHERE tgrelid IN ({_TABLE}, to_regclass('rqcron_segment'))",
         )
     }
     missing = [name for name in triggers if name not in found or found[name][0] != "A"]
     if missing:
         yield Problem(
             "E005",
-            f"Triggers {', '.join(missing)} are missing on rqcron_event, or do not always fire: "
-            "events could be changed, or missed by readers.",
+            f"Triggers {', '.join(missing)} are missing on rqcron_event or rqcron_segment, or do not "
+            "always fire: events could be changed, go without being archived, or be missed by readers.",
             MIGRATE,
         )
     for name in triggers.keys() - set(missing):

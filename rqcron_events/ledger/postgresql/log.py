@@ -24,6 +24,7 @@ from ..doors.refusal import Refusal
 from ..table_backend import TableBackend
 from . import inspection
 from . import tables as tables_of_rows
+from .archived import with_archived as with_archived
 from .checks import install_checks as install_checks
 from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
@@ -43,8 +44,13 @@ from .sessions import not_waiting as not_waiting
 from .sessions import place as place
 from .sessions import second_connection as second_connection
 from .sessions import was_locked as was_locked
-from .triggers import DEFINITIONS, FENCE_CLASS, FUNCTIONS, install_statements
+from .triggers import FENCE_CLASS, FUNCTIONS, definitions
 from .triggers import TRIGGERS as TRIGGERS
+from .triggers import install_triggers as install_triggers
+from .triggers import lift_for_migrations as lift_for_migrations
+from .triggers import missing_triggers as missing_triggers
+from .triggers import remove_triggers as remove_triggers
+from .triggers import set_append_only as set_append_only
 
 tables: TableBackend = tables_of_rows
 
@@ -342,42 +348,11 @@ def _writers(cursor: Any) -> set[tuple[int, str]]:
     return set(cursor.fetchall())
 
 
-def install_triggers(db: BaseDatabaseWrapper) -> None:
-    with db.cursor() as cursor:
-        for statement in install_statements():
-            cursor.execute(statement)
-
-
-def remove_triggers(db: BaseDatabaseWrapper) -> None:
-    with db.cursor() as cursor:
-        for trigger in TRIGGERS:
-            cursor.execute(f"DROP TRIGGER IF EXISTS {trigger} ON rqcron_event")
-        cursor.execute("DROP FUNCTION IF EXISTS rqcron_event_fence()")
-        cursor.execute("DROP FUNCTION IF EXISTS rqcron_event_refuse()")
-
-
-def set_append_only(db: BaseDatabaseWrapper, enabled: bool) -> None:
-    """Only for tests: let Django's flush through, or stop it again."""
-    with db.cursor() as cursor:
-        for trigger in TRIGGERS[1:]:
-            cursor.execute(
-                f"ALTER TABLE rqcron_event {'ENABLE ALWAYS' if enabled else 'DISABLE'} "
-                f"TRIGGER {trigger}"
-            )
-
-
-def missing_triggers(db: BaseDatabaseWrapper) -> list[str]:
-    """Triggers that are absent or do not fire always."""
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'rqcron_event'::regclass "
-            "AND tgenabled = 'A'"
-        )
-        present = {row[0] for row in cursor.fetchall()}
-    return [trigger for trigger in TRIGGERS if trigger not in present]
-
-
 def problems(db: BaseDatabaseWrapper) -> list[Problem]:
     """What is not as the migrations made it."""
-    triggers = {name: f"CREATE TRIGGER {name} {what}" for name, what in DEFINITIONS.items()}
+    triggers = {
+        name: f"CREATE TRIGGER {name} {what}"
+        for by_name in definitions(db).values()
+        for name, what in by_name.items()
+    }
     return inspection.problems(db, triggers, FUNCTIONS, VERSION_CONSTRAINT, IDS_BEHIND)

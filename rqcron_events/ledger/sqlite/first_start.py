@@ -21,7 +21,7 @@ _FIRST_START = f"""
                 AND json_type(data, '$.spooled') IS NULL
         ) AS enqueued
         FROM rqcron_event WHERE stream = %s
-    ) WHERE found = 0 OR (found = 1 AND enqueued = 1)
+    ) WHERE (found = 0 AND NOT EXISTS (SELECT 1 FROM rqcron_segment)) OR (found = 1 AND enqueued = 1)
     RETURNING version
 """  # noqa: S608
 

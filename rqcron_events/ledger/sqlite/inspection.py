@@ -45,14 +45,14 @@ def disk_free_bytes(db: BaseDatabaseWrapper) -> int | None:
 def _triggers(db: BaseDatabaseWrapper, triggers: Mapping[str, str]) -> Iterator[Problem]:
     found = dict(
         _rows(db, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' "
-                  "AND tbl_name = 'rqcron_event'")
+                  "AND tbl_name IN ('rqcron_event', 'rqcron_segment')")
     )  # fmt: skip
     missing = [name for name in triggers if name not in found]
     if missing:
         yield Problem(
             "E005",
-            f"Triggers {', '.join(missing)} are missing on rqcron_event: events could be changed, "
-            "or missed by readers.",
+            f"Triggers {', '.join(missing)} are missing on rqcron_event or rqcron_segment: "
+            "events could be changed, go without being archived, or be missed by readers.",
             MIGRATE,
         )
     for name, statement in found.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -25,6 +25,7 @@ from . import inspection
 from . import tables as tables_of_rows
 from .event_row import COLUMNS, event_row
 from .first_start import insert_first_start as insert_first_start
+from .archived import with_archived as with_archived
 from .inspection import disk_free_bytes as disk_free_bytes
 from .inspection import event_bytes as event_bytes
 from .inspection import log_bytes as log_bytes
@@ -38,7 +39,7 @@ from .sessions import not_waiting as not_waiting
 from .sessions import place as place
 from .sessions import second_connection as second_connection
 from .sessions import was_locked as was_locked
-from .triggers import THIS_ID, THIS_VERSION, trigger_statements
+from .triggers import SEGMENT_TRIGGERS, THIS_ID, THIS_VERSION, has_segments, trigger_statements
 from .triggers import TRIGGERS as TRIGGERS
 
 tables: TableBackend = tables_of_rows
@@ -311,14 +312,22 @@ def safe_position(db: BaseDatabaseWrapper, wait_seconds: float) -> int | None:
 
 def install_triggers(db: BaseDatabaseWrapper) -> None:
     with db.cursor() as cursor:
-        for statement in _install_statements():
+        for trigger, statement in trigger_statements(has_segments(db)).items():
+            cursor.execute(f"DROP TRIGGER IF EXISTS {trigger}")
             cursor.execute(statement)
 
 
 def remove_triggers(db: BaseDatabaseWrapper) -> None:
     with db.cursor() as cursor:
-        for trigger in TRIGGERS:
+        for trigger in (*TRIGGERS, *SEGMENT_TRIGGERS):
             cursor.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+
+
+def lift_for_migrations(db: BaseDatabaseWrapper) -> None:
+    """Django alters a table by renaming another to its name; SQLite does not while a trigger elsewhere
+    names the one that is gone. ``install_triggers`` puts it back."""
+    with db.cursor() as cursor:
+        cursor.execute(f"DROP TRIGGER IF EXISTS {SEGMENT_TRIGGERS[-1]}")
 
 
 def set_append_only(db: BaseDatabaseWrapper, enabled: bool) -> None:
@@ -351,9 +360,4 @@ def remove_checks(db: BaseDatabaseWrapper) -> None:
 
 
 def problems(db: BaseDatabaseWrapper) -> list[Problem]:
-    return inspection.problems(db, trigger_statements())
-
-
-def _install_statements() -> Iterator[str]:
-    yield from (f"DROP TRIGGER IF EXISTS {trigger}" for trigger in TRIGGERS)
-    yield from trigger_statements().values()
+    return inspection.problems(db, trigger_statements(has_segments(db)))

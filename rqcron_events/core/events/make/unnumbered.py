@@ -13,7 +13,7 @@ from .. import keys
 from ..event import LEDGER_STREAM, Event, runner_stream
 from ..types import EventType
 
-LOG_FORMAT = 2
+LOG_FORMAT = 3
 """Raise it with a new event type or schema version: an event that this release does not know is one
 of a newer release only if some runner announced a higher number."""
 
@@ -156,6 +156,30 @@ def log_went_back(
         keys.LOST_STREAMS: dict(streams),
     }
     return _unnumbered(EventType.LOG_WENT_BACK, LEDGER_STREAM, data, actor, at)
+
+
+def events_archived(
+    *,
+    path: str,
+    first_number: int,
+    size: int,
+    first_id: int,
+    last_id: int,
+    sha256: str,
+    actor: str,
+    at: datetime,
+) -> Event:
+    """Events with ``first_id <= id <= last_id`` are in a file that was read back and verified; their rows may
+    go from now on."""
+    data = {
+        keys.SEGMENT_PATH: path,
+        keys.SEGMENT_FIRST: first_number,
+        keys.SEGMENT_SIZE: size,
+        keys.SEGMENT_FIRST_ID: first_id,
+        keys.SEGMENT_LAST_ID: last_id,
+        keys.SEGMENT_SHA256: sha256,
+    }
+    return _unnumbered(EventType.EVENTS_ARCHIVED, LEDGER_STREAM, data, actor, at)
 
 
 def _unnumbered(

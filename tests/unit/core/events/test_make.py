@@ -33,6 +33,7 @@ UNNUMBERED = {
     "projection_rebuilt": "ledger",
     "event_accepted": "ledger",
     "log_went_back": "ledger",
+    "events_archived": "ledger",
 }
 DEFINED = (
     '"definition":{"name":"alpha","function":"shop:alpha"},"definition_version":4,'
@@ -49,7 +50,7 @@ ERROR = '"error":{"type":"ValueError","message":"no","traceback":"ValueError: no
 REFUSED = '"error":{"type":"ConnectionError","message":"refused"}'
 FOUND = '"found":"RQ says so","worker":"4f1d","duration_seconds":1.25'
 STARTED = '"retries_left":0,"job_created_at":"2026-03-02T14:00:00+00:00","job_enqueued_at":""'
-RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":2,"tzdata":"2026a","croniter":"7.0.1","schedule_reading":2'
+RUNNER = '"host":"web-1","pid":42,"crons":12,"registry":"8b1a9953c4611296","format":3,"tzdata":"2026a","croniter":"7.0.1","schedule_reading":2'
 
 IN_RQ = {"found": "RQ says so", "worker": "4f1d", "duration_seconds": 1.25}
 
@@ -154,6 +155,11 @@ PAYLOADS = [
         {},
         '"epoch":1,"since":"2026-03-02T14:00:00+00:00","until":"2026-03-02T14:00:01.500000+00:00",'
         '"streams":{"cron/alpha":[9,7]}',
+    ),
+    (
+        "events_archived",
+        {},
+        '"path":"segments/a.jsonl.gz","first":0,"size":40,"first_id":1,"last_id":52,"sha256":"e3b0"',
     ),
 ]
 

@@ -47,6 +47,7 @@ def test_wire_names_are_frozen():
             "projection_rebuilt",
             "event_accepted",
             "log_went_back",
+            "events_archived",
         ]
     )
 

@@ -1,0 +1,62 @@
+"""Archived events beside those of the log, for questions about the past that know nothing of an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from ...core.codec import Row
+from .sessions import in_one_session
+
+__all__ = ["with_archived"]
+
+COLUMNS = (
+    "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
+    "occurred_at, recorded_at, data"
+)
+INDEXED = ("id", "stream, version", "cron, scheduled_for", "run_id", "occurred_at")
+
+
+@contextmanager
+def with_archived(db: BaseDatabaseWrapper, pages: Iterable[Sequence[Row]]) -> Iterator[None]:
+    """A block in which ``rqcron_event`` has these rows, too, for this session alone: a temporary view of
+    that name stands before the table. Nothing can be written there. ``pages`` have rows that the table does
+    not have."""
+    with in_one_session(db), db.cursor() as cursor:
+        # Without constraints: what is damaged was archived as it was.
+        cursor.execute(
+            "CREATE TEMPORARY TABLE rqcron_archived AS TABLE rqcron_event WITH NO DATA"
+        )
+        for page in pages:
+            with (
+                db.wrap_database_errors,
+                cursor.copy(f"COPY rqcron_archived ({COLUMNS}) FROM STDIN") as copy,
+            ):
+                for row in page:
+                    run = UUID(bytes=row[6]) if row[6] is not None else None
+                    copy.write_row((*row[:6], run, *row[7:]))
+        for columns in INDEXED:
+            cursor.execute(f"CREATE INDEX ON rqcron_archived ({columns})")
+        cursor.execute("ANALYZE rqcron_archived")
+        cursor.execute(
+            f"CREATE TEMPORARY VIEW rqcron_event AS SELECT {COLUMNS} FROM rqcron_event "  # noqa: S608
+            f"UNION ALL SELECT {COLUMNS} FROM rqcron_archived"
+        )
+        # A role may have pg_temp last, as is advised for functions.
+        cursor.execute("SELECT current_setting('search_path')")
+        path = cursor.fetchone()[0]
+        _look_in(cursor, f"pg_temp, {path}")
+        yield
+        _look_in(cursor, path)
+        cursor.execute("DROP VIEW pg_temp.rqcron_event")
+        cursor.execute("DROP TABLE pg_temp.rqcron_archived")
+        cursor.execute("DISCARD PLANS")
+
+
+def _look_in(cursor: CursorWrapper, path: str) -> None:
+    cursor.execute("SELECT set_config('search_path', %s, true)", [path])
+    cursor.execute("DISCARD PLANS")  # a prepared statement would go on to read what it read
