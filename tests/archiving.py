@@ -15,7 +15,6 @@ from django.db import connection
 from rqcron_events.core.archive.segment import SegmentWriter, segment_path
 from rqcron_events.core.events import DECISIONS, DEFINITION_TYPES, LEDGER_STREAM, cron_stream
 from rqcron_events.core.seal.merkle import Frontier, leaf_hash
-from rqcron_events.core.seal.leaf import leaf
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, CronSeal, CronSegment, CronTile
 from tests.sealing import KEY, execute, seal_in_parts

@@ -17,7 +17,6 @@ from ..core.events import (
     EventType,
     Reason,
     cron_stream,
-    run_stream,
     runner_stream,
 )
 from ..errors import LedgerUnavailable, PositionArchived
@@ -149,9 +148,7 @@ def rows_for_audit(name: str | None, since: datetime | None) -> Iterator[Row]:
         yield from older
 
 
-def _note_decided(
-    row: Row, since: datetime | None, waiting: set[str], decided: set[str]
-) -> None:
+def _note_decided(row: Row, since: datetime | None, waiting: set[str], decided: set[str]) -> None:
     """Of which crons the decision before that time is still to be found."""
     cron, slot = row[5], row[8]
     if since is None or not cron:
@@ -176,7 +173,10 @@ class _Gathered:
         own = [
             row
             for row in self.rows.values()
-            if row[3] in _DECISION_VALUES and row[1] == cron_stream(name) and row[8] and row[8] >= at
+            if row[3] in _DECISION_VALUES
+            and row[1] == cron_stream(name)
+            and row[8]
+            and row[8] >= at
         ]
         return min(own, key=lambda row: (row[8], row[0]), default=None)
 
@@ -186,7 +186,9 @@ class _Gathered:
             return False
         if decision[9] == Reason.SUPERSEDED:
             return any(
-                row[3] == EventType.SLOT_FIRED and row[1] == cron_stream(name) and row[8] > decision[8]
+                row[3] == EventType.SLOT_FIRED
+                and row[1] == cron_stream(name)
+                and row[8] > decision[8]
                 for row in self.rows.values()
                 if row[8] is not None and decision[8] is not None
             )
@@ -240,9 +242,7 @@ def _in_log(run_ids: Collection[UUID]) -> set[UUID]:
 def _not_in_log(rows: Iterable[Row]) -> Iterator[list[Row]]:
     events = CronEvent.objects.using(store.connection().alias).order_by()
     for page in _pages(rows, IDS_PER_QUERY):
-        there = set(
-            events.filter(id__in=[row[0] for row in page]).values_list("id", flat=True)
-        )
+        there = set(events.filter(id__in=[row[0] for row in page]).values_list("id", flat=True))
         yield [row for row in page if row[0] not in there]
 
 

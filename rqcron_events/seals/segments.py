@@ -7,7 +7,6 @@ import io
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from django.core.files.storage import storages

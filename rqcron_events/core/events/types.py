@@ -53,6 +53,7 @@ class EventType(StrEnum):
     EVENT_ACCEPTED = "event_accepted"
     LOG_WENT_BACK = "log_went_back"
     EVENTS_ARCHIVED = "events_archived"
+    EVENTS_RESTORED = "events_restored"
 
 
 DECISIONS = frozenset({EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED})

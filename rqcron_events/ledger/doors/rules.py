@@ -25,7 +25,7 @@ TYPES_OF_STREAMS = {
     ),
     "ledger": (
         "all_paused", "all_resumed", "projection_rebuilt", "event_accepted", "log_went_back",
-        "events_archived",
+        "events_archived", "events_restored",
     ),
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ from ..doors.refusal import Refusal
 from ..table_backend import TableBackend
 from . import inspection
 from . import tables as tables_of_rows
+from .archived import insert_archived as insert_archived
 from .archived import with_archived as with_archived
 from .checks import install_checks as install_checks
 from .checks import remove_checks as remove_checks

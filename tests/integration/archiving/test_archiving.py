@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from rqcron_events.archive.archiving import archive
 from rqcron_events.core.archive.segment import SegmentReader
 from rqcron_events.core.seal.leaf import leaf
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
-from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSegment
-from tests.archive_pass import archive_all, later, printed
-from tests.sealing import KEY, NAME, fire, gap, history, ids, seal, seal_in_parts
+from tests.archive_pass import archive_all
+from tests.sealing import KEY, NAME, gap, history, ids
 
 
 def leaves() -> list[bytes]:

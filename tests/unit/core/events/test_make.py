@@ -34,6 +34,7 @@ UNNUMBERED = {
     "event_accepted": "ledger",
     "log_went_back": "ledger",
     "events_archived": "ledger",
+    "events_restored": "ledger",
 }
 DEFINED = (
     '"definition":{"name":"alpha","function":"shop:alpha"},"definition_version":4,'
@@ -161,6 +162,7 @@ PAYLOADS = [
         {},
         '"path":"segments/a.jsonl.gz","first":0,"size":40,"first_id":1,"last_id":52,"sha256":"e3b0"',
     ),
+    ("events_restored", {}, '"segments":2,"size":40,"last_id":52'),
 ]
 
 

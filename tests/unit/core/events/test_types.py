@@ -48,6 +48,7 @@ def test_wire_names_are_frozen():
             "event_accepted",
             "log_went_back",
             "events_archived",
+            "events_restored",
         ]
     )
 
