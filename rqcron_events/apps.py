@@ -33,6 +33,7 @@ class RqcronEventsConfig(AppConfig):
         registry.discover()
         warm_before_forks()
         follow_with_seals()
+        let_old_texts_go()
         pre_migrate.connect(lift_triggers, sender=self)
         post_migrate.connect(reinstall_triggers, sender=self)
 
@@ -63,6 +64,19 @@ def lift_triggers(*, using: str, **_: Any) -> None:
 
     if using == conf().database:
         backend_of(connections[using]).lift_for_migrations(connections[using])
+
+
+def let_old_texts_go() -> None:
+    """Where the project says how long texts are kept."""
+    if getattr(settings, "RQCRON_TEXT_DAYS", None) is None:
+        return
+
+    def expire() -> int:
+        from .operations.redact import expire_when_due
+
+        return expire_when_due()
+
+    register_follower("texts", expire)
 
 
 def reinstall_triggers(*, using: str, **_: Any) -> None:

@@ -67,6 +67,11 @@ class Conf:
     """RQCRON_TRACES: whether rqcron_projections tells OpenTelemetry of each run, and how."""
     site_url: str = ""
     """RQCRON_SITE_URL: where people reach the site, for links in alerts."""
+    scrub: str | None = "rqcron_events.core.words.secrets.without_secrets"
+    """RQCRON_SCRUB: what each error message, traceback and result goes through before it is stored; None:
+    nothing."""
+    text_days: float | None = None
+    """RQCRON_TEXT_DAYS: how long those texts are kept; None: for ever."""
     seal_key: str = field(default="", repr=False)
     """RQCRON_SEAL_KEY: signs checkpoints of the log. A secret."""
     seal_old_keys: list[str] = field(default_factory=list)
@@ -113,8 +118,9 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "seal_seconds": (0, 86_400),
     "log_bytes_max": (1_000_000, 10**15),
     "run_days": (1, 36_500),
+    "text_days": (1, 36_500),
 }
-_MAY_BE_NONE = frozenset({"seal_seconds", "log_bytes_max", "run_days"})
+_NONE_IS_OFF = ("seal_seconds", "log_bytes_max", "run_days", "text_days")
 
 
 @lru_cache(maxsize=1)
@@ -157,7 +163,7 @@ def problems() -> list[str]:
     for name, (low, high) in _BOUNDS.items():
         setting = f"RQCRON_{name.upper()}"
         value = getattr(settings, setting, low)
-        if name in _MAY_BE_NONE and value is None:
+        if name in _NONE_IS_OFF and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             found.append(f"Setting {setting} is {value!r}. Give a number from {low} to {high}.")
@@ -184,6 +190,12 @@ def problems() -> list[str]:
             "Setting RQCRON_CHECKINS is not a dict. Give {'hc': {'kind': 'healthchecks', ...}}."
         )
     found += _problems_of_traces(getattr(settings, "RQCRON_TRACES", False))
+    scrub = getattr(settings, "RQCRON_SCRUB", None)
+    if scrub is not None and not (isinstance(scrub, str) and re.fullmatch(r"\w+(\.\w+)+", scrub)):
+        found.append(
+            f"Setting RQCRON_SCRUB is {scrub!r}. Give the dotted path of a function, such as "
+            "'shop.privacy.scrub', or None."
+        )
     url = getattr(settings, "RQCRON_SITE_URL", "")
     if not isinstance(url, str) or (url and not re.fullmatch(r"https?://[^\s?#@]+", url)):
         found.append(f"Setting RQCRON_SITE_URL is {url!r}. Give one such as 'https://example.org'.")

@@ -10,13 +10,13 @@ from uuid import UUID
 
 from django.core.management import call_command
 
-from rqcron_events import clock
 from rqcron_events.archive.archiving import Archived, archive
 from rqcron_events.core.events import Event, EventType, cron_stream, run_stream
+from rqcron_events.followers import Follower, followers
 from rqcron_events.ledger import store
-from rqcron_events.models import CronEvent
+from rqcron_events.models import CronEvent, CronSeal
 from rqcron_events.runner.following.steps import follow_all
-from tests.sealing import KEY, NOON, fire, run_of, seal
+from tests.sealing import KEY, NOON, fire, newest_version, run_of, seal
 
 ALIAS = "segments"
 
@@ -40,16 +40,24 @@ def use_archive(settings: Any, directory: Path) -> None:
 
 def later() -> datetime:
     """A time before which everything was recorded."""
-    return clock.now() + timedelta(hours=1)
+    return datetime(2098, 1, 1, tzinfo=UTC)
 
 
-def archive_all(**more: Any) -> Archived:
-    """Seal everything, let all followers read it, and archive what is not in the newest seal."""
+def archive_all(limit: int | None = None, **more: Any) -> Archived:
+    """Seal everything, let all followers read it, and archive what is not in the newest seal. ``limit``: no
+    more than so many of the log's events."""
     seal()
-    fire("last", CronEvent.objects.filter(stream=cron_stream("last")).count() + 1)
+    fire("last", newest_version(cron_stream("last")) + 1)
     seal()
     follow_all()
-    return archive(later(), "ann", **more)
+    if limit is None:
+        return archive(later(), "ann", **more)
+    position = CronSeal.objects.get(size=limit).last_id
+    followers["limit"] = Follower(catch_up=lambda: 0, position=lambda: position)
+    try:
+        return archive(later(), "ann", **more)
+    finally:
+        del followers["limit"]
 
 
 def printed(*line: str) -> str:
@@ -64,7 +72,7 @@ def rows() -> list[tuple[Any, ...]]:
 
 def open_run(cron: str, number: int) -> None:
     """A slot whose run does not end."""
-    version = CronEvent.objects.filter(stream=cron_stream(cron)).count()
+    version = newest_version(cron_stream(cron))
     at, run = NOON + timedelta(minutes=number), run_of(cron, number)
     store.append([
         Event(stream=cron_stream(cron), version=version + 1, type=EventType.SLOT_FIRED, cron=cron,
@@ -76,7 +84,7 @@ def open_run(cron: str, number: int) -> None:
 
 def end_run(cron: str, number: int) -> None:
     at, run = NOON + timedelta(minutes=number), run_of(cron, number)
-    version = CronEvent.objects.filter(stream=run_stream(run)).count()
+    version = newest_version(run_stream(run))
     store.append([
         _of_run(cron, run, at, version + 1, EventType.RUN_STARTED, {"retries_left": 0}),
         _of_run(cron, run, at, version + 2, EventType.RUN_SUCCEEDED, {"duration_seconds": 1.5}),

@@ -62,8 +62,12 @@ def events_of(cron: str, number: int, version: int) -> list[Event]:
 
 def fire(cron: str, number: int) -> None:
     """One more slot of the cron, with its run."""
-    version = CronEvent.objects.filter(stream=cron_stream(cron)).count()
-    store.append(events_of(cron, number, version))
+    store.append(events_of(cron, number, newest_version(cron_stream(cron))))
+
+
+def newest_version(stream: str) -> int:
+    rows = CronEvent.objects.filter(stream=stream).order_by("-version")
+    return rows.values_list("version", flat=True).first() or 0
 
 
 def history(*crons: str, runs: int = 2) -> list[int]:

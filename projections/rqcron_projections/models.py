@@ -159,11 +159,12 @@ class CronRun(models.Model):
     refused_starts = models.IntegerField(default=0)
     worker = models.CharField(max_length=200, blank=True)
     """Of the last attempt."""
-
     outcome_reason = models.TextField(blank=True)
     """Why it ended as it did, or why the last attempt failed."""
     error_type = models.TextField(blank=True)
-    error_message = models.TextField(blank=True)
+    error_shape = models.CharField(max_length=40, blank=True)
+    error_event = models.BigIntegerField(null=True, blank=True)
+    """Its message stands apart, and may be removed."""
 
     class Meta:
         db_table = "rqcron_run"
@@ -290,7 +291,6 @@ class CronDayState(models.Model):
     open_runs = models.JSONField(default=dict)
     """Run to ``[day, enqueued, started, ended]``, times in microseconds since 1970."""
     failures = models.IntegerField(default=0)
-    """In a row."""
     failing_since = models.DateTimeField(null=True)
 
     class Meta:

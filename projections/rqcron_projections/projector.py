@@ -126,7 +126,7 @@ def catch_up(limit_events: int | None = None) -> int:
             began_at = clock.monotonic_seconds()
             try:
                 with collection_paused():
-                    page = store.tail(position, min(_pace.events, left))
+                    page = store.tail(position, min(_pace.events, left), texts=False)
                     pairs = [(waiting[point.name], point) for point in group]
                     results = _advance_together(pairs, page)
             except LogWentBack as error:

@@ -58,19 +58,22 @@ def boundary(before: datetime) -> Boundary:
 def _by_time(sealed: QuerySet[CronSeal], low: int, high: int, before: datetime) -> CronSeal | None:
     """The last seal whose last event was recorded before; by halves, because nearly always an event with
     a higher id was recorded later."""
-    events = CronEvent.objects.using(conf().database)
     found: CronSeal | None = None
     while high - low > 1:
         seal = sealed.filter(size__lte=(low + high) // 2, size__gt=low).last()
         if seal is None:
             low = (low + high) // 2
             continue
-        recorded = events.filter(id=seal.last_id).values_list("recorded_at", flat=True).first()
-        if recorded is not None and recorded < before:
+        if _was_recorded(seal.last_id, before):
             found, low = seal, seal.size
         else:
             high = seal.size
     return found
+
+
+def _was_recorded(event_id: int, before: datetime) -> bool:
+    rows = CronEvent.objects.using(conf().database)
+    return rows.filter(id=event_id, recorded_at__lt=before).exists()
 
 
 def _positions() -> list[tuple[str, int]]:

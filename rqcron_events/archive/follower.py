@@ -15,10 +15,9 @@ from ..core.wording import clause
 from ..errors import CronError
 from ..ledger import store
 from ..ledger.backend import backend_of
-from ..seals.progress import failed, progress, succeeded
+from ..seals.progress import ARCHIVING, failed, progress, succeeded
 from .archiving import SEGMENT_EVENTS, archive
 from .boundary import last_segment
-from .removing import ARCHIVING
 
 __all__ = ["archive_when_due"]
 

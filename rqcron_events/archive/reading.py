@@ -26,8 +26,10 @@ from ..ledger.lookup import archived_to
 from ..ledger.reading import readable
 from ..models import CronEvent, CronSegment
 from ..seals.segments import rows_between, rows_of, segments
+from .reach import LATE_SECONDS
 
 __all__ = [
+    "REQUESTS",
     "archived_events_of_run",
     "events_after",
     "rows_for_audit",
@@ -40,10 +42,10 @@ IDS_PER_QUERY = 500
 """SQLite may take no more than 999 parameters."""
 MARGIN = timedelta(days=1)
 """By so much a decision may be older than its slot, where a clock was ahead."""
-LATE_SECONDS = 2.0
-"""Whoever asks about a later slot wants to know which runners were alive."""
 
-_ASKED = {EventType.SLOT_FIRED.value, EventType.RUN_REQUESTED.value}
+REQUESTS = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
+"""What asks for a run."""
+_ASKED = {item.value for item in REQUESTS}
 _DECISION_VALUES = {item.value for item in DECISIONS}
 _OUTCOME_VALUES = {item.value for item in OUTCOMES}
 _NO_CRON = b'"cron":""'
@@ -119,7 +121,9 @@ def rows_for_slot(name: str, at: datetime, *, all_later: bool = False) -> list[R
     is_late = found.is_late(name, at)
     for segment in reversed(known[:begin]):
         needles = [_run_needle(str(run)) for run in found.begun_before()]
-        needles += [_stream_needle(stream) for stream in found.runners_before()] if is_late else []
+        if is_late:
+            needles += [_stream_needle(stream) for stream in found.runners_before()]
+            needles += [] if found.has_runner(at) else [_RUNNER]
         if not needles:
             break
         found.add(rows_of(segment, *needles))
@@ -209,6 +213,10 @@ class _Gathered:
         runs = {row[6] for row in self.rows.values() if row[6] is not None} - asked
         found = {UUID(bytes=run) for run in runs if run is not None}
         return found - _in_log(found)
+
+    def has_runner(self, at: datetime) -> bool:
+        """Whether something tells of runners before the instant."""
+        return any(_is_runner(row) and row[11] and row[11] <= at for row in self.rows.values())
 
     def runners_before(self) -> set[str]:
         """Streams of runners whose start is not there."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from django.db import DatabaseError
 
@@ -14,13 +13,11 @@ from ..ledger import store
 from ..ledger.backend import backend_of
 from ..models import CronEvent, CronTile
 from ..process.failpoints import reach
-from ..seals.progress import of_receiver, progress, rows, succeeded
+from ..seals.progress import ARCHIVING, of_receiver, progress, rows, succeeded
 from .keeping import kept_ids
 
-__all__ = ["ARCHIVING", "remove_rows", "remove_tiles"]
+__all__ = ["remove_rows", "remove_tiles"]
 
-ARCHIVING = "archive"
-"""Its row of progress: how far tiles are removed, and what was wrong at last."""
 BATCH_ROWS = 2_000
 LOCK_SECONDS_MAX = 1.0
 STATEMENT_SECONDS_MAX = 30.0
@@ -29,7 +26,7 @@ PAUSE_SECONDS_MIN = 0.005
 BATCH_TILES = 500
 
 
-def remove_rows(until: int, pause: Callable[[float], None] = time.sleep) -> tuple[int, int]:
+def remove_rows(until: int) -> tuple[int, int]:
     """Delete all rows up to this event, which is archived, but those that have to stay; how many went, and
     how many stay. Interrupted, the next call goes on.
 
@@ -47,7 +44,7 @@ def remove_rows(until: int, pause: Callable[[float], None] = time.sleep) -> tupl
             began_at = monotonic_seconds()
             removed += _delete(after, page[-1], staying)
             reach("rows_removed")
-            pause(max(monotonic_seconds() - began_at, PAUSE_SECONDS_MIN))
+            time.sleep(max(monotonic_seconds() - began_at, PAUSE_SECONDS_MIN))
         after = page[-1]
     return removed, stay
 
@@ -75,8 +72,8 @@ def remove_tiles(size: int) -> int:
     for name in conf().seal_receivers:
         row = progress(of_receiver(name))
         size = min(size, row.size if row else 0)
-    before = progress(ARCHIVING)
-    number, end, removed = (before.size // WIDTH if before else 0), size // WIDTH, 0
+    before, removed = progress(ARCHIVING), 0
+    number, end = (before.size // WIDTH if before else 0), size // WIDTH
     tiles = CronTile.objects.using(conf().database)
     while number < end:
         upto = min(number + BATCH_TILES, end)

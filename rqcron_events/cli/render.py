@@ -22,7 +22,7 @@ from ..core.schedule import local_time, zone_or_utc
 from ..core.wording import duration, schedule_words, shown_time
 from ..ledger.follow import follow as follow_log
 from ..ledger.follow import head
-from ..models import CronEvent, CronEventQuerySet
+from ..models import CronEvent, CronEventQuerySet, put_back
 from .tables import Column, Layout, csv_line, laid_out, print_rows
 from .terminal import Terminal, Whole, json_text, page_of
 from .times import zone_of
@@ -80,7 +80,7 @@ class Filter:
         By time and not by id, so that the indexes of cron and type lead to the end of any period.
         """
         rows = self.rows().order_by("-occurred_at", "-id")
-        return [row.to_event() for row in rows[: limit or None]]
+        return put_back(rows.db, [row.fact() for row in rows[: limit or None]])
 
     def matches(self, event: Event) -> bool:
         return (

@@ -97,6 +97,6 @@ def zone_of(cron: str | None) -> tzinfo:
     if newest is None:
         return get_default_timezone()
     try:
-        return zone_named(newest.to_event().data[DEFINITION].get("timezone", "UTC"))
+        return zone_named(newest.fact().data[DEFINITION].get("timezone", "UTC"))
     except ValueError:  # logged on a machine that knows more zones
         return get_default_timezone()

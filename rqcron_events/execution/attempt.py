@@ -33,6 +33,7 @@ from .work_horse.start import (
     Judged,
     actor_of,
     append_start,
+    may_be_archived,
     named,
     place,
     refuse_unreadable,
@@ -145,7 +146,11 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
     def append() -> None:
         if not attempt.state.version:
             write_spooled(attempt.job, run.run_id)  # the start may wait there, and goes first
-        known = attempt.state if attempt.state.version else read_run(run.run_id)
+        known = attempt.state
+        if not known.version:
+            known = read_run(run.run_id)
+            if may_be_archived(known, attempt.job):
+                return  # it has ended, and somebody requeued its job
         append_to_run(known, build)
 
     was_closed = ledger_session.is_disconnected()

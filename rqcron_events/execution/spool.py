@@ -26,7 +26,7 @@ from ..core.bounded import bounded
 from ..core.events import OUTCOMES, Event, EventType, make
 from ..core.run_state import RunState
 from ..errors import CronError, SpoolFull
-from ..ledger.run_streams import append_to_run, read_run, request_of
+from ..ledger.run_streams import append_to_run, is_archived, read_run, request_of
 from ..process.failpoints import reach
 from . import spool_lists
 from .spool_entry import Entry, EntryRefused, parse, write
@@ -193,7 +193,10 @@ def _write(run_id: UUID, entry: Entry) -> list[Event]:
     run = read_run(run_id)  # first: of a run that cannot be read, nothing can be judged
     request = request_of(run_id)
     if request is None:
-        raise EntryRefused("the ledger has no decision and no request of that run")
+        what = "the run is archived, so it has ended"
+        if not is_archived(run_id, entry.occurred_at):
+            what = "the ledger has no decision and no request of that run"
+        raise EntryRefused(what)
     if request != (entry.cron, entry.slot):
         raise EntryRefused("the ledger has another cron or another slot for that run")
 

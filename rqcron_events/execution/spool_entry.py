@@ -21,6 +21,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from ..core.bounded import bounded
 from ..core.codec import NewerEvent, decode_data, event_type, schema_version
 from ..core.events import Event, EventType
+from ..ledger.doors.words import as_stored
 from .spool_lists import ENTRY_BYTES_MAX
 
 __all__ = ["Entry", "EntryRefused", "parse", "write"]
@@ -79,6 +80,7 @@ _KEYS = {
 
 def write(event: Event) -> bytes:
     """The event as a signed entry, its texts cut where it would be too large."""
+    event = as_stored(event)
     assert event.run_id is not None
     body = {
         "id": uuid4().hex,

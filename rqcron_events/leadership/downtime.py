@@ -27,8 +27,8 @@ def downtime_at(instant: datetime) -> tuple[Downtime | None, list[Event]]:
     rows = CronEvent.objects.using(conf().database).filter(type__in=RUNNER_TYPES)
     before = rows.filter(occurred_at__lte=instant).order_by("-occurred_at", "-id")
     after = rows.filter(occurred_at__gt=instant).order_by("occurred_at", "id")
-    earlier = [row.to_event() for row in before[:EVENTS_LOOKED_AT_MAX]][::-1]
-    later = [row.to_event() for row in after[:EVENTS_LOOKED_AT_MAX]]
+    earlier = [row.fact() for row in before[:EVENTS_LOOKED_AT_MAX]][::-1]
+    later = [row.fact() for row in after[:EVENTS_LOOKED_AT_MAX]]
     ends: dict[str, datetime | None] = {}
     told_by: dict[str, Event] = {}
     for event in earlier:

@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ..core.clean_run.run import CleanRun
 from ..core.codec import CronRow, Row
 from ..core.events import Event
+from ..core.words.apart import Text
 from ..errors import CronConfigError
 from .doors.problem import Problem
 from .doors.refusal import Refusal
@@ -69,6 +70,9 @@ class Backend(Protocol):
     def insert_free(self, db: BaseDatabaseWrapper, events: Sequence[Event], /) -> set[str]:
         """Write the events whose version is free and whose predecessor is there, one per stream;
         return the streams written."""
+
+    def insert_texts(self, db: BaseDatabaseWrapper, texts: Sequence[Text], /) -> None:
+        """Write texts of events that the same transaction has just written."""
 
     def insert_first_start(self, db: BaseDatabaseWrapper, event: Event, /) -> int | None:
         """Write a run's start as the next of its stream, in one statement, if that holds nothing but

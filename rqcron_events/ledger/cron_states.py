@@ -124,7 +124,7 @@ class States:
         self.is_behind = True
         while self.is_behind:
             try:
-                page = store.tail(self.position, limit, kept_to=self._kept_to)
+                page = store.tail(self.position, limit, kept_to=self._kept_to, texts=False)
             except PositionAhead:
                 self._went_back = True
                 self.is_behind = False

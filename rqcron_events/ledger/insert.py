@@ -7,9 +7,9 @@ stop others (I10), and a row that was swallowed must not count as written (I3).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..core.events import Event
@@ -18,6 +18,7 @@ from ..errors import EventRefused, LedgerUnavailable, VersionConflict
 from ..models import CronEvent
 from .backend import backend_of
 from .doors.refusal import Refusal
+from .doors.words import apart
 
 __all__ = ["insert", "insert_first_start", "insert_free"]
 
@@ -33,8 +34,10 @@ def insert(db: BaseDatabaseWrapper, events: Sequence[Event]) -> None:
     written, LedgerUnavailable when the table does not do what it must. Others are Django's.
     """
     with _refusals(db, events):
-        written = backend_of(db).insert(db, events, _needed(events))
+        facts, texts = apart(events)
+        written = backend_of(db).insert(db, facts, _needed(events))
     _require(db, len(events), written)
+    backend_of(db).insert_texts(db, texts)
 
 
 def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
@@ -46,7 +49,11 @@ def insert_free(db: BaseDatabaseWrapper, events: Sequence[Event]) -> set[str]:
     if not events:
         return set()
     with _refusals(db, events):
-        written = backend_of(db).insert_free(db, events)
+        facts, texts = apart(events)
+        with transaction.atomic(using=db.alias) if texts else nullcontext():
+            written = backend_of(db).insert_free(db, facts)
+            kept = [text for text in texts if text.stream in written]
+            backend_of(db).insert_texts(db, kept)
     if len(written) < len(events):
         # Why can be seen: the version is taken, or what it comes after is missing. Any other row that
         # was not written was swallowed.

@@ -2,6 +2,8 @@
 
 An event that somebody accepted (``event_accepted``) is left out of both. One of a newer release is
 no bad row, if such a release has written to this log: then nothing is guessed.
+
+Folds need no texts, so they are put back only where somebody asks for them.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from ..core.events.keys import EVENT_STREAM, EVENT_VERSION, FORMAT
 from ..core.events.make import LOG_FORMAT
 from ..core.interventions.pauses import GlobalPauses
 from ..errors import UnreadableEvent
-from ..models import CronEvent, CronEventQuerySet
+from ..models import CronEvent, CronEventQuerySet, put_back
 from .backend import backend_of
 
 __all__ = ["Readable", "can_be_folded", "in_order", "not_accepted", "readable", "readable_rows"]
@@ -38,25 +40,33 @@ class Readable(NamedTuple):
         return self.events
 
 
-def readable(db: BaseDatabaseWrapper, rows: Sequence[Row]) -> Readable:
-    """Raises NewerEvent when a newer release wrote one of them, and announced itself."""
+def readable(db: BaseDatabaseWrapper, rows: Sequence[Row], *, texts: bool = False) -> Readable:
+    """With ``texts``, those that stand apart from their events are put back.
+
+    Raises NewerEvent when a newer release wrote one of them, and announced itself.
+    """
     events, unreadable = decode_readable(rows)
     for item in unreadable:
         if item.newer and _newer_release_wrote(db):
             raise NewerEvent(item.error)
+    if texts:
+        events = put_back(db.alias, events)
     return Readable(events, not_accepted(db, unreadable))
 
 
-def readable_rows(rows: CronEventQuerySet, db: BaseDatabaseWrapper) -> Readable:
+def readable_rows(
+    rows: CronEventQuerySet, db: BaseDatabaseWrapper, *, texts: bool = False
+) -> Readable:
     """The same for a question in Django's terms."""
     try:
-        return Readable([row.to_event() for row in rows], [])
+        events = [row.fact() for row in rows]
+        return Readable(put_back(db.alias, events) if texts else events, [])
     except Exception as error:  # a driver raises anything for what it cannot convert
         if isinstance(error, DatabaseError) and not isinstance(error, DataError):
             raise
     ids = list(rows.values_list("id", flat=True))
     stored = {row[0]: row for row in backend_of(db).read_ids(db, ids)}
-    return readable(db, [stored[id_] for id_ in ids])
+    return readable(db, [stored[id_] for id_ in ids], texts=texts)
 
 
 def can_be_folded(db: BaseDatabaseWrapper, event_id: int) -> bool:

@@ -252,8 +252,11 @@ def readable_stream(stream: str, after_version: int = 0) -> Readable:
         after_version = page[-1][2]
 
 
-def tail(position: int, limit: int = TAIL_EVENTS_MAX, *, kept_to: int = 0) -> Tail:
-    """Events after ``position`` in the order of their ids, none of which is ever missed.
+def tail(
+    position: int, limit: int = TAIL_EVENTS_MAX, *, texts: bool = True, kept_to: int = 0
+) -> Tail:
+    """Events after ``position`` in the order of their ids, none of which is ever missed. Without
+    ``texts`` they lack what stands apart: error messages, tracebacks and results, which no fold needs.
 
     When ids are missing in between, a writer may hold them in an open transaction. Then the
     reader waits, at most RQCRON_TAIL_WAIT_SECONDS, until every such writer is gone; if one stays,
@@ -269,16 +272,18 @@ def tail(position: int, limit: int = TAIL_EVENTS_MAX, *, kept_to: int = 0) -> Ta
         require_not_ahead(position)
     whole = _without_gap(rows, position)
     if len(whole) == len(rows):
-        return _page(db, rows, position + len(rows))
-    safe: int | None = rows[-1][0]
+        return _page(db, rows, position + len(rows), texts=texts)
+    safe = rows[-1][0]
     if backend.COMMITS_OUT_OF_ORDER:
-        safe = fence()
-        if safe is None:
-            return _page(db, whole, position + len(whole))
+        fenced = fence()
+        if fenced is None:
+            return _page(db, whole, position + len(whole), texts=texts)
+        safe = fenced
         rows = backend.read(db, position, safe, limit)
     # After the last read: rows go only when their segment is there, and leave a gap.
     _require_in_log(max(position, kept_to))
-    return _page(db, rows, rows[-1][0] if len(rows) == limit else max(safe, position))
+    end = rows[-1][0] if len(rows) == limit else max(safe, position)
+    return _page(db, rows, end, texts=texts)
 
 
 def _require_in_log(position: int) -> None:
@@ -322,8 +327,10 @@ def read(after: int, until: int, limit: int) -> Tail:
     return _page(db, rows, rows[-1][0] if len(rows) == limit else until)
 
 
-def _page(db: BaseDatabaseWrapper, rows: Sequence[Row], position: int) -> Tail:
-    events, unreadable = readable(db, rows)
+def _page(
+    db: BaseDatabaseWrapper, rows: Sequence[Row], position: int, *, texts: bool = False
+) -> Tail:
+    events, unreadable = readable(db, rows, texts=texts)
     return Tail(events, position, unreadable)
 
 

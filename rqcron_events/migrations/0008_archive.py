@@ -26,7 +26,7 @@ def reinstall(apps, schema_editor):
 class Migration(migrations.Migration):
     # One transaction would keep writers out until the last row is looked at.
     atomic = False
-    dependencies = [("rqcron_events", "0006_seals")]
+    dependencies = [("rqcron_events", "0007_words")]
     operations = [
         migrations.RunPython(migrations.RunPython.noop, reinstall),
         migrations.CreateModel(

@@ -11,6 +11,7 @@ from django.db import transaction
 from redis.exceptions import RedisError
 
 from .. import clock
+from ..archive.reading import archived_events_of_run
 from ..conf import conf
 from ..core.events import Event, make
 from ..core.run_state import STATUS_OF_OUTCOME, RunState
@@ -52,6 +53,8 @@ def cancel_run(run_id: UUID | str, *, reason: str = "", by: str | None = None) -
     """
     asked, actor, why = find_run(run_id), actor_name(by), bounded_reason(reason)
     known = request_of(asked)
+    if known is None and (old := archived_events_of_run(asked)):
+        raise NotWaiting(f"Run {asked} of {old[0].cron!r} has ended: its events are archived.")
     if known is None:
         raise UnknownRun(
             f"Run {run_id} is not known. cron_history NAME lists the runs of a cron with their ids."

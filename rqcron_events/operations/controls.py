@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from django.db import transaction
 
 from .. import clock
+from ..archive.reading import REQUESTS, archived_events_of_run
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import Event, EventType, make
@@ -78,12 +79,11 @@ def rerun(run_id: UUID | str, *, reason: str = "", by: str | None = None) -> UUI
     Raises UnknownRun.
     """
     asked = find_run(run_id)
-    origin = (
-        CronEvent.objects.using(conf().database)
-        .for_run(asked)
-        .of_type(EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
-        .first()
-    )
+    row = CronEvent.objects.using(conf().database).for_run(asked).of_type(*REQUESTS).first()
+    origin = row.to_event() if row is not None else None
+    if origin is None:
+        old = archived_events_of_run(asked)
+        origin = next((event for event in old if event.type in REQUESTS), None)
     if origin is None:
         raise UnknownRun(
             f"Run {run_id} is not known. cron_history NAME lists the runs of a cron with their ids."

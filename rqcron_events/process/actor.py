@@ -12,8 +12,8 @@ __all__ = ["ACTOR_LENGTH_MAX", "actor_name"]
 
 ACTOR_LENGTH_MAX = 200
 MACHINES = ("runner/", "worker/")
-MACHINE_NAMES = ("cron_reconcile",)
-"""Commands that act for nobody."""
+MACHINE_NAMES = ("cron_reconcile", "text_expiry")
+"""What acts for nobody."""
 
 
 def actor_name(by: str | None) -> str:

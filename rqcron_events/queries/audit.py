@@ -13,6 +13,8 @@ from django.db import DataError
 from django.db.models import Count, F, Max, Q, QuerySet
 
 from .. import clock
+from ..archive.reach import NEWEST_ARCHIVED_AT
+from ..archive.reading import rows_for_audit, whole_log
 from ..conf import conf
 from ..core.audit.auditor import CronAuditor, Decided, RunFacts
 from ..core.audit.findings import Audit, CronAudit, Finding, Wrong, missing_versions, version_gap
@@ -24,6 +26,7 @@ from ..core.events import (
     LEDGER_STREAM,
     OUTCOMES,
     EventType,
+    Reason,
     cron_stream,
     runner_stream,
 )
@@ -72,7 +75,7 @@ def audit(
         that were asked for then.
 
     Raises UnknownCron, and CronConfigError for times that are naive, the wrong way round or
-    begin in the future.
+    begin in the future; SegmentUnavailable where archived events are needed that are out of reach.
 
     >>> found = audit("send_digest")  # doctest: +SKIP
     >>> found.ok, found.totals.expected, found.totals.unaccounted  # doctest: +SKIP
@@ -81,15 +84,28 @@ def audit(
     now = clock.now()
     _check_times(since, until, now)
     name = stored_name(name) if name is not None else None
-    if name is not None and not _rows().filter(stream=cron_stream(name)).exists():
+    names, archived_at = _names(name)
+    if name is not None and not names:
         raise UnknownCron(unknown_cron_text(name))
-    names = [name] if name is not None else _names()
+    if archived_at is None or (since is not None and since > archived_at):
+        return _audit(now, names, name is None, since, until)
+    with whole_log(rows_for_audit(name, since)):
+        return _audit(now, names, name is None, since, until)
+
+
+def _audit(
+    now: datetime,
+    names: Sequence[str],
+    is_all: bool,
+    since: datetime | None,
+    until: datetime | None,
+) -> Audit:
     return Audit(
         at=now,
         since=since,
         until=until,
         crons=tuple(_audit_cron(item, since, until) for item in names),
-        findings=() if name is not None else tuple(_gaps_of_other_streams()),
+        findings=tuple(_gaps_of_other_streams()) if is_all else (),
         losses=tuple(
             loss
             for loss in told_losses()
@@ -164,7 +180,7 @@ def _audit_cron(name: str, since: datetime | None, until: datetime | None) -> Cr
 
 def _rewinds(name: str) -> list[Rewind]:
     rows = _rows().filter(cron=name, type=EventType.CRON_REWOUND).order_by("id")
-    return [Rewind.of(row.to_event()) for row in rows]
+    return [Rewind.of(row.fact()) for row in rows]
 
 
 def _snapshot_differs(name: str, text: str) -> Finding:
@@ -256,6 +272,8 @@ def _decision(row: CronRow) -> Decided:
 
 _HAS_ASKED = f"type IN ('{_FIRED}', '{_REQUESTED}')"
 _HAS_ENDED = f"type IN ({', '.join(repr(value) for value in _OUTCOME_VALUES)})"
+# A start that was refused because the run is archived does not know how many events the run has.
+_IS_APART = f"({_HAS_ASKED} OR reason = '{Reason.ARCHIVED.value}')"
 # One pass over the events of the cron, by the database: it returns what is not as it should be.
 _RUNS_NOT_WELL = f"""
     SELECT run_id, MAX(CASE WHEN {_HAS_ASKED} THEN id END)
@@ -263,8 +281,8 @@ _RUNS_NOT_WELL = f"""
     GROUP BY {{group}}
     HAVING COUNT(CASE WHEN {_HAS_ASKED} THEN 1 END) > 0
         AND (COUNT(CASE WHEN {_HAS_ENDED} THEN 1 END) <> 1
-            OR COUNT(CASE WHEN {_HAS_ASKED} THEN NULL ELSE 1 END)
-                <> MAX(CASE WHEN {_HAS_ASKED} THEN 0 ELSE version END))
+            OR COUNT(CASE WHEN {_IS_APART} THEN NULL ELSE 1 END)
+                <> MAX(CASE WHEN {_IS_APART} THEN 0 ELSE version END))
     LIMIT %s
 """  # noqa: S608
 
@@ -343,7 +361,8 @@ def _told(asked: Iterable[tuple[UUID | None, datetime]]) -> Iterator[RunFacts]:
 
 def _run_facts(run_ids: Any) -> QuerySet[CronEvent, Any]:
     """What the streams of the runs tell, without reading them."""
-    rows = _rows().filter(run_id__in=run_ids, stream__startswith=_RUN_PREFIX).order_by()
+    rows = _rows().filter(run_id__in=run_ids, stream__startswith=_RUN_PREFIX)
+    rows = rows.exclude(reason=Reason.ARCHIVED).order_by()
     return rows.values("run_id").annotate(
         events=Count("id"),
         head=Max("version"),
@@ -361,18 +380,25 @@ def _undecided_runs(run_ids: Collection[UUID]) -> Iterator[UUID]:
             yield run_id
 
 
-def _names() -> list[str]:
-    """Every cron that any event names: one index look-up for each, however long the log is.
+def _names(name: str | None) -> tuple[list[str], datetime | None]:
+    """Every cron that any event names, or this one: one index look-up for each, however long the log is;
+    and up to when the log is archived.
 
     Not from ``cron_registered``, which may be what is missing.
     """
     names: list[str] = []
-    rows = _rows().exclude(cron="").order_by("cron").values_list("cron", flat=True)
-    found = rows.first()
+    rows = _rows().exclude(cron="").order_by("cron").annotate(archived_at=NEWEST_ARCHIVED_AT)
+    if name is not None:
+        rows = _rows().filter(stream=cron_stream(name)).annotate(archived_at=NEWEST_ARCHIVED_AT)
+    archived_at = None
+    found = rows.values_list("cron", "archived_at").first()
     while found is not None:
-        names.append(found)
-        found = rows.filter(cron__gt=found).first()
-    return names
+        names.append(name or found[0])
+        archived_at = found[1]
+        if name is not None:
+            break
+        found = rows.filter(cron__gt=found[0]).values_list("cron", "archived_at").first()
+    return names, archived_at
 
 
 def _gaps_of_other_streams() -> Iterator[Finding]:

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from .. import clock
+from ..archive.reach import LATE_SECONDS, NEWEST_ARCHIVED, explanation_reaches
+from ..archive.reading import REQUESTS, archived_events_of_run, rows_for_slot, whole_log
 from ..conf import conf
 from ..core.codec import Unreadable
 from ..core.cron_state import CronState, why_not_foldable
@@ -41,7 +43,7 @@ from ..ledger import store
 from ..ledger.cron_states import state_of
 from ..ledger.lookup import find_run, stored_name
 from ..ledger.reading import Readable, not_accepted, readable_rows
-from ..models import CronEvent, CronEventQuerySet
+from ..models import CronEvent, CronEventQuerySet, put_back
 from .code_in_force import unknown_cron_text
 from .obstacles import obstacles
 
@@ -53,8 +55,6 @@ OPEN_RUNS_LOOKED_AT_MAX = 20
 REQUESTS_MAX = 50
 """Reruns and backfills of one slot that are shown."""
 VERSION_MAX = 2**31 - 1
-LATE_SECONDS = 2.0
-"""A slot that fired later than this is worth asking whether a runner was alive."""
 
 
 def explain(name: str, at: datetime | None = None) -> Explanation:
@@ -75,7 +75,12 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
 
 
 def _explain(state: CronState, at: datetime | None, now: datetime, *, asked: str) -> Explanation:
-    found = _evidence(state, at if at is not None else _last_slot(state, now), now)
+    slot = at if at is not None else _last_slot(state, now)
+    found, archived_to = _evidence(state, slot, now)
+    if explanation_reaches(found, archived_to):
+        # Definitions and pauses stay in the log, so the state is right.
+        with whole_log(rows_for_slot(state.name, slot, all_later=bool(state.rewound_version))):
+            found, _ = _evidence(state, slot, now)
     answer = explain_slot(replace(found, obstacles=_obstacles(found)))
     return replace(answer, summary=answer.summary + _renamed(found, asked))
 
@@ -93,6 +98,8 @@ def explain_run(run_id: UUID | str) -> Explanation:
     """The story of one run, asked for by a slot or by a person. Raises UnknownRun."""
     asked = find_run(run_id)
     events = _events_of_run(asked)
+    if not any(event.type in REQUESTS for event in events):
+        events = [*archived_events_of_run(asked)[:RUN_EVENTS_MAX], *events]
     if not events:
         raise UnknownRun(f"Run {asked} is not known. cron_history NAME lists the runs of a cron.")
     origin = events[0]
@@ -168,26 +175,28 @@ def _last_slot(state: CronState, now: datetime) -> datetime:
     return state.watermark or now
 
 
-def _evidence(state: CronState, at: datetime, now: datetime) -> Evidence:
-    """First what every verdict rests on, then what this one needs besides."""
+def _evidence(state: CronState, at: datetime, now: datetime) -> tuple[Evidence, int]:
+    """First what every verdict rests on, then what this one needs besides; and up to which event the log is
+    archived."""
     all_pauses, unreadable = _all_pauses()
+    definitions, archived_to = _definition_events(state.name)
     found = Evidence(
         state=state,
         at=at,
         now=now,
         decision=_decision(state, at),
-        definition_events=_definition_events(state.name),
+        definition_events=definitions,
         all_pauses=all_pauses,
         unreadable_pauses=unreadable,
         requests=_requests(state.name, at),
     )
     if found.decision is not None:
-        return _decided(found, found.decision)
-    if found.is_unaccounted:
-        return replace(found, run_events=_events_of_run(run_id_for_slot(state.name, at)))
-    if found.is_overdue:
-        return _overdue(found)
-    return found
+        found = _decided(found, found.decision)
+    elif found.is_unaccounted:
+        found = replace(found, run_events=_events_of_run(run_id_for_slot(state.name, at)))
+    elif found.is_overdue:
+        found = _overdue(found)
+    return found, archived_to
 
 
 def _decided(found: Evidence, decision: Event) -> Evidence:
@@ -224,12 +233,12 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
         # What fired counts always. Of the rest, a rewind took back what lies behind its start.
         fired = _first_own(decisions.filter(type=EventType.SLOT_FIRED, scheduled_for=instant))
         if fired is not None:
-            return fired.to_event()
+            return fired.fact()
         decisions = decisions.filter(version__range=_versions_that_count(state.name, instant))
     row = _first_own(decisions.filter(scheduled_for__gte=instant))
     if row is None:
         return None
-    event = row.to_event()
+    event = row.fact()
     if event.type is EventType.SLOT_FIRED:
         return event if event.scheduled_for == instant else None
     first = event.parsed_time(keys.FIRST)
@@ -243,15 +252,18 @@ def _decision(state: CronState, instant: datetime) -> Event | None:
 def _versions_that_count(name: str, instant: datetime) -> tuple[int, int]:
     """The versions of a cron's stream between which a decision about the instant stands."""
     rows = _own(name).filter(type=EventType.CRON_REWOUND).order_by("id")
-    rewinds = [Rewind.of(row.to_event()) for row in rows]
+    rewinds = [Rewind.of(row.fact()) for row in rows]
     first = max((item.version for item in rewinds if item.start < instant), default=0)
     later = (item.version for item in rewinds if item.start >= instant and item.version > first)
     return first, min(later, default=VERSION_MAX)
 
 
-def _definition_events(name: str) -> list[Event]:
-    rows = _own(name).filter(type__in=DEFINITION_TYPES)
-    return [row.to_event() for row in rows.order_by("id")]
+def _definition_events(name: str) -> tuple[list[Event], int]:
+    """In the same trip, up to which event the log is archived."""
+    found = _own(name).filter(type__in=DEFINITION_TYPES).annotate(to=NEWEST_ARCHIVED)
+    rows = list(found.order_by("id"))
+    events = put_back(found.db, [row.fact() for row in rows])
+    return events, max((row.to or 0 for row in rows), default=0)
 
 
 def _all_pauses() -> Readable:
@@ -259,7 +271,8 @@ def _all_pauses() -> Readable:
     rows = _rows().filter(
         stream=LEDGER_STREAM, type__in=(EventType.ALL_PAUSED, EventType.ALL_RESUMED)
     )
-    found = readable_rows(rows.order_by("-version")[:PAUSES_KEPT_MAX], store.connection())
+    newest = rows.order_by("-version")[:PAUSES_KEPT_MAX]
+    found = readable_rows(newest, store.connection(), texts=True)
     events: list[Event] = []
     failed: list[Unreadable] = []
     for event in reversed(found.events):
@@ -274,11 +287,15 @@ def _all_pauses() -> Readable:
 def _requests(name: str, slot: datetime) -> list[Event]:
     """Reruns and backfills of a slot."""
     rows = _own(name).filter(type=EventType.RUN_REQUESTED, scheduled_for=slot)
-    return [row.to_event() for row in rows.order_by("id")[:REQUESTS_MAX]]
+    return _with_texts(rows.order_by("id")[:REQUESTS_MAX])
 
 
 def _events_of_run(run_id: UUID) -> list[Event]:
-    return [row.to_event() for row in _rows().for_run(run_id).order_by("id")[:RUN_EVENTS_MAX]]
+    return _with_texts(_rows().for_run(run_id).order_by("id")[:RUN_EVENTS_MAX])
+
+
+def _with_texts(rows: CronEventQuerySet) -> list[Event]:
+    return put_back(rows.db, [row.fact() for row in rows])
 
 
 def _events_behind(decision: Event) -> list[Event]:
@@ -297,7 +314,7 @@ def _instead(decision: Event) -> Event | None:
         return None
     rows = _rows().for_cron(decision.cron).filter(type=EventType.SLOT_FIRED)
     row = _first_own(rows.filter(scheduled_for__gt=decision.scheduled_for))
-    return row.to_event() if row else None
+    return row.fact() if row else None
 
 
 def _downtime_of(found: Evidence, decision: Event) -> tuple[Downtime | None, list[Event]]:

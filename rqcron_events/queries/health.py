@@ -30,7 +30,7 @@ from ..ledger import quarantine, store
 from ..ledger.backend import backend_of
 from ..ledger.cron_states import global_pauses, states_without_runs
 from ..ledger.lookup import stored_name, told_losses
-from ..models import CronEvent, CronEventQuerySet
+from ..models import CronEvent, CronEventQuerySet, put_back
 from .clocks import Clocks, compare_clocks, compare_redis, event_of_the_future, silent_crons
 from .code_in_force import code_obstacles, unknown_cron_text
 from .log.late_follower import late_follower
@@ -295,9 +295,9 @@ def _look_at_serializers(found: Health) -> None:
             continue
         later = _rows().for_cron(row.cron).of_type(*SUCCESSES)
         if not later.filter(occurred_at__gt=row.occurred_at).exists():
-            found.problems.append(
-                f"Run {row.run_id} of cron {row.cron!r} failed: {clause(error.get(ERROR_MESSAGE, ''))}."
-            )
+            [event] = put_back(conf().database, [row.fact()])
+            message = clause(event.data[ERROR].get(ERROR_MESSAGE, ""))
+            found.problems.append(f"Run {row.run_id} of cron {row.cron!r} failed: {message}.")
         return
 
 

@@ -76,7 +76,7 @@ def standing_by_calls() -> Standing:
         rows = CronEvent.objects.using(conf().database).filter(type__in=RUNNER_TYPES)
         last = rows.order_by("-occurred_at", "-id").first()
         ended = last is not None and last.type != EventType.RUNNER_STARTED
-        since = last.to_event().occurred_at if ended and last else None
+        since = last.fact().occurred_at if ended and last else None
         when = f" since {shower(None)(since)}" if since else ""
         return Standing(obstacle=_no_runner(f"no runner leads{when}", START, since))
     silent = (clock.now() - calls.last).total_seconds()

@@ -9,11 +9,12 @@ from .. import clock
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import OUTCOMES, EventType, Reason, cron_stream
-from ..core.events.keys import ERROR, ERROR_MESSAGE, NOT_BEFORE
+from ..core.events.keys import NOT_BEFORE
 from ..core.wording import clause
+from ..core.words.apart import GONE, MESSAGE
 from ..errors import QueueUnusable
 from ..execution.enqueuer import Enqueuer
-from ..models import CronEvent, CronEventQuerySet
+from ..models import CronEvent, CronEventQuerySet, texts_of
 
 __all__ = ["open_runs", "out_of_reach", "refused", "refused_runs"]
 
@@ -31,11 +32,11 @@ _TAKEN = (*_IN_RQ, *sorted(OUTCOMES))
 def refused(cron: str = "") -> list[str]:
     """A sentence for each cause for which RQ takes no job for some runs, or for some of this cron."""
     causes: dict[str, list[CronEvent]] = {}
-    for row in refused_runs():
-        if cron not in ("", row.cron):
-            continue
-        error = row.data.get(ERROR) or {}
-        causes.setdefault(clause(error.get(ERROR_MESSAGE, "")), []).append(row)
+    rows = [row for row in refused_runs() if cron in ("", row.cron)]
+    said = texts_of(conf().database, [row.id for row in rows])
+    for row in rows:
+        message = said.get(row.id, {}).get(MESSAGE)
+        causes.setdefault(clause(message.text if message else GONE), []).append(row)
     texts = [_refused_text(cause, rows) for cause, rows in list(causes.items())[:CAUSES_TOLD_MAX]]
     if len(causes) > CAUSES_TOLD_MAX:
         texts.append(

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from ..conf import conf
 from ..core.audit.findings import Loss
 from ..core.cron_state import CronState, OpenRun
-from ..core.events import Event, EventType, cron_stream, make
+from ..core.events import Event, EventType, Reason, cron_stream, make
 from ..core.events.make import InRun
 from ..core.recovery import Trace, decided_again, decided_until
 from ..core.run_state import RunState
@@ -31,7 +31,7 @@ from ..execution.traces.jobs import job_traces
 from ..leadership.clock_skew import ClockSkew
 from ..ledger import store
 from ..ledger.cron_states import States
-from ..ledger.lookup import told_losses
+from ..ledger.lookup import archived_until, told_losses
 from ..ledger.optimistic import append_optimistically
 from ..ledger.run_streams import read_runs
 from ..ledger.snapshot import Remembered, missing_marks
@@ -141,8 +141,16 @@ def _tell(
 
 
 def _jobs(crons: Collection[str], jobs_max: int) -> tuple[dict[UUID, Trace], bool]:
-    """The jobs of runs that the log does not know, and whether every Redis answered."""
-    return job_traces(Enqueuer(REDIS_SECONDS_MAX), _asked_for, crons, jobs_max)
+    """The jobs of runs that neither the log nor an archive knows, and whether every Redis answered."""
+    found, complete = job_traces(Enqueuer(REDIS_SECONDS_MAX), _asked_for, crons, jobs_max)
+    until = archived_until() if found else None
+    if until is not None:  # RQ keeps jobs of runs that were archived
+        found = {
+            run_id: trace
+            for run_id, trace in found.items()
+            if trace.decided_at is None or trace.decided_at > until
+        }
+    return found, complete
 
 
 def _remembered(before: Remembered) -> list[Trace]:
@@ -161,7 +169,8 @@ def _remembered(before: Remembered) -> list[Trace]:
 
 def _written_since() -> list[Trace]:
     """Runs that workers wrote of lately."""
-    newest = _rows().filter(run_id__isnull=False).order_by("-id")
+    written = _rows().filter(run_id__isnull=False).exclude(reason=Reason.ARCHIVED)
+    newest = written.order_by("-id")
     rows = newest.values_list("run_id", "cron", "scheduled_for")[:EVENTS_LOOKED_AT_MAX]
     runs = {run_id: (cron, slot) for run_id, cron, slot in rows if run_id is not None}
     return [

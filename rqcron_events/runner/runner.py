@@ -22,6 +22,7 @@ from ..process.failpoints import reach
 from ..process.gc_pause import collection_paused
 from ..registry import registry
 from .due_queue import Agenda
+from .pace import Pace
 from .recovery import recover, recover_unknown_jobs
 from .registration import sync
 from .rq_side import RqSide
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 0.1
 """How long one slice of a catch-up may take, before what came due meanwhile has its turn."""
-FOLLOWING_SECONDS_MAX = 0.1
-"""How long one tick reads what others wrote, before it decides on what it knows."""
 DECIDING_SECONDS_MAX = 0.5
 """How long one tick decides, before it looks at its lease and whether it is to stop."""
 STANDBY_SECONDS = 1.0
@@ -64,6 +63,7 @@ class Runner:
         self.behind = False
         """The last tick left slots that are due to the next one."""
         self._agenda = Agenda()
+        self._pace = Pace()
         self._synced = True
         self._rq_threads: RqThreads | None = None
         """None: what concerns RQ is done in the deciding thread."""
@@ -84,7 +84,7 @@ class Runner:
             return STANDBY_SECONDS
         if self.states.log_went_back():
             self._take_over()
-        self._look_again(self.states.follow(self.watch.progress, seconds_max=FOLLOWING_SECONDS_MAX))
+        self._look_again(self._pace.follow(self.states, self._agenda, self.watch.progress))
         if self.states.accepted:
             self.states.accepted = self._synced = False
         looks_up_at = clock.monotonic_seconds() + DECIDING_SECONDS_MAX

@@ -12,6 +12,7 @@ from django.db.utils import Error
 
 from ..conf import conf
 from ..core.wording import clause
+from ..errors import SegmentUnavailable
 from ..ledger import store
 from ..ledger.backend import backend_of
 from ..models import CronSeal
@@ -19,7 +20,8 @@ from ..process.failpoints import reach
 from .keys import verifiers
 from .progress import failed, of_receiver, progress, succeeded
 from .receivers.send import NotTaken, send
-from .stored import StoredTiles, newest_seal, seals
+from .segments import WholeTiles
+from .stored import newest_seal, seals
 
 __all__ = ["deliver", "deliver_all", "wake"]
 
@@ -88,8 +90,8 @@ def deliver(name: str, options: Mapping[str, Any]) -> bool:
         seal = _next(known, newest)
         about = {"receiver": name, "events": seal.size}
         try:
-            answer = send(options, seal.note, seal.size, StoredTiles(), verifiers())
-        except NotTaken as error:
+            answer = send(options, seal.note, seal.size, WholeTiles(), verifiers())
+        except (NotTaken, SegmentUnavailable) as error:
             first = failed(of_receiver(name), str(error))
             log.log(
                 logging.WARNING if first else logging.DEBUG,

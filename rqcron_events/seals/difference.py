@@ -29,6 +29,7 @@ class Kind(StrEnum):
     SEAL = "seal"
     TILE = "tile"
     NOT_SEALED = "not_sealed"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,21 @@ from .. import clock
 from ..conf import conf
 from ..models import SealProgress
 
-__all__ = ["SEALING", "VERIFYING", "failed", "of_receiver", "progress", "rows", "succeeded"]
+__all__ = [
+    "ARCHIVING",
+    "SEALING",
+    "VERIFYING",
+    "failed",
+    "of_receiver",
+    "progress",
+    "rows",
+    "succeeded",
+]
 
 SEALING = "sealing"
 VERIFYING = "verify"
+ARCHIVING = "archive"
+"""Its size is up to where the tiles of archived events are removed."""
 TOLD_CHARS_MAX = 1_000
 
 

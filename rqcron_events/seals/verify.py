@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.db.models import Count
@@ -21,6 +22,7 @@ from .difference import Finding, Kind
 from .outside import Claim, Outside
 from .progress import VERIFYING, failed, progress, rows, succeeded
 from .stored import StoredTiles, newest_seal, seals, seals_after
+from .texts import text_findings
 from .walk import Tree, Walk
 
 __all__ = ["OUTSIDE", "Verification", "verify"]
@@ -158,6 +160,7 @@ def _compare(
         found.findings += _more_than_sealed(newest)
         if not walk.damaged:
             found.findings += _damaged_tiles(base.size, newest.size, tiles)
+    found.findings += islice(text_findings(base.last_id, until), FAULTS_MAX)
 
 
 def _trees(

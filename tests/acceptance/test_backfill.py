@@ -43,7 +43,9 @@ def outcomes():
 
 def archived() -> list[str]:
     """The days for which the function did its work, in the order of the log."""
-    return [json.loads(row.data["result"]) for row in outcomes().of_type("run_succeeded")]
+    return [
+        json.loads(event.data["result"]) for event in outcomes().of_type("run_succeeded").events()
+    ]
 
 
 def backfill(project: Project, *options: str, **environment: str):

@@ -101,8 +101,11 @@ def test_a_cron_whose_module_is_broken_on_this_worker_fails_at_once_with_the_imp
     assert stream.count() == 2, done.stderr
     failed = stream[1]
     assert (failed.type, failed.reason) == ("run_failed", "not_registered")
-    assert "RuntimeError: this module is broken on purpose" in failed.data["error"]["message"]
-    assert f"is in {module}, which does not import" in failed.data["error"]["message"]
+    assert (
+        "RuntimeError: this module is broken on purpose"
+        in failed.to_event().data["error"]["message"]
+    )
+    assert f"is in {module}, which does not import" in failed.to_event().data["error"]["message"]
 
 
 def test_a_queue_that_the_leader_does_not_have_concerns_the_crons_in_it_only(project: Project):

@@ -97,7 +97,7 @@ def test_what_do_returned_is_kept_in_a_moved_django_cron_project(project: Projec
     assert project.run("cron_trigger", "library.import_catalogue").returncode == 0
     assert project.run("cron_worker", "default", "--burst").returncode == 0
     done = CronEvent.objects.for_cron("library.import_catalogue").get(type="run_succeeded")
-    assert done.data["result"] == '"imported 3 titles"'
+    assert done.to_event().data["result"] == '"imported 3 titles"'
 
 
 def install(project: Project, directory: str, app: str) -> None:

@@ -45,7 +45,7 @@ def test_a_killed_work_horse_is_a_failed_run(registered: Project, outcome):
     assert (failed.type, failed.reason) == ("run_failed", "worker_killed")
     assert failed.data["found"] == "RQ says failed"
     assert failed.attempt == 1
-    assert "signal 9" in failed.data["error"]["traceback"]
+    assert "signal 9" in failed.to_event().data["error"]["traceback"]
 
 
 def test_a_work_horse_that_is_killed_and_retried_leaves_two_attempts(registered: Project):

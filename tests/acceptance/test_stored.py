@@ -228,7 +228,7 @@ def test_a_stored_job_runs_and_its_success_is_recorded(work):
     assert {str(event.run_id) for event in (started, succeeded)} == {JOB["run_id"]}
     assert (started.scheduled_for, started.attempt) == (SLOT, 1)
     assert started.actor == "worker/worker-of-today"
-    assert succeeded.data["result"] == '"2026-03-06"'
+    assert succeeded.to_event().data["result"] == '"2026-03-06"'
     answer = explain(JOB["cron"], SLOT)
     assert answer.verdict == "fired"
     assert answer.run.status == "succeeded"
@@ -242,7 +242,7 @@ def test_a_stored_job_that_fails_calls_the_callback_that_it_names(work, monkeypa
     assert work().is_failed
     started, failed = new_events()
     assert [started.type, failed.type] == ["run_started", "run_failed"]
-    assert failed.data["error"]["message"] == "the disk is full"
+    assert failed.to_event().data["error"]["message"] == "the disk is full"
     answer = explain(JOB["cron"], SLOT)
     assert (answer.verdict, answer.run.status) == ("fired", "failed")
 

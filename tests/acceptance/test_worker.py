@@ -47,14 +47,14 @@ def test_a_success_is_recorded_with_duration_attempt_and_result(worked):
     assert started.actor.startswith("worker/")
     assert succeeded.type == "run_succeeded"
     assert 0 <= succeeded.data["duration_seconds"] < 30
-    assert succeeded.data["result"] == '{"slot": null, "attempt": 1}'
+    assert succeeded.to_event().data["result"] == '{"slot": null, "attempt": 1}'
 
 
 def test_an_exception_is_in_rqs_failed_registry_and_in_the_ledger(worked, redis_connection: Redis):
     *_, failed = worked("raises")
     assert failed.type == "run_failed"
     assert failed.reason == "exception"
-    error = failed.data["error"]
+    error = failed.to_event().data["error"]
     assert (error["type"], error["message"]) == ("ValueError", "on purpose")
     assert "crons.py" in error["traceback"]
     registry = FailedJobRegistry(queue=Queue("default", connection=redis_connection))
@@ -97,7 +97,7 @@ def test_a_declined_run_says_why_and_is_finished_for_rq(worked, redis_connection
 
 def test_an_async_function_is_awaited(worked):
     *_, succeeded = worked("asynchronous")
-    assert (succeeded.type, succeeded.data["result"]) == ("run_succeeded", '"done"')
+    assert (succeeded.type, succeeded.to_event().data["result"]) == ("run_succeeded", '"done"')
 
 
 def test_a_result_that_cannot_be_stored_fails_the_run_once(worked):
@@ -156,7 +156,7 @@ def test_a_cron_that_the_workers_code_does_not_have_fails_with_a_remedy(project,
     assert not results[0].error
     *_, failed = worked.finish(run_id)
     assert (failed.type, failed.reason) == ("run_failed", "not_registered")
-    assert "INSTALLED_APPS" in failed.data["error"]["message"]
+    assert "INSTALLED_APPS" in failed.to_event().data["error"]["message"]
 
 
 def test_a_timeout_is_recorded_as_one(worked):

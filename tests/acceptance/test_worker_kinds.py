@@ -38,7 +38,7 @@ def test_a_worker_without_the_serializer_of_its_queue_is_told_by_health_and_chec
     project.start("rqworker", "default", "high")
     assert ends_of_quick(project) == {"run_failed"}
     failed = CronEvent.objects.of_type("run_failed").for_cron("quick").first()
-    assert "started without the SERIALIZER" in failed.data["error"]["message"]
+    assert "started without the SERIALIZER" in failed.to_event().data["error"]["message"]
     told = project.run("cron_health")
     assert told.returncode == 1
     assert "rqworker --serializer" in told.stdout

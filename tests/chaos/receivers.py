@@ -158,7 +158,7 @@ def drill(seed: int, seconds: float, *, opening: tuple[str, ...] = ()) -> Report
             failed = "SELECT 1 FROM rqcron_event WHERE type = 'run_failed' LIMIT 1"
             _wait(stage, lambda: stage.rows(failed), READY_SECONDS_MAX)
             faults = ReceiverFaults(
-                stage, random.Random(seed), hook=hook, seconds_max=min(seconds / 2, 90)
+                stage, random.Random(seed), hook=hook, seconds_max=min(seconds / 2, 240)
             )
             _strike(stage, faults, seconds, opening)
             stage.manage("cron_pause", "--all", "--reason", "the drill is over", "--by", "drill")

@@ -278,7 +278,8 @@ COLUMNS = {
     "worker": OfRun("worker"),
     "outcome_reason": "",
     "error_type": "",
-    "error_message": "",
+    "error_shape": "",
+    "error_event": None,
 }
 
 

@@ -28,6 +28,11 @@ def raises():
     raise ValueError("on purpose")
 
 
+@register_cron(schedule="@yearly")
+def leaks():
+    raise ConnectionError("cannot reach postgres://shop:hunter2@db/orders for Ann Miller")
+
+
 @register_cron(every=SECOND * 5, retry=2)
 def raises_and_retries():
     raise RuntimeError("again and again")

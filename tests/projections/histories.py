@@ -21,6 +21,7 @@ from rqcron_events.core.events import (
 )
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
+from rqcron_events.ledger.doors.words import apart
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -288,5 +289,7 @@ def history(seed: int, steps: int, crons: int = 3) -> list[Event]:
 def append(events: list[Event]) -> None:
     """Past the store: in the ledger's stream, which the histories share, each begins behind a gap."""
     db = store.connection()
+    facts, texts = apart(events)
     with transaction.atomic(using=db.alias):
-        assert backend_of(db).insert(db, events, {}) == len(events)
+        assert backend_of(db).insert(db, facts, {}) == len(events)
+        backend_of(db).insert_texts(db, texts)

@@ -169,7 +169,7 @@ def test_a_new_version_asks_for_a_rebuild_of_that_projection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     projector.catch_up()
-    newer = replace(runs.PROJECTION, version=2)
+    newer = replace(runs.PROJECTION, version=runs.VERSION + 1)
     monkeypatch.setattr(projector, "PROJECTIONS", (crons.PROJECTION, newer))
     assert check_versions(databases=None) == []
 

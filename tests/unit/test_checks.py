@@ -192,7 +192,7 @@ def test_every_default_is_within_its_bounds(monkeypatch):
     defaults = Conf()
     for name, (low, high) in conf_module._BOUNDS.items():
         value = getattr(defaults, name)
-        assert value is None if name in ("log_bytes_max", "run_days") else low <= value <= high
+        assert value is None or low <= value <= high
 
 
 def test_defaults_of_a_project_that_are_wrong_are_told_for_each_cron(registry, settings):

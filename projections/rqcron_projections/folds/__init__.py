@@ -3,5 +3,5 @@
 Everything is pure: no database, no clock, so a replay gives the same rows as the live fold. It may
 import the core, and of this app ``models``, ``projection``, ``gathering``, ``replay_hints``, ``rows``
 and ``histogram``; never ``replay``, ``report`` or ``projector``. Start with ``runners``, the smallest;
-``cron_status``, ``day_totals`` and ``error_shape`` are parts of ``crons`` and ``days``.
+``cron_status`` and ``day_totals`` are parts of ``crons`` and ``days``.
 """

@@ -25,7 +25,7 @@ from rqcron_events.core.events.keys import (
     DURATION_SECONDS,
     EFFECTIVE_FROM,
     ERROR,
-    ERROR_MESSAGE,
+    ERROR_SHAPE,
     ERROR_TYPE,
     FIRST,
     LATENESS_SECONDS,
@@ -41,6 +41,7 @@ from rqcron_events.core.schedule import (
     zone_or_utc,
 )
 from rqcron_events.core.schedule.slot_count import slots_by_day
+from rqcron_events.core.words.error_shape import message_shape
 
 from ..cron_total import CronTotal
 from ..gathering import Fact, Gathering
@@ -48,12 +49,11 @@ from ..models import CronDay, CronDayState
 from ..projection import Projection
 from ..replay_hints import CleanFold, ReplayHints
 from . import cron_totals, day_totals
-from .error_shape import message_shape
 
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply", "error_kind"]
 
 NAME = "days"
-VERSION = 2
+VERSION = 3
 
 ENDED_RUNS_KEPT_MAX = 100
 """Per cron: runs that ended before both of their notes (enqueued, started) were written."""
@@ -272,16 +272,16 @@ def _succeeded(row: CronDayState, at: datetime, key: str) -> list[Fact]:
 
 def _error(event: Event) -> str:
     error = event.data.get(ERROR) or {}
-    return error_kind(
-        str(error.get(ERROR_TYPE, "")), str(error.get(ERROR_MESSAGE, "")), event.reason
-    )
+    return error_kind(str(error.get(ERROR_TYPE, "")), str(error.get(ERROR_SHAPE, "")), event.reason)
 
 
-def error_kind(error_type: str, message: str, reason: str) -> str:
-    """Type and shape in one string; a run that ended without an error is named by its reason."""
-    if not error_type:
-        return f"{message_shape(reason)}\n{message_shape(message)}"
-    return f"{error_type[:200]}\n{message_shape(message)}"
+SHAPE_CHARACTERS_MAX = 40
+
+
+def error_kind(error_type: str, shape: str, reason: str) -> str:
+    """Type and shape (see ``error.shape``) in one string; a run that ended without an error is named by its
+    reason."""
+    return f"{error_type[:200] or message_shape(reason)}\n{shape[:SHAPE_CHARACTERS_MAX]}"
 
 
 def _forget_ended_runs(row: CronDayState) -> None:

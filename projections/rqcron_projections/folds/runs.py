@@ -17,10 +17,11 @@ from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.events.keys import (
     DURATION_SECONDS,
     ERROR,
-    ERROR_MESSAGE,
+    ERROR_SHAPE,
     ERROR_TYPE,
     LATENESS_SECONDS,
     QUEUE,
+    TEXTS,
     TRIGGER,
 )
 from rqcron_events.core.run_state import attempt_number
@@ -35,10 +36,10 @@ from .run_status import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RU
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply"]
 
 NAME = "runs"
-VERSION = 1
+VERSION = 2
 
 ERROR_CHARACTERS_MAX = 1_000
-"""The whole message is in the log."""
+SHAPE_CHARACTERS_MAX = 40
 
 
 def apply(row: CronRun | None, event: Event) -> Sequence[CronRun]:
@@ -103,8 +104,7 @@ def _enqueued(row: CronRun, event: Event) -> None:
         _measure_wait(row)
     if row.status == REQUESTED:
         row.status = ENQUEUED
-        row.error_type = ""
-        row.error_message = ""
+        _forget_error(row)
 
 
 def _started(row: CronRun, event: Event) -> None:
@@ -139,10 +139,16 @@ def _measure_wait(row: CronRun) -> None:
 def _note_error(row: CronRun, event: Event) -> None:
     error: dict[str, Any] | None = event.data.get(ERROR)
     if not error:
-        row.error_type = row.error_message = ""
+        _forget_error(row)
         return
     row.error_type = str(error.get(ERROR_TYPE, ""))[:ERROR_CHARACTERS_MAX]
-    row.error_message = str(error.get(ERROR_MESSAGE, ""))[:ERROR_CHARACTERS_MAX]
+    row.error_shape = str(error.get(ERROR_SHAPE, ""))[:SHAPE_CHARACTERS_MAX]
+    row.error_event = event.id if TEXTS in event.data else None
+
+
+def _forget_error(row: CronRun) -> None:
+    row.error_type = row.error_shape = ""
+    row.error_event = None
 
 
 _CLEAN_ROW = CleanRow(
@@ -167,7 +173,8 @@ _CLEAN_ROW = CleanRow(
         "worker": OfRun("worker"),
         "outcome_reason": "",
         "error_type": "",
-        "error_message": "",
+        "error_shape": "",
+        "error_event": None,
     }
 )
 """What ``apply`` makes of the events of a clean run."""

@@ -278,7 +278,7 @@ def _events(position: int, until: int) -> Iterator[Page]:
 
 def _tail(position: int) -> Iterator[Page]:
     """Pages up to the end as it is now."""
-    while (page := store.tail(position, PAGE_EVENTS_MAX)).position > position:
+    while (page := store.tail(position, PAGE_EVENTS_MAX, texts=False)).position > position:
         position = page.position
         yield page_of_events(page.events, position, page.unreadable)
 

@@ -52,7 +52,7 @@ _COLUMNS = (
     "duration_seconds",
     "finished_us",
 )
-_ERROR_COLUMNS = ("cron", "run_id", "error_type", "error_message", "outcome_reason")
+_ERROR_COLUMNS = ("cron", "run_id", "error_type", "error_shape", "outcome_reason")
 _ROWS_PER_FETCH = 10_000
 _MICROSECONDS_OF_TEXT = (
     "(SELECT CAST(strftime('%%%%s', at) AS INTEGER) * 1000000 + CAST(substr(at, 21, 6) AS INTEGER) "
@@ -237,7 +237,7 @@ class _Reader:
             self._add_decision(row)
 
     def _add_decision(self, row: CronEvent) -> None:
-        event = row.to_event()
+        event = row.fact()
         last = event.scheduled_for
         assert last is not None, "it was found by this column"
         first = event.parsed_time(FIRST) or last

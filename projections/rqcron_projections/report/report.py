@@ -19,6 +19,7 @@ from django.utils import timezone
 from rqcron_events import clock
 from rqcron_events.core.schedule import local_time, zone_or_utc
 from rqcron_events.core.wording import empty_range_text
+from rqcron_events.core.words.error_shape import message_shape
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.lookup import stored_name
@@ -29,6 +30,7 @@ from .from_days import days_between, tally_days
 from .from_runs import tally_runs
 from .names import present_names
 from .tallies import By, Tallies
+from .words import messages_of_runs
 
 __all__ = ["By", "ErrorGroup", "FlakyCron", "Report", "SlowCron", "report"]
 
@@ -286,19 +288,23 @@ def _flakiest(crons: Mapping[str, Tally]) -> tuple[FlakyCron, ...]:
 
 
 def _errors(errors: Mapping[str, ErrorTally]) -> tuple[ErrorGroup, ...]:
+    """The most frequent ones; what their messages have in common is told by the last message of each."""
+    listed = sorted(errors.items(), key=lambda item: (-item[1].count, item[0]))[:ERRORS_LISTED_MAX]
+    messages = messages_of_runs([UUID(tally.run) for _, tally in listed])
     found = []
-    for kind, tally in sorted(errors.items(), key=lambda item: (-item[1].count, item[0])):
+    for kind, tally in listed:
         error_type, _, shape = kind.partition("\n")
+        run_id = UUID(tally.run)
         found.append(
             ErrorGroup(
                 type=error_type if kind else "(other)",
-                message_shape=shape,
+                message_shape=message_shape(messages.get(run_id, "")) if shape else "",
                 count=tally.count,
                 crons=dict(tally.crons.most_common(CRONS_LISTED_MAX)),
-                run_id=UUID(tally.run),
+                run_id=run_id,
             )
         )
-    return tuple(found[:ERRORS_LISTED_MAX])
+    return tuple(found)
 
 
 def _plain(group: str | date | datetime) -> str:

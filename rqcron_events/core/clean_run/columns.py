@@ -28,8 +28,8 @@ class Elapsed:
     until: str
 
 
-CleanColumn = OfRun | Elapsed | str | int
-"""Plain text and numbers are the same in every row."""
+CleanColumn = OfRun | Elapsed | str | int | None
+"""Plain text, numbers and None are the same in every row."""
 
 
 def row_maker(columns: Sequence[CleanColumn]) -> Callable[[CleanRun], tuple[Any, ...]]:

@@ -108,6 +108,8 @@ WORKER: Final = "worker"
 """str: RQ's name of the worker."""
 FOUND: Final = "found"
 """str: what was found, where the event was not written by who did it."""
+TEXTS: Final = "texts"
+"""object: by field, the SHA-256 of salt and text of each text that stands apart (``rqcron_text``)."""
 SPOOLED: Final = "spooled"
 """str: id of the entry in Redis where the event waited for the database."""
 
@@ -186,6 +188,22 @@ ERROR_MESSAGE: Final = "message"
 """str: the exception as text, truncated."""
 ERROR_TRACEBACK: Final = "traceback"
 """str: its traceback, of which the end is kept."""
+
+ERROR_SHAPE: Final = "shape"
+"""str: equal for messages of one kind (a keyed hash), so that failures can be counted without their words."""
+
+# Removed texts
+
+REMOVED: Final = "removed"
+"""int: how many texts."""
+TEXTS_BEFORE: Final = "before"
+"""time: texts of events that occurred before are removed."""
+UNTIL_EVENT: Final = "until_event"
+"""int: and of none after this event's id."""
+RUN_IDS: Final = "run_ids"
+"""array of run ids: whose texts, bounded."""
+EVENT_IDS: Final = "event_ids"
+"""array of int: the events whose texts."""
 
 # In the evidence of reason ``overlap``: the run that was active
 

@@ -52,6 +52,8 @@ class EventType(StrEnum):
     PROJECTION_REBUILT = "projection_rebuilt"
     EVENT_ACCEPTED = "event_accepted"
     LOG_WENT_BACK = "log_went_back"
+    TEXT_REDACTED = "text_redacted"
+    TEXTS_EXPIRED = "texts_expired"
     EVENTS_ARCHIVED = "events_archived"
     EVENTS_RESTORED = "events_restored"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -29,7 +29,7 @@ from ...core.wording import clause
 from ...errors import CronError, LedgerUnavailable
 from ...ledger import store
 from ...ledger.optimistic import append_optimistically
-from ...ledger.run_streams import read_run
+from ...ledger.run_streams import is_archived, read_run
 from ...process.failpoints import reach
 from ...process.time_limit import time_limit
 from ...registry import registry
@@ -46,6 +46,7 @@ __all__ = [
     "actor_of",
     "append_start",
     "first_start",
+    "may_be_archived",
     "named",
     "place",
     "refuse_unreadable",
@@ -162,10 +163,22 @@ def _judge(taken: Taken, name: str, asked_run_id: UUID) -> Judged:
     state = named(read_run(told.run_id), name, told.slot)
     if state.running and (taken.actor, taken.at) in state.starts:
         return Judged(state, Start.BEGIN)  # the writer's, later than we waited
+    if may_be_archived(state, taken.job):
+        return Judged(state, Start.REFUSE_ARCHIVED)
     verdict = _verdict(state, taken.job)
     if verdict is Start.BEGIN_AGAIN:
         return Judged(_new_run(state, taken), Start.BEGIN)
     return Judged(state, verdict)
+
+
+def may_be_archived(state: RunState, job: Job) -> bool:
+    """Whether the log knows nothing of the run's life, and an archive may have taken it."""
+    if state.enqueued_at or state.starts or state.outcome:
+        return False
+    created_at = job.created_at
+    if created_at.tzinfo is None:
+        created_at = created_at.replace(tzinfo=UTC)
+    return is_archived(state.run_id, created_at)
 
 
 def _verdict(state: RunState, job: Job) -> Start:

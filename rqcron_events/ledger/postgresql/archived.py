@@ -28,9 +28,7 @@ def with_archived(db: BaseDatabaseWrapper, pages: Iterable[Sequence[Row]]) -> It
     not have."""
     with in_one_session(db), db.cursor() as cursor:
         # Without constraints: what is damaged was archived as it was.
-        cursor.execute(
-            "CREATE TEMPORARY TABLE rqcron_archived AS TABLE rqcron_event WITH NO DATA"
-        )
+        cursor.execute("CREATE TEMPORARY TABLE rqcron_archived AS TABLE rqcron_event WITH NO DATA")
         for page in pages:
             with (
                 db.wrap_database_errors,

@@ -45,6 +45,7 @@ from .sessions import not_waiting as not_waiting
 from .sessions import place as place
 from .sessions import second_connection as second_connection
 from .sessions import was_locked as was_locked
+from .texts import insert_texts as insert_texts
 from .triggers import FENCE_CLASS, FUNCTIONS, definitions
 from .triggers import TRIGGERS as TRIGGERS
 from .triggers import install_triggers as install_triggers

@@ -40,6 +40,7 @@ from .sessions import not_waiting as not_waiting
 from .sessions import place as place
 from .sessions import second_connection as second_connection
 from .sessions import was_locked as was_locked
+from .texts import insert_texts as insert_texts
 from .triggers import SEGMENT_TRIGGERS, THIS_ID, THIS_VERSION, has_segments, trigger_statements
 from .triggers import TRIGGERS as TRIGGERS
 

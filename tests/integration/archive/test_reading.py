@@ -20,7 +20,9 @@ from tests.sealing import fire, gap, history, ids, run_of
 
 def columns() -> list[tuple]:
     rows = CronEvent.objects.order_by("id")
-    return list(rows.values_list("id", "stream", "version", "type", "run_id", "scheduled_for", "data"))
+    return list(
+        rows.values_list("id", "stream", "version", "type", "run_id", "scheduled_for", "data")
+    )
 
 
 def test_a_position_behind_which_events_are_archived_is_refused_by_every_reader():

@@ -16,8 +16,7 @@ from rqcron_events.execution.run_request import RunRequest
 from rqcron_events.ledger import cron_states, snapshot, store
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSnapshot
-from rqcron_events.runner import rq_threads, snapshot_thread
-from rqcron_events.runner import runner as runner_module
+from rqcron_events.runner import pace, rq_threads, snapshot_thread
 from rqcron_events.runner.rq_threads import RqThread
 from tests.integration.conftest import MINUTE
 
@@ -90,7 +89,6 @@ def test_a_pass_looks_at_runs_of_which_nothing_was_heard_since_the_last_one(
 
 def test_decisions_go_on_while_a_flood_of_events_is_read(runner, clock, monkeypatch):
     monkeypatch.setattr(cron_states, "PAGE_EVENTS", 5)
-    monkeypatch.setattr(runner_module, "FOLLOWING_SECONDS_MAX", 0)
     place = {"cron": "idle", "actor": "ann"}
     asked = [
         make.run_requested(
@@ -107,9 +105,26 @@ def test_decisions_go_on_while_a_flood_of_events_is_read(runner, clock, monkeypa
     clock.advance(MINUTE)
     assert runner.tick() == 0, "there is more to read"
     assert decided.count() == 4, "what is due was decided before all was read"
-    assert len(runner.states.crons["idle"].open_runs) == 5
-    for _ in range(5):
-        runner.tick()
+    assert len(runner.states.crons["idle"].open_runs) == 5, "a page"
+    runner.tick()
+    assert len(runner.states.crons["idle"].open_runs) == 12, "nothing is due, so all"
+
+
+def test_who_was_not_at_the_end_for_long_reads_on_though_something_is_due(
+    runner, clock, monkeypatch
+):
+    monkeypatch.setattr(cron_states, "PAGE_EVENTS", 5)
+    place = {"cron": "idle", "actor": "ann"}
+    store.append([
+        make.run_requested(
+            run_id=UUID(int=number), slot=None, trigger="manual", reason="a flood",
+            **InCron(version=1 + number, at=clock.now, **place),
+        )
+        for number in range(1, 13)
+    ])  # fmt: skip
+    clock.advance(MINUTE)
+    runner._pace = pace.Pace()  # as after more than two seconds
+    runner.tick()
     assert len(runner.states.crons["idle"].open_runs) == 12
 
 

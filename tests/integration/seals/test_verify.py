@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from rqcron_events import clock
 from rqcron_events.core.seal.checkpoint import Checkpoint
 from rqcron_events.core.seal.note import new_signer
 from rqcron_events.errors import CronConfigError
 from rqcron_events.ledger.backend import backend_of
-from rqcron_events.models import CronSeal, CronTile, SealProgress
+from rqcron_events.models import CronSeal, CronText, CronTile, SealProgress
+from rqcron_events.operations.redact import Wanted, expire_texts, redact
 from rqcron_events.seals import verify as verify_module
 from rqcron_events.seals.difference import Kind
 from rqcron_events.seals.tiles_again import make_tiles_again
@@ -27,6 +30,7 @@ from tests.sealing import (
     history,
     ids,
     keep_outside,
+    run_of,
     seal,
     seal_in_parts,
     verified,
@@ -294,3 +298,23 @@ def test_tiles_outside_that_do_not_belong_there_are_named(tmp_path: Path):
     assert [f.text for f in found.findings] == [
         f"The tiles in {tmp_path} do not belong to its checkpoint."
     ]
+
+
+def test_a_text_that_was_changed_or_taken_out_by_hand_is_found_and_a_removal_is_not():
+    history("alpha", runs=4)
+    seal()
+    texts = list(CronText.objects.order_by("id"))
+    assert verified().ok
+    redact(Wanted(run_id=run_of("alpha", 1)), reason="asked", by="ann")
+    CronText.objects.filter(id=texts[1].id).update(text="another one")
+    CronText.objects.filter(id=texts[2].id).delete()
+    CronText.objects.filter(id=texts[3].id).update(salt="no number")
+    found = verified()
+    assert [(item.kind, item.event_id) for item in found.findings] == [
+        (Kind.TEXT, text.event_id) for text in texts[1:]
+    ]
+    assert "is not what was recorded" in found.findings[0].text
+    assert "no event says who removed it" in found.findings[1].text
+    CronText.objects.all().update(stored_at=clock.now() - timedelta(days=2))
+    expire_texts(clock.now() - timedelta(days=1))
+    assert verified().ok

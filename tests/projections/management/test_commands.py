@@ -17,7 +17,7 @@ from rqcron_projections.models import CronDay, CronJob, CronRun
 
 from rqcron_events.cli.times import parse_instant, parse_range, zone_of
 from rqcron_events.errors import CronConfigError, LedgerUnavailable
-from rqcron_events.models import CronEvent
+from rqcron_events.models import CronEvent, CronText
 from rqcron_events.testing import FakeClock
 from tests.projections.histories import History, append
 
@@ -135,8 +135,11 @@ def test_a_csv_without_rows_has_the_same_head(cron: str) -> None:
 
 def test_the_table_says_why_a_run_ended_in_one_bounded_line(cron: str) -> None:
     printed("cron_list")
+    CronText.objects.create(
+        event_id=7, field="error.message", salt="00", text="no\nsite " + "x" * 80
+    )
     CronRun.objects.filter(cron=cron).update(
-        outcome_reason="exception", error_type="ValueError", error_message="no\nsite " + "x" * 80
+        outcome_reason="exception", error_type="ValueError", error_event=7
     )
     line = printed("cron_history", cron, "--limit", "1").splitlines()[-1]
     assert "exception: ValueError: no site xxx" in line
@@ -174,7 +177,7 @@ def test_a_check_that_finds_something_fails_and_lists_it(cron: str) -> None:
 def test_the_table_of_a_check_is_readable_and_json_has_everything(cron: str) -> None:
     printed("cron_list")
     CronDay.objects.update(duration_histogram="12345" * 4_000, fired=77)
-    CronRun.objects.update(worker="w" * 200, error_message="two\nlines " * 200)
+    CronRun.objects.update(worker="w" * 200, error_type="two\nlines " * 200)
     CronRun.objects.filter(pk=CronRun.objects.last().pk).delete()
     out = io.StringIO()
     with pytest.raises(CommandError, match="rows differ"):

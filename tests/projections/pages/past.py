@@ -21,6 +21,7 @@ from rqcron_events.core.events import (
 )
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
+from rqcron_events.ledger.doors.words import apart
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 """A Monday."""
@@ -170,5 +171,7 @@ class Past:
         db = store.connection()
         with transaction.atomic(using=db.alias):
             for start in range(0, len(events), 5_000):
-                backend_of(db).insert(db, events[start : start + 5_000], {})
+                facts, texts = apart(events[start : start + 5_000])
+                backend_of(db).insert(db, facts, {})
+                backend_of(db).insert_texts(db, texts)
         catch_up()

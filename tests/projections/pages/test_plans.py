@@ -39,7 +39,7 @@ FILL = """
 """
 FILL_RUNS = """
     INSERT INTO rqcron_run (run_id, cron, trigger, status, requested_at, actor, reason, queue,
-        attempts, refused_starts, worker, outcome_reason, error_type, error_message)
+        attempts, refused_starts, worker, outcome_reason, error_type, error_shape)
     SELECT gen_random_uuid(), 'other_' || mod(n, 501), 'slot', 'succeeded',
         %(at)s + n * interval '1 second', '', '', '', 1, 0, '', '', '', ''
     FROM generate_series(1, 15000) AS n

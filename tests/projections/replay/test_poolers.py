@@ -15,10 +15,9 @@ from rqcron_projections.models import CronJob, CronRun
 from rqcron_projections.projector import PROJECTIONS, catch_up
 from rqcron_projections.replay import rebuild
 
-from rqcron_events import models
 from rqcron_events.ledger.postgresql import log as postgresql_log
 from rqcron_events.ledger.postgresql import sessions
-from rqcron_events.models import CronEvent
+from rqcron_events.models import CronEvent, event
 from tests.pgbouncer import pooler
 from tests.projections.histories import append, history
 
@@ -106,7 +105,7 @@ def test_a_rebuild_gives_the_live_rows_and_a_check_the_truth(behind_pooler, unse
 def test_no_long_read_rests_on_a_cursor_of_the_session(
     behind_pooler, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(models, "PAGE_ROWS", 20)
+    monkeypatch.setattr(event, "PAGE_ROWS", 20)
     append(history(2, 80))
     catch_up()
     ids = list(CronEvent.objects.values_list("id", flat=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from rqcron_events.models import CronEvent
 from ...models import CronJob, CronRun
 from ...past.runs import runs_at
 from ...report.names import present_names
+from ...report.words import messages_of
 from ...retention.kept import removed_words, runs_kept_from
 from ...rows import column_names, row_values
 from ..freshness import catch_up_or_say
@@ -88,19 +89,20 @@ class Command(LedgerCommand):
         if kept_from is not None:
             self.stderr.write(removed_words(kept_from))
         results = _results(runs)
+        messages = messages_of(run.error_event for run in runs)
         table = options["format"] == "table"
         print_rows(
             self.stdout,
             [
                 row_values(run)
-                | {"cron": called}
+                | {"cron": called, "error_message": messages.get(run.error_event or 0, "")}
                 | {"result": results.get(run.run_id)}
-                | ({"outcome": _outcome(run, results.get(run.run_id))} if table else {})
+                | ({"outcome": _outcome(run, messages, results.get(run.run_id))} if table else {})
                 for run in runs
             ],
             COLUMNS,
             options["format"],
-            fields=column_names(CronRun),
+            fields=[*column_names(CronRun), "error_message"],
             zone=zone_or_utc(timezones[name]),
             empty=f"No matching runs of cron {name!r} by then."
             if at
@@ -115,15 +117,16 @@ def _results(runs: Sequence[CronRun]) -> dict[UUID | None, str]:
     for start in range(0, len(ids), RUNS_PER_QUERY):
         events = CronEvent.objects.using(store.connection().alias).of_type(EventType.RUN_SUCCEEDED)
         page = events.filter(run_id__in=ids[start : start + RUNS_PER_QUERY])
-        for run_id, data in page.values_list("run_id", "data"):
-            if RESULT in data:
-                found[run_id] = str(data[RESULT])
+        for event in page.events():
+            if RESULT in event.data:
+                found[event.run_id] = str(event.data[RESULT])
     return found
 
 
-def _outcome(run: CronRun, result: str | None) -> str:
+def _outcome(run: CronRun, messages: Mapping[int, str], result: str | None) -> str:
     """Result, or reason and error, in one line; ``cron_explain --run`` has them whole."""
-    known = (result, run.outcome_reason, run.error_type, run.error_message)
+    message = messages.get(run.error_event or 0, "")
+    known = (result, run.outcome_reason, run.error_type, message)
     text = " ".join(": ".join(part for part in known if part).split())
     if len(text) > OUTCOME_CHARS_MAX:
         text = text[: OUTCOME_CHARS_MAX - 1] + "…"

@@ -121,7 +121,7 @@ def _done(frame: Frame, action: Action) -> HttpResponse:
     texts = frame.request.GET.getlist("done")[:EVENTS_SHOWN_MAX]
     ids = [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
     with _bounds():
-        events = [row.to_event() for row in events_of(ids, actor_of(frame.request.user))]
+        events = [row.fact() for row in events_of(ids, actor_of(frame.request.user))]
         lines = event_lines(frame.alias, events, frame.zones)
         if not lines:
             raise Http404("There is no such event of yours.")

@@ -15,7 +15,7 @@ from rqcron_events.core.interventions.pauses import Pause
 from rqcron_events.core.schedule.slot_count import count_slots
 from rqcron_events.core.wording import clause
 from rqcron_events.ledger import store
-from rqcron_events.models import CronEvent
+from rqcron_events.models import CronEvent, put_back
 
 __all__ = ["Change", "History", "Version", "history_of"]
 
@@ -91,14 +91,14 @@ def history_of(name: str) -> History:
     events: list[Event] = []
     for row in reversed(newest[:EVENTS_MAX]):
         try:
-            event = row.to_event()
+            event = row.fact()
             history.state.apply(event)
         except Exception as error:  # what one event holds must not hide the others
             history.problems.append(f"event {row.id} ({row.type}): {clause(error)}")
             continue
         events.append(event)
     history.versions = list(_versions(events))[::-1]
-    history.pauses = _pauses(events)
+    history.pauses = _pauses(put_back(rows.db, events))
     return history
 
 

@@ -242,7 +242,7 @@ def _lines(way: CronEventQuerySet) -> list[Line]:
 
 def _line(row: CronEvent) -> Line:
     try:
-        return row.to_event()
+        return row.fact()
     except UnreadableEvent as error:
         return Unreadable(
             id=row.id,

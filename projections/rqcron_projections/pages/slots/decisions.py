@@ -16,6 +16,7 @@ from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from ...models import CronRun
+from ...report.words import messages_of
 
 __all__ = ["Decision", "RunFacts", "decisions_between", "newest_decisions", "runs_of"]
 
@@ -64,8 +65,9 @@ class RunFacts(NamedTuple):
     duration_seconds: float | None
     queue_wait_seconds: float | None
     error_type: str
-    error_message: str
+    error_event: int | None
     outcome_reason: str
+    error_message: str = ""
 
 
 def newest_decisions(names: Sequence[str], each: int) -> dict[str, list[Decision]]:
@@ -113,8 +115,14 @@ def runs_of(decisions: Iterable[Decision]) -> dict[UUID, RunFacts]:
 def runs_named(run_ids: Collection[UUID]) -> dict[UUID, RunFacts]:
     if not run_ids:
         return {}
-    rows = CronRun.objects.using(store.connection().alias).filter(run_id__in=run_ids)
-    return {row[0]: RunFacts(*row) for row in rows.values_list(*RunFacts._fields)}
+    alias = store.connection().alias
+    rows = CronRun.objects.using(alias).filter(run_id__in=run_ids)
+    found = [RunFacts(*row) for row in rows.values_list(*RunFacts._fields[:-1])]
+    messages = messages_of([run.error_event for run in found])
+    return {
+        run.run_id: run._replace(error_message=messages.get(run.error_event or 0, ""))
+        for run in found
+    }
 
 
 def _read(rows: QuerySet[CronEvent]) -> Iterable[Decision]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from rqcron_events.core.codec import Unreadable
 from rqcron_events.core.events import Event
 from rqcron_events.core.explain.event_words import event_words
+from rqcron_events.models import put_back
 
 from ..frame.zones import Zones
 from .called import Called, called
@@ -54,8 +55,13 @@ class EventLine:
 
 
 def event_lines(alias: str, lines: Iterable[Event | Unreadable], zones: Zones) -> list[EventLine]:
-    """In the same order; one query tells what their crons are called."""
+    """In the same order, with their texts; one query tells what their crons are called."""
     known = list(lines)
+    texts = {
+        event.id: event
+        for event in put_back(alias, [line for line in known if isinstance(line, Event)])
+    }
+    known = [texts[line.id] if isinstance(line, Event) else line for line in known]
     names = called(alias, {line.cron for line in known if line.cron})
     return [_line(line, names.get(line.cron), zones) for line in known]
 

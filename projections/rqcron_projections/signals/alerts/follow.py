@@ -59,7 +59,7 @@ def _read(conf: AlertConf) -> int:
     if point is None or point.version != version_of(conf) or history_is_lost(point):
         return int(begin(conf, point))
     try:
-        page = store.tail(point.position, PAGE_EVENTS_MAX)
+        page = store.tail(point.position, PAGE_EVENTS_MAX, texts=False)
     except LogWentBack:
         return int(begin(conf, point))
     if page.position == point.position:

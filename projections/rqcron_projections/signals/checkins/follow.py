@@ -72,7 +72,7 @@ def _read() -> int:
     if point is None or history_is_lost(point):
         return int(_begin(point))
     try:
-        page = store.tail(point.position, PAGE_EVENTS_MAX)
+        page = store.tail(point.position, PAGE_EVENTS_MAX, texts=False)
     except LogWentBack:
         return int(_begin(point))
     if page.position == point.position:

@@ -32,7 +32,7 @@ def runs_of(run_ids: Iterable[UUID], page: Iterable[Event]) -> dict[UUID, list[E
         some = parts[start : start + PER_QUERY_MAX]
         rows = CronEvent.objects.using(db.alias).filter(run_id__in=some).order_by("id")
         found.update({run_id: [] for run_id in some})
-        for event in readable_rows(rows, db).events:
+        for event in readable_rows(rows, db, texts=True).events:
             if event.run_id in found:
                 found[event.run_id].append(event)
     return found

@@ -56,6 +56,8 @@ from .unnumbered import (
     runner_lost,
     runner_started,
     runner_stopped,
+    text_redacted,
+    texts_expired,
 )
 
 __all__ = [
@@ -101,4 +103,6 @@ __all__ = [
     "slot_skipped",
     "spooled",
     "start_refused",
+    "text_redacted",
+    "texts_expired",
 ]

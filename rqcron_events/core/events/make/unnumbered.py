@@ -5,7 +5,7 @@ Nobody decides on what is in them, so their versions are left to ``append_next``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -156,6 +156,36 @@ def log_went_back(
         keys.LOST_STREAMS: dict(streams),
     }
     return _unnumbered(EventType.LOG_WENT_BACK, LEDGER_STREAM, data, actor, at)
+
+
+def text_redacted(
+    *,
+    event_ids: Sequence[int],
+    run_ids: Sequence[str],
+    removed: int,
+    reason: str,
+    actor: str,
+    at: datetime,
+) -> Event:
+    """Somebody has texts of these events removed: what the texts were is not told."""
+    data = {
+        keys.EVENT_IDS: list(event_ids),
+        keys.RUN_IDS: list(run_ids),
+        keys.REMOVED: removed,
+    }
+    return _unnumbered(EventType.TEXT_REDACTED, LEDGER_STREAM, data, actor, at, reason=reason)
+
+
+def texts_expired(
+    *, before: datetime, until_event: int, removed: int, actor: str, at: datetime
+) -> Event:
+    """All texts of events up to this id and of before this time are removed, because of their age."""
+    data = {
+        keys.TEXTS_BEFORE: before.isoformat(),
+        keys.UNTIL_EVENT: until_event,
+        keys.REMOVED: removed,
+    }
+    return _unnumbered(EventType.TEXTS_EXPIRED, LEDGER_STREAM, data, actor, at)
 
 
 def events_archived(

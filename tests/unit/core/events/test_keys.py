@@ -143,15 +143,16 @@ def test_an_example_decodes_and_is_an_event_of_its_type(event_type):
 
 def test_every_key_has_its_name_and_every_name_is_on_the_page():
     on_the_page = {key for found in SECTIONS.values() for key in found.keys}
-    assert on_the_page | {keys.SPOOLED} == keys_in_code()
+    assert on_the_page | {keys.SPOOLED, keys.TEXTS} == keys_in_code()
     assert "**`spooled`** (string)" in PAGE
+    assert "**`texts`** (object)" in PAGE
 
 
 def test_an_error_has_the_keys_of_the_page():
     told = failure_data(
         ValueError, ValueError("no"), None, message_bytes_max=99, traceback_bytes_max=99
     )
-    assert list(told) == list(SECTIONS["In `error`"].keys)
+    assert [*told, keys.ERROR_SHAPE] == list(SECTIONS["In `error`"].keys)
 
 
 def test_what_told_of_a_lost_decision_has_the_keys_of_the_page():

@@ -33,6 +33,8 @@ UNNUMBERED = {
     "projection_rebuilt": "ledger",
     "event_accepted": "ledger",
     "log_went_back": "ledger",
+    "text_redacted": "ledger",
+    "texts_expired": "ledger",
     "events_archived": "ledger",
     "events_restored": "ledger",
 }

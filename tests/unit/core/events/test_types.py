@@ -47,6 +47,8 @@ def test_wire_names_are_frozen():
             "projection_rebuilt",
             "event_accepted",
             "log_went_back",
+            "text_redacted",
+            "texts_expired",
             "events_archived",
             "events_restored",
         ]

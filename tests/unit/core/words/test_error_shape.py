@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from rqcron_projections.folds.error_shape import message_shape
+
+from rqcron_events.core.words.error_shape import message_shape
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The tables: events, the snapshot cache, the lease, which events cannot be read, seals, archived segments."""
+"""The log."""
 
 from __future__ import annotations
 
@@ -10,22 +10,14 @@ from uuid import UUID
 from django.db import models
 from django.db.models.functions import Now
 
-from .conf import conf
-from .core.codec import check_shape, decode_data, event_type
-from .core.events import DECISIONS, OUTCOMES, Event, EventType
-from .core.wording import did_you_mean, empty_range_text
-from .errors import AppendOnlyError, CronConfigError, UnreadableEvent, check_instant
+from ..conf import conf
+from ..core.codec import check_shape, decode_data, event_type
+from ..core.events import DECISIONS, OUTCOMES, Event, EventType
+from ..core.wording import did_you_mean, empty_range_text
+from ..errors import AppendOnlyError, CronConfigError, UnreadableEvent, check_instant
+from .texts import put_back
 
-__all__ = [
-    "CronEvent",
-    "CronLease",
-    "CronSeal",
-    "CronSegment",
-    "CronSnapshot",
-    "CronTile",
-    "QuarantinedEvent",
-    "SealProgress",
-]
+__all__ = ["CronEvent", "CronEventQuerySet"]
 
 _REFUSED = (
     "Events are never {what}: the ledger is append-only. Append an event that corrects it instead."
@@ -101,23 +93,23 @@ class CronEventQuerySet(models.QuerySet["CronEvent"]):
         return self.filter(type__in=[item.value for item in OUTCOMES])
 
     def events(self) -> Iterable[Event]:
-        """The rows as core events, upcast, read in pages where they are in the order of their ids.
-        Raises as ``CronEvent.to_event``."""
-        for row in self._in_pages():
-            yield row.to_event()
+        """The rows as core events, upcast and with their texts, read in pages where they are in the order of
+        their ids. Raises as ``CronEvent.to_event``."""
+        for page in self._pages():
+            yield from put_back(self.db, [row.fact() for row in page])
 
-    def _in_pages(self) -> Iterator[CronEvent]:
+    def _pages(self) -> Iterator[list[CronEvent]]:
         """Without a cursor between two of them: behind a pooler, another client may get its session."""
         if (
             self.query.is_sliced
             or not self.query.standard_ordering
             or (self.query.order_by or ("id",)) != ("id",)
         ):
-            yield from self.all()
+            yield list(self.all())
             return
         in_order = found = self.order_by("id")
         while rows := list(found[:PAGE_ROWS]):
-            yield from rows
+            yield rows
             if len(rows) < PAGE_ROWS:
                 return
             found = in_order.filter(id__gt=rows[-1].id)
@@ -214,7 +206,13 @@ class CronEvent(models.Model):
         raise AppendOnlyError(_REFUSED.format(what="deleted"))
 
     def to_event(self) -> Event:
-        """The row as a core event. Raises UnreadableEvent when nothing can be made of it."""
+        """The row as a core event, with its texts (one more query where it has some). Raises UnreadableEvent
+        when nothing can be made of it."""
+        [event] = put_back(self._state.db or conf().database, [self.fact()])
+        return event
+
+    def fact(self) -> Event:
+        """The same without texts, which no fold needs."""
         try:
             kind = event_type(self.type)
             check_shape(self.data, self.occurred_at)
@@ -236,154 +234,3 @@ class CronEvent(models.Model):
             id=self.id,
             recorded_at=self.recorded_at,
         )
-
-
-class CronSnapshot(models.Model):
-    """Folded state, a cache: delete any row, or all, and nothing is lost.
-
-    The row with the empty name holds the position in the log up to which all rows are folded.
-    """
-
-    name = models.CharField(max_length=200, primary_key=True)
-    position = models.BigIntegerField()
-    state = models.JSONField()
-
-    class Meta:
-        db_table = "rqcron_snapshot"
-
-    def __str__(self) -> str:
-        return f"{self.name or 'head'} at {self.position}"
-
-
-class CronLease(models.Model):
-    """Which runner leads (row ``leader``) and which are alive (a row each). Not a lock."""
-
-    name = models.CharField(max_length=250, primary_key=True)
-    holder = models.CharField(max_length=250)
-    renewed_at = models.DateTimeField()
-    """The database's clock, so that the clocks of two machines are never compared."""
-
-    class Meta:
-        db_table = "rqcron_lease"
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.holder or 'free'}"
-
-
-class QuarantinedEvent(models.Model):
-    """An event that one of the log's readers could not read, and went on without.
-
-    It stays here until it can be read, or until somebody accepts it: ``cron_quarantine``.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    reader = models.CharField(max_length=100)
-    """``runner``, or ``projection:<name>``."""
-    event_id = models.BigIntegerField()
-    stream = models.CharField(max_length=300)
-    cron = models.CharField(max_length=200, default="", blank=True)
-    error = models.TextField()
-    noticed_at = models.DateTimeField()
-
-    class Meta:
-        db_table = "rqcron_quarantine"
-        verbose_name = "quarantined event"
-        ordering = ("event_id", "reader")
-        constraints = (
-            models.UniqueConstraint(
-                fields=["reader", "event_id"], name="rqcron_quarantine_reader_event"
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"event {self.event_id} of {self.stream}: {self.error}"
-
-
-class CronSeal(models.Model):
-    """A signed checkpoint of the log: its first ``size`` events, up to ``last_id``, and their root."""
-
-    size = models.BigIntegerField(primary_key=True)
-    previous = models.BigIntegerField(unique=True)
-    """The size of the seal before, 0 for none: two processes cannot both go on from there."""
-    last_id = models.BigIntegerField(unique=True)
-    """Ids have gaps, so this is what tells which events they are."""
-    root = models.BinaryField(max_length=32)
-    note = models.TextField()
-    """The checkpoint, as C2SP tlog-checkpoint says."""
-    sealed_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        db_table = "rqcron_seal"
-        ordering = ("size",)
-
-    def __str__(self) -> str:
-        return f"{self.size} events, to event {self.last_id}"
-
-
-class CronTile(models.Model):
-    """Hashes of the tree over sealed events, so that a proof reads some tiles and not the log."""
-
-    path = models.CharField(max_length=60, primary_key=True)
-    """``<level>/<number>``, as C2SP tlog-tiles writes it."""
-    hashes = models.BinaryField()
-    """One after the other, 256 in a full tile."""
-
-    class Meta:
-        db_table = "rqcron_tile"
-
-    def __str__(self) -> str:
-        return self.path
-
-
-class CronSegment(models.Model):
-    """A file of sealed events that was written, read back and verified: up to ``last_id``, rows of the log
-    may go. The database takes only what is true of the log, and keeps it (see ``ledger``'s triggers)."""
-
-    first = models.BigIntegerField(unique=True)
-    """The number of its first event among all, from 0: two processes cannot both go on from there."""
-    size = models.BigIntegerField(primary_key=True)
-    """The number after its last event: that of a seal."""
-    first_id = models.BigIntegerField()
-    last_id = models.BigIntegerField(unique=True)
-    occurred_from = models.DateTimeField(null=True, blank=True)
-    """The earliest ``occurred_at`` of its events, and below the latest: which segment a question needs."""
-    occurred_to = models.DateTimeField(null=True, blank=True)
-    storage = models.CharField(max_length=100)
-    """An alias in STORAGES."""
-    path = models.CharField(max_length=300)
-    """In the storage, its prefix included."""
-    sha256 = models.CharField(max_length=64)
-    """Of the file, in hexadecimal."""
-    bytes = models.BigIntegerField()
-    archived_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        db_table = "rqcron_segment"
-        verbose_name = "archived segment"
-        ordering = ("size",)
-
-    def __str__(self) -> str:
-        return f"{self.path}: events {self.first_id} to {self.last_id}"
-
-    @property
-    def events(self) -> int:
-        return self.size - self.first
-
-
-class SealProgress(models.Model):
-    """How far sealing, verifying and each receiver of checkpoints got, and what was wrong at last."""
-
-    name = models.CharField(max_length=120, primary_key=True)
-    """``sealing``, ``verify``, or ``receiver:<name>``."""
-    size = models.BigIntegerField(default=0)
-    """How many events of the log are dealt with."""
-    at = models.DateTimeField()
-    failing_since = models.DateTimeField(null=True, blank=True)
-    told = models.TextField(default="", blank=True)
-    """What a receiver answered, or what is wrong."""
-
-    class Meta:
-        db_table = "rqcron_seal_progress"
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.size}"
