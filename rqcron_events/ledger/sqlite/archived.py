@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError
@@ -75,7 +76,7 @@ def _drop(db: BaseDatabaseWrapper) -> None:
         cursor.execute("DROP TABLE IF EXISTS temp.rqcron_archived")
 
 
-def _values(row: Row) -> tuple[object, ...]:
+def _values(row: Row) -> tuple[Any, ...]:
     (id_, stream, version, kind, schema, cron, run, attempt, slot, reason, actor, occurred_at,
      recorded_at, data) = row  # fmt: skip
     return (

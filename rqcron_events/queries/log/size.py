@@ -1,5 +1,5 @@
 """How large the log is, how it grows, and when the bound or the disk is reached. Reads no event of the past:
-a handful of small queries, however many events there are."""
+some small queries, however many events there are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...conf import conf
 from ...core.wording import bytes_words
 from ...ledger import store
 from ...ledger.backend import backend_of
-from ...models import CronEvent
+from ...models import CronEvent, CronSegment
 
 __all__ = ["LogSize", "log_size"]
 
@@ -42,6 +42,10 @@ class LogSize:
     disk_free_bytes: int | None = None
     """None where the database does not tell, as PostgreSQL."""
     disk_full_at: datetime | None = None
+    archived_events: int = 0
+    """In segments; most of their rows are gone from the log."""
+    archived_to: int = 0
+    """The id of the last one."""
 
     def to_data(self) -> dict[str, Any]:
         return {
@@ -52,6 +56,8 @@ class LogSize:
             "bytes_max_at": self.bytes_max_at.isoformat() if self.bytes_max_at else None,
             "disk_free_bytes": self.disk_free_bytes,
             "disk_full_at": self.disk_full_at.isoformat() if self.disk_full_at else None,
+            "archived_events": self.archived_events,
+            "archived_to": self.archived_to,
         }
 
     @property
@@ -64,6 +70,8 @@ class LogSize:
         if self.bytes_per_day is not None:
             grows = f", about {bytes_words(self.bytes_per_day)} more a day"
         yield f"{bytes_words(self.bytes)}{grows}"
+        if self.archived_events:
+            yield f"{self.archived_events:,} events, to event {self.archived_to}, are archived"
         if self.bytes_max is not None:
             bound = f"RQCRON_LOG_BYTES_MAX ({bytes_words(self.bytes_max)})"
             if self.bytes >= self.bytes_max:
@@ -108,14 +116,24 @@ def log_size(now: datetime) -> LogSize:
     events = _events_per_day(now)
     growth = None if each is None or events is None else each * events
     bytes_max = conf().log_bytes_max
+    segment = CronSegment.objects.using(db.alias).order_by("size").last()
+
+    def used_up(room: float) -> datetime | None:
+        keep_days = conf().keep_days
+        if growth and keep_days is not None and growth * keep_days <= size + room:
+            return None  # by then, as much is archived as is added
+        return _used_up(now, room, growth)
+
     return LogSize(
         bytes=size,
         events_per_day=events,
         bytes_per_day=growth,
         bytes_max=bytes_max,
-        bytes_max_at=None if bytes_max is None else _used_up(now, bytes_max - size, growth),
+        bytes_max_at=None if bytes_max is None else used_up(bytes_max - size),
         disk_free_bytes=free,
-        disk_full_at=None if free is None else _used_up(now, free, growth),
+        disk_full_at=None if free is None else used_up(free),
+        archived_events=segment.size if segment else 0,
+        archived_to=segment.last_id if segment else 0,
     )
 
 

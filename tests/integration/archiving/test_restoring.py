@@ -269,7 +269,8 @@ def test_no_slot_that_was_decided_fires_again(
     seal()
     follow_all()
     CronSnapshot.objects.all().delete()  # a cache
-    done = archiving.archive(datetime(2100, 1, 1, tzinfo=UTC), "ann")  # the database has a clock of its own
+    # The database has a clock of its own.
+    done = archiving.archive(datetime(2100, 1, 1, tzinfo=UTC), "ann")
     assert done.segments, done.held_back
     new_database()
     restored(str(segments))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from rqcron_events.core.wording import bytes_words
 from rqcron_events.ledger import store
 from rqcron_events.queries.health import health
 from rqcron_events.queries.log.size import log_size
-from tests.sealing import NOON
+from tests.archive_pass import archive_all, use_archive
+from tests.sealing import NOON, history
 
 DAY = timedelta(days=1)
 
@@ -88,6 +90,30 @@ def test_it_says_when_the_bound_is_reached_and_warns_two_weeks_before(
     (warning,) = found.warnings(later)
     assert "RQCRON_LOG_BYTES_MAX (" in warning
     assert f"is reached about {found.bytes_max_at:%Y-%m-%d}." in warning
+
+
+def test_a_log_of_which_old_events_are_archived_ends_nowhere(db: None, settings: Any) -> None:
+    write(2_000)
+    now = NOON + DAY
+    before = log_size(now)
+    assert before.bytes_per_day is not None
+    settings.RQCRON_LOG_BYTES_MAX = max(int(before.bytes + 20 * before.bytes_per_day), 1_000_000)
+    settings.RQCRON_KEEP_DAYS = 5
+    assert log_size(now).bytes_max_at is None
+    settings.RQCRON_KEEP_DAYS = 90
+    assert log_size(now).bytes_max_at is not None
+
+
+def test_it_says_how_much_is_archived(db: None, settings: Any, tmp_path: Path) -> None:
+    use_archive(settings, tmp_path)
+    history("alpha", runs=30)
+    done = archive_all()
+    found = log_size(NOON + DAY)
+    assert (found.archived_events, found.archived_to) == (done.archived_events, done.archived_to)
+    assert (
+        f"{done.archived_events} events, to event {done.archived_to}, are archived" in found.words
+    )
+    assert found.to_data()["archived_to"] == done.archived_to
 
 
 def test_health_fails_where_the_bound_is_exceeded(

@@ -35,6 +35,7 @@ def now(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """``now(instant)``: a clock at which rows of before that instant are old; looks are not spaced out."""
     settings.RQCRON_RUN_DAYS = DAYS
     monkeypatch.setattr(remove, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(remove, "_next_at", float("-inf"))
 
     def at(instant: datetime) -> FakeClock:
         return FakeClock(instant + timedelta(days=DAYS))
@@ -224,12 +225,10 @@ def test_nothing_is_asked_twice_a_minute(
     now: Any, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
     monkeypatch.setattr(remove, "PAUSE_SECONDS", 60.0)
-    monkeypatch.setattr(remove, "_next_at", float("-inf"))
     with now(MONDAY):
         remove.remove_when_due("runs", RUNS.retention, CronRun)
         with django_assert_num_queries(0):
             remove.remove_when_due("runs", RUNS.retention, CronRun)
-    monkeypatch.setattr(remove, "_next_at", float("-inf"))
 
 
 def test_the_search_for_old_rows_goes_by_an_index(now: Any) -> None:

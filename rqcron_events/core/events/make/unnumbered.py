@@ -212,9 +212,7 @@ def events_archived(
     return _unnumbered(EventType.EVENTS_ARCHIVED, LEDGER_STREAM, data, actor, at)
 
 
-def events_restored(
-    *, segments: int, size: int, last_id: int, actor: str, at: datetime
-) -> Event:
+def events_restored(*, segments: int, size: int, last_id: int, actor: str, at: datetime) -> Event:
     """All events before this one come from archived segments, of which each was verified."""
     data = {
         keys.SEGMENTS: segments,

@@ -4,5 +4,5 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rqcron_projections", "0012_checkins")]
+    dependencies = [("rqcron_projections", "0013_words_apart")]
     operations = [migrations.AddField("checkpoint", "kept_from", models.DateTimeField(null=True))]
