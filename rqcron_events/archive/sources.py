@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from django.core.files.storage import storages
 
 from ..core.archive.segment import Header, SegmentReader, SegmentRefused
+from ..core.seal.merkle import leaf_hash
 from ..core.seal.note import Verifier
 from ..errors import RestoreRefused
 
@@ -96,7 +97,7 @@ def chain(sources: Sequence[Source], keys: Sequence[Verifier]) -> list[tuple[Sou
     found: list[tuple[Source, Header]] = []
     size = 0
     while size in begins:
-        whole = next(_whole(begins.pop(size), keys, refused), None)
+        whole = _whole(begins.pop(size), keys, refused)
         if whole is None:
             break
         found.append(whole)
@@ -113,12 +114,26 @@ def chain(sources: Sequence[Source], keys: Sequence[Verifier]) -> list[tuple[Sou
 
 def _whole(
     same: Sequence[tuple[Source, Header]], keys: Sequence[Verifier], refused: list[str]
-) -> Iterator[tuple[Source, Header]]:
-    """Of those that begin with the same event, the longest first."""
+) -> tuple[Source, Header] | None:
+    """The longest that is right, of those that begin with the same event. The others have to be its beginning:
+    after a log went back, two that are signed may be of two histories."""
     for source, header in sorted(same, key=lambda pair: -pair[1].size):
+        tree, roots = header.started(), dict[int, bytes]()
+        sizes = {other.size for _, other in same}
         try:
-            source.reader(keys).check()
+            for line in source.reader(keys):
+                tree.push(leaf_hash(line))
+                if tree.size in sizes:
+                    roots[tree.size] = tree.root()
         except SegmentRefused as error:
             refused.append(f"{source.name}: {error}")
-        else:
-            yield source, header
+            continue
+        for other, header_of_other in same:
+            root = header_of_other.opened(keys, keys[0].name).root
+            if roots.get(header_of_other.size, root) != root:
+                raise RestoreRefused(
+                    f"{source.name} and {other.name} begin with the same event number and are of two histories of this "
+                    "log, as after it went back. Leave out those of one history."
+                )
+        return source, header
+    return None

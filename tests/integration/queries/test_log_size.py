@@ -92,7 +92,10 @@ def test_it_says_when_the_bound_is_reached_and_warns_two_weeks_before(
     assert f"is reached about {found.bytes_max_at:%Y-%m-%d}." in warning
 
 
-def test_a_log_of_which_old_events_are_archived_ends_nowhere(db: None, settings: Any) -> None:
+def test_a_log_of_which_old_events_are_archived_ends_nowhere(
+    db: None, settings: Any, tmp_path: Path
+) -> None:
+    use_archive(settings, tmp_path)
     write(2_000)
     now = NOON + DAY
     before = log_size(now)
