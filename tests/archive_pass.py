@@ -16,7 +16,7 @@ from rqcron_events.followers import Follower, followers
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent, CronSeal
 from rqcron_events.runner.following.steps import follow_all
-from tests.sealing import KEY, NOON, fire, newest_version, run_of, seal
+from tests.sealing import KEY, NOON, events_of, fire, newest_version, run_of, seal
 
 ALIAS = "segments"
 
@@ -68,6 +68,16 @@ def printed(*line: str) -> str:
 
 def rows() -> list[tuple[Any, ...]]:
     return list(CronEvent.objects.order_by("id").values_list())
+
+
+def fire_many(cron: str, first: int, count: int) -> None:
+    """So many slots with their runs, in one transaction."""
+    events: list[Event] = []
+    version = newest_version(cron_stream(cron))
+    for number in range(first, first + count):
+        events += events_of(cron, number, version)
+        version += 1 if version else 2
+    store.append(events)
 
 
 def open_run(cron: str, number: int) -> None:

@@ -101,5 +101,13 @@ if checkins := os.environ.get("TEST_CHECKINS"):
 RQCRON_SEAL_KEY = os.environ.get("TEST_SEAL_KEY", "")
 RQCRON_SEAL_SECONDS = float(os.environ.get("TEST_SEAL_SECONDS", "60"))
 RQCRON_SEAL_RECEIVERS = json.loads(os.environ.get("TEST_SEAL_RECEIVERS", "{}"))
+if directory := os.environ.get("TEST_ARCHIVE"):
+    BACKEND = "django.core.files.storage.FileSystemStorage"
+    STORAGES = {
+        "default": {"BACKEND": BACKEND},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        "segments": {"BACKEND": BACKEND, "OPTIONS": {"location": directory}},
+    }
+    RQCRON_ARCHIVE = {"storage": "segments"}
 if traces := os.environ.get("TEST_TRACES"):
     RQCRON_TRACES = json.loads(traces)

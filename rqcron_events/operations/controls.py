@@ -14,7 +14,7 @@ from .. import clock
 from ..archive.reading import REQUESTS, archived_events_of_run
 from ..conf import conf
 from ..core.cron_state import CronState
-from ..core.events import Event, EventType, make
+from ..core.events import Event, make
 from ..core.events.keys import ARGS, KWARGS
 from ..core.events.make import InCron, Trigger
 from ..core.interventions.pauses import Pause

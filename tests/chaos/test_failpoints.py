@@ -126,14 +126,19 @@ SEAL_STEPS = ("before_seal", "seal_written", "after_seal", "seal_sent")
 """No slot and no run depends on them: tests/acceptance/test_seals.py."""
 WORD_STEPS = ("redacting", "redacted", "expiring")
 """Nor on these: tests/acceptance/test_words.py."""
+ARCHIVE_STEPS = (
+    "segment_written", "segment_verified", "segment_recorded", "rows_removed", "tiles_removed",
+)  # fmt: skip
+"""Nor on these: tests/acceptance/test_archive.py."""
 WRITER_STEPS = ("writer_asked", "writer_asked:2", "writer_written", "writer_written:2")
 
 
 def test_every_failpoint_is_exercised_here():
     steps = [step.failpoint for step in (*HORSE_STEPS, *HORSE_STEPS_WITH_WRITER)]
     by_count = {name.partition(":")[0] for name in (*steps, *WRITER_STEPS)}
-    steps_of_runner = {*RUNNER_STEPS, *REPAIR_STEPS, *DRAIN_STEPS, *SEAL_STEPS, *WORD_STEPS}
-    assert steps_of_runner | by_count == FAILPOINTS.keys()
+    steps_of_runner = {*RUNNER_STEPS, *REPAIR_STEPS, *DRAIN_STEPS}
+    aside = {*SEAL_STEPS, *WORD_STEPS, *ARCHIVE_STEPS}
+    assert steps_of_runner | aside | by_count == FAILPOINTS.keys()
 
 
 @pytest.fixture

@@ -16,15 +16,23 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent
 from rqcron_events.testing import FakeClock
+from tests.archive_pass import archive_all, use_archive
 from tests.conformance.writing import MANY, event, events
+from tests.sealing import history
 
 ROOT = Path(__file__).parents[2]
+
+
+def granted() -> list[str]:
+    """To the role, and to one that archives."""
+    page = (ROOT / "docs/hardening.md").read_text()
+    return re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
 
 
 @pytest.fixture
 def runtime_role(postgresql, transactional_db) -> Iterator[None]:
     """This session is one of the role, with exactly the grants of the page."""
-    (grants,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/hardening.md").read_text(), re.DOTALL)
+    grants, _ = granted()
     with connection.cursor() as cursor:
         cursor.execute(grants)
         cursor.execute("SET ROLE cron_runtime")
@@ -73,3 +81,22 @@ def test_the_role_may_not(what, runtime_role):
         connection.cursor() as cursor,
     ):
         cursor.execute(FORBIDDEN[what])
+
+
+def test_a_role_that_archives_deletes_what_is_archived_and_nothing_else(
+    runtime_role, settings, tmp_path
+):
+    use_archive(settings, tmp_path)
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")
+        cursor.execute(granted()[1])
+        cursor.execute("SET ROLE cron_runtime")
+    history("alpha", runs=3)
+    done = archive_all()
+    assert (done.removed_rows, len(done.segments)) == (8, 1)
+    with (
+        pytest.raises(DatabaseError, match="append-only: DELETE refused"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(FORBIDDEN["a deletion"])

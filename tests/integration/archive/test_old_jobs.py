@@ -13,10 +13,10 @@ from django_rq import get_queue, get_worker
 from rq import SimpleWorker
 from rq.job import Job
 
+from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import make
 from rqcron_events.errors import NotWaiting, SegmentUnavailable, UnknownRun
 from rqcron_events.execution import spool
-from rqcron_events.core.definition import Definition
 from rqcron_events.execution.attempt import begin, close, elsewhere
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.job_data import META_KEY

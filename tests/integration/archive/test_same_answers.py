@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from rqcron_events import explain
-from rqcron_events.core.events import Event, EventType, cron_stream
-from rqcron_events.errors import CronError, SegmentUnavailable
+from rqcron_events.core.events import Event, EventType
 from rqcron_events.ledger import store
-from rqcron_events.models import CronEvent, CronSegment
+from rqcron_events.models import CronEvent
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain_run
 from rqcron_events.testing import FakeClock
-from tests.archiving import archive, forget_files, unreachable
+from tests.archiving import archive
 from tests.unit.history import NAME, History, at
 
 NOW = at("13:00")
@@ -130,5 +126,3 @@ def test_a_decision_that_is_gone_is_missed_though_there_is_an_archive(log: list[
         found = audit()
     assert not found.ok
     assert found.totals.findings >= 1
-
-

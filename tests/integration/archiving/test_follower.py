@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from rqcron_events import clock
+from rqcron_events import apps, clock
 from rqcron_events.archive import archiving, follower
 from rqcron_events.checks import check_settings
 from rqcron_events.models import CronEvent, CronSegment, SealProgress
@@ -133,3 +133,13 @@ def test_wrong_settings_are_errors_of_the_check(settings: Any):
     settings.RQCRON_SEAL_SECONDS = None
     [message] = check_settings()
     assert "the log is not sealed" in message.msg
+
+
+def test_it_is_one_of_the_followers_where_the_project_has_a_key(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+):
+    known: dict[str, Any] = {}
+    monkeypatch.setattr(apps, "register_follower", known.__setitem__)
+    monkeypatch.setattr(follower, "archive_when_due", lambda: 7)
+    apps.follow_with_seals()
+    assert known["archive"]() == 7

@@ -127,6 +127,7 @@ ACTIONS = [
 ]
 ELSEWHERE = {
     "cron_run", "cron_worker", "cron_standalone", "cron_rewind", "cron_cancel", "cron_signal", "cron_seal",
+    "cron_archive",
 }  # fmt: skip
 """Their output is a log, or needs what only their own tests have."""
 LINES = [
