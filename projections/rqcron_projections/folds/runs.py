@@ -21,7 +21,6 @@ from rqcron_events.core.events.keys import (
     ERROR_TYPE,
     LATENESS_SECONDS,
     QUEUE,
-    TEXTS,
     TRIGGER,
 )
 from rqcron_events.core.run_state import attempt_number
@@ -143,7 +142,7 @@ def _note_error(row: CronRun, event: Event) -> None:
         return
     row.error_type = str(error.get(ERROR_TYPE, ""))[:ERROR_CHARACTERS_MAX]
     row.error_shape = str(error.get(ERROR_SHAPE, ""))[:SHAPE_CHARACTERS_MAX]
-    row.error_event = event.id if TEXTS in event.data else None
+    row.error_event = event.id if row.error_shape else None  # it has a message, which stands apart
 
 
 def _forget_error(row: CronRun) -> None:

@@ -60,7 +60,7 @@ def _fold(run_ids: Sequence[UUID], instant: datetime) -> dict[UUID, CronRun]:
         run_id__in=run_ids, occurred_at__lte=instant
     )
     rows: dict[UUID, CronRun] = {}
-    for event in events.order_by("id").events():
+    for event in events.order_by("id").events(texts=False):
         for row in runs.apply(rows.get(event.run_id) if event.run_id else None, event):
             rows[row.run_id] = row
     return rows

@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from django.db.models import Case, OuterRef, Subquery, TextField, Value, When
+from django.db.models.functions import Coalesce
+
 from rqcron_events.core.events import EventType
+from rqcron_events.core.events.keys import TEXTS
 from rqcron_events.core.words.apart import GONE, MESSAGE
 from rqcron_events.ledger import store
-from rqcron_events.models import CronEvent, texts_of
+from rqcron_events.models import CronEvent, CronText, texts_of
 
-__all__ = ["messages_of", "messages_of_runs"]
+__all__ = ["MESSAGE_OF_RUN", "messages_of", "messages_of_runs"]
 
+MESSAGE_OF_RUN = Case(
+    When(error_event__isnull=True, then=Value("", output_field=TextField())),
+    default=Coalesce(
+        Subquery(
+            CronText.objects.filter(event_id=OuterRef("error_event"), field=MESSAGE).values("text")[
+                :1
+            ]
+        ),
+        Value(GONE, output_field=TextField()),
+        output_field=TextField(),
+    ),
+)
+"""To annotate rows of ``CronRun`` with: the message of its error, or that it was removed; empty for none."""
 _ENDS = (EventType.RUN_FAILED, EventType.RUN_LOST)
 
 
@@ -31,7 +48,9 @@ def messages_of_runs(run_ids: Sequence[UUID]) -> dict[UUID, str]:
     """The messages of the errors with which these runs ended, as far as they ended with one."""
     if not run_ids:
         return {}
-    rows = CronEvent.objects.filter(run_id__in=run_ids, type__in=_ENDS)
-    events = dict(rows.order_by("id").values_list("run_id", "id"))
-    messages = messages_of(events.values())
-    return {run_id: messages[event_id] for run_id, event_id in events.items() if run_id}
+    rows = CronEvent.objects.filter(run_id__in=run_ids, type__in=_ENDS, data__has_key=TEXTS)
+    stored = CronText.objects.filter(event_id=OuterRef("id"), field=MESSAGE).values("text")[:1]
+    found = rows.order_by("id").annotate(
+        message=Coalesce(Subquery(stored), Value(GONE, output_field=TextField()))
+    )
+    return {run_id: text for run_id, text in found.values_list("run_id", "message") if run_id}

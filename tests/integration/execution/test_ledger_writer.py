@@ -266,7 +266,7 @@ def test_an_end_that_the_database_never_takes_reaches_the_spool(
     """The writer's error is the work-horse's."""
     with writing():
         attempt = begin(fetch(), NAME, RUN)
-        close(attempt, partial(make.run_succeeded, reason="a\0b"))
+        close(attempt, partial(make.run_succeeded, worker="a\0b"))
     assert spool.spooled_types(redis_connection, RUN) == []  # nor does that take it
     assert redis_connection.llen(f"{INDEX_KEY}:{RUN}") == 1
 

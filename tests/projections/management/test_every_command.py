@@ -124,6 +124,7 @@ ACTIONS = [
     ("cron_trigger", NEWS),
     ("cron_rerun", RUN),
     ("cron_quarantine", "--retry"),
+    ("cron_redact", "--match", "nobody said this", "--reason", "no " * 90),
 ]
 ELSEWHERE = {
     "cron_run", "cron_worker", "cron_standalone", "cron_rewind", "cron_cancel", "cron_signal", "cron_seal",

@@ -16,7 +16,7 @@ from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 
 from ...models import CronRun
-from ...report.words import messages_of
+from ...report.words import MESSAGE_OF_RUN
 
 __all__ = ["Decision", "RunFacts", "decisions_between", "newest_decisions", "runs_of"]
 
@@ -65,9 +65,8 @@ class RunFacts(NamedTuple):
     duration_seconds: float | None
     queue_wait_seconds: float | None
     error_type: str
-    error_event: int | None
+    error_message: str
     outcome_reason: str
-    error_message: str = ""
 
 
 def newest_decisions(names: Sequence[str], each: int) -> dict[str, list[Decision]]:
@@ -115,14 +114,9 @@ def runs_of(decisions: Iterable[Decision]) -> dict[UUID, RunFacts]:
 def runs_named(run_ids: Collection[UUID]) -> dict[UUID, RunFacts]:
     if not run_ids:
         return {}
-    alias = store.connection().alias
-    rows = CronRun.objects.using(alias).filter(run_id__in=run_ids)
-    found = [RunFacts(*row) for row in rows.values_list(*RunFacts._fields[:-1])]
-    messages = messages_of([run.error_event for run in found])
-    return {
-        run.run_id: run._replace(error_message=messages.get(run.error_event or 0, ""))
-        for run in found
-    }
+    rows = CronRun.objects.using(store.connection().alias).filter(run_id__in=run_ids)
+    found = rows.annotate(error_message=MESSAGE_OF_RUN).values_list(*RunFacts._fields)
+    return {row[0]: RunFacts(*row) for row in found}
 
 
 def _read(rows: QuerySet[CronEvent]) -> Iterable[Decision]:
