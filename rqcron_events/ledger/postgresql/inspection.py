@@ -23,6 +23,7 @@ is used again."""
 
 MIGRATE = "Run: manage.py migrate"
 _TABLE = "'rqcron_event'::regclass"
+_SIZE = f"pg_total_relation_size({_TABLE}) + pg_total_relation_size('rqcron_text'::regclass)"
 
 
 def problems(
@@ -46,14 +47,14 @@ def problems(
 
 
 def log_bytes(db: BaseDatabaseWrapper) -> int:
-    return int(_rows(db, f"SELECT pg_total_relation_size({_TABLE})")[0][0])
+    return int(_rows(db, f"SELECT {_SIZE}")[0][0])
 
 
 def event_bytes(db: BaseDatabaseWrapper) -> float | None:
     newest = f"SELECT * FROM rqcron_event ORDER BY id DESC LIMIT {SAMPLE_EVENTS}"
     found = _rows(
         db,
-        f"SELECT avg(pg_column_size(newest.*)) * pg_total_relation_size({_TABLE}) / "
+        f"SELECT avg(pg_column_size(newest.*)) * ({_SIZE}) / "
         f"nullif(pg_relation_size({_TABLE}), 0) FROM ({newest}) AS newest",
     )
     return None if found[0][0] is None else float(found[0][0])

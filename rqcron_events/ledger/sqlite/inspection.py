@@ -30,7 +30,7 @@ def event_bytes(db: BaseDatabaseWrapper) -> float | None:
     """What grows with the log in the same file counts, too, such as projections."""
     first, last = "SELECT min(id) - 1 FROM rqcron_event", "SELECT max(id) FROM rqcron_event"
     archived = "coalesce((SELECT max(last_id) FROM rqcron_segment), 0)"
-    events = _rows(db, f"SELECT ({last}) - max(({first}), {archived})")[0][0]  # noqa: S608
+    events = _rows(db, f"SELECT ({last}) - max(({first}), {archived})")[0][0]
     free = _rows(db, "PRAGMA freelist_count")[0][0] * _rows(db, "PRAGMA page_size")[0][0]
     return (log_bytes(db) - free) / events if events else None
 

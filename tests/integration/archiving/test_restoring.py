@@ -238,7 +238,7 @@ def test_segments_of_two_histories_make_no_log(
     archived: list[bytes], segments: Path, kept_as: str, problem: str
 ) -> None:
     directory = segments / "segments"
-    old = sorted(directory.iterdir())[0].read_bytes()
+    old = min(directory.iterdir()).read_bytes()
     for file in directory.iterdir():
         file.unlink()
     for number, cron in enumerate(("delta", "epsilon", "zeta")):
