@@ -12,6 +12,7 @@ from django.db import DatabaseError, Error
 from redis.exceptions import RedisError
 
 from .. import clock
+from ..archive.restoring import RESTORING
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.decide import next_due
@@ -31,6 +32,7 @@ from ..ledger.backend import backend_of
 from ..ledger.cron_states import global_pauses, states_without_runs
 from ..ledger.lookup import stored_name, told_losses
 from ..models import CronEvent, CronEventQuerySet, put_back
+from ..seals.progress import progress
 from .clocks import Clocks, compare_clocks, compare_redis, event_of_the_future, silent_crons
 from .code_in_force import code_obstacles, unknown_cron_text
 from .log.late_follower import late_follower
@@ -350,6 +352,12 @@ def _look_at_quarantine(found: Health) -> None:
 
 def _look_at_losses(found: Health) -> None:
     """For a day, so that somebody looks; the audit tells of it for ever."""
+    restored = progress(RESTORING)
+    if restored is not None:
+        found.problems.append(
+            f"The log is not whole: cron_restore was interrupted after {restored.size:,} events. Call it again with the "
+            "same segments, before any runner decides."
+        )
     for loss in told_losses():
         if clock.now() - loss.until < LOSS_TOLD:
             found.problems.append(f"{loss.text[0].upper()}{loss.text[1:]}. See cron_audit.")

@@ -28,6 +28,7 @@ from rqcron_events.models import (
     CronTile,
     SealProgress,
 )
+from rqcron_events.queries.health import health
 from rqcron_events.runner.following.steps import follow_all
 from tests.archive_pass import archive_all
 from tests.sealing import KEY, NAME, fire, gap, history, seal, verified
@@ -119,7 +120,11 @@ def test_from_a_storage(archived: list[bytes], segments: Path, settings: Any) ->
 
 @pytest.mark.parametrize("where", ["restore_written", "restore_committed", "restore_whole"])
 def test_one_that_was_killed_goes_on_and_writes_nothing_twice(
-    archived: list[bytes], segments: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    redis_connection: Any,
+    archived: list[bytes],
+    segments: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
 ) -> None:
     monkeypatch.setattr(restoring, "BATCH_EVENTS", 7)
     times = [2]
@@ -137,9 +142,12 @@ def test_one_that_was_killed_goes_on_and_writes_nothing_twice(
             restored(str(segments))
         there = leaves()
         assert there == archived[: len(there)]
+        (problem,) = [text for text in health().problems if "not whole" in text]
+        assert f"interrupted after {len(there)} events" in problem
     monkeypatch.setattr(restoring, "reach", lambda name: None)
     restored(str(segments))
     assert leaves()[:-1] == archived
+    assert not [text for text in health().problems if "not whole" in text]
     assert verified().ok
     with pytest.raises(CommandError, match="The log of database 'default' is not empty"):
         restored(str(segments))

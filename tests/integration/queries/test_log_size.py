@@ -16,7 +16,7 @@ from rqcron_events.core.events import Event, EventType
 from rqcron_events.core.wording import bytes_words
 from rqcron_events.ledger import store
 from rqcron_events.queries.health import health
-from rqcron_events.queries.log.size import log_size
+from rqcron_events.queries.log.size import LogSize, log_size
 from tests.archive_pass import archive_all, use_archive
 from tests.sealing import NOON, history
 
@@ -146,6 +146,22 @@ def test_the_disk_is_known_where_the_database_is_a_file_of_this_machine(db: None
     in_file = connection.vendor == "sqlite" and not connection.is_in_memory_db()
     assert (found.disk_free_bytes is not None) == in_file
     assert (found.disk_full_at is not None) == in_file
+
+
+def test_health_warns_before_the_disk_is_full() -> None:
+    found = LogSize(
+        bytes=4_000_000_000,
+        bytes_per_day=100_000_000,
+        disk_free_bytes=1_000_000_000,
+        disk_full_at=NOON + 10 * DAY,
+    )
+    (warning,) = found.warnings(NOON)
+    assert warning == (
+        "The log takes 4.0 GB and it grows by about 100 MB a day: its disk, of which 1.0 GB are free, is full about "
+        "2026-03-12."
+    )
+    assert found.warnings(NOON - 5 * DAY) == []
+    assert found.words.endswith("; the disk is full about 2026-03-12")
 
 
 def test_it_costs_as_much_for_a_long_log_as_for_a_short_one(db: None) -> None:
