@@ -28,6 +28,8 @@ __all__ = ["LEADER", "Lease", "LostRunner", "beats", "seconds_since_renewal"]
 LEADER = "leader"
 SILENT_LEASES = 2
 """A runner that is silent for this many lease times is taken for lost."""
+FRESH = 2 / 3
+"""Of the lease time: who renewed it within that leads, without asking."""
 LOCK_SECONDS_MAX = 0.05
 """How long a statement here may wait for a row or table that somebody else holds: what comes due
 meanwhile is late by that."""
@@ -89,6 +91,12 @@ class Lease:
         """The rows that were locked when they were last wanted."""
         self._renewed_at = float("-inf")
         self._beaten_at = float("-inf")
+
+    @property
+    def is_fresh(self) -> bool:
+        """It was renewed not long ago, so that nobody else can have it."""
+        age = clock.monotonic_seconds() - self._renewed_at
+        return self.held and age < conf().lease_seconds * FRESH
 
     def hold(self) -> bool:
         """Take or renew the lease; True while this runner leads.

@@ -11,11 +11,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from .. import clock
+from ..archive.texts import archived_with_texts
 from ..conf import conf
 from ..core.events import EventType, make
 from ..core.events.keys import REMOVED, UNTIL_EVENT
@@ -34,6 +37,7 @@ log = logging.getLogger(__name__)
 TEXTS_PER_EVENT = 200
 """Of one step, and so of one event."""
 PAGE_TEXTS = 2_000
+IDS_PER_QUERY = 500
 EXPIRE_EVERY_SECONDS = 3_600.0
 EXPIRING_ACTOR = "text_expiry"
 
@@ -68,7 +72,8 @@ def redact(
     """Remove the texts that are wanted, 200 at a time, and say so in the log; how many they are.
 
     What was removed until it is interrupted stays removed, and is in the log. With ``dry_run`` they are
-    only counted. Raises CronConfigError when nothing says which, or why.
+    only counted. Raises CronConfigError when nothing says which, or why; SegmentUnavailable where events whose
+    texts these may be are archived out of reach.
     """
     if wanted.run_id is None and not wanted.cron and wanted.pattern is None:
         raise CronConfigError(
@@ -80,18 +85,20 @@ def redact(
     removed = 0
     for texts in _batches(wanted):
         if not dry_run:
-            _remove(texts, why, actor_name(by))
+            _remove(texts, wanted.run_id, why, actor_name(by))
         removed += len(texts)
         if progress is not None:
             progress(removed)
     return removed
 
 
-def _remove(texts: Sequence[CronText], reason: str, actor: str) -> None:
+def _remove(texts: Sequence[CronText], run_id: UUID | None, reason: str, actor: str) -> None:
     db = store.connection()
     ids = sorted({text.event_id for text in texts})
     runs = CronEvent.objects.filter(id__in=ids, run_id__isnull=False)
-    run_ids = runs.order_by("run_id").values_list("run_id", flat=True).distinct()
+    run_ids = list(runs.order_by("run_id").values_list("run_id", flat=True).distinct())
+    if run_id is not None:  # an archived one is not in the log
+        run_ids = [run_id]
     with transaction.atomic(using=db.alias):
         rows = CronText.objects.using(db.alias).filter(id__in=[text.id for text in texts])
         removed, _ = rows.delete()
@@ -128,11 +135,25 @@ def _matching(wanted: Wanted) -> Iterator[CronText]:
     rows = CronText.objects.using(conf().database).filter(field__in=list(wanted.fields))
     if events is not None:
         rows = rows.filter(event_id__in=events.order_by().values("id"))
+    yield from _pages(rows, wanted.pattern)
+    if events is not None:
+        yield from _archived(wanted)
+
+
+def _archived(wanted: Wanted) -> Iterator[CronText]:
+    """Of events that are in the archive only: their texts are still here."""
+    rows = CronText.objects.using(conf().database).filter(field__in=list(wanted.fields))
+    found = archived_with_texts(wanted.run_id, wanted.cron, wanted.since, wanted.until)
+    while ids := [event_id for event_id, _ in islice(found, IDS_PER_QUERY)]:
+        yield from _pages(rows.filter(event_id__in=ids), wanted.pattern)
+
+
+def _pages(rows: QuerySet[CronText], pattern: re.Pattern[str] | None) -> Iterator[CronText]:
     last = 0
     while page := list(rows.filter(id__gt=last).order_by("id")[:PAGE_TEXTS]):
         last = page[-1].id
         for text in page:
-            if wanted.pattern is None or wanted.pattern.search(text.text):
+            if pattern is None or pattern.search(text.text):
                 yield text
 
 

@@ -80,7 +80,8 @@ class Runner:
 
     def tick(self) -> float:
         """One look at the clock: decide, record, enqueue. Returns the seconds until the next."""
-        if not self._lead():
+        # Who holds the lease for some time yet decides first: its row may be locked.
+        if not (self.leading and self.lease.is_fresh) and not self._lead():
             return STANDBY_SECONDS
         if self.states.log_went_back():
             self._take_over()
@@ -100,6 +101,8 @@ class Runner:
             self._held_up = None
         self._reconcile()
         self._save_snapshot()
+        if not self.behind and not self._lead():
+            return STANDBY_SECONDS
         if self.states.is_behind or (self._rq_threads is None and self.rq.busy):
             return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)

@@ -13,6 +13,7 @@ from rqcron_events.core.definition import Definition
 from rqcron_events.core.events import EventType, make
 from rqcron_events.core.events.make import InCron, InRun
 from rqcron_events.execution.run_request import RunRequest
+from rqcron_events.leadership.lease import Lease
 from rqcron_events.ledger import cron_states, snapshot, store
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSnapshot
@@ -231,3 +232,16 @@ def test_what_comes_due_in_a_rest_is_handed_over_at_once(monkeypatch):
     assert not resting.is_alive()
     thread._step()
     assert side.handed == 1
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_what_is_due_is_decided_before_a_fresh_lease_is_renewed(runner, clock, monkeypatch, fresh):
+    """Its row may be locked by somebody else."""
+    order: list[str] = []
+    hold, decide = runner.lease.hold, runner._decide_slice
+    monkeypatch.setattr(runner.lease, "hold", lambda: order.append("lease") or hold())
+    monkeypatch.setattr(runner, "_decide_slice", lambda now: order.append("decide") or decide(now))
+    monkeypatch.setattr(Lease, "is_fresh", fresh)
+    clock.advance(MINUTE)
+    runner.tick()
+    assert order == (["decide", "lease"] if fresh else ["lease", "decide", "lease"])

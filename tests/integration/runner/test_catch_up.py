@@ -11,6 +11,7 @@ from rqcron_events import audit, explain
 from rqcron_events import clock as clock_module
 from rqcron_events.core.events import DECISIONS, EventType
 from rqcron_events.followers import Follower, followers
+from rqcron_events.leadership.lease import Lease
 from rqcron_events.models import CronEvent, CronLease, CronSnapshot
 from rqcron_events.runner import runner as runner_module
 from rqcron_events.runner.following.steps import follow_all
@@ -85,13 +86,11 @@ def test_what_is_due_now_goes_first_in_each_slice(behind, noted, clock):
 
 
 def test_the_lease_is_looked_at_after_a_few_decisions(behind, noted, monkeypatch):
-    hold = behind.lease.hold
-
-    def looked_at() -> bool:
+    def looked_at(lease: Lease) -> bool:
         noted.append("lease")
-        return hold()
+        return lease.held
 
-    monkeypatch.setattr(behind.lease, "hold", looked_at)
+    monkeypatch.setattr(Lease, "is_fresh", property(looked_at))
     catch_up(behind)
     between = " ".join(noted).split("lease")
     assert max(len(names.split()) for names in between) <= 2

@@ -18,7 +18,9 @@ def test_the_next_one_need_not_fold_the_whole_log(db, redis_connection, add, clo
         assert once().decided == 1
     read = []
     tail = store.tail
-    monkeypatch.setattr(store, "tail", lambda *given: read.append(tail(*given)) or read[-1])
+    monkeypatch.setattr(
+        store, "tail", lambda *given, **how: read.append(tail(*given, **how)) or read[-1]
+    )
     clock.advance(timedelta(minutes=1))
     assert once().decided == 1
     assert sum(len(page.events) for page in read) <= 8
