@@ -6,10 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.utils import Error
 
+from .. import clock
 from ..conf import conf
 from ..core.wording import clause
 from ..errors import SegmentUnavailable
@@ -20,6 +22,7 @@ from ..process.failpoints import reach
 from .keys import verifiers
 from .progress import failed, of_receiver, progress, succeeded
 from .receivers.send import NotTaken, send
+from .receivers.timestamp import SECONDS_BY_DEFAULT
 from .segments import WholeTiles
 from .stored import newest_seal, seals
 
@@ -87,6 +90,8 @@ def deliver(name: str, options: Mapping[str, Any]) -> bool:
         known = row.size if row else 0
         if newest is None or (row and known == newest.size and row.failing_since is None):
             return True
+        if row is not None and row.failing_since is None and _is_too_soon(row.at, options):
+            return True
         seal = _next(known, newest)
         about = {"receiver": name, "events": seal.size}
         try:
@@ -111,6 +116,13 @@ def deliver(name: str, options: Mapping[str, Any]) -> bool:
             extra={"action": "checkpoint_taken", **about},
         )
     return False
+
+
+def _is_too_soon(last: datetime, options: Mapping[str, Any]) -> bool:
+    """Whether a receiver is not to be asked that often."""
+    if options["kind"] != "timestamp":
+        return False
+    return clock.now() - last < timedelta(seconds=options.get("seconds", SECONDS_BY_DEFAULT))
 
 
 def _next(known: int, newest: CronSeal) -> CronSeal:

@@ -17,6 +17,7 @@ RECEIVERS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "storage": (frozenset({"storage"}), frozenset({"prefix"})),
     "webhook": (frozenset({"url"}), frozenset({"token"})),
     "git": (frozenset({"path"}), frozenset({"push"})),
+    "timestamp": (frozenset({"url", "path"}), frozenset({"seconds"})),
 }
 """The options of each kind that are needed, and those that are not."""
 _NEEDS = ("cryptography", "rfc8785")
@@ -79,12 +80,17 @@ def _of_one(options: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(kind, str) or kind not in RECEIVERS:
         yield f"has the kind {kind!r}. Give one of {', '.join(RECEIVERS)}."
         return
+    if kind == "timestamp" and find_spec("asn1crypto") is None:
+        yield "needs asn1crypto. Run: pip install 'rqcron-events[timestamp]'."
     needed, more = RECEIVERS[kind]
     for option in sorted(needed - options.keys()):
         yield f"lacks {option!r}."
     for option, value in options.items():
         if option not in {"kind", *needed, *more}:
             yield f"has the option {option!r}. Known: {', '.join(sorted({'kind', *needed, *more}))}."
+        elif option == "seconds":
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 1:
+                yield f"has {value!r} for 'seconds'. Give a number from 1 on."
         elif option == "path" and not str(value).startswith("/"):
             yield f"has the path {str(value)!r}. Give an absolute one."
         elif option != "path" and not isinstance(value, str):

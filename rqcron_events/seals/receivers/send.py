@@ -11,6 +11,7 @@ from . import git
 from .file import FilePlace
 from .publish import CHECKPOINT, CONTRADICTION, NotTaken, publish
 from .storage import StoragePlace
+from .timestamp import stamp
 from .webhook import post
 
 __all__ = ["CONTRADICTION", "NotTaken", "newest_at", "send"]
@@ -27,6 +28,8 @@ def send(
         match options["kind"]:
             case "webhook":
                 return post(options["url"], note, options.get("token", ""))
+            case "timestamp":
+                return stamp(options["url"], str(options["path"]), note, size)
             case "file":
                 publish(FilePlace(str(options["path"])), note, load, keys)
             case "storage":
