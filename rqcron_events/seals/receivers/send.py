@@ -47,13 +47,13 @@ def send(
 
 
 def newest_at(options: Mapping[str, Any]) -> str | None:
-    """The newest checkpoint that a receiver has; None where it has none, or cannot be asked, as a webhook.
+    """The newest checkpoint that a receiver has; None where it has none, or gives none back, as a webhook.
 
     Raises NotTaken, without secrets in its text.
     """
     try:
         match options["kind"]:
-            case "webhook":
+            case "webhook" | "timestamp":
                 return None
             case "storage":
                 place = StoragePlace(options["storage"], options.get("prefix", ""))
