@@ -80,6 +80,11 @@ class Conf:
     """RQCRON_SEAL_RECEIVERS: where checkpoints go. May hold secrets."""
     seal_seconds: float | None = 60.0
     """RQCRON_SEAL_SECONDS: how often what is new in the log is sealed; 0 or None: not by itself."""
+    log_bytes_max: int | None = None
+    """RQCRON_LOG_BYTES_MAX: health warns before the log takes more room; None: it may take any."""
+    run_days: float | None = None
+    """RQCRON_RUN_DAYS: rows of runs that ended are removed from rqcron_projections after so many days;
+    None: never."""
 
     archive: dict[str, Any] = field(default_factory=dict)
     """RQCRON_ARCHIVE: where archived events go: an alias in STORAGES, and a prefix there."""
@@ -111,9 +116,11 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "message_bytes_max": (0, 1_000_000),
     "traceback_bytes_max": (0, 1_000_000),
     "seal_seconds": (0, 86_400),
+    "log_bytes_max": (1_000_000, 10**15),
+    "run_days": (1, 36_500),
     "text_days": (1, 36_500),
 }
-_NONE_IS_OFF = ("seal_seconds", "text_days")
+_NONE_IS_OFF = ("seal_seconds", "log_bytes_max", "run_days", "text_days")
 
 
 @lru_cache(maxsize=1)

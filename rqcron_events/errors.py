@@ -174,6 +174,10 @@ class ArchiveRefused(CronError):
     """Nothing more is archived: the storage does not take a segment, or gives back something else."""
 
 
+class RestoreRefused(CronError):
+    """Segments are not put into the log: they, or the log, are not what they have to be."""
+
+
 class SegmentUnavailable(CronError):
     """What was asked for is in an archived segment that cannot be had now, or is not what was archived."""
 

@@ -83,10 +83,14 @@ def _follow() -> int:
     """What was made of events that are lost cannot be followed on: it is built again from the log."""
     from rqcron_events.followers import taking_long
 
-    from .projector import catch_up_some, of_another_history
+    from .projector import PROJECTIONS, catch_up_some, of_another_history
     from .replay.rebuild import rebuild
+    from .retention.remove import remove_when_due
 
     applied = catch_up_some()
+    for projection in PROJECTIONS:
+        if projection.retention is not None:
+            remove_when_due(projection.name, projection.retention, projection.row_model)
     if names := of_another_history():
         with taking_long():
             applied += sum(done.events for done in rebuild(names))

@@ -25,7 +25,6 @@ __all__ = [
     "SessionEnd",
 ]
 
-
 _ACTIONS = ("pause", "resume", "trigger", "rerun", "backfill")
 _RUN_STATUSES = [(status.value, status.value.title()) for status in RunStatus]
 
@@ -211,9 +210,8 @@ class CronStatusChange(models.Model):
 class CronDay(models.Model):
     """What did a cron do on a day?
 
-    The day is that of the slot, in the zone of the definition in force at the slot; for a run that
-    somebody asked for, that of the request. Durations are whole microseconds (``_us``): sums of
-    floats would depend on the order in which days are added up.
+    The day is that of the slot, in the zone of the definition in force at the slot; for a run that somebody
+    asked for, that of the request. Durations are whole microseconds: sums of floats depend on the order.
     """
 
     key = models.CharField(max_length=220, primary_key=True)
@@ -391,6 +389,8 @@ class Checkpoint(models.Model):
     marks = models.JSONField(default=list)
     """The newest of these events, by what they say: after a failover another history may have the same
     ids. Empty: not known, as in rows of an older release."""
+    kept_from = models.DateTimeField(null=True)
+    """Older rows that ended are removed (``retention``); None: all are there."""
     updated_at = models.DateTimeField()
 
     class Meta:

@@ -1,8 +1,8 @@
 """What a projection is: a name, the rows it keeps, and how an event changes a row.
 
 Read this file to write one; ``folds/runners.py`` is the smallest example, and its line in
-``projector.PROJECTIONS`` is all that it takes. The three last fields can wait: ``gathering`` is for
-rows that an event does not name, ``past`` and ``replay`` are for logs of millions of events.
+``projector.PROJECTIONS`` is all that it takes. The last fields can wait: ``gathering`` is for
+rows that an event does not name, ``past``, ``retention`` and ``replay`` are for logs of millions of events.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rqcron_events.core.events import Event
 
 from .gathering import Fact, Gathering
 from .replay_hints import ReplayHints
+from .retention.rule import Retention
 
 __all__ = ["PastModels", "Projection"]
 
@@ -57,6 +58,8 @@ class Projection:
     """What becomes of the facts that ``apply`` returns: each is gathered by all of these."""
     past: PastModels | None = None
     """For questions about the past, where the rows are crons."""
+    retention: Retention | None = None
+    """Which of the rows are removed after RQCRON_RUN_DAYS; None: they stay."""
     replay: ReplayHints = field(default_factory=ReplayHints)
     """What makes a replay quick. The rows are the same without."""
 

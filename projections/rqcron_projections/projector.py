@@ -343,7 +343,7 @@ def _save(pairs: Sequence[tuple[Projection, Checkpoint]], page: store.Tail) -> b
     """Rows and positions of these projections, or of none of them when another process was first."""
     folded = []
     for projection, point in sorted(pairs, key=lambda pair: pair[0].name):  # as rebuilds lock them
-        tables = live_tables(projection)
+        tables = live_tables(projection, point.kept_from)
         folded.append((point, tables, tables.fold(page.events)))
     db = store.connection()
     seen = [LogMark.of(event).to_data() for event in page.events[-MARKS_MAX:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Model
@@ -13,6 +14,7 @@ from rqcron_events.core.events import Event
 from .fold_failed import FoldFailed
 from .gathering import Fact, by_row
 from .projection import Projection
+from .retention.late import of_removed_rows
 from .rows import row_values
 from .stored_rows import StoredRows
 
@@ -26,6 +28,8 @@ class Tables:
     projection: Projection
     stored_in: Mapping[type[Model], type[Model]]
     """For each model of the projection, the model of the table that holds its rows."""
+    kept_from: datetime | None = None
+    """Of the live tables: older rows may have been removed."""
 
     def fold(self, events: Iterable[Event]) -> list[Model]:
         """The rows as they are after these events; reads the tables, but writes nothing.
@@ -37,6 +41,9 @@ class Tables:
         if not keyed:
             return []
         rows = self.rows_of(projection.row_model).load({key for key, _ in keyed})
+        if projection.retention is not None and self.kept_from is not None:
+            gone = of_removed_rows(projection.retention, self.kept_from, keyed, rows)
+            keyed = [pair for pair in keyed if pair[0] not in gone]
         changed: dict[tuple[type[Model], Any], Model] = {}
         facts: dict[Hashable, list[tuple[Any, ...]]] = {}
         for key, event in keyed:
@@ -83,5 +90,9 @@ class Tables:
         return saved
 
 
-def live_tables(projection: Projection) -> Tables:
-    return Tables(projection=projection, stored_in={model: model for model in projection.models})
+def live_tables(projection: Projection, kept_from: datetime | None = None) -> Tables:
+    return Tables(
+        projection=projection,
+        stored_in={model: model for model in projection.models},
+        kept_from=kept_from,
+    )

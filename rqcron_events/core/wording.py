@@ -15,6 +15,7 @@ from .schedule import CronSchedule, local_time, zone_or_utc
 __all__ = [
     "Show",
     "because",
+    "bytes_words",
     "clause",
     "did_you_mean",
     "disabled_words",
@@ -102,6 +103,17 @@ def late(seconds: float | None) -> str:
     if seconds is None or seconds < 0.0005:
         return "on time"
     return f"{duration(seconds)} late"
+
+
+def bytes_words(count: float) -> str:
+    """With the unit that fits: ``512 bytes``, ``1.2 MB``, ``34 GB``; 1 kB is 1,000 bytes."""
+    if count < 1_000:
+        return f"{count:.0f} byte{'s' * (round(count) != 1)}"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= 1_000
+        if count < 999.5 or unit == "TB":
+            break
+    return f"{count:.1f} {unit}" if count < 9.95 else f"{count:,.0f} {unit}"
 
 
 def duration(seconds: float) -> str:

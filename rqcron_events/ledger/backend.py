@@ -171,6 +171,16 @@ class Backend(Protocol):
     def log_bytes(self, db: BaseDatabaseWrapper, /) -> int:
         """How much room the log takes, indexes and texts included; on SQLite, the whole file."""
 
+    def insert_archived(self, db: BaseDatabaseWrapper, rows: Sequence[Row], after: int, /) -> bool:
+        """Write rows with the ids and times that they had, behind the event ``after``; False where that is not
+        the newest one. Only for a log that is restored. Inside of a transaction that has written before."""
+
+    def event_bytes(self, db: BaseDatabaseWrapper, /) -> float | None:
+        """How much room one event takes at present, with its part of the indexes; None: there is none."""
+
+    def disk_free_bytes(self, db: BaseDatabaseWrapper, /) -> int | None:
+        """Of the disk that the log is on; None where that is not known, as of another machine."""
+
     def install_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...
 
     def remove_triggers(self, db: BaseDatabaseWrapper, /) -> None: ...

@@ -41,6 +41,9 @@ FAILPOINTS = {
     "segment_verified": "who archives, a segment was read back and verified, it is not recorded",
     "segment_recorded": "who archives, a segment is recorded, its rows are in the log",
     "rows_removed": "who archives, a batch of archived rows is gone",
+    "restore_written": "who restores, a batch of events is written, not committed",
+    "restore_committed": "who restores, a batch of events is committed",
+    "restore_whole": "who restores, all events are there, events_restored is not appended",
     "tiles_removed": "who archives, archived rows are gone, and some of their tiles",
 }
 """Every failpoint, and the step of the flow that it interrupts."""

@@ -12,6 +12,7 @@ from django.db import DatabaseError, Error
 from redis.exceptions import RedisError
 
 from .. import clock
+from ..archive.restoring import RESTORING
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.decide import next_due
@@ -31,8 +32,11 @@ from ..ledger.backend import backend_of
 from ..ledger.cron_states import global_pauses, states_without_runs
 from ..ledger.lookup import stored_name, told_losses
 from ..models import CronEvent, CronEventQuerySet, put_back
+from ..seals.progress import progress
 from .clocks import Clocks, compare_clocks, compare_redis, event_of_the_future, silent_crons
 from .code_in_force import code_obstacles, unknown_cron_text
+from .log.late_follower import late_follower
+from .log.size import LogSize, log_size
 from .obstacles import REDIS_SECONDS_MAX, pause_obstacles, queue_obstacles_at, queues_needed
 from .results import Limits, result_problems
 from .runners import Standing, standing_by_calls, standing_by_lease
@@ -52,8 +56,6 @@ UNREADABLE_JOB = "DeserializationError"
 """RQ's, for a job that was written with another serializer than the worker's."""
 OBSTACLES_TOLD_MAX = 10
 """Of single crons, of faults and of others."""
-FOLLOWER_LAG_MAX = timedelta(seconds=60)
-"""How long an event may wait for a follower while a runner leads."""
 LOSS_TOLD = timedelta(days=1)
 """How long a loss of events is a problem."""
 
@@ -83,6 +85,8 @@ class Health:
     """How many events each follower of the log is behind."""
     seals: Seals | None = None
     """None where the project seals nothing."""
+    log: LogSize | None = None
+    """How much room it takes; None where one cron was asked about."""
     cron: str = ""
     """The only one that was asked about."""
     standing: Standing = field(default_factory=Standing)
@@ -128,6 +132,7 @@ class Health:
             "warnings": self.warnings,
             "projection_lag_events": self.projection_lag_events,
             "seals": self.seals.to_data() if self.seals else None,
+            "log": self.log.to_data() if self.log else None,
         }
 
 
@@ -161,9 +166,10 @@ def health(
         "The followers": _look_at_followers,
         "The quarantine": _look_at_quarantine,
         "The log's losses": _look_at_losses,
+        "The log's size": _look_at_size,
     }
     if cron:
-        for name in ("The followers", "The log's losses"):
+        for name in ("The followers", "The log's losses", "The log's size"):
             del parts[name]
     elif conf().seal_key:
         parts["The seals"] = _look_at_seals
@@ -346,6 +352,12 @@ def _look_at_quarantine(found: Health) -> None:
 
 def _look_at_losses(found: Health) -> None:
     """For a day, so that somebody looks; the audit tells of it for ever."""
+    restored = progress(RESTORING)
+    if restored is not None:
+        found.problems.append(
+            f"The log is not whole: cron_restore was interrupted after {restored.size:,} events. Call it again with the "
+            "same segments, before any runner decides."
+        )
     for loss in told_losses():
         if clock.now() - loss.until < LOSS_TOLD:
             found.problems.append(f"{loss.text[0].upper()}{loss.text[1:]}. See cron_audit.")
@@ -355,6 +367,13 @@ def _look_at_seals(found: Health) -> None:
     found.seals = look_at_seals(ClockSkew().database_now())
     found.problems += found.seals.problems
     found.warnings += found.seals.warnings
+
+
+def _look_at_size(found: Health) -> None:
+    now = ClockSkew().database_now()
+    found.log = log_size(now)
+    found.problems += found.log.problems()
+    found.warnings += found.log.warnings(now)
 
 
 def _look_at_followers(found: Health) -> None:
@@ -373,21 +392,5 @@ def _look_at_followers(found: Health) -> None:
             continue
         if position < head and found.standing.leader and found.standing.calls is None:
             now = clock.now() - timedelta(seconds=found.clocks.database_skew_seconds)
-            found.warnings += _late_follower(name, position, head - position, now)
+            found.warnings += late_follower(name, position, head - position, now)
         found.problems += follower.problems() if follower.problems is not None else ()
-
-
-def _late_follower(name: str, position: int, events: int, now: datetime) -> list[str]:
-    """``now`` by the database's clock."""
-    waiting = CronEvent.objects.using(store.connection().alias).filter(id__gt=position)
-    since = waiting.order_by("id").values_list("recorded_at", flat=True).first()
-    waited = now - since if since else timedelta(0)
-    if waited <= FOLLOWER_LAG_MAX:
-        return []
-    told = (
-        f"Follower {name!r} is {events:,} event{'s' * (events != 1)} behind; the oldest has waited for "
-        f"{waited.total_seconds():.0f} s, and the limit is {FOLLOWER_LAG_MAX.total_seconds():.0f} s. "
-        "What follows beside the leading runner is dead, hangs, fails or cannot keep up: look for "
-        "followers_restarted, follower_failed and projection_failed in that runner's log."
-    )
-    return [told]

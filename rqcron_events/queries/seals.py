@@ -12,6 +12,7 @@ from ..core.wording import clause
 from ..ledger import store
 from ..models import CronEvent
 from ..seals.progress import SEALING, VERIFYING, of_receiver, rows
+from ..seals.receivers.send import CONTRADICTION
 from ..seals.stored import newest_seal
 from ..seals.verify import OUTSIDE
 
@@ -70,7 +71,11 @@ def _told(long_ago: datetime) -> Iterator[str]:
             yield f"cron_verify found the log changed: {failing[name].told}"
     for receiver in conf().seal_receivers:
         row = failing.get(of_receiver(receiver))
-        if row is not None and row.failing_since is not None and row.failing_since < long_ago:
+        if row is None or row.failing_since is None:
+            continue
+        if row.told.startswith(CONTRADICTION):  # this does not pass by itself
+            yield f"Receiver {receiver!r} {clause(row.told)}."
+        elif row.failing_since < long_ago:
             yield (
                 f"Receiver {receiver!r} has not taken a checkpoint since "
                 f"{row.failing_since:%Y-%m-%d %H:%M:%S} UTC: {clause(row.told)}."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ..core.seal.checkpoint import Checkpoint
 from ..core.seal.merkle import root_of
@@ -14,8 +14,9 @@ from ..core.seal.note import NOTE_BYTES_MAX, NoteRefused, Verifier
 from ..core.seal.tiles import LoadTile, TileMissing, subtree_of, tile_path
 from ..errors import CronConfigError
 from .receivers.publish import CHECKPOINT
+from .receivers.send import NotTaken, newest_at
 
-__all__ = ["Claim", "Outside", "read_outside"]
+__all__ = ["Claim", "Outside", "ask_receivers", "read_outside"]
 
 STDIN = "-"
 
@@ -42,6 +43,8 @@ class Outside:
     """One sentence for each that is no checkpoint of this log, or whose tiles do not belong to it."""
     trees: list[tuple[Claim, LoadTile]] = field(default_factory=list)
     """Tiles that belong to a claim."""
+    not_asked: list[str] = field(default_factory=list)
+    """One sentence for each receiver that did not answer."""
 
 
 def read_outside(sources: Sequence[str], keys: list[Verifier], stdin: TextIO) -> Outside:
@@ -67,6 +70,30 @@ def read_outside(sources: Sequence[str], keys: list[Verifier], stdin: TextIO) ->
         own = found.claims[before:]
         if own and (Path(source) / "tile").is_dir():
             _add_tiles(found, Path(source), max(own, key=lambda claim: claim.size))
+    return found
+
+
+def ask_receivers(receivers: Mapping[str, Mapping[str, Any]], keys: list[Verifier]) -> Outside:
+    """The newest checkpoint of each receiver that can be read, with its tiles where they are files of this machine."""
+    found = Outside()
+    for name, options in receivers.items():
+        source = f"Checkpoint of receiver {name!r}"
+        try:
+            text = newest_at(options)
+        except NotTaken as error:
+            found.not_asked.append(f"Receiver {name!r} was not asked: {error}.")
+            continue
+        if text is None:
+            continue
+        try:
+            point = Checkpoint.opened(text[:NOTE_BYTES_MAX], keys, keys[0].name)
+        except NoteRefused as error:
+            found.refused.append(f"{source}: {error}.")
+            continue
+        claim = Claim(size=point.size, root=point.root, source=source, is_outside=True)
+        found.claims.append(claim)
+        if options["kind"] != "storage" and (Path(options["path"]) / "tile").is_dir():
+            _add_tiles(found, Path(options["path"]), claim)
     return found
 
 

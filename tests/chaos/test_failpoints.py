@@ -130,6 +130,8 @@ ARCHIVE_STEPS = (
     "segment_written", "segment_verified", "segment_recorded", "rows_removed", "tiles_removed",
 )  # fmt: skip
 """Nor on these: tests/acceptance/test_archive.py."""
+RESTORE_STEPS = ("restore_written", "restore_committed", "restore_whole")
+"""Nor on these: tests/acceptance/test_restore.py."""
 WRITER_STEPS = ("writer_asked", "writer_asked:2", "writer_written", "writer_written:2")
 
 
@@ -137,7 +139,7 @@ def test_every_failpoint_is_exercised_here():
     steps = [step.failpoint for step in (*HORSE_STEPS, *HORSE_STEPS_WITH_WRITER)]
     by_count = {name.partition(":")[0] for name in (*steps, *WRITER_STEPS)}
     steps_of_runner = {*RUNNER_STEPS, *REPAIR_STEPS, *DRAIN_STEPS}
-    aside = {*SEAL_STEPS, *WORD_STEPS, *ARCHIVE_STEPS}
+    aside = {*SEAL_STEPS, *WORD_STEPS, *ARCHIVE_STEPS, *RESTORE_STEPS}
     assert steps_of_runner | aside | by_count == FAILPOINTS.keys()
 
 

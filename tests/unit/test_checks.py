@@ -186,7 +186,7 @@ def test_settings_that_are_given_are_used_and_others_have_their_defaults(setting
 
 
 def test_every_default_is_within_its_bounds(monkeypatch):
-    bare = SimpleNamespace(DATABASES={"default": {}}, USE_TZ=True)
+    bare = SimpleNamespace(DATABASES={"default": {}}, STORAGES={}, USE_TZ=True)
     monkeypatch.setattr(conf_module, "settings", bare)
     assert checks.check_settings() == []
     defaults = Conf()

@@ -28,6 +28,7 @@ from rqcron_events.core.run_state import attempt_number
 from ..models import CronRun
 from ..projection import Projection
 from ..replay_hints import CleanRow, ReplayHints
+from ..retention.rule import Retention
 from ..rows import row_maker
 from .run_status import ENDED, ENQUEUED, OUTCOME_STATUS, REQUESTED, RETRYING, RUNNING, SUCCEEDED
 
@@ -196,6 +197,7 @@ PROJECTION = Projection(
     row_model=CronRun,
     key=attrgetter("run_id"),
     apply=apply,
+    retention=Retention(at="requested_at", status="status", ended=ENDED, begins=_begins),
     replay=ReplayHints(begins=_begins, settled=_settled, clean=_CLEAN_ROW),
 )
 

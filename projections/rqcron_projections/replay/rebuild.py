@@ -29,6 +29,7 @@ from ..models import Checkpoint
 from ..past.kept import positions
 from ..projection import Projection
 from ..projector import checkpoints, history_is_lost, projections_named
+from ..retention.rule import wanted_from
 from ..tables import live_tables, row_values
 from .session import open_session
 from .shadow import LeftOut, Shadow, built_by_database, open_shadows, replay_together
@@ -209,11 +210,13 @@ def _swap(shadow: Shadow) -> int:
             point = mine.get()
             if shadow.position < point.position and not _is_ahead(point):
                 continue  # an open transaction hid the end from this reader, not from another
-            rows = shadow.replace_live()
+            kept_from = wanted_from(clock.now()) if shadow.projection.retention else None
+            rows = shadow.replace_live(kept_from)
             shadow.go_on()  # or else take it all back
             mine.update(
                 version=shadow.projection.version,
                 position=shadow.position,
+                kept_from=kept_from,
                 marks=[mark.to_data() for mark in reversed(marks_up_to(shadow.position))],
             )
             return rows
@@ -258,13 +261,14 @@ def _differences(shadow: Shadow) -> list[Difference]:
         with transaction.atomic(using=alias):
             # Nobody moves the rows while they are compared: PostgreSQL locks the checkpoint, and
             # on SQLite the transaction sees one state from here on.
-            if mine.select_for_update().get().position != shadow.position:
+            point = mine.select_for_update().get()
+            if point.position != shadow.position:
                 continue
             if positions(shadow.projection, live) != shadow.kept_at:
                 break  # a rebuild has put others in their place
             found = [
                 _difference(shadow.projection, model._meta.db_table, *pair)
-                for model, keys in shadow.differing_keys(DIFFERENCES_MAX).items()
+                for model, keys in shadow.differing_keys(DIFFERENCES_MAX, point.kept_from).items()
                 for pair in _pairs(shadow, model, keys)
             ]
             # Segments have the keys of JSON in another order, which SQLite compares.

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager, nullcontext, suppress
+from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -158,22 +159,33 @@ class Shadow:
     def flush(self) -> None:
         self._replay.flush()
 
-    def differing_keys(self, limit: int) -> dict[type[Model], list[Any]]:
-        """Primary keys, per model, of rows that are not the same in the live table."""
+    def differing_keys(
+        self, limit: int, kept_from: datetime | None = None
+    ) -> dict[type[Model], list[Any]]:
+        """Primary keys, per model, of rows that are not the same in the live table; those that are removed
+        there, or will be, do not count."""
         found: dict[type[Model], list[Any]] = {}
         for model, live, shadow, key, columns in self._names():
+            condition, values = self._old(model, kept_from)
+            where = f" WHERE NOT {condition}" if condition else ""
             found[model] = self._query(
-                f"SELECT {key} FROM (SELECT {columns} FROM {live} EXCEPT "  # noqa: S608
-                f"SELECT {columns} FROM {shadow}) AS unexpected UNION "
-                f"SELECT {key} FROM (SELECT {columns} FROM {shadow} EXCEPT "
-                f"SELECT {columns} FROM {live}) AS missing ORDER BY 1 LIMIT {limit}"
+                f"SELECT {key} FROM (SELECT {columns} FROM {live}{where} EXCEPT "  # noqa: S608
+                f"SELECT {columns} FROM {shadow}{where}) AS unexpected UNION "
+                f"SELECT {key} FROM (SELECT {columns} FROM {shadow}{where} EXCEPT "
+                f"SELECT {columns} FROM {live}{where}) AS missing ORDER BY 1 LIMIT {limit}",
+                values * 4,
             )
         return found
 
-    def replace_live(self) -> int:
-        """Make the live tables equal to the shadow; touch only what differs. Returns all rows."""
+    def replace_live(self, kept_from: datetime | None = None) -> int:
+        """Make the live tables equal to the shadow, without rows that are old by then; touch only what
+        differs. Returns all rows."""
         total = 0
         db = store.connection()
+        for model, _, shadow, *_ in self._names():
+            condition, values = self._old(model, kept_from)
+            if condition:
+                self._run(f"DELETE FROM {shadow} WHERE {condition}", values)  # noqa: S608
         for model, live, shadow, key, columns in self._names():
             with backend_of(db).tables.indexes_off(db, model) as is_empty:
                 if not is_empty:
@@ -223,13 +235,20 @@ class Shadow:
                 ", ".join(quote(str(field.column)) for field in fields),
             )
 
-    def _run(self, statement: str) -> None:
-        with store.connection().cursor() as cursor:
-            cursor.execute(statement)
+    def _old(self, model: type[Model], kept_from: datetime | None) -> tuple[str, list[Any]]:
+        """The condition of rows that retention removes, with its values; empty where it removes none."""
+        retention = self.projection.retention
+        if retention is None or kept_from is None or model is not self.projection.row_model:
+            return "", []
+        return retention.old_sql(store.connection(), kept_from)
 
-    def _query(self, statement: str) -> list[Any]:
+    def _run(self, statement: str, values: Sequence[Any] | None = None) -> None:
         with store.connection().cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute(statement, values or None)
+
+    def _query(self, statement: str, values: Sequence[Any] | None = None) -> list[Any]:
+        with store.connection().cursor() as cursor:
+            cursor.execute(statement, values or None)
             return [row[0] for row in cursor.fetchall()]
 
 

@@ -24,6 +24,7 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.lookup import stored_name
 
+from ..retention.kept import runs_kept_from
 from .figures import Durations, ErrorTally, Figures, Tally
 from .from_days import days_between, tally_days
 from .from_runs import tally_runs
@@ -104,6 +105,8 @@ class Report:
     flakiest: tuple[FlakyCron, ...]
     errors: tuple[ErrorGroup, ...]
     """The most frequent first."""
+    runs_kept_from: datetime | None = None
+    """From single runs: ended ones that were asked for before are not counted, their rows are removed."""
 
     def to_data(self) -> dict[str, Any]:
         return {
@@ -116,6 +119,7 @@ class Report:
             "slowest": [asdict(item) for item in self.slowest],
             "flakiest": [asdict(item) for item in self.flakiest],
             "errors": [{**asdict(item), "run_id": str(item.run_id)} for item in self.errors],
+            "runs_kept_from": self.runs_kept_from.isoformat() if self.runs_kept_from else None,
         }
 
 
@@ -154,7 +158,10 @@ def report(
             end = _instant(until) if until is not None else None
             tallies = tally_runs(_instant(since), end, by, cron)
     _name(tallies)
-    return _report(tallies, since, shown_until)
+    kept_from = runs_kept_from() if tallies.exact else None
+    if kept_from is not None and kept_from <= _instant(since):
+        kept_from = None  # it lacks none
+    return _report(tallies, since, shown_until, kept_from)
 
 
 def _name(tallies: Tallies) -> None:
@@ -217,7 +224,12 @@ def _as_day(value: date | datetime, cron: str | None) -> date | None:
     return None
 
 
-def _report(tallies: Tallies, since: date | datetime, until: date | datetime) -> Report:
+def _report(
+    tallies: Tallies,
+    since: date | datetime,
+    until: date | datetime,
+    kept_from: datetime | None,
+) -> Report:
     totals = Tally(exact=tallies.exact)
     for tally in tallies.crons.values():
         totals.merge(tally)
@@ -238,6 +250,7 @@ def _report(tallies: Tallies, since: date | datetime, until: date | datetime) ->
         slowest=_slowest(durations),
         flakiest=_flakiest(tallies.crons),
         errors=_errors(tallies.errors),
+        runs_kept_from=kept_from,
     )
 
 

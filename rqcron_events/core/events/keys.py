@@ -177,6 +177,8 @@ SEGMENT_LAST_ID: Final = "last_id"
 """int: the id of its last event."""
 SEGMENT_SHA256: Final = "sha256"
 """str: of the file, in hexadecimal."""
+SEGMENTS: Final = "segments"
+"""int: how many."""
 
 # In an error
 

@@ -55,6 +55,7 @@ class EventType(StrEnum):
     TEXT_REDACTED = "text_redacted"
     TEXTS_EXPIRED = "texts_expired"
     EVENTS_ARCHIVED = "events_archived"
+    EVENTS_RESTORED = "events_restored"
 
 
 DECISIONS = frozenset({EventType.SLOT_FIRED, EventType.SLOT_SKIPPED, EventType.SLOT_MISSED})

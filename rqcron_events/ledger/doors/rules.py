@@ -26,7 +26,7 @@ TYPES_OF_STREAMS = {
     "ledger": (
         "all_paused", "all_resumed", "projection_rebuilt", "event_accepted", "log_went_back",
         "text_redacted", "texts_expired",
-        "events_archived",
+        "events_archived", "events_restored",
     ),
 }  # fmt: skip
 

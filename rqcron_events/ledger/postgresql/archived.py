@@ -12,7 +12,7 @@ from django.db.backends.utils import CursorWrapper
 from ...core.codec import Row
 from .sessions import in_one_session
 
-__all__ = ["with_archived"]
+__all__ = ["insert_archived", "with_archived"]
 
 COLUMNS = (
     "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
@@ -53,6 +53,29 @@ def with_archived(db: BaseDatabaseWrapper, pages: Iterable[Sequence[Row]]) -> It
         cursor.execute("DROP VIEW pg_temp.rqcron_event")
         cursor.execute("DROP TABLE pg_temp.rqcron_archived")
         cursor.execute("DISCARD PLANS")
+
+
+def insert_archived(db: BaseDatabaseWrapper, rows: Sequence[Row], after: int) -> bool:
+    """Write rows with the ids and times that they had, behind the event ``after``, which has to be the newest one;
+    False, and nothing is written, where it is not. Inside of a transaction. Needs the right to write ``id``."""
+    with db.cursor() as cursor:
+        # Who appends waits, and so nobody's id comes in between.
+        cursor.execute("LOCK TABLE rqcron_event IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute("SELECT coalesce(max(id), 0) FROM rqcron_event")
+        if cursor.fetchone()[0] != after:
+            return False
+        with (
+            db.wrap_database_errors,
+            cursor.copy(f"COPY rqcron_event ({COLUMNS}) FROM STDIN") as copy,
+        ):
+            for row in rows:
+                run = UUID(bytes=row[6]) if row[6] is not None else None
+                copy.write_row((*row[:6], run, *row[7:]))
+        # After the rows, which hold the fence: a reader that sees the number waits for them.
+        cursor.execute(
+            "SELECT setval(pg_get_serial_sequence('rqcron_event', 'id'), %s)", [rows[-1][0]]
+        )
+    return True
 
 
 def _look_in(cursor: CursorWrapper, path: str) -> None:

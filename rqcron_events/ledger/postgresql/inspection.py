@@ -12,13 +12,18 @@ from ..doors.problem import Problem
 from .checks import CHECKS
 from .sessions import is_pooled
 
-__all__ = ["log_bytes", "problems"]
+__all__ = ["disk_free_bytes", "event_bytes", "log_bytes", "problems"]
+
+SAMPLE_EVENTS = 1_000
+"""The newest ones. The size of a table from which events were archived says nothing about each: its room
+is used again."""
 
 # Bandit takes these for injections: what goes into a statement is the name of the table.
 # ruff: noqa: S608
 
 MIGRATE = "Run: manage.py migrate"
 _TABLE = "'rqcron_event'::regclass"
+_SIZE = f"pg_total_relation_size({_TABLE}) + pg_total_relation_size('rqcron_text'::regclass)"
 
 
 def problems(
@@ -42,7 +47,22 @@ def problems(
 
 
 def log_bytes(db: BaseDatabaseWrapper) -> int:
-    return int(_rows(db, f"SELECT pg_total_relation_size({_TABLE})")[0][0])
+    return int(_rows(db, f"SELECT {_SIZE}")[0][0])
+
+
+def event_bytes(db: BaseDatabaseWrapper) -> float | None:
+    newest = f"SELECT * FROM rqcron_event ORDER BY id DESC LIMIT {SAMPLE_EVENTS}"
+    found = _rows(
+        db,
+        f"SELECT avg(pg_column_size(newest.*)) * ({_SIZE}) / "
+        f"nullif(pg_relation_size({_TABLE}), 0) FROM ({newest}) AS newest",
+    )
+    return None if found[0][0] is None else float(found[0][0])
+
+
+def disk_free_bytes(db: BaseDatabaseWrapper) -> int | None:
+    """PostgreSQL does not tell."""
+    return None
 
 
 def _triggers(

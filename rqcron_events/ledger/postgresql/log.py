@@ -24,6 +24,7 @@ from ..doors.refusal import Refusal
 from ..table_backend import TableBackend
 from . import inspection
 from . import tables as tables_of_rows
+from .archived import insert_archived as insert_archived
 from .archived import with_archived as with_archived
 from .checks import install_checks as install_checks
 from .checks import remove_checks as remove_checks
@@ -31,6 +32,8 @@ from .clean_runs import CLEAN_RUNS, grouping_cursor
 from .cursor import psycopg_cursor
 from .event_row import COLUMNS, TYPES, event_row
 from .first_start import insert_first_start as insert_first_start
+from .inspection import disk_free_bytes as disk_free_bytes
+from .inspection import event_bytes as event_bytes
 from .inspection import log_bytes as log_bytes
 from .probe import bounded_session as bounded_session
 from .sessions import in_one_session as in_one_session

@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...core.codec import Row
 from .event_row import time_text
 
-__all__ = ["with_archived"]
+__all__ = ["insert_archived", "with_archived"]
 
 COLUMNS = (
     "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
@@ -53,6 +53,21 @@ def with_archived(db: BaseDatabaseWrapper, pages: Iterable[Sequence[Row]]) -> It
         finally:
             with suppress(DatabaseError):  # a transaction that failed takes them along
                 _drop(db)
+
+
+def insert_archived(db: BaseDatabaseWrapper, rows: Sequence[Row], after: int) -> bool:
+    """Write rows with the ids and times that they had, behind the event ``after``, which has to be the newest one;
+    False, and nothing is written, where it is not. Inside of a transaction that has written before."""
+    marks = ", ".join(["%s"] * 14)
+    with db.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(id), 0) FROM rqcron_event")
+        if cursor.fetchone()[0] != after:
+            return False
+        cursor.executemany(
+            f"INSERT INTO rqcron_event ({COLUMNS}) VALUES ({marks})",  # noqa: S608
+            list(map(_values, rows)),
+        )
+    return True
 
 
 def _drop(db: BaseDatabaseWrapper) -> None:

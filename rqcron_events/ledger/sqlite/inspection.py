@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..doors.problem import Problem
 
-__all__ = ["log_bytes", "problems"]
+__all__ = ["disk_free_bytes", "event_bytes", "log_bytes", "problems"]
 
 MIGRATE = "Run: manage.py migrate"
 
@@ -21,6 +24,23 @@ def problems(db: BaseDatabaseWrapper, triggers: Mapping[str, str]) -> list[Probl
 
 def log_bytes(db: BaseDatabaseWrapper) -> int:
     return int(_rows(db, "PRAGMA page_count")[0][0] * _rows(db, "PRAGMA page_size")[0][0])
+
+
+def event_bytes(db: BaseDatabaseWrapper) -> float | None:
+    """What grows with the log in the same file counts, too, such as projections."""
+    first, last = "SELECT min(id) - 1 FROM rqcron_event", "SELECT max(id) FROM rqcron_event"
+    archived = "coalesce((SELECT max(last_id) FROM rqcron_segment), 0)"
+    events = _rows(db, f"SELECT ({last}) - max(({first}), {archived})")[0][0]
+    free = _rows(db, "PRAGMA freelist_count")[0][0] * _rows(db, "PRAGMA page_size")[0][0]
+    return (log_bytes(db) - free) / events if events else None
+
+
+def disk_free_bytes(db: BaseDatabaseWrapper) -> int | None:
+    """None of a database in memory."""
+    found = _rows(db, "SELECT file FROM pragma_database_list WHERE name = 'main'")
+    with suppress(OSError):
+        return shutil.disk_usage(Path(found[0][0]).parent).free if found[0][0] else None
+    return None
 
 
 def _triggers(db: BaseDatabaseWrapper, triggers: Mapping[str, str]) -> Iterator[Problem]:

@@ -23,9 +23,12 @@ from ..doors.refusal import Refusal
 from ..table_backend import TableBackend
 from . import inspection
 from . import tables as tables_of_rows
+from .archived import insert_archived as insert_archived
 from .archived import with_archived as with_archived
 from .event_row import COLUMNS, event_row
 from .first_start import insert_first_start as insert_first_start
+from .inspection import disk_free_bytes as disk_free_bytes
+from .inspection import event_bytes as event_bytes
 from .inspection import log_bytes as log_bytes
 from .sessions import bounded_session as bounded_session
 from .sessions import in_one_session as in_one_session

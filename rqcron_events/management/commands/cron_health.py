@@ -111,3 +111,5 @@ def _lines(found: Health) -> Iterator[tuple[str, str]]:
     yield "spool", "unknown" if spooled is None else runs
     for name, events in found.projection_lag_events.items():
         yield f"{name} behind", f"{events} event{'' if events == 1 else 's'}"
+    if found.log is not None:
+        yield "log", found.log.words

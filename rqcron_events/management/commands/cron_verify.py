@@ -9,10 +9,11 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.timezone import get_default_timezone
 
 from ...cli.terminal import json_text
+from ...conf import conf
 from ...core.seal.note import Verifier
 from ...core.wording import duration, shower_in
 from ...seals.keys import require_packages, verifiers
-from ...seals.outside import read_outside
+from ...seals.outside import ask_receivers, read_outside
 from ...seals.stored import newest_seal
 from ...seals.verify import Verification, verify
 from ..command import LedgerCommand
@@ -30,7 +31,7 @@ class Command(LedgerCommand):
             action="append",
             metavar="FILE|DIR|-",
             default=[],
-            help="A checkpoint from outside, a directory of a receiver, or '-'; may be repeated.",
+            help="A checkpoint from outside, a directory of a receiver, or '-'; may be repeated. Default: the newest one of each receiver in the settings that can be read.",
         )
         parser.add_argument(
             "--all",
@@ -52,16 +53,20 @@ class Command(LedgerCommand):
         sources = options["checkpoint"]
         if not keys and (newest_seal() is not None or sources):
             raise CommandError("No key is known. Give --key KEY, or set RQCRON_SEAL_KEY.")
+        if sources:
+            outside = read_outside(sources, keys, sys.stdin)
+        else:
+            outside = ask_receivers(conf().seal_receivers if keys else {}, keys)
         found = verify(
             keys,
-            read_outside(sources, keys, sys.stdin) if sources else None,
+            outside if outside.claims or outside.refused else None,
             start_over=options["all"] or options["read_only"],
             remember=not options["read_only"],
         )
         if options["format"] == "json":
-            self.stdout.write(json_text(found.to_data()))
+            self.stdout.write(json_text(found.to_data() | {"not_asked": outside.not_asked}))
         else:
-            for line in _lines(found):
+            for line in [*_lines(found), *outside.not_asked]:
                 self.stdout.write(line)
         if not found.ok:
             sys.exit(1)

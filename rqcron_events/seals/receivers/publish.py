@@ -18,9 +18,11 @@ from ...core.seal.tiles import (
     widths,
 )
 
-__all__ = ["CHECKPOINT", "NotTaken", "Place", "publish"]
+__all__ = ["CHECKPOINT", "CONTRADICTION", "NotTaken", "Place", "publish"]
 
 CHECKPOINT = "checkpoint"
+CONTRADICTION = "knows another log: "
+"""How the text of a NotTaken begins where it is no trouble of the receiver's: that does not pass by itself."""
 
 
 class NotTaken(Exception):
@@ -77,15 +79,16 @@ def _known(place: Place, own: Checkpoint, load: LoadTile, keys: list[Verifier]) 
     try:
         there = Checkpoint.opened(content.decode(errors="replace"), keys, own.origin)
     except NoteRefused as error:
-        raise NotTaken(f"the checkpoint that it has is not of this log: {error}") from error
+        text = f"the checkpoint that it has is not of this log: {error}"
+        raise NotTaken(CONTRADICTION + text) from error
     if there.size > own.size:
         raise NotTaken(
-            f"it knows {there.size} events, and only {own.size} are sealed here: the log went back, as "
+            f"{CONTRADICTION}it knows {there.size} events, and only {own.size} are sealed here: the log went back, as "
             "after a restored backup. See cron_verify --checkpoint"
         )
     if there.size and root_of(there.size, subtree_of(load)) != there.root:
         raise NotTaken(
-            f"its checkpoint of {there.size} events is not of the same events as here: the log was "
+            f"{CONTRADICTION}its checkpoint of {there.size} events is not of the same events as here: the log was "
             "changed, or went back. See cron_verify --checkpoint"
         )
     return there.size

@@ -9,12 +9,12 @@ from ...core.seal.note import Verifier
 from ...core.seal.tiles import LoadTile
 from . import git
 from .file import FilePlace
-from .publish import NotTaken, publish
+from .publish import CHECKPOINT, CONTRADICTION, NotTaken, publish
 from .storage import StoragePlace
 from .timestamp import stamp
 from .webhook import post
 
-__all__ = ["NotTaken", "send"]
+__all__ = ["CONTRADICTION", "NotTaken", "newest_at", "send"]
 
 
 def send(
@@ -44,3 +44,24 @@ def send(
     except Exception as error:  # whatever a storage raises: its text may hold a key
         raise NotTaken(type(error).__name__) from None
     return "written"
+
+
+def newest_at(options: Mapping[str, Any]) -> str | None:
+    """The newest checkpoint that a receiver has; None where it has none, or gives none back, as a webhook.
+
+    Raises NotTaken, without secrets in its text.
+    """
+    try:
+        match options["kind"]:
+            case "webhook" | "timestamp":
+                return None
+            case "storage":
+                place = StoragePlace(options["storage"], options.get("prefix", ""))
+                content = place.read(CHECKPOINT)
+            case _:
+                content = FilePlace(str(options["path"])).read(CHECKPOINT)
+    except NotTaken:
+        raise
+    except Exception as error:  # whatever a storage raises: its text may hold a key
+        raise NotTaken(type(error).__name__) from None
+    return content.decode(errors="replace") if content is not None else None

@@ -276,10 +276,14 @@ def test_what_others_know_is_not_overwritten_by_a_log_that_went_back(tmp_path: P
     execute(f"DELETE FROM rqcron_event WHERE id > {ids()[3]}")
     backend_of(connection).set_append_only(connection, True)
     seal()
-    assert refused(tmp_path).startswith("it knows 9 events, and only 4 are sealed here")
+    assert refused(tmp_path).startswith(
+        "knows another log: it knows 9 events, and only 4 are sealed here"
+    )
     history("beta", runs=3)
     seal()
-    assert refused(tmp_path).startswith("its checkpoint of 9 events is not of the same events")
+    assert refused(tmp_path).startswith(
+        "knows another log: its checkpoint of 9 events is not of the same events"
+    )
     assert (tmp_path / "checkpoint").read_text() == before
 
 
@@ -290,7 +294,7 @@ def test_the_checkpoint_of_another_log_is_not_overwritten(tmp_path: Path):
     history("alpha")
     seal()
     assert refused(tmp_path).startswith(
-        "the checkpoint that it has is not of this log: none of the"
+        "knows another log: the checkpoint that it has is not of this log: none of the"
     )
 
 

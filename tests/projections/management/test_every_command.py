@@ -128,7 +128,7 @@ ACTIONS = [
 ]
 ELSEWHERE = {
     "cron_run", "cron_worker", "cron_standalone", "cron_rewind", "cron_cancel", "cron_signal", "cron_seal",
-    "cron_archive",
+    "cron_archive", "cron_restore",
 }  # fmt: skip
 """Their output is a log, or needs what only their own tests have."""
 LINES = [

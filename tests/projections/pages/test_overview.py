@@ -301,6 +301,14 @@ def test_without_its_tables_it_says_what_to_run(page):
     assert "migrate" in text(page(answer=503))
 
 
+def test_it_says_how_large_the_log_is_and_until_when_there_is_room(past, page, settings):
+    write_some(past)
+    settings.RQCRON_LOG_BYTES_MAX = 10**10
+    told = text(page())
+    assert re.search(r"The log takes [\d.]+ [kM]B, about [\d.]+ kB more a day; RQCRON", told)
+    assert "RQCRON_LOG_BYTES_MAX (10 GB) is reached about " in told
+
+
 # What it costs
 
 

@@ -24,6 +24,7 @@ from ...models import CronJob, CronRun
 from ...past.runs import runs_at
 from ...report.names import present_names
 from ...report.words import messages_of
+from ...retention.kept import removed_words, runs_kept_from
 from ...rows import column_names, row_values
 from ..freshness import catch_up_or_say
 
@@ -84,6 +85,9 @@ class Command(LedgerCommand):
             known = known.filter(status=status) if status else known
             runs = known.order_by("-requested_at", "run_id")[:limit]
         runs, called = list(runs), present_names().get(name, name)
+        kept_from = runs_kept_from() if len(runs) < limit else None
+        if kept_from is not None:
+            self.stderr.write(removed_words(kept_from))
         results = _results(runs)
         messages = messages_of(run.error_event for run in runs)
         table = options["format"] == "table"

@@ -13,6 +13,7 @@ from rqcron_events.core.schedule import EPOCH, local_time
 from ...report.names import present_names
 from ..frame.frame import Frame
 from ..frame.links import instant_part, parse_instant
+from ..frame.rows_end import note_where_rows_end
 from .amounts import countable_since, due_crons, past_amounts, upcoming_amounts
 from .due import QUARTER
 from .herds import herds
@@ -45,6 +46,7 @@ def _week_page(frame: Frame, given: str | None) -> HttpResponse:
     before, after = midnight(today - (DAYS - 1) * DAY, zone), midnight(today + DAYS * DAY, zone)
     this_quarter = now - (now - midnight(today, zone)) % QUARTER
     counted_since = countable_since(before, now)
+    note_where_rows_end(frame, before)
     past = past_amounts(counted_since, now)
     crons = list(due_crons(now))
     to_come = upcoming_amounts(crons, this_quarter + QUARTER, after)
@@ -85,6 +87,7 @@ def _hour_page(frame: Frame, begin: datetime) -> HttpResponse:
         "width": WIDTH,
     }
     if begin <= now:
+        note_where_rows_end(frame, begin)
         runs, more = runs_in(begin, end)
         context |= {
             "lanes": lanes(runs, begin, end, now, present_names()),

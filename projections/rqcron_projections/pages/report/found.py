@@ -21,7 +21,7 @@ from .downtime import Outage, outages
 from .rows import Row, crons_of_sums, days_of_sums, in_order, row_of_figures, total_of
 from .slower import Slower, slower_crons
 
-__all__ = ["Found", "TooMuch", "find", "whole_report"]
+__all__ = ["Found", "TooMuch", "find", "first_instant", "whole_report"]
 
 CRON_DAYS_MAX = 5_000
 """From so many on, days are added up by the database, which cannot tell percentiles."""
@@ -55,7 +55,7 @@ class Found:
 def find(asked: Asked, now: datetime) -> Found:
     """Raises TooMuch, and ValueError as ``report`` does."""
     days = asked.whole_days
-    since, until = _instant(asked.since), _instant(asked.until) if asked.until else now
+    since, until = first_instant(asked.since), first_instant(asked.until) if asked.until else now
     lost, names = outages(since, until), present_names()
     if days is None or asked.by not in ("cron", "day"):
         _check_runs(since, until)
@@ -150,7 +150,7 @@ def _check_runs(since: datetime, until: datetime) -> None:
         )
 
 
-def _instant(value: date | datetime) -> datetime:
+def first_instant(value: date | datetime) -> datetime:
     if isinstance(value, datetime):
         return value
     return datetime.combine(value, time(), timezone.get_default_timezone())

@@ -14,8 +14,9 @@ from rqcron_events.cli.terminal import json_text
 from ...report.flat import fields, flat_rows
 from ...report.tallies import By
 from ..frame.frame import Frame
+from ..frame.rows_end import note_where_rows_end
 from .asked import SORTS, Asked, asked_of, ranges
-from .found import Found, find, whole_report
+from .found import Found, find, first_instant, whole_report
 from .rows import COLUMNS
 
 __all__ = ["report_page"]
@@ -39,6 +40,7 @@ def report_page(frame: Frame) -> HttpResponse:
         "found": found,
     }
     if found is not None:
+        note_where_rows_end(frame, first_instant(asked.since))
         context |= _rows(found, asked)
     return frame.render("rqcron/report.html", context, title="Report")
 

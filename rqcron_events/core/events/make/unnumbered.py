@@ -212,6 +212,16 @@ def events_archived(
     return _unnumbered(EventType.EVENTS_ARCHIVED, LEDGER_STREAM, data, actor, at)
 
 
+def events_restored(*, segments: int, size: int, last_id: int, actor: str, at: datetime) -> Event:
+    """All events before this one come from archived segments, of which each was verified."""
+    data = {
+        keys.SEGMENTS: segments,
+        keys.SEGMENT_SIZE: size,
+        keys.SEGMENT_LAST_ID: last_id,
+    }
+    return _unnumbered(EventType.EVENTS_RESTORED, LEDGER_STREAM, data, actor, at)
+
+
 def _unnumbered(
     event_type: EventType,
     stream: str,

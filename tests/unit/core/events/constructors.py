@@ -76,6 +76,7 @@ VALUES: dict[str, Any] = {
     "kept": [(SLOT, LATER)],
     "schedule_reading": 2,
     "since": SLOT,
+    "segments": 2,
     "sha256": "e3b0",
     "size": 40,
     "skew_seconds_max": 10.0,

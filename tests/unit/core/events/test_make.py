@@ -36,6 +36,7 @@ UNNUMBERED = {
     "text_redacted": "ledger",
     "texts_expired": "ledger",
     "events_archived": "ledger",
+    "events_restored": "ledger",
 }
 DEFINED = (
     '"definition":{"name":"alpha","function":"shop:alpha"},"definition_version":4,'
@@ -163,6 +164,7 @@ PAYLOADS = [
         {},
         '"path":"segments/a.jsonl.gz","first":0,"size":40,"first_id":1,"last_id":52,"sha256":"e3b0"',
     ),
+    ("events_restored", {}, '"segments":2,"size":40,"last_id":52'),
 ]
 
 

@@ -50,6 +50,7 @@ def test_wire_names_are_frozen():
             "text_redacted",
             "texts_expired",
             "events_archived",
+            "events_restored",
         ]
     )
 
