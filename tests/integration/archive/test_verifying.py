@@ -99,7 +99,7 @@ def insert(event_id: int, version: int) -> None:
     columns = "reason, actor, occurred_at, data, recorded_at, schema_version, type, cron, stream"
     generated = "OVERRIDING SYSTEM VALUE " if connection.vendor == "postgresql" else ""
     tampered(
-        f"INSERT INTO rqcron_event (id, version, {columns}) {generated}"  # noqa: S608
+        f"INSERT INTO rqcron_event (id, version, {columns}) {generated}"
         f"SELECT {event_id}, {version}, {columns} FROM rqcron_event "
         f"WHERE id = {id_of('cron_registered')}"
     )
