@@ -90,9 +90,9 @@ class _Year:
         self.now = START
 
     def step(self, day: int, days: int) -> None:
-        from rqcron_events.archive.archiving import archive
         from rqcron_projections.projector import catch_up
 
+        from rqcron_events.archive.archiving import archive
         from rqcron_events.seals.sealer import seal_all
         from rqcron_events.testing import FakeClock
 
@@ -101,6 +101,7 @@ class _Year:
         wrote = _seconds(lambda: self._write(begin, self.now))
         with FakeClock(self.now):
             folded = _seconds(catch_up)
+            _remove_old_runs()
             sealed = _seconds(lambda: seal_all(self.key))
             before = self.now - timedelta(days=self.options.keep)
             began = time.perf_counter()
@@ -178,6 +179,19 @@ class _Year:
     def _own(self, name: str, kind: str, at: datetime, data: Any, **more: Any) -> tuple[Any, ...]:
         self.versions[name] += 1
         return _row(f"cron/{name}", self.versions[name], kind, at, data, cron=name, **more)
+
+
+def _remove_old_runs() -> None:
+    from rqcron_projections.folds.runs import PROJECTION
+    from rqcron_projections.retention.remove import remove_old
+    from rqcron_projections.retention.rule import wanted_from
+
+    from rqcron_events import clock
+
+    retention = PROJECTION.retention
+    assert retention is not None
+    while remove_old(PROJECTION.name, retention, PROJECTION.row_model, wanted_from(clock.now())):
+        pass
 
 
 def _seconds(work: Callable[[], object]) -> float:
