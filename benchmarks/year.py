@@ -90,9 +90,9 @@ class _Year:
         self.now = START
 
     def step(self, day: int, days: int) -> None:
-        from rqcron_events.archive.archiving import archive
         from rqcron_projections.projector import catch_up
 
+        from rqcron_events.archive.archiving import archive
         from rqcron_events.seals.sealer import seal_all
         from rqcron_events.testing import FakeClock
 
