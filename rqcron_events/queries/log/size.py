@@ -113,10 +113,10 @@ def log_size(now: datetime) -> LogSize:
     db = store.connection()
     backend = backend_of(db)
     size, each, free = backend.log_bytes(db), backend.event_bytes(db), backend.disk_free_bytes(db)
-    events = _events_per_day(now)
+    segment = CronSegment.objects.using(db.alias).order_by("size").last()
+    events = _events_per_day(now, segment)
     growth = None if each is None or events is None else each * events
     bytes_max = conf().log_bytes_max
-    segment = CronSegment.objects.using(db.alias).order_by("size").last()
 
     def used_up(room: float) -> datetime | None:
         keep_days = conf().keep_days
@@ -137,9 +137,12 @@ def log_size(now: datetime) -> LogSize:
     )
 
 
-def _events_per_day(now: datetime) -> float | None:
+def _events_per_day(now: datetime, segment: CronSegment | None) -> float | None:
+    """Since the newest event that is archived, where that is less than a week ago: of older ones few have rows."""
     rows = CronEvent.objects.using(store.connection().alias)
     begin = now - GROWTH_OF
+    if segment is not None and segment.occurred_to is not None:
+        begin = max(begin, segment.occurred_to)
     recent = rows.filter(occurred_at__gte=begin).order_by("occurred_at", "id")
     earliest = list(recent.values_list("id", "occurred_at")[:EARLIEST_LOOKED_AT])
     newest = store.newest().id

@@ -119,6 +119,19 @@ def test_it_says_how_much_is_archived(db: None, settings: Any, tmp_path: Path) -
     assert found.to_data()["archived_to"] == done.archived_to
 
 
+def test_growth_is_right_also_where_most_of_the_week_is_archived(
+    db: None, settings: Any, tmp_path: Path
+) -> None:
+    use_archive(settings, tmp_path)
+    write(600, days=6)
+    archive_all()
+    write(600, NOON + 6 * DAY, days=6)
+    archive_all()
+    write(200, NOON + 12 * DAY, days=2)
+    found = log_size(NOON + 14 * DAY)
+    assert found.events_per_day == pytest.approx(100, rel=0.1)
+
+
 def test_health_fails_where_the_bound_is_exceeded(
     deploy: Any, add: Any, settings: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

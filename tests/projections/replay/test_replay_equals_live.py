@@ -202,7 +202,7 @@ def test_a_rebuild_that_dies_leaves_the_live_rows_and_no_table(
     CronRun.objects.first().delete()
     before = live_rows()
 
-    def die(self: shadow.Shadow) -> int:
+    def die(self: shadow.Shadow, _: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(shadow.Shadow, "replace_live", die)
