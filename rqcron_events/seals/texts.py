@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..core.events import EventType
-from ..core.events.keys import EVENT_IDS, TEXTS, UNTIL_EVENT
+from ..core.events.keys import EVENT_IDS, SEGMENT_LAST_ID, TEXTS, UNTIL_EVENT
 from ..core.words.apart import Stored, is_right
 from ..ledger import store
 from ..models import CronEvent, texts_of
@@ -14,7 +14,7 @@ from .difference import Finding, Kind
 __all__ = ["text_findings"]
 
 PAGE_EVENTS = 2_000
-_REMOVALS = (EventType.TEXT_REDACTED, EventType.TEXTS_EXPIRED)
+_REMOVALS = (EventType.TEXT_REDACTED, EventType.TEXTS_EXPIRED, EventType.EVENTS_RESTORED)
 
 
 def text_findings(after: int, until: int) -> Iterator[Finding]:
@@ -60,8 +60,9 @@ class _Removed:
                 continue
             if kind == EventType.TEXT_REDACTED:
                 self._events.update(data.get(EVENT_IDS, ()))
-            else:
-                self._until = max(self._until, int(data.get(UNTIL_EVENT, 0)))
+            else:  # segments have no texts
+                until = data.get(UNTIL_EVENT) or data.get(SEGMENT_LAST_ID) or 0
+                self._until = max(self._until, int(until))
 
     def says(self, event_id: int) -> bool:
         return event_id <= self._until or event_id in self._events

@@ -25,6 +25,7 @@ from rqcron_events.models import (
     CronSeal,
     CronSegment,
     CronSnapshot,
+    CronText,
     CronTile,
     SealProgress,
 )
@@ -50,6 +51,7 @@ def new_database() -> None:
     for model in (
         CronEvent,
         CronSeal,
+        CronText,
         CronTile,
         CronSegment,
         SealProgress,
