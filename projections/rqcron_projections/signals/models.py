@@ -83,7 +83,7 @@ class AlertMessage(models.Model):
     batch = models.UUIDField(null=True, blank=True)
     """Those that are sent together, as one message with this id; it stays over retries."""
     body = models.JSONField(null=True, blank=True)
-    """On the first of a batch: what is sent, as it was written for the first try."""
+    """On the first of a batch, until it is sent: what is, as it was written for the first try."""
     attempts = models.IntegerField(default=0)
     next_try_at = models.DateTimeField()
     claimed_until = models.DateTimeField(null=True, blank=True)

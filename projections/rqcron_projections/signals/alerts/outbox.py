@@ -91,8 +91,9 @@ def claim(receiver: str) -> list[AlertMessage]:
 
 
 def settle(batch: Sequence[AlertMessage], status: MessageStatus, answer: str) -> None:
-    """It was sent, or will never be."""
+    """It was sent, or will never be. What it said is not kept: it may name somebody."""
     messages().filter(batch=batch[0].batch).update(
+        body=None,
         status=status,
         attempts=batch[0].attempts + 1,
         answer=answer[:ANSWER_CHARS_MAX],
