@@ -17,6 +17,7 @@ from rqcron_events.core.events import OUTCOMES, Event, EventType
 from rqcron_events.core.events.keys import (
     DURATION_SECONDS,
     ERROR,
+    ERROR_MESSAGE,
     ERROR_SHAPE,
     ERROR_TYPE,
     LATENESS_SECONDS,
@@ -142,7 +143,8 @@ def _note_error(row: CronRun, event: Event) -> None:
         return
     row.error_type = str(error.get(ERROR_TYPE, ""))[:ERROR_CHARACTERS_MAX]
     row.error_shape = str(error.get(ERROR_SHAPE, ""))[:SHAPE_CHARACTERS_MAX]
-    row.error_event = event.id if row.error_shape else None  # it has a message, which stands apart
+    has_message = row.error_shape or error.get(ERROR_MESSAGE)  # apart from the event, or in it
+    row.error_event = event.id if has_message else None
 
 
 def _forget_error(row: CronRun) -> None:
