@@ -15,11 +15,12 @@ from ..ledger.snapshot import POSITION_ROW
 from ..models import CronEvent, CronSeal, CronSegment, CronSnapshot
 from ..seals.stored import newest_seal, seals
 
-__all__ = ["REQUESTS", "Boundary", "boundary", "last_segment", "pages_of_ids"]
+__all__ = ["NOTHING_OLD", "REQUESTS", "Boundary", "boundary", "last_segment", "pages_of_ids"]
 
 REQUESTS = (EventType.SLOT_FIRED, EventType.RUN_REQUESTED)
 """What begins a run."""
 PAGE_EVENTS = 50_000
+NOTHING_OLD = "No seal before the newest one has only events that were recorded before that time."
 
 
 @dataclass(slots=True)
@@ -49,9 +50,7 @@ def boundary(before: datetime) -> Boundary:
     if found.seal is not None:
         _hold_for_open_run(found, sealed, archived_to)
     if found.seal is None and not found.held:
-        found.held.append(
-            "No seal before the newest one has only events that were recorded before that time."
-        )
+        found.held.append(NOTHING_OLD)
     return found
 
 

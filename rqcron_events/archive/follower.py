@@ -17,7 +17,7 @@ from ..ledger import store
 from ..ledger.backend import backend_of
 from ..seals.progress import ARCHIVING, failed, progress, succeeded
 from .archiving import SEGMENT_EVENTS, archive
-from .boundary import last_segment
+from .boundary import NOTHING_OLD, last_segment
 
 __all__ = ["archive_when_due"]
 
@@ -77,9 +77,7 @@ def archive_old() -> bool:
         if failed(ARCHIVING, str(error)):
             log.error("%s", error, extra={"action": "archive_failed"})
         return False
-    before = progress(ARCHIVING)
-    if before is not None and before.failing_since is not None:
-        succeeded(ARCHIVING, before.size)
+    _note([why for why in done.held_back if why != NOTHING_OLD])
     if done.events or done.removed_rows:
         log.info(
             "%d events are archived in %d segments; %d rows are gone, %d stay.",
@@ -90,3 +88,14 @@ def archive_old() -> bool:
             extra={"action": "events_archived", "archived_to": done.archived_to},
         )
     return True
+
+
+def _note(held: list[str]) -> None:
+    """What holds it back is as old as what may go, so it does not end by itself."""
+    before = progress(ARCHIVING)
+    if held:
+        text = f"The archive is held back. {' '.join(held)}"
+        if failed(ARCHIVING, text):
+            log.warning("%s", text, extra={"action": "archive_held_back"})
+    elif before is not None and before.failing_since is not None:
+        succeeded(ARCHIVING, before.size)

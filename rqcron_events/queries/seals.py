@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 from ..conf import conf
 from ..core.wording import clause
 from ..ledger import store
-from ..models import CronEvent
-from ..seals.progress import SEALING, VERIFYING, of_receiver, rows
+from ..models import CronEvent, SealProgress
+from ..seals.progress import ARCHIVING, SEALING, VERIFYING, of_receiver, rows
 from ..seals.receivers.send import CONTRADICTION
 from ..seals.stored import newest_seal
 from ..seals.verify import OUTSIDE
@@ -58,12 +58,14 @@ def look_at_seals(now: datetime) -> Seals:
             f"Events have waited for {found.unsealed_seconds:.0f} s to be sealed; the limit is "
             f"{late.total_seconds():.0f} s. See seal_refused and follower_failed in the leading runner's log."
         )
-    found.problems += _told(now - late)
+    failing = {row.name: row for row in rows().filter(failing_since__isnull=False)}
+    found.problems += _told(failing, now - late)
+    if settings.keep_days is not None and ARCHIVING in failing:
+        found.warnings.append(failing[ARCHIVING].told)
     return found
 
 
-def _told(long_ago: datetime) -> Iterator[str]:
-    failing = {row.name: row for row in rows().filter(failing_since__isnull=False)}
+def _told(failing: Mapping[str, SealProgress], long_ago: datetime) -> Iterator[str]:
     if SEALING in failing:
         yield failing[SEALING].told
     for name in (VERIFYING, OUTSIDE):

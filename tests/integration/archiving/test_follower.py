@@ -13,7 +13,9 @@ from django.db import OperationalError
 from rqcron_events import apps, clock
 from rqcron_events.archive import archiving, follower
 from rqcron_events.checks import check_settings
+from rqcron_events.followers import Follower, followers
 from rqcron_events.models import CronEvent, CronSegment, SealProgress
+from rqcron_events.queries.seals import look_at_seals
 from rqcron_events.runner.following.steps import follow_all
 from rqcron_events.testing import FakeClock
 from tests.sealing import fire, history, seal
@@ -85,6 +87,26 @@ def test_what_fails_is_said_once_and_noted_until_it_works(
         segments.unlink()
         assert follower.archive_old()
     assert SealProgress.objects.get(name="archive").failing_since is None
+
+
+def test_what_holds_it_back_is_said_once_and_health_warns_until_it_ends(
+    due: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    slow = Follower(catch_up=lambda: 0, position=lambda: 0)
+    monkeypatch.setitem(followers, "slow", slow)
+    with in_days(40):
+        assert follower.archive_old()
+        assert follower.archive_old()
+    assert not CronSegment.objects.exists()
+    said = [e for e in caplog.records if e.__dict__.get("action") == "archive_held_back"]
+    text = "The archive is held back. Follower 'slow' has read the log up to event 0 only."
+    assert [each.getMessage() for each in said] == [text]
+    assert look_at_seals(clock.now()).warnings == [text]
+    monkeypatch.delitem(followers, "slow")
+    with in_days(40):
+        assert follower.archive_old()
+    assert CronSegment.objects.exists()
+    assert look_at_seals(clock.now()).warnings == []
 
 
 def test_it_works_in_a_thread_once_an_hour_where_it_is_set(
