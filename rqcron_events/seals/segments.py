@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from threading import Lock
@@ -36,7 +35,6 @@ __all__ = [
 
 BYTES_KEPT_MAX = 64 << 20
 """Of files in memory: one question often reads a segment more than once."""
-_ID = re.compile(rb'"id":(\d+)[,}]')
 
 _files: OrderedDict[str, bytes] = OrderedDict()
 """Verified files by their SHA-256, the one that was used last at the end."""
