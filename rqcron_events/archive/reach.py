@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, Self
+
 from django.db.models import Count, Max, Subquery
 
 from ..core.events import OUTCOMES, Event, EventType, cron_stream
@@ -9,7 +13,13 @@ from ..core.explain.evidence import Evidence
 from ..ledger import store
 from ..models import CronEvent, CronSegment
 
-__all__ = ["LATE_SECONDS", "NEWEST_ARCHIVED", "NEWEST_ARCHIVED_AT", "explanation_reaches"]
+__all__ = [
+    "LATE_SECONDS",
+    "NEWEST_ARCHIVED",
+    "NEWEST_ARCHIVED_AT",
+    "ArchivedTo",
+    "explanation_reaches",
+]
 
 LATE_SECONDS = 2.0
 """Whoever asks about a slot that was decided later wants to know which runners were alive."""
@@ -23,13 +33,28 @@ NEWEST_ARCHIVED_AT = Subquery(
 """The same of its time."""
 
 
-def explanation_reaches(found: Evidence, archived_to: int) -> bool:
+class ArchivedTo(NamedTuple):
+    """How far the log is archived."""
+
+    event_id: int = 0
+    """0: not at all."""
+    at: datetime | None = None
+    """The time of the newest event that is; None where none has one."""
+
+    @classmethod
+    def of(cls, rows: Sequence[CronEvent]) -> Self:
+        """By the columns of rows that were asked for with NEWEST_ARCHIVED and NEWEST_ARCHIVED_AT."""
+        told = vars(rows[0]) if rows else {}
+        return cls(told.get("archived_to") or 0, told.get("archived_at"))
+
+
+def explanation_reaches(found: Evidence, archived: ArchivedTo) -> bool:
     """Whether more may be known about the slot than the log has."""
-    decision = found.decision
+    decision, archived_to = found.decision, archived.event_id
     if not archived_to:
         return False
     if decision is None:
-        return found.is_unaccounted
+        return found.is_unaccounted and (archived.at is None or found.at <= archived.at)
     lateness = (decision.occurred_at - found.at).total_seconds()
     is_late = decision.type is not EventType.SLOT_FIRED or lateness >= LATE_SECONDS
     if (decision.id or 0) > archived_to:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..archive.reading import log_since
 from ..conf import conf
 from ..core.cron_state import CronState
 from ..core.events import Event, EventType, make
@@ -86,7 +87,8 @@ def _fired_ahead(name: str, now: datetime) -> list[datetime]:
         cron=name, type=EventType.SLOT_FIRED, scheduled_for__gt=now
     )
     slots = rows.order_by("scheduled_for").values_list("scheduled_for", flat=True)
-    found = [slot for slot in slots[: FIRED_MAX + 1] if slot is not None]
+    with log_since(name, now):
+        found = [slot for slot in slots[: FIRED_MAX + 1] if slot is not None]
     if len(found) > FIRED_MAX:
         raise CronConfigError(
             f"More than {FIRED_MAX:,} slots of cron {name!r} fired ahead of their time, too many for "

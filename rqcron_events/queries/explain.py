@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from .. import clock
-from ..archive.reach import LATE_SECONDS, NEWEST_ARCHIVED, explanation_reaches
+from ..archive.reach import (
+    LATE_SECONDS,
+    NEWEST_ARCHIVED,
+    NEWEST_ARCHIVED_AT,
+    ArchivedTo,
+    explanation_reaches,
+)
 from ..archive.reading import REQUESTS, archived_events_of_run, rows_for_slot, whole_log
 from ..conf import conf
 from ..core.codec import Unreadable
@@ -76,8 +82,8 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
 
 def _explain(state: CronState, at: datetime | None, now: datetime, *, asked: str) -> Explanation:
     slot = at if at is not None else _last_slot(state, now)
-    found, archived_to = _evidence(state, slot, now)
-    if explanation_reaches(found, archived_to):
+    found, archived = _evidence(state, slot, now)
+    if explanation_reaches(found, archived):
         # Definitions and pauses stay in the log, so the state is right.
         with whole_log(rows_for_slot(state.name, slot, all_later=bool(state.rewound_version))):
             found, _ = _evidence(state, slot, now)
@@ -175,11 +181,10 @@ def _last_slot(state: CronState, now: datetime) -> datetime:
     return state.watermark or now
 
 
-def _evidence(state: CronState, at: datetime, now: datetime) -> tuple[Evidence, int]:
-    """First what every verdict rests on, then what this one needs besides; and up to which event the log is
-    archived."""
+def _evidence(state: CronState, at: datetime, now: datetime) -> tuple[Evidence, ArchivedTo]:
+    """First what every verdict rests on, then what this one needs besides; and how far the log is archived."""
     all_pauses, unreadable = _all_pauses()
-    definitions, archived_to = _definition_events(state.name)
+    definitions, archived = _definition_events(state.name)
     found = Evidence(
         state=state,
         at=at,
@@ -196,7 +201,7 @@ def _evidence(state: CronState, at: datetime, now: datetime) -> tuple[Evidence, 
         found = replace(found, run_events=_events_of_run(run_id_for_slot(state.name, at)))
     elif found.is_overdue:
         found = _overdue(found)
-    return found, archived_to
+    return found, archived
 
 
 def _decided(found: Evidence, decision: Event) -> Evidence:
@@ -258,12 +263,11 @@ def _versions_that_count(name: str, instant: datetime) -> tuple[int, int]:
     return first, min(later, default=VERSION_MAX)
 
 
-def _definition_events(name: str) -> tuple[list[Event], int]:
-    """In the same trip, up to which event the log is archived."""
-    found = _own(name).filter(type__in=DEFINITION_TYPES).annotate(to=NEWEST_ARCHIVED)
-    rows = list(found.order_by("id"))
-    events = put_back(found.db, [row.fact() for row in rows])
-    return events, max((vars(row)["to"] or 0 for row in rows), default=0)
+def _definition_events(name: str) -> tuple[list[Event], ArchivedTo]:
+    """In the same trip, how far the log is archived."""
+    own = _own(name).filter(type__in=DEFINITION_TYPES).order_by("id")
+    rows = list(own.annotate(archived_to=NEWEST_ARCHIVED, archived_at=NEWEST_ARCHIVED_AT))
+    return put_back(own.db, [row.fact() for row in rows]), ArchivedTo.of(rows)
 
 
 def _all_pauses() -> Readable:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any
 
 from django.core.files.storage import storages
@@ -35,10 +35,10 @@ __all__ = [
 
 BYTES_KEPT_MAX = 64 << 20
 """Of files in memory: one question often reads a segment more than once."""
-_ID = re.compile(rb'"id":(\d+)[,}]')
 
 _files: OrderedDict[str, bytes] = OrderedDict()
 """Verified files by their SHA-256, the one that was used last at the end."""
+_lock = Lock()
 
 
 def segments() -> QuerySet[CronSegment]:
@@ -73,10 +73,11 @@ def rows_between(after: int, until: int) -> Iterator[Row]:
 
 
 def _file(segment: CronSegment) -> bytes:
-    known = _files.get(segment.sha256)
-    if known is not None:
-        _files.move_to_end(segment.sha256)
-        return known
+    with _lock:
+        known = _files.get(segment.sha256)
+        if known is not None:
+            _files.move_to_end(segment.sha256)
+            return known
     content = _content(segment)
     found = hashlib.sha256(content).hexdigest()
     if found != segment.sha256:
@@ -88,9 +89,10 @@ def _file(segment: CronSegment) -> bytes:
     told = (segment.first, segment.size, segment.first_id, segment.last_id)
     if (header.first, header.size, header.first_id, header.last_id) != told:
         raise _damaged(segment, "it has other events than those that were archived")
-    _files[segment.sha256] = content
-    while len(_files) > 1 and sum(map(len, _files.values())) > BYTES_KEPT_MAX:
-        _files.popitem(last=False)
+    with _lock:
+        _files[segment.sha256] = content
+        while len(_files) > 1 and sum(map(len, _files.values())) > BYTES_KEPT_MAX:
+            _files.popitem(last=False)
     return content
 
 
@@ -108,7 +110,10 @@ def _reader(segment: CronSegment, content: bytes) -> SegmentReader:
     keys = verifiers()
     if not keys:
         raise _unavailable(segment, "no key is known to verify it by: set RQCRON_SEAL_KEY")
-    return SegmentReader(io.BytesIO(content), keys, keys[0].name)
+    try:
+        return SegmentReader(io.BytesIO(content), keys, keys[0].name)
+    except SegmentRefused as error:
+        raise _damaged(segment, f"{error}") from error
 
 
 def _unavailable(segment: CronSegment, why: object) -> SegmentUnavailable:

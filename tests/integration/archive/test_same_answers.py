@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from rqcron_events import explain
@@ -17,10 +18,12 @@ from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, CronSegment
 from rqcron_events.operations.backfill import plan_backfill
+from rqcron_events.operations.rewind import rewind
 from rqcron_events.queries.audit import audit
 from rqcron_events.queries.explain import explain_run
 from rqcron_events.testing import FakeClock
 from tests.archiving import archive, forget_files, unreachable
+from tests.sealing import history
 from tests.unit.history import NAME, History, at
 
 NOW = at("13:00")
@@ -186,3 +189,58 @@ def test_a_decision_that_is_gone_is_missed_though_there_is_an_archive(log: list[
         found = audit()
     assert not found.ok
     assert found.totals.findings >= 1
+
+
+def test_a_slot_that_is_lost_behind_the_archive_is_told_though_segments_are_out_of_reach(
+    log: list[Event], directory: Path
+):
+    archive(36)
+    unreachable(directory)
+    forget_files()
+    gone = (
+        CronEvent.objects.decisions().filter(scheduled_for__gt=at("12:00")).order_by("id").first()
+    )
+    backend_of(connection).set_append_only(connection, False)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM rqcron_event WHERE id = %s", [gone.id])
+    with FakeClock(NOW):
+        assert explain(NAME, gone.scheduled_for).reason == "unaccounted"
+
+
+def test_what_fired_ahead_of_its_time_and_is_archived_does_not_fire_again_after_a_rewind():
+    now = datetime.now(UTC).replace(microsecond=0)
+    slots = [now + number * timedelta(days=1) for number in (1, 2)]
+    place = {"cron": "ahead", "actor": "runner/r"}
+    registered = {
+        "definition": {"name": "ahead", "function": "x:y", "expression": "* * * * *"},
+        "definition_version": 1,
+    }
+    events = [
+        Event(stream="cron/ahead", version=1, type=EventType.CRON_REGISTERED,
+              occurred_at=now - MINUTE, data=registered, **place)
+    ]  # fmt: skip
+    for version, slot in enumerate(slots, start=2):  # by a clock that is days ahead
+        run = UUID(int=version)
+        of_run = {**place, "run_id": run, "scheduled_for": slot, "occurred_at": slot}
+        events += [
+            Event(stream="cron/ahead", version=version, type=EventType.SLOT_FIRED,
+                  data={"lateness_seconds": 0, "definition_version": 1}, **of_run),
+            Event(stream=f"run/{run}", version=1, type=EventType.RUN_STARTED, attempt=1, **of_run),
+            Event(stream=f"run/{run}", version=2, type=EventType.RUN_SUCCEEDED, attempt=1, **of_run),
+        ]  # fmt: skip
+    for event in events:
+        store.append([event])
+    history("other", runs=2)
+
+    def taken_back() -> Any:
+        with transaction.atomic():
+            rewind("ahead")
+            found = CronEvent.objects.of_type("cron_rewound").get().data["kept"]
+            transaction.set_rollback(True)
+        return found
+
+    before = taken_back()
+    archive(8)
+    assert not CronEvent.objects.of_type("slot_fired").filter(scheduled_for=slots[0]).exists()
+    assert taken_back() == before
+    assert len(before) > 0

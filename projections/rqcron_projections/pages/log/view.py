@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 from rqcron_events.core.events import EventType
-from rqcron_events.errors import LogWentBack
+from rqcron_events.errors import LogWentBack, PositionArchived
 
 from ..frame.frame import Frame
 from ..story.event_line import EventLine, event_lines
@@ -55,7 +55,7 @@ def log_tail(frame: Frame) -> HttpResponse:
         return JsonResponse({"problem": "Reload the page."}, status=400)
     try:
         lines, position = newer_than(int(text), question.wanted)
-    except LogWentBack as error:
+    except (LogWentBack, PositionArchived) as error:
         return JsonResponse({"problem": str(error)}, status=409)
     return JsonResponse({"position": position, "rows": _rows(frame, lines)})
 
