@@ -126,17 +126,17 @@ def test_growth_is_right_also_where_most_of_the_week_is_archived(
     db: None, settings: Any, tmp_path: Path
 ) -> None:
     use_archive(settings, tmp_path)
-    for number in range(6 * 25):  # of four events each, 25 a day
+    for number in range(10 * 25):  # of four events each, 25 a day
         minute = number * 24 * 60 // 25
         store.append(events_of("alpha", minute, number + 1 if number else 0))
-        if number == 4 * 25:
+        if number == 8 * 25:
             seal()
-    with FakeClock(NOON + 4 * DAY):
+    with FakeClock(NOON + 8 * DAY):
         seal()
         follow_all()
         done = archive(datetime(2100, 1, 1, tzinfo=UTC), "ann")
     assert done.removed_rows > 300, done.held_back
-    assert log_size(NOON + 6 * DAY).events_per_day == pytest.approx(100, rel=0.1)
+    assert log_size(NOON + 10 * DAY).events_per_day == pytest.approx(100, rel=0.1)
 
 
 def test_health_fails_where_the_bound_is_exceeded(
