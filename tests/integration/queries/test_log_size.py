@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,16 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from rqcron_events.archive.archiving import archive
 from rqcron_events.core.events import Event, EventType
 from rqcron_events.core.wording import bytes_words
 from rqcron_events.ledger import store
 from rqcron_events.queries.health import health
 from rqcron_events.queries.log.size import LogSize, log_size
+from rqcron_events.runner.following.steps import follow_all
+from rqcron_events.testing import FakeClock
 from tests.archive_pass import archive_all, use_archive
-from tests.sealing import NOON, history
+from tests.sealing import NOON, events_of, history, seal
 
 DAY = timedelta(days=1)
 
@@ -123,13 +126,17 @@ def test_growth_is_right_also_where_most_of_the_week_is_archived(
     db: None, settings: Any, tmp_path: Path
 ) -> None:
     use_archive(settings, tmp_path)
-    write(600, days=6)
-    archive_all()
-    write(600, NOON + 6 * DAY, days=6)
-    archive_all()
-    write(200, NOON + 12 * DAY, days=2)
-    found = log_size(NOON + 14 * DAY)
-    assert found.events_per_day == pytest.approx(100, rel=0.1)
+    for number in range(10 * 25):  # of four events each, 25 a day
+        minute = number * 24 * 60 // 25
+        store.append(events_of("alpha", minute, number + 1 if number else 0))
+        if number == 8 * 25:
+            seal()
+    with FakeClock(NOON + 8 * DAY):
+        seal()
+        follow_all()
+        done = archive(datetime(2100, 1, 1, tzinfo=UTC), "ann")
+    assert done.removed_rows > 300, done.held_back
+    assert log_size(NOON + 10 * DAY).events_per_day == pytest.approx(100, rel=0.1)
 
 
 def test_health_fails_where_the_bound_is_exceeded(
