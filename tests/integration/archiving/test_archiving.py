@@ -274,7 +274,7 @@ def test_of_runners_those_stay_that_have_not_stopped_and_the_newest_start():
     archive_all()
     assert [each for each in left() if each[0].startswith("runner/")] == [
         ("runner/alive", 1), ("runner/alive", 2), ("runner/lost", 1), ("runner/lost", 2),
-        ("runner/newest", 1),
+        ("runner/newest", 1), ("runner/newest", 2),
     ]  # fmt: skip
 
 

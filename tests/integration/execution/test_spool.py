@@ -138,7 +138,7 @@ SIGNED = {
     "a time without a zone": {"occurred_at": datetime(2026, 1, 1)},
     "another cron": {"cron": "payroll"},
     "another slot": {"scheduled_for": AT},
-    "NUL": {"data": {"result": "a\0b"}},
+    "NUL": {"data": {"worker": "a\0b"}},
     "deep data": {"data": {"a": [[[[[[[[[[1]]]]]]]]]]}},
     "a number of 80 bits": {"data": {"a": 2**80}},
 }
