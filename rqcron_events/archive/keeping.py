@@ -9,10 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Max, OuterRef
 
 from ..conf import conf
-from ..core.events import DECISIONS, DEFINITION_TYPES, EventType, cron_stream, runner_stream
+from ..core.events import (
+    DECISIONS,
+    DEFINITION_TYPES,
+    SUCCESSES,
+    EventType,
+    cron_stream,
+    runner_stream,
+)
 from ..models import CronEvent, CronEventQuerySet, QuarantinedEvent
 from .boundary import REQUESTS, pages_of_ids
 
@@ -33,6 +40,8 @@ class _Kept:
     """Of each cron's own stream: the id of its newest event, and the run that it begins."""
     decided: dict[str, tuple[int, UUID | None]] = field(default_factory=dict)
     """The same of its newest decision."""
+    succeeded: dict[str, int] = field(default_factory=dict)
+    """By cron, the newest success of a run: how long ago that was is asked for ever."""
     runners: dict[str, list[int]] = field(default_factory=dict)
     """Of each runner that has not stopped in good order: its events."""
     started: list[int] = field(default_factory=list)
@@ -66,7 +75,7 @@ def kept_ids(until: int) -> set[int]:
     1. those of the ledger's own stream, and definitions of crons with their pauses and rewinds;
     2. of each cron's own stream the newest event and the newest decision;
     3. all events of runs that have an event after it, of those that 2. begins (their outcome has to be
-       there), and of those with an event that a reader set aside;
+       there), of each cron's newest one that succeeded, and of those with an event that a reader set aside;
     4. all events of the runners that started last and that stopped last, and of those that have not stopped in
        good order.
     """
@@ -80,6 +89,9 @@ def kept_ids(until: int) -> set[int]:
             kept.see(*row)
         asked = page.filter(type__in=REQUESTS, run_id__isnull=False).filter(Exists(later))
         kept.runs.update(run for run in asked.order_by().values_list("run_id", flat=True) if run)
+        ended = page.filter(type__in=sorted(SUCCESSES), run_id__isnull=False).order_by()
+        kept.succeeded.update(ended.values_list("cron").annotate(newest=Max("id")))
+    _add_runs_of(kept, rows, sorted(kept.succeeded.values()))
     for begins in (*kept.newest.values(), *kept.decided.values()):
         kept.ids.add(begins[0])
         if begins[1] is not None:
@@ -95,6 +107,11 @@ def _add_quarantined(kept: _Kept, rows: CronEventQuerySet) -> None:
     noted = QuarantinedEvent.objects.using(conf().database).values_list("event_id", flat=True)
     ids = sorted(set(noted))
     kept.ids.update(ids)
+    _add_runs_of(kept, rows, ids)
+
+
+def _add_runs_of(kept: _Kept, rows: CronEventQuerySet, ids: list[int]) -> None:
+    """The runs that these events are about."""
     for start in range(0, len(ids), RUNS_PER_QUERY):
         some = rows.filter(id__in=ids[start : start + RUNS_PER_QUERY], run_id__isnull=False)
         kept.runs.update(run for run in some.order_by().values_list("run_id", flat=True) if run)

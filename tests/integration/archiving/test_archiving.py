@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from tests.archive_pass import archive_all, end_run, later, open_run, printed, r
 from tests.sealing import (
     KEY,
     NAME,
+    events_of,
     execute,
     fire,
     gap,
@@ -47,6 +49,7 @@ from tests.sealing import (
     run_of,
     seal,
     seal_in_parts,
+    verified,
 )
 
 
@@ -253,6 +256,21 @@ def test_events_that_a_reader_set_aside_stay_with_their_run():
     QuarantinedEvent.objects.all().delete()
     archive_all()
     assert CronEvent.objects.filter(run_id=run).count() == 0
+
+
+def test_the_newest_success_of_a_cron_stays_whatever_came_after_it():
+    """Health asks how long ago that was."""
+    history("alpha", runs=2)
+    succeeded = run_of("alpha", 3)
+    *begin, failed = events_of("alpha", 3, 3)
+    store.append([*begin, replace(failed, type=EventType.RUN_SUCCEEDED, data={})])
+    for number in (4, 5):
+        fire("alpha", number)
+    archive_all()
+    stays = CronEvent.objects.for_run(succeeded)
+    assert stays.count() == 4
+    assert not CronEvent.objects.for_run(run_of("alpha", 4)).exists()
+    assert verified().ok
 
 
 def test_of_runners_those_stay_that_have_not_stopped_and_the_newest_start():
