@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from tempfile import TemporaryFile
 from typing import Any
@@ -82,8 +82,11 @@ def _made(first: int, after_id: int, seal: CronSeal, origin: str) -> Iterator[An
         frontier = Frontier.at(first, StoredTiles().subtree)
     except TileMissing as error:
         raise SealBroken(f"A stored tile is damaged ({error}). See cron_seal --tiles.") from error
-    with TemporaryFile() as body, TemporaryFile() as content:
-        writer = SegmentWriter(body, frontier)
+    with (
+        TemporaryFile() as body,
+        TemporaryFile() as content,
+        closing(SegmentWriter(body, frontier)) as writer,
+    ):
         while rows := read(db, after_id, seal.last_id, PAGE_EVENTS):
             writer.add(rows)
             after_id = rows[-1][0]

@@ -168,6 +168,10 @@ class SegmentWriter:
         shutil.copyfileobj(self._body, out)
         return header
 
+    def close(self) -> None:
+        """Also where it is not finished, and before the file is closed."""
+        self._gzip.close()
+
 
 class SegmentReader:
     """Reads a segment line by line. ``header`` is there at once, and the signature of its checkpoint
