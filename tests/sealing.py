@@ -11,7 +11,9 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from django.db import connection, transaction
+from django.utils import timezone
 
+from rqcron_events.core.codec import Row, json_text
 from rqcron_events.core.events import Event, EventType, cron_stream, run_stream
 from rqcron_events.core.seal.note import Signer, new_signer
 from rqcron_events.ledger import store
@@ -58,6 +60,20 @@ def events_of(cron: str, number: int, version: int) -> list[Event]:
         for version, (kind, data) in enumerate(of_run, start=1)
     ]  # fmt: skip
     return events
+
+
+def rows_of_before(*, days: float) -> list[Row]:
+    """Of six runs of ``alpha``, with gaps between their ids, as they were stored so long ago."""
+    found: list[Row] = []
+    at = timezone.now() - timedelta(days=days)
+    for number in range(1, 7):
+        for event in events_of("alpha", number, number if number > 1 else 0):
+            found.append((
+                3 * len(found) + 2, event.stream, event.version, event.type.value, 1, event.cron,
+                event.run_id.bytes if event.run_id else None, None, event.scheduled_for, "",
+                event.actor, event.occurred_at, at, json_text(event.data),
+            ))  # fmt: skip
+    return found
 
 
 def fire(cron: str, number: int) -> None:

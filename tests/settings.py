@@ -109,5 +109,7 @@ if directory := os.environ.get("TEST_ARCHIVE"):
         "segments": {"BACKEND": BACKEND, "OPTIONS": {"location": directory}},
     }
     RQCRON_ARCHIVE = {"storage": "segments"}
+if days := os.environ.get("TEST_KEEP_DAYS"):
+    RQCRON_KEEP_DAYS = float(days)
 if traces := os.environ.get("TEST_TRACES"):
     RQCRON_TRACES = json.loads(traces)

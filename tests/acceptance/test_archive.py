@@ -6,6 +6,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
 from rqcron_events.core.archive.segment import SegmentReader
 from rqcron_events.core.seal.leaf import leaf
 from rqcron_events.ledger import store
@@ -15,7 +17,7 @@ from rqcron_events.process.failpoints import FAILPOINTS
 from rqcron_events.runner.following.steps import follow_all
 from tests.archive_pass import fire_many, printed, use_archive
 from tests.processes import Project
-from tests.sealing import KEY, NAME, fire, seal
+from tests.sealing import KEY, NAME, fire, rows_of_before, seal
 
 STEPS = ("segment_written", "segment_verified", "segment_recorded", "rows_removed", "tiles_removed")
 
@@ -64,3 +66,28 @@ def test_killed_at_any_step_it_goes_on_and_nothing_is_lost_or_archived_twice(
 def test_every_step_of_archiving_is_tried_here() -> None:
     told = {name for name, text in FAILPOINTS.items() if text.startswith("who archives")}
     assert set(STEPS) == told
+
+
+def test_the_runner_that_leads_archives_what_is_old_by_itself(
+    project: Project, settings: Any, tmp_path: Path
+) -> None:
+    directory = tmp_path / "archive"
+    use_archive(settings, directory)
+    old, db = rows_of_before(days=3), store.connection()
+    with transaction.atomic(using=db.alias):
+        assert backend_of(db).insert_archived(db, old, 0)
+    seal()
+    fire("beta", 1)
+    seal()
+    follow_all()
+    project.environment |= {
+        "TEST_SEAL_KEY": KEY.secret_text(),
+        "TEST_ARCHIVE": str(directory),
+        "TEST_KEEP_DAYS": "1",
+    }
+    project.start("cron_run", TEST_APPS="tests.many_app")
+    gone = CronEvent.objects.filter(id=old[1][0])
+    project.wait_until(lambda: not gone.exists())
+    assert archived(directory) == list(map(leaf, old))
+    assert CronEvent.objects.of_type("slot_fired").exclude(cron="alpha").exists()
+    assert CronEvent.objects.for_cron("alpha").of_type("cron_registered").exists()

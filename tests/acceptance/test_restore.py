@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import signal
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
-from django.utils import timezone
 
 from rqcron_events.core.archive.segment import SegmentWriter, segment_path
-from rqcron_events.core.codec import Row, json_text
+from rqcron_events.core.codec import Row
 from rqcron_events.core.seal.checkpoint import Checkpoint
 from rqcron_events.core.seal.leaf import leaf
 from rqcron_events.core.seal.merkle import Frontier
@@ -21,23 +19,9 @@ from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, SealProgress
 from rqcron_events.process.failpoints import FAILPOINTS
 from tests.processes import Project
-from tests.sealing import KEY, NAME, events_of
+from tests.sealing import KEY, NAME, rows_of_before
 
 STEPS = ("restore_written:2", "restore_committed", "restore_whole")
-
-
-def rows() -> list[Row]:
-    """Of six runs, with gaps between their ids."""
-    found: list[Row] = []
-    for number in range(1, 7):
-        for event in events_of("alpha", number, number if number > 1 else 0):
-            at = timezone.now() - timedelta(days=1)
-            found.append((
-                3 * len(found) + 2, event.stream, event.version, event.type.value, 1, event.cron,
-                event.run_id.bytes if event.run_id else None, None, event.scheduled_for, "",
-                event.actor, event.occurred_at, at, json_text(event.data),
-            ))  # fmt: skip
-    return found
 
 
 def write(directory: Path, events: list[Row], frontier: Frontier) -> Frontier:
@@ -57,7 +41,7 @@ def write(directory: Path, events: list[Row], frontier: Frontier) -> Frontier:
 def test_killed_at_this_step_nothing_is_written_twice_and_it_goes_on(
     step: str, project: Project, tmp_path: Path
 ) -> None:
-    events = rows()
+    events = rows_of_before(days=1)
     write(tmp_path, events[12:], write(tmp_path, events[:12], Frontier()))
     line = ("cron_restore", str(tmp_path), "--key", KEY.verifier.text)
     killed = project.run(*line, RQCRON_FAILPOINT=step)
