@@ -143,7 +143,8 @@ def _events_per_day(now: datetime, segment: CronSegment | None) -> float | None:
     begin = now - GROWTH_OF
     if segment is not None and segment.occurred_to is not None:
         begin = max(begin, segment.occurred_to)
-    recent = rows.filter(occurred_at__gte=begin).order_by("occurred_at", "id")
+    # Until now: a time that Python does not have must not end the question.
+    recent = rows.filter(occurred_at__gte=begin, occurred_at__lte=now).order_by("occurred_at", "id")
     earliest = list(recent.values_list("id", "occurred_at")[:EARLIEST_LOOKED_AT])
     newest = store.newest().id
     if not earliest:
