@@ -56,6 +56,7 @@ def test_words_of_a_run_are_scrubbed_stand_apart_and_can_be_removed(project: Pro
     """``leaks`` of tests/crons_app raises with a password in its message."""
     project.start("cron_run")
     project.start("cron_worker", "default")
+    project.wait_until(CronEvent.objects.of_type("cron_registered").for_cron("leaks").exists)
     assert project.run("cron_trigger", "leaks").returncode == 0
     failed = CronEvent.objects.of_type("run_failed").for_cron("leaks")
     project.wait_until(failed.exists)
