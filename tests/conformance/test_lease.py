@@ -41,6 +41,7 @@ def locked(statement: str) -> Iterator[None]:
                 cursor.execute("SELECT 1")
         except (OperationalError, InterfaceError) as error:
             pytest.fail(f"Something waited until the lock was gone: {error}")
+        other.rollback()  # answered when the lock is gone; a session that is closed ends some time later
     finally:
         other.close()
 
