@@ -21,12 +21,16 @@ from ..cli.problems import database_problem
 from ..cli.terminal import Terminal
 from ..conf import conf
 from ..core.codec import NewerEvent
+from ..core.seal.note import Verifier
 from ..errors import CronError
+from ..seals.keys import require_packages
 
 __all__ = [
     "LedgerCommand",
     "add_actor_options",
+    "add_key_option",
     "add_name_or_all",
+    "public_key",
     "requested_text",
     "require_name_or_all",
 ]
@@ -138,3 +142,20 @@ def require_name_or_all(options: dict[str, Any]) -> None:
         raise CommandError(f"Give {options['name']!r} or --all, not both.")
     if not (options["name"] or options["all"]):
         raise CommandError("Give the name of a cron, or --all.")
+
+
+def add_key_option(parser: CommandParser) -> None:
+    parser.add_argument("--key", metavar="KEY", help="The public key; default: RQCRON_SEAL_KEY's.")
+
+
+def public_key(text: str | None) -> Verifier | None:
+    """What ``--key`` gave; None: nothing. Raises CommandError for what is no public key."""
+    if text is None:
+        return None
+    require_packages()
+    try:
+        return Verifier.of(text)
+    except ValueError as error:
+        raise CommandError(
+            f"--key {text!r} is no public key: {error}. cron_seal --key shows it."
+        ) from None

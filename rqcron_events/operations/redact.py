@@ -174,25 +174,21 @@ def expire_when_due() -> int:
     days, now = conf().text_days, clock.monotonic_seconds()
     if days is None or now < _next_at:
         return 0
-    removed = expire_texts(clock.now() - timedelta(days=days), steps_max=1)
+    removed = _expire_some(clock.now() - timedelta(days=days))
     if not removed:
         _next_at = now + EXPIRE_EVERY_SECONDS
     return removed
 
 
-def expire_texts(before: datetime, steps_max: int | None = None) -> int:
+def expire_texts(before: datetime) -> int:
     """Remove the texts that were stored before, and say so in the log once; how many were removed now.
 
     The event is written together with the first removal, and speaks of all: who is interrupted has not
     said too little, and the next one says what is left.
     """
-    removed, steps = 0, 0
-    while steps_max is None or steps < steps_max:
-        done = _expire_some(before)
-        steps += 1
+    removed = 0
+    while done := _expire_some(before):
         removed += done
-        if not done:
-            break
     return removed
 
 

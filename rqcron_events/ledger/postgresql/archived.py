@@ -10,14 +10,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ...core.codec import Row
+from ...core.seal.leaf import KEYS
 from .sessions import in_one_session
 
 __all__ = ["insert_archived", "with_archived"]
 
-COLUMNS = (
-    "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
-    "occurred_at, recorded_at, data"
-)
+COLUMNS = ", ".join(KEYS)
 INDEXED = ("id", "stream, version", "cron, scheduled_for", "run_id", "occurred_at")
 
 

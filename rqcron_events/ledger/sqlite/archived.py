@@ -11,14 +11,12 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...core.codec import Row
+from ...core.seal.leaf import KEYS
 from .event_row import time_text
 
 __all__ = ["insert_archived", "with_archived"]
 
-COLUMNS = (
-    "id, stream, version, type, schema_version, cron, run_id, attempt, scheduled_for, reason, actor, "
-    "occurred_at, recorded_at, data"
-)
+COLUMNS = ", ".join(KEYS)
 INDEXED = ("id", "stream, version", "cron, scheduled_for", "run_id", "occurred_at")
 
 

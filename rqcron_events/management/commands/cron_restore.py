@@ -9,10 +9,9 @@ from django.core.management.base import CommandError, CommandParser
 from ...archive.restoring import restore
 from ...archive.sources import Source, files, stored
 from ...cli.terminal import json_text
-from ...core.seal.note import Verifier
 from ...process.actor import actor_name
-from ...seals.keys import require_packages, verifiers
-from ..command import LedgerCommand
+from ...seals.keys import verifiers
+from ..command import LedgerCommand, add_key_option, public_key
 
 
 class Command(LedgerCommand):
@@ -30,14 +29,12 @@ class Command(LedgerCommand):
         )
         parser.add_argument("--storage", metavar="ALIAS", help="Instead: an alias in STORAGES.")
         parser.add_argument("--prefix", default="", help="Of RQCRON_ARCHIVE, in that storage.")
-        parser.add_argument(
-            "--key", metavar="KEY", help="The public key; default: RQCRON_SEAL_KEY's."
-        )
+        add_key_option(parser)
         parser.add_argument("--by", help="Who does it, for the log; default: the OS user.")
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        keys = verifiers(_key(options["key"]))
+        keys = verifiers(public_key(options["key"]))
         if not keys:
             raise CommandError("No key is known. Give --key KEY, or set RQCRON_SEAL_KEY.")
         done = restore(_sources(options), keys, actor_name(options["by"]))
@@ -59,15 +56,3 @@ def _sources(options: dict[str, Any]) -> list[Source]:
     if options["storage"]:
         return stored(options["storage"], options["prefix"])
     return files(options["segments"])
-
-
-def _key(text: str | None) -> Verifier | None:
-    if text is None:
-        return None
-    require_packages()
-    try:
-        return Verifier.of(text)
-    except ValueError as error:
-        raise CommandError(
-            f"--key {text!r} is no public key: {error}. cron_seal --key shows it."
-        ) from None

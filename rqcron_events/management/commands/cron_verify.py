@@ -10,13 +10,12 @@ from django.utils.timezone import get_default_timezone
 
 from ...cli.terminal import json_text
 from ...conf import conf
-from ...core.seal.note import Verifier
 from ...core.wording import duration, shower_in
-from ...seals.keys import require_packages, verifiers
+from ...seals.keys import verifiers
 from ...seals.outside import ask_receivers, read_outside
 from ...seals.stored import newest_seal
 from ...seals.verify import Verification, verify
-from ..command import LedgerCommand
+from ..command import LedgerCommand, add_key_option, public_key
 
 
 class Command(LedgerCommand):
@@ -38,9 +37,7 @@ class Command(LedgerCommand):
             action="store_true",
             help="Read the log from its first event; default: from where the last call found it right.",
         )
-        parser.add_argument(
-            "--key", metavar="KEY", help="The public key; default: RQCRON_SEAL_KEY's."
-        )
+        add_key_option(parser)
         parser.add_argument(
             "--read-only",
             action="store_true",
@@ -49,7 +46,7 @@ class Command(LedgerCommand):
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        keys = verifiers(_key(options["key"]))
+        keys = verifiers(public_key(options["key"]))
         sources = options["checkpoint"]
         if not keys and (newest_seal() is not None or sources):
             raise CommandError("No key is known. Give --key KEY, or set RQCRON_SEAL_KEY.")
@@ -70,18 +67,6 @@ class Command(LedgerCommand):
                 self.stdout.write(line)
         if not found.ok:
             sys.exit(1)
-
-
-def _key(text: str | None) -> Verifier | None:
-    if text is None:
-        return None
-    require_packages()
-    try:
-        return Verifier.of(text)
-    except ValueError as error:
-        raise CommandError(
-            f"--key {text!r} is no public key: {error}. cron_seal --key shows it."
-        ) from None
 
 
 def _lines(found: Verification) -> list[str]:
