@@ -36,7 +36,7 @@ def printed(*line: str) -> str:
 
 
 def messages() -> list[str]:
-    return list(CronText.objects.order_by("id").values_list("text", flat=True))
+    return list(CronText.objects.order_by("event_id").values_list("text", flat=True))
 
 
 def rows() -> list[Any]:
@@ -125,7 +125,7 @@ def test_folds_know_nothing_of_words():
 
 
 def aged(days: int, *, first: int) -> None:
-    for text in CronText.objects.order_by("id")[:first]:
+    for text in CronText.objects.order_by("event_id")[:first]:
         old = clock.now() - timedelta(days=days)
         CronText.objects.filter(id=text.id).update(stored_at=old)
 

@@ -303,7 +303,7 @@ def test_tiles_outside_that_do_not_belong_there_are_named(tmp_path: Path):
 def test_a_text_that_was_changed_or_taken_out_by_hand_is_found_and_a_removal_is_not():
     history("alpha", runs=4)
     seal()
-    texts = list(CronText.objects.order_by("id"))
+    texts = list(CronText.objects.order_by("event_id"))
     assert verified().ok
     redact(Wanted(run_id=run_of("alpha", 1)), reason="asked", by="ann")
     CronText.objects.filter(id=texts[1].id).update(text="another one")
