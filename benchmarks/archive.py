@@ -1,5 +1,6 @@
 #!/usr/bin/env python
-"""How quick an archive of most of the log is, what it leaves, and how long a writer waits beside it.
+"""How quick an archive of most of the log is, what it leaves, and how long others wait beside it: a writer, a
+runner and a worker.
 
 ``python benchmarks/archive.py [--events 300000] [--keep 30000]``; see README.md beside this file.
 """
@@ -16,17 +17,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import audit
 import psycopg
 from audit import COLUMNS, _rows
-from servers import run_python, servers
+from running import lateness_of, running
+from servers import HERE, run_python, servers
 
+CRONS = 8
+"""Of the runner beside it, each due every second."""
+audit.START = datetime(2015, 1, 1, tzinfo=UTC)  # ten million events are nearly five years
 FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 WRITER_PAUSE_SECONDS = 0.005
-CALM_SECONDS = 5.0
+CALM_SECONDS = 20.0
 SIZES = (
     "SELECT pg_table_size('rqcron_event'), pg_indexes_size('rqcron_event'), "
     "pg_total_relation_size('rqcron_tile'), (SELECT count(*) FROM rqcron_event)"
@@ -57,7 +65,16 @@ def main() -> None:
             connection.execute("VACUUM ANALYZE rqcron_event")
         load = os.getloadavg()[0]
         line = ["archive.py", "--archive", str(options.events - keep)]
-        _tell(json.loads(run_python(line, environment, 14_400)), load)
+        beside = {
+            **environment,
+            "DJANGO_SETTINGS_MODULE": "settings_bare",
+            "BENCH_CRONS": str(CRONS),
+            "BENCH_SCHEDULES": "every_second",
+        }
+        with running(found, beside, CRONS), _worker(beside):
+            measured = json.loads(run_python(line, environment, 14_400))
+        _tell(measured, load)
+        _tell_runs(url, measured)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("VACUUM rqcron_event")
             _tell_sizes("after VACUUM", connection.execute(SIZES).fetchone())
@@ -65,9 +82,35 @@ def main() -> None:
             _tell_sizes("after VACUUM FULL", connection.execute(SIZES).fetchone())
 
 
+@contextmanager
+def _worker(environment: dict[str, str]) -> Iterator[None]:
+    command = [sys.executable, "-m", "django", "cron_worker", "default"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=HERE, env=environment, **quiet) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def _tell_runs(url: str, found: dict[str, Any]) -> None:
+    for name in ("before", "beside"):
+        since, until = map(datetime.fromtimestamp, found[f"{name}_between"], (UTC, UTC))
+        with psycopg.connect(url) as connection:
+            runs = lateness_of(connection, since, until)
+        print(
+            f"  a runner {name}: {runs['slots']:,} slots enqueued, late median {runs['p50_ms']:.0f} ms, "
+            f"99 % {runs['p99_ms']:.0f} ms, longest {runs['max_ms']:.0f} ms; "
+            f"{runs['passed_over']} passed over; {runs['succeeded']:,} runs succeeded"
+        )
+
+
 def _tell(found: dict[str, Any], load: float) -> None:
     done, writer, calm = found["done"], found["writer"], found["calm"]
     print(f"{done['events']:,} events archived; load before {load:.1f}")
+    for name in ("sealed", "verified"):
+        seconds = found[f"{name}_seconds"]
+        print(f"  {found['log']:,} {name} {seconds:.1f} s, {found['log'] / seconds:,.0f} events/s")
     written, removing = found["written_seconds"], found["removing_seconds"]
     print(
         f"  written and verified {written:.1f} s, {done['events'] / written:,.0f} events/s, "
@@ -116,8 +159,16 @@ def _measured(events: int) -> dict[str, Any]:
     from rqcron_events.archive import archiving
     from rqcron_events.models import CronSeal
     from rqcron_events.seals.sealer import seal_all
+    from rqcron_events.seals.stored import newest_seal
+    from rqcron_events.seals.verify import verify
 
+    began_at = time.perf_counter()
     seal_all(key)
+    sealed_at = time.perf_counter()
+    assert verify([key.verifier], start_over=True).ok
+    verified_at = time.perf_counter()
+    newest = newest_seal()
+    assert newest is not None
     limit = CronSeal.objects.filter(size__lte=events).order_by("size").last()
     assert limit is not None
     followers.clear()
@@ -141,14 +192,17 @@ def _measured(events: int) -> dict[str, Any]:
     archiving.remove_rows = timed
     calm = _beside(Path(directory.name) / "calm", lambda: time.sleep(CALM_SECONDS))
     done: list[Any] = []
-    began_at = time.perf_counter()
     writer = _beside(
         Path(directory.name) / "stop", lambda: done.append(archiving.archive(FUTURE, "bench"))
     )
-    seconds = writer["seconds"] if "seconds" in writer else time.perf_counter() - began_at
     found = {
         "done": done[0].to_data(),
-        "written_seconds": seconds - removing,
+        "log": newest.size,
+        "sealed_seconds": sealed_at - began_at,
+        "verified_seconds": verified_at - sealed_at,
+        "before_between": calm["between"],
+        "beside_between": writer["between"],
+        "written_seconds": writer["seconds"] - removing,
         "removing_seconds": removing,
         "writer": writer,
         "calm": calm,
@@ -170,14 +224,18 @@ def _beside(stop: Path, work: Any) -> dict[str, Any]:
         while not ready.exists():
             assert process.poll() is None, "the writer ended"
             time.sleep(0.05)
-        began_at = time.perf_counter()
+        began_at = time.time()
         work()
-        seconds = time.perf_counter() - began_at
+        ended_at = time.time()
         stop.touch()
         answer, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    return {**json.loads(answer), "seconds": seconds}
+    return {
+        **json.loads(answer),
+        "seconds": ended_at - began_at,
+        "between": (began_at, ended_at),
+    }
 
 
 def _write_until(stop: Path) -> dict[str, Any]:

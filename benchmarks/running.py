@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import quantiles
 from typing import Any
 
@@ -15,7 +15,8 @@ import psutil
 import psycopg
 from servers import HERE, Servers
 
-START_SECONDS_MAX = 300
+START_SECONDS_MAX = 900
+"""Ten million events are folded."""
 SETTLE_SECONDS = 10
 
 
@@ -77,14 +78,40 @@ def sustained(servers: Servers, rate: int, seconds: float) -> dict[str, Any]:
     }
 
 
+def lateness_of(
+    connection: psycopg.Connection[Any], since: datetime, until: datetime
+) -> dict[str, Any]:
+    """What became of the slots between these times."""
+    found = connection.execute(
+        "SELECT extract(epoch FROM occurred_at - scheduled_for) * 1000 FROM rqcron_event "
+        "WHERE type = 'run_enqueued' AND occurred_at >= %s AND occurred_at < %s ORDER BY 1",
+        [since, until],
+    ).fetchall()
+    counts = connection.execute(
+        "SELECT count(*) FILTER (WHERE type IN ('slot_skipped', 'slot_missed')), "
+        "count(*) FILTER (WHERE type = 'run_succeeded') FROM rqcron_event "
+        "WHERE occurred_at >= %s AND occurred_at < %s",
+        [since, until],
+    ).fetchone()
+    cuts = quantiles([float(row[0]) for row in found], n=100)
+    return {
+        "slots": len(found),
+        "p50_ms": cuts[49],
+        "p99_ms": cuts[98],
+        "max_ms": float(found[-1][0]),
+        "passed_over": counts[0],
+        "succeeded": counts[1],
+    }
+
+
 def idle(servers: Servers, crons: int, seconds: float) -> dict[str, Any]:
     """A runner whose crons are due in months, and what follows beside it: its first start, its second one,
     and then processor time and memory."""
     schedules = "yearly"
     with servers.fresh(BENCH_CRONS=str(crons), BENCH_SCHEDULES=schedules) as environment:
-        with _running(servers, environment, crons) as (_, first_start_seconds):
+        with running(servers, environment, crons) as (_, first_start_seconds):
             pass
-        with _running(servers, environment, crons) as (process, start_seconds):
+        with running(servers, environment, crons) as (process, start_seconds):
             time.sleep(SETTLE_SECONDS)
             processes = [process, *process.children()]
             before, started = _cpu_seconds(processes), time.monotonic()
@@ -112,13 +139,13 @@ def _runner(servers: Servers, crons: int, schedules: str) -> Iterator[psutil.Pro
     """``manage.py cron_run`` that leads already, with an empty ledger."""
     with (
         servers.fresh(BENCH_CRONS=str(crons), BENCH_SCHEDULES=schedules) as environment,
-        _running(servers, environment, crons) as (process, _),
+        running(servers, environment, crons) as (process, _),
     ):
         yield process
 
 
 @contextmanager
-def _running(
+def running(
     servers: Servers, environment: dict[str, str], crons: int
 ) -> Iterator[tuple[psutil.Process, float]]:
     """The process, and the seconds from its start until it leads and has its crons."""

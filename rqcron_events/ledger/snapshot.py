@@ -97,12 +97,15 @@ def missing_marks(marks: Iterable[LogMark]) -> list[LogMark]:
     marks = list(marks)
     if not marks:
         return []
-    wanted = Q()
+    streams: dict[int, set[str]] = {}
     for mark in marks:
-        wanted |= Q(**mark._asdict())
+        streams.setdefault(mark.version, set()).add(mark.stream)
+    wanted = Q()
+    for version, names in streams.items():  # few, and each tick builds this query
+        wanted |= Q(version=version, stream__in=names)
     rows = CronEvent.objects.using(conf().database).filter(wanted).order_by()
-    there = set(rows.values_list("stream", "version"))
-    missing = [mark for mark in marks if mark[:2] not in there]
+    there = set(rows.values_list(*LogMark._fields))
+    missing = [mark for mark in marks if mark not in there]
     until = archived_until() if missing else None
     return missing if until is None else [mark for mark in missing if mark.occurred_at > until]
 

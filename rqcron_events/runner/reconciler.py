@@ -247,7 +247,7 @@ class Reconciler:
             for state in states.crons.values()
             if state.last_definition is not None
             for run in state.open_runs.values()
-            if run.enqueued_at
+            if (run.enqueued_at or run.attempt)  # a start may be all that is recorded
             and not run.started_at
             and (run.heard_at(now) or run.last_event_at or since) <= since
             if not states.run_is_set_aside(run.run_id)

@@ -24,7 +24,7 @@ def started(state: RunState, at: datetime) -> Event:
         stream=state.stream,
         version=state.version + 1,
         type=EventType.RUN_STARTED,
-        cron=state.cron,
+        cron="sync",
         run_id=state.run_id,
         attempt=1,
         actor="worker/gone",
@@ -82,12 +82,15 @@ def test_the_loss_and_the_new_run_are_recorded_together_or_not_at_all(lost):
     assert CronEvent.objects.for_run(run_id).outcomes().get().type == "run_lost"
 
 
+@pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "its runner died first"])
 def test_a_retry_that_a_dead_worker_had_taken_but_not_begun_goes_back(
-    deploy, add, clock, redis_connection
+    recorded, deploy, add, clock, redis_connection
 ):
-    """As its first attempt would: it is in no list of RQ's."""
+    """As its first attempt would: it is in no list of RQ's. Nor must the log say that it was enqueued."""
     add("sync", schedule="* * * * *", retry=2)
     runner = deploy()
+    if not recorded:
+        runner.enqueue = lambda requests: list(runner.rq.enqueuer.enqueue(requests))
     clock.advance(MINUTE)
     runner.tick()
     (run_id,) = runner.states.crons["sync"].open_runs
