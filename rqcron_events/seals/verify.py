@@ -23,7 +23,7 @@ from .difference import Finding, Kind
 from .outside import Claim, Outside
 from .progress import VERIFYING, failed, progress, rows, succeeded
 from .stored import StoredTiles, newest_seal, seals, seals_after
-from .texts import text_findings
+from .texts import FAULTS_MAX, text_findings
 from .walk import Tree, Walk
 
 __all__ = ["OUTSIDE", "Verification", "verify"]
@@ -31,7 +31,6 @@ __all__ = ["OUTSIDE", "Verification", "verify"]
 OUTSIDE = "verify:outside"
 """Progress of verifying against checkpoints from outside."""
 REMEMBER_EVENTS = 100_000
-FAULTS_MAX = 20
 TILES_AHEAD = 64
 
 
@@ -174,6 +173,9 @@ def _compare(
         found.findings += _more_than_sealed(newest, archived)
         if not walk.damaged:
             found.findings += _damaged_tiles(base.size, newest.size, tiles, archived.size)
+    if archived.kept is not None:
+        archived.kept.texts.end()
+        found.findings += archived.kept.texts.findings
     found.findings += islice(text_findings(base.last_id, until), FAULTS_MAX)
 
 

@@ -102,8 +102,15 @@ class Faults:
         return self._kill("writer", [pid for item in self._workers() for pid in item.writers()])
 
     def kill_worker(self) -> Struck | None:
-        """Only the worker: its work-horse lives on, its runner notices."""
-        return self._kill("worker", [item.process.pid for item in self._workers()])
+        """Only the worker: its work-horse lives on, its runner notices. A work-horse that is frozen just then
+        does not: the kernel hangs up a stopped process group that nobody is left to let go on."""
+        workers = self._workers()
+        if not workers:
+            return None
+        worker = self.rng.choice(workers)
+        frozen = [pid for pid in worker.work_horses() if _is_frozen(pid)]
+        _signal(worker.process.pid, signal.SIGKILL)
+        return "worker", 0, (worker.process.pid, *frozen)
 
     def kill_machine(self) -> Struck | None:
         """The worker with everything that it started, at once."""
@@ -319,6 +326,13 @@ FAULTS: dict[str, Callable[[Faults], Struck | None]] = {
     "skew_clock": Faults.skew_clock,
     "lock_row": Faults.lock_row,
 }
+
+
+def _is_frozen(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(pid: int, number: int) -> None:

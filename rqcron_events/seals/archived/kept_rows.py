@@ -25,6 +25,7 @@ from ...ledger import store
 from ...ledger.backend import backend_of
 from ...models import CronEvent
 from ..difference import Finding, Kind
+from ..texts import ArchivedTexts
 
 __all__ = ["KeptRows"]
 
@@ -51,6 +52,8 @@ class KeptRows:
     until: int
     """The last event that is archived."""
     count: int = 0
+    texts: ArchivedTexts = field(default_factory=ArchivedTexts)
+    """Of the others."""
     _log: Iterator[Row] = field(init=False)
     _next: Row | None = field(init=False)
     _straddling: set[UUID] = field(init=False)
@@ -84,8 +87,10 @@ class KeptRows:
             self.count += 1
             self._next = next(self._log, None)
         place = _Place(index, row, is_there)
-        if not is_there and self._has_to_stay(row):
-            return _missing(place)
+        if not is_there:
+            if self._has_to_stay(row):
+                return _missing(place)
+            self.texts.note(row)
         self._note(place)
         return None
 

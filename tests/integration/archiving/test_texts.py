@@ -10,8 +10,10 @@ from django.core.management import CommandError, call_command
 
 from rqcron_events.models import CronEvent, CronText
 from rqcron_events.seals import segments as segments_of_seals
+from rqcron_events.seals.difference import Kind
+from rqcron_events.seals.stored import newest_seal
 from tests.archive_pass import archive_all
-from tests.sealing import fire, history, run_of
+from tests.sealing import fire, history, run_of, verified
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +54,25 @@ def test_those_of_a_cron_and_of_a_range_of_time_can_be_removed():
     assert CronText.objects.count() == 5
     redacted("--cron", "alpha", "--match", "caf")
     assert CronText.objects.count() == 3
+
+
+def test_those_that_were_changed_or_taken_out_by_hand_are_found():
+    """As those of the log are; one that was redacted is none of them."""
+    archived = CronText.objects.filter(event_id__lt=newest_seal().last_id).order_by("event_id")
+    archived = archived.exclude(event_id__in=CronEvent.objects.values("id"))
+    own, changed, gone, *_ = archived
+    assert verified().ok
+    redacted("--run", str(run_of("alpha", 1)))
+    assert not CronText.objects.filter(id=own.id).exists()
+    CronText.objects.filter(id=changed.id).update(text="another one")
+    CronText.objects.filter(id=gone.id).delete()
+    found = verified()
+    assert [(item.kind, item.event_id) for item in found.findings] == [
+        (Kind.TEXT, changed.event_id),
+        (Kind.TEXT, gone.event_id),
+    ]
+    assert "is not what was recorded" in found.findings[0].text
+    assert "no event says who removed it" in found.findings[1].text
 
 
 def test_a_segment_out_of_reach_is_named_and_not_asked_for_in_vain(segments: Path):
