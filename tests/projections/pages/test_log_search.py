@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from rqcron_projections.pages.log import search as module
 from rqcron_projections.pages.log.search import Line, Wanted, newer_than, search
 
@@ -14,7 +15,9 @@ from rqcron_events.core.codec import Unreadable
 from rqcron_events.core.events import DECISIONS, OUTCOMES, Event
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent
+from tests.archive_pass import archive_all, use_archive
 from tests.projections.histories import append, history
+from tests.sealing import history as sealed_history
 
 LEDGER = "ledger"
 PAGES_MAX = 400
@@ -139,3 +142,13 @@ def test_the_tail_has_what_came_after_a_position_and_matches(events):
     assert [line.id for line in lines] == [e.id for e in events[-19:] if e.cron == "cron_7_1"]
     assert last == events[-1].id
     assert newer_than(last, wanted) == ([], last)
+
+
+def test_the_tail_behind_what_is_archived_names_the_segment(admin_client, settings, tmp_path):
+    """A page that was open while the log was archived."""
+    use_archive(settings, tmp_path / "segments")
+    sealed_history("alpha", runs=4)
+    archive_all()
+    answer = admin_client.get(reverse("admin:rqcron_log_tail"), {"after": "1"})
+    assert answer.status_code == 409
+    assert "segments/" in answer.json()["problem"]
