@@ -30,8 +30,9 @@ __all__ = ["META_KEY", "Enqueued", "Enqueuer", "RunRequest", "job_id"]
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-JOBS_PER_PIPELINE_MAX = 1000
-"""One MULTI/EXEC blocks the server while it runs and is held in memory on both sides."""
+JOBS_PER_PIPELINE_MAX = 250
+"""One MULTI/EXEC blocks the server while it runs, and is held in memory on both sides; and what is in the next one
+waits for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from ..core.cron_state import OpenRun, refusal_cause
+from ..core.cron_state import CronState, OpenRun, refusal_cause
 from ..core.definition import Definition
 from ..core.events import Event, Reason, make
 from ..core.events.make import InRun
@@ -42,6 +42,18 @@ class RunRequest:
             trigger=run.trigger,
             args=run.args,
             kwargs=run.kwargs,
+        )
+
+    @classmethod
+    def decided(cls, event: Event, state: CronState, at: datetime) -> Self:
+        """A run that was decided ``at`` this time and has none of its own arguments."""
+        assert event.run_id is not None
+        assert state.last_definition is not None
+        return cls(
+            run_id=event.run_id,
+            definition=state.last_definition,
+            slot=event.scheduled_for,
+            decided_at=at,
         )
 
     @property

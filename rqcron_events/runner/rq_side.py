@@ -6,7 +6,7 @@ In the thread that calls it, for tests and for one pass; ``rq_threads`` do it be
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -62,9 +62,29 @@ class RqSide:
         """A pass over the open runs is not through yet."""
         return self._draining or not self.reconciler.done
 
-    def enqueue(self, requests: Sequence[RunRequest]) -> list[Event]:
-        """Hand runs to RQ whose decision is committed; returns what was recorded of it."""
+    def enqueue(
+        self, requests: Sequence[RunRequest], more: Callable[[], Sequence[RunRequest]] | None = None
+    ) -> list[Event]:
+        """Hand runs to RQ whose decision is committed, and after them what ``more`` gives as long as it gives
+        some; returns what was recorded of it.
+
+        Those that Redis took are recorded together: the next ones need not wait for the database.
+        """
         recorded: list[Event] = []
+        done: list[Event] = []
+        try:
+            while requests:
+                self._hand_over(requests, recorded, done)
+                requests = more() if more is not None else ()
+        finally:
+            if done:
+                store.append_next(done)
+                reach("after_enqueued")
+        return recorded + done
+
+    def _hand_over(
+        self, requests: Sequence[RunRequest], recorded: list[Event], done: list[Event]
+    ) -> None:
         for results in self.enqueuer.enqueue(self._still_to_enqueue(requests)):
             events = [result.event(self._actor) for result in results]
             redis = results[0].redis
@@ -79,10 +99,7 @@ class RqSide:
                 self._outages.ends(redis)
                 self.reconciler.seen.note(redis, [result.request.run_id for result in results])
             reach("after_enqueue")
-            store.append_next(events)
-            reach("after_enqueued")
-            recorded += events
-        return recorded
+            done += events
 
     def _still_to_enqueue(self, requests: Sequence[RunRequest]) -> list[RunRequest]:
         """Those that are ours, and were decided just now. What waited, or was held up by a process that

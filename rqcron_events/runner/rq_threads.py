@@ -29,7 +29,9 @@ SILENT_SECONDS_MAX = 15.0
 IDLE_SECONDS = 0.5
 BACKOFF_SECONDS_MAX = 5.0
 JOIN_SECONDS_MAX = 5.0
-REQUESTS_PER_STEP_MAX = 500
+REQUESTS_PER_STEP_MAX = 1_000
+"""What becomes of so many, at most, is recorded together."""
+OVERDUE_PER_STEP_MAX = 500
 """What comes due meanwhile waits for so many that are overdue, at most."""
 ON_TIME = timedelta(seconds=10)
 """Runs of slots that are not older go first."""
@@ -152,14 +154,14 @@ class RqThread(threading.Thread):
         rest = 0.0
         self._began_at = began_at = clock.monotonic_seconds()
         try:
-            waiting = self._on_time or self._overdue
             if self._forget:
                 self._forget = False
                 self._give_up()
                 self._newer = None
-            elif waiting:
-                count = min(len(waiting), REQUESTS_PER_STEP_MAX)
-                self._side.enqueue([waiting.popleft() for _ in range(count)])
+            elif self._on_time:
+                self._hand_over_on_time()
+            elif self._overdue:
+                self._side.enqueue(_taken_from(self._overdue, OVERDUE_PER_STEP_MAX))
             elif not self.takes_a_pass:
                 repaired = self._side.reconcile(self._open_runs())
                 self._under_way = self._side.busy
@@ -172,6 +174,19 @@ class RqThread(threading.Thread):
         finally:
             self._began_at = None
         return rest
+
+    def _hand_over_on_time(self) -> None:
+        """With those that are decided meanwhile, up to a bound."""
+        first = _taken_from(self._on_time, REQUESTS_PER_STEP_MAX)
+        room = REQUESTS_PER_STEP_MAX - len(first)
+
+        def more() -> list[RunRequest]:
+            nonlocal room
+            found = _taken_from(self._on_time, room)
+            room -= len(found)
+            return found
+
+        self._side.enqueue(first, more)
 
     def _open_runs(self) -> States:
         """Those of the pass that is under way, or that begins now."""
@@ -208,6 +223,10 @@ class RqThread(threading.Thread):
         store.connection().close()
         self._wake.clear()
         self._wake.wait(min(0.1 * 2 ** min(self._failures, 10), BACKOFF_SECONDS_MAX))
+
+
+def _taken_from(waiting: deque[RunRequest], most: int) -> list[RunRequest]:
+    return [waiting.popleft() for _ in range(min(len(waiting), most))]
 
 
 class RqThreads:

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 0.1
 """How long one slice of a catch-up may take, before what came due meanwhile has its turn."""
+FIRST_SLICE_SECONDS = 0.04
+"""Of the first one of a tick, whose runs are handed over while the next one is decided."""
 DECIDING_SECONDS_MAX = 0.5
 """How long one tick decides, before it looks at its lease and whether it is to stop."""
 STANDBY_SECONDS = 1.0
@@ -63,6 +65,8 @@ class Runner:
         self.behind = False
         """The last tick left slots that are due to the next one."""
         self._agenda = Agenda()
+        self._decided: list[str] = []
+        """The crons of the last slice."""
         self._pace = Pace()
         self._synced = True
         self._rq_threads: RqThreads | None = None
@@ -89,13 +93,16 @@ class Runner:
         if self.states.accepted:
             self.states.accepted = self._synced = False
         looks_up_at = clock.monotonic_seconds() + DECIDING_SECONDS_MAX
+        seconds = SLICE_SECONDS if self._rq_threads is None else FIRST_SLICE_SECONDS
         while self._agenda.is_due(clock.now()) and clock.monotonic_seconds() < looks_up_at:
             self.watch.progress()
             now = clock.now()
             if not self._clock_is_right():  # asked after: it may have been set since the last look
                 return STANDBY_SECONDS
             with collection_paused():
-                self.enqueue(self._decide_slice(now))
+                self.enqueue(self._decide_slice(now, seconds))
+                self._look_again(self._decided)
+            seconds = SLICE_SECONDS
         self.behind = self._agenda.is_due(clock.now())
         if not self.behind:
             self._held_up = None
@@ -107,9 +114,10 @@ class Runner:
             return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
-    def _decide_slice(self, now: datetime) -> list[RunRequest]:
-        """Decide for some time and append; what comes back is committed and may be enqueued."""
-        limits, ends_at = self._limits(), clock.monotonic_seconds() + SLICE_SECONDS
+    def _decide_slice(self, now: datetime, seconds: float) -> list[RunRequest]:
+        """Decide for some time and append; what comes back is committed and may be enqueued. Before another
+        slice, :attr:`_decided` is to be looked at again."""
+        limits, ends_at = self._limits(), clock.monotonic_seconds() + seconds
         batches: list[list[Event]] = []
         for name in self._agenda.take(now):
             batches.append(self._decide_one(name, now, limits))
@@ -136,8 +144,10 @@ class Runner:
         for batch in result.accepted:
             self.states.committed(batch)
             state = self.states.crons[batch[0].cron]
-            requests += [_request(state, event, now) for event in batch if _is_to_run(state, event)]
-            self._look_again([state.name])
+            requests += [
+                RunRequest.decided(event, state, now) for event in batch if _is_to_run(state, event)
+            ]
+        self._decided = [batch[0].cron for batch in result.accepted]
         return requests
 
     def _decide_one(self, name: str, now: datetime, limits: Limits) -> list[Event]:
@@ -180,7 +190,8 @@ class Runner:
         sync(registry, self.states, self.actor)
         self._look_again(self.states.crons)
         while self._agenda.is_due(clock.now()):
-            yield self._decide_slice(clock.now())
+            yield self._decide_slice(clock.now(), SLICE_SECONDS)
+            self._look_again(self._decided)
 
     # Open runs
 
@@ -387,12 +398,3 @@ def _is_to_run(state: CronState, event: Event) -> bool:
     """Somebody who decided it before, in a log that is another one, may have had it begun."""
     run = state.open_runs.get(event.run_id) if event.run_id is not None else None
     return run is not None and not run.attempt
-
-
-def _request(state: CronState, event: Event, now: datetime) -> RunRequest:
-    definition = state.last_definition
-    assert definition is not None
-    assert event.run_id is not None
-    return RunRequest(
-        run_id=event.run_id, definition=definition, slot=event.scheduled_for, decided_at=now
-    )

@@ -204,7 +204,7 @@ class Side:
         self.seconds += 1
         return self.repaired
 
-    def enqueue(self, requests) -> None:
+    def enqueue(self, requests, more) -> None:
         self.handed += len(requests)
 
 
@@ -240,7 +240,9 @@ def test_what_is_due_is_decided_before_a_fresh_lease_is_renewed(runner, clock, m
     order: list[str] = []
     hold, decide = runner.lease.hold, runner._decide_slice
     monkeypatch.setattr(runner.lease, "hold", lambda: order.append("lease") or hold())
-    monkeypatch.setattr(runner, "_decide_slice", lambda now: order.append("decide") or decide(now))
+    monkeypatch.setattr(
+        runner, "_decide_slice", lambda *how: order.append("decide") or decide(*how)
+    )
     monkeypatch.setattr(Lease, "is_fresh", fresh)
     clock.advance(MINUTE)
     runner.tick()

@@ -200,7 +200,7 @@ def test_followers_get_on_until_nothing_is_left(monkeypatch):
 def test_runs_that_are_on_time_are_handed_over_before_the_overdue_ones(clock):
     handed: list[list[int]] = []
     side = SimpleNamespace(
-        enqueue=lambda requests: handed.append([request.number for request in requests])
+        enqueue=lambda requests, more=None: handed.append([each.number for each in requests])
     )
     thread = RqThread(side, "")
     ages = [MONTH, MONTH - SECOND, SECOND, None, timedelta(0)]
@@ -220,7 +220,7 @@ def test_a_stop_leaves_what_is_overdue_to_the_next_runner(clock, monkeypatch):
     monkeypatch.setattr(clock_module, "monotonic_seconds", lambda: seconds[0])
     handed: list[int] = []
 
-    def enqueue(requests):
+    def enqueue(requests, more=None):
         seconds[0] += 0.6
         handed.append(len(requests))
 

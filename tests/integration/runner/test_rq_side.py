@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from rqcron_events.core.events import EventType
+from rqcron_events.execution.enqueuer import RunRequest
+from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.runner import rq_threads
 from rqcron_events.runner.rq_threads import RqThread
@@ -101,6 +103,55 @@ def test_a_runner_that_stops_does_not_wait_for_a_frozen_redis(beside, clock, mon
     assert CronEvent.objects.of_type(EventType.RUNNER_STOPPED).exists()
 
 
+def test_what_is_decided_meanwhile_is_handed_over_before_anything_is_recorded(
+    deploy, add, clock, monkeypatch, redis_connection
+):
+    """The database, which is asked once, holds up no job that may be in Redis already."""
+    for name in ("one", "two", "three"):
+        add(name, every=timedelta(seconds=1))
+    runner = deploy()
+    requests: list[RunRequest] = []
+    monkeypatch.setattr(runner, "enqueue", requests.extend)
+    clock.advance(timedelta(seconds=1))
+    runner.tick()
+    thread = RqThread(runner.rq, "")
+    hand_over, recorded = runner.rq.enqueuer.enqueue, []
+    waiting = requests[1:]
+
+    def also_decided(batch):
+        thread.enqueue([waiting.pop()] if waiting else [])
+        yield from hand_over(batch)
+
+    def record(events):
+        recorded.append((len(events), redis_connection.llen("rq:queue:default")))
+        return append(events)
+
+    append = store.append_next
+    monkeypatch.setattr(runner.rq.enqueuer, "enqueue", also_decided)
+    monkeypatch.setattr(store, "append_next", record)
+    thread.enqueue(requests[:1])
+    thread._step()
+    assert recorded == [(3, 3)]
+    assert CronEvent.objects.of_type("run_enqueued").count() == 3
+
+
+def test_what_redis_took_is_recorded_though_the_next_ones_fail(deploy, add, clock, monkeypatch):
+    for name in ("one", "two"):
+        add(name, schedule="* * * * *")
+    runner = deploy()
+    requests: list[RunRequest] = []
+    monkeypatch.setattr(runner, "enqueue", requests.extend)
+    clock.advance(timedelta(minutes=1))
+    runner.tick()
+
+    def more():
+        raise RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError):
+        runner.rq.enqueue(requests[:1], more)
+    assert CronEvent.objects.of_type("run_enqueued").count() == 1
+
+
 def test_what_waits_is_bounded(deploy, add, monkeypatch):
     monkeypatch.setattr(rq_threads, "REQUESTS_WAITING_MAX", 2)
     thread = RqThread(deploy().rq, "")
@@ -113,10 +164,10 @@ def test_a_step_that_fails_is_tried_again_by_the_next_pass(beside, clock, caplog
     enqueue = runner.rq.enqueue
     failing = [ValueError("no")]
 
-    def fail_once(requests):
+    def fail_once(requests, *more):
         if failing:
             raise failing.pop()
-        return enqueue(requests)
+        return enqueue(requests, *more)
 
     runner.rq.enqueue = fail_once
     frozen.goes_on.set()
