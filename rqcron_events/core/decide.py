@@ -134,6 +134,14 @@ def next_due(state: CronState) -> datetime | None:
     """When the first undecided slot becomes due (jitter included), or None for never."""
     if state.watermark is None:
         return None
+    if (
+        len(state.phases) == 1 and not state.kept
+    ):  # as nearly always: what follows, in a tenth of the time
+        [phase] = state.phases
+        if phase.definition is None:
+            return None
+        slot = phase.definition.schedule.next_after(max(state.watermark, phase.start))
+        return None if slot is None else slot + phase.definition.delay(slot)
     due: datetime | None = None
     for phase, after, end in _spans(state, state.watermark):
         if phase.definition is None or not (phase is state.phases[-1] or phase.is_readable):

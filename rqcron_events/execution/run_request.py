@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Self
 from uuid import UUID
 
@@ -109,6 +110,7 @@ class Enqueued:
         return make.run_enqueued(queue=queue, job_id=job_id(request.run_id), found=found, **place)
 
 
+@lru_cache(maxsize=2_000)  # several times for each job
 def job_id(run_id: UUID) -> str:
     """RQ takes letters, digits, ``_`` and ``-`` only."""
     return f"{JOB_ID_PREFIX}{run_id}"

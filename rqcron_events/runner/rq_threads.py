@@ -31,6 +31,8 @@ BACKOFF_SECONDS_MAX = 5.0
 JOIN_SECONDS_MAX = 5.0
 REQUESTS_PER_STEP_MAX = 1_000
 """What becomes of so many, at most, is recorded together."""
+STEP_SECONDS_MAX = 0.5
+"""After that, what Redis took is recorded, whatever else has come due."""
 OVERDUE_PER_STEP_MAX = 500
 """What comes due meanwhile waits for so many that are overdue, at most."""
 ON_TIME = timedelta(seconds=10)
@@ -176,12 +178,15 @@ class RqThread(threading.Thread):
         return rest
 
     def _hand_over_on_time(self) -> None:
-        """With those that are decided meanwhile, up to a bound."""
+        """With those that are decided meanwhile, within bounds."""
+        ends_at = clock.monotonic_seconds() + STEP_SECONDS_MAX
         first = _taken_from(self._on_time, REQUESTS_PER_STEP_MAX)
         room = REQUESTS_PER_STEP_MAX - len(first)
 
         def more() -> list[RunRequest]:
             nonlocal room
+            if self._forget or clock.monotonic_seconds() >= ends_at:
+                return []
             found = _taken_from(self._on_time, room)
             room -= len(found)
             return found

@@ -26,6 +26,7 @@ from . import inspection
 from . import tables as tables_of_rows
 from .archived import insert_archived as insert_archived
 from .archived import with_archived as with_archived
+from .array_text import array_text
 from .checks import install_checks as install_checks
 from .checks import remove_checks as remove_checks
 from .clean_runs import CLEAN_RUNS, grouping_cursor
@@ -76,7 +77,7 @@ _MISSING = """
 
 def insert(db: BaseDatabaseWrapper, events: Sequence[Event], needed: Mapping[str, int]) -> int:
     """Write all events; returns how many rows the database says it stored."""
-    wanted: list[Any] = [list(needed), list(needed.values())]
+    wanted: list[Any] = [array_text(needed), array_text(needed.values())]
     if len(events) < COPY_EVENTS_MIN:
         marks = ", ".join(["(" + ", ".join(["%s"] * 12) + ")"] * len(events))
         with db.cursor() as cursor:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rqcron_events import clock as clock_module
 from rqcron_events.core.events import EventType
 from rqcron_events.execution.enqueuer import RunRequest
 from rqcron_events.ledger import store
@@ -133,6 +134,24 @@ def test_what_is_decided_meanwhile_is_handed_over_before_anything_is_recorded(
     thread._step()
     assert recorded == [(3, 3)]
     assert CronEvent.objects.of_type("run_enqueued").count() == 3
+
+
+def test_a_slow_redis_delays_what_is_recorded_by_a_bound(deploy, clock, monkeypatch):
+    seconds = [0.0]
+    monkeypatch.setattr(clock_module, "monotonic_seconds", lambda: seconds[0])
+    taken: list[int] = []
+
+    def enqueue(requests, more):
+        while requests:
+            taken.append(len(requests))
+            seconds[0] += 5
+            thread.enqueue([SimpleNamespace(slot=None)])  # each second something is due
+            requests = more()
+
+    thread = RqThread(SimpleNamespace(enqueue=enqueue), "")
+    thread.enqueue([SimpleNamespace(slot=None)])
+    thread._step()
+    assert taken == [1]
 
 
 def test_what_redis_took_is_recorded_though_the_next_ones_fail(deploy, add, clock, monkeypatch):
