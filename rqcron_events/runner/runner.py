@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 0.1
 """How long one slice of a catch-up may take, before what came due meanwhile has its turn."""
-FIRST_SLICE_SECONDS = 0.04
+FIRST_SLICE_SECONDS = 0.025
 """Of the first one of a tick, whose runs are handed over while the next one is decided."""
 DECIDING_SECONDS_MAX = 0.5
 """How long one tick decides, before it looks at its lease and whether it is to stop."""
