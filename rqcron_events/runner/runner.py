@@ -114,7 +114,7 @@ class Runner:
             return 0  # after the next look at the clock
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
-    def _decide_slice(self, now: datetime, seconds: float) -> list[RunRequest]:
+    def _decide_slice(self, now: datetime, seconds: float = SLICE_SECONDS) -> list[RunRequest]:
         """Decide for some time and append; what comes back is committed and may be enqueued. Before another
         slice, :attr:`_decided` is to be looked at again."""
         limits, ends_at = self._limits(), clock.monotonic_seconds() + seconds
@@ -190,7 +190,7 @@ class Runner:
         sync(registry, self.states, self.actor)
         self._look_again(self.states.crons)
         while self._agenda.is_due(clock.now()):
-            yield self._decide_slice(clock.now(), SLICE_SECONDS)
+            yield self._decide_slice(clock.now())
             self._look_again(self._decided)
 
     # Open runs

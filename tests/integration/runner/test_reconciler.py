@@ -24,7 +24,7 @@ def started(state: RunState, at: datetime) -> Event:
         stream=state.stream,
         version=state.version + 1,
         type=EventType.RUN_STARTED,
-        cron="sync",
+        cron=state.cron or "sync",  # a stream may lack what came before
         run_id=state.run_id,
         attempt=1,
         actor="worker/gone",

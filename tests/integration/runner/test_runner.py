@@ -135,7 +135,7 @@ def test_a_stale_runner_that_thinks_it_leads_decides_nothing_twice(deploy, add, 
     first_page = first.states.position
     second.tick()
     first.states.position = first_page  # it has not heard of the other yet
-    first.enqueue(first._decide_slice(clock.now, 1))
+    first.enqueue(first._decide_slice(clock.now))
     assert types("report").count("slot_fired") == 1
     assert types("report").count("run_enqueued") == 1
 
@@ -232,7 +232,7 @@ def test_a_run_that_was_decided_but_never_enqueued_is_enqueued_later(
     add("report", schedule="* * * * *")
     runner = deploy()
     clock.advance(MINUTE)
-    runner._decide_slice(clock.now, 1)  # and then the process dies
+    runner._decide_slice(clock.now)  # and then the process dies
     assert Queue("default", connection=redis_connection).count == 0
     clock.advance(timedelta(seconds=15))
     runner = deploy()
