@@ -67,7 +67,8 @@ def main() -> None:
         line = ["archive.py", "--archive", str(options.events - keep)]
         beside = {
             **environment,
-            "DJANGO_SETTINGS_MODULE": "settings_bare",
+            "DJANGO_SETTINGS_MODULE": "settings_signals",
+            "BENCH_SIGNALS": "none",
             "BENCH_CRONS": str(CRONS),
             "BENCH_SCHEDULES": "every_second",
         }

@@ -134,9 +134,7 @@ def next_due(state: CronState) -> datetime | None:
     """When the first undecided slot becomes due (jitter included), or None for never."""
     if state.watermark is None:
         return None
-    if (
-        len(state.phases) == 1 and not state.kept
-    ):  # as nearly always: what follows, in a tenth of the time
+    if len(state.phases) == 1 and not state.kept:  # as nearly always, and asked for each slot
         [phase] = state.phases
         if phase.definition is None:
             return None

@@ -65,8 +65,6 @@ class Runner:
         self.behind = False
         """The last tick left slots that are due to the next one."""
         self._agenda = Agenda()
-        self._decided: list[str] = []
-        """The crons of the last slice."""
         self._pace = Pace()
         self._synced = True
         self._rq_threads: RqThreads | None = None
@@ -101,7 +99,6 @@ class Runner:
                 return STANDBY_SECONDS
             with collection_paused():
                 self.enqueue(self._decide_slice(now, seconds))
-                self._look_again(self._decided)
             seconds = SLICE_SECONDS
         self.behind = self._agenda.is_due(clock.now())
         if not self.behind:
@@ -115,8 +112,7 @@ class Runner:
         return self._agenda.seconds_until_next(clock.now(), conf().tick_seconds)
 
     def _decide_slice(self, now: datetime, seconds: float = SLICE_SECONDS) -> list[RunRequest]:
-        """Decide for some time and append; what comes back is committed and may be enqueued. Before another
-        slice, :attr:`_decided` is to be looked at again."""
+        """Decide for some time and append; what comes back is committed and may be enqueued."""
         limits, ends_at = self._limits(), clock.monotonic_seconds() + seconds
         batches: list[list[Event]] = []
         for name in self._agenda.take(now):
@@ -147,7 +143,7 @@ class Runner:
             requests += [
                 RunRequest.decided(event, state, now) for event in batch if _is_to_run(state, event)
             ]
-        self._decided = [batch[0].cron for batch in result.accepted]
+            self._look_again([state.name])
         return requests
 
     def _decide_one(self, name: str, now: datetime, limits: Limits) -> list[Event]:
@@ -191,7 +187,6 @@ class Runner:
         self._look_again(self.states.crons)
         while self._agenda.is_due(clock.now()):
             yield self._decide_slice(clock.now())
-            self._look_again(self._decided)
 
     # Open runs
 

@@ -35,9 +35,10 @@ def version_of(conf: AlertConf) -> int:
     return zlib.crc32(repr(sorted(conf.rules.items())).encode()) & 0x7FFFFFFF
 
 
-def begin(conf: AlertConf, point: Checkpoint | None, *, is_archived: bool = False) -> bool:
+def begin(conf: AlertConf, point: Checkpoint | None, *, starts_over: bool = False) -> bool:
     """For the first time, after the log went back, where what comes next is archived, and where the rules have
     changed: by the rows of the crons, which are of one position in the log. What was told stays told.
+    ``starts_over``: the log cannot be read from there.
 
     False when the projections have to get on first.
     """
@@ -47,7 +48,7 @@ def begin(conf: AlertConf, point: Checkpoint | None, *, is_archived: bool = Fals
         base = lock_projections()
         if base is None:
             return False
-        starts_over = point is None or is_archived or history_is_lost(point)
+        starts_over = starts_over or point is None or history_is_lost(point)
         position = base.position if point is None or starts_over else point.position
         if not save_new(NAME, version_of(conf), position, now, point):
             return False  # another process has begun

@@ -60,10 +60,8 @@ def _read(conf: AlertConf) -> int:
         return int(begin(conf, point))
     try:
         page = store.tail(point.position, PAGE_EVENTS_MAX, texts=False)
-    except LogWentBack:
-        return int(begin(conf, point))
-    except PositionArchived:  # what is so old is history
-        return int(begin(conf, point, is_archived=True))
+    except (LogWentBack, PositionArchived):  # what is so old is history
+        return int(begin(conf, point, starts_over=True))
     if page.position == point.position:
         return 0
     wanted = [event for event in page.events if event.type in EVENT_TYPES and event.cron]
