@@ -122,6 +122,9 @@ class Lease:
 
     def _take(self, lease_seconds: float) -> bool:
         leader = self._rows().filter(name=LEADER)
+        if self.held and leader.filter(holder=self.holder).update(renewed_at=Now()):
+            self.taken_from = None
+            return True
         before = leader.first()
         # Mine, free, or of a runner that was not heard of for too long.
         open_to_me = Q(holder=self.holder) | Q(holder="") | ~beats(lease_seconds)

@@ -57,6 +57,8 @@ class States:
         self.position = 0
         self.is_behind = False
         """The last look at the log ended before its end."""
+        self._was_at_end = False
+        """It found nothing new."""
         self.accepted = False
         """Somebody accepted an event since this was last set to False."""
         self._unreadable: dict[str, set[int]] = {}
@@ -112,12 +114,12 @@ class States:
     def follow(
         self, progress: Callable[[], None] | None = None, *, seconds_max: float = math.inf
     ) -> set[str]:
-        """Fold what was appended since, and return the names of the crons it concerns; ``progress``
-        is told of each page. After ``seconds_max`` the rest is left to the next call
-        (``is_behind``).
-
-        The empty string is among them when everything was paused or resumed.
+        """Fold what was appended since, and return the names of the crons it concerns, the empty string among them
+        when everything was paused or resumed. ``progress`` is told of each page. After ``seconds_max`` the rest is
+        left to the next call (``is_behind``).
         """
+        if self._was_at_end and store.newest_id() == self.position:
+            return set()  # nothing that was committed since can be before it
         touched: set[str] = set()
         ends_at = clock.monotonic_seconds() + seconds_max
         limit = store.TAIL_EVENTS_MAX if seconds_max == math.inf else PAGE_EVENTS
@@ -141,6 +143,7 @@ class States:
             moved = page.position > self.position
             self.position = page.position
             self.is_behind = moved and len(page.events) + len(page.unreadable) >= limit
+            self._was_at_end = not moved
             if clock.monotonic_seconds() >= ends_at:
                 break
         self._changed(touched)

@@ -40,6 +40,7 @@ __all__ = [
     "connection",
     "fence",
     "newest",
+    "newest_id",
     "read",
     "read_stream",
     "readable_stream",
@@ -313,15 +314,22 @@ def newest() -> Newest:
     return Newest(*(rows.values_list("id", "recorded_at").first() or (0, None)))
 
 
+def newest_id() -> int:
+    """The id of :func:`newest`, in little time: each idle tick asks."""
+    with connection().cursor() as cursor:
+        cursor.execute("SELECT max(id) FROM rqcron_event")
+        return cursor.fetchone()[0] or 0
+
+
 def require_not_ahead(position: int) -> None:
     """Raises PositionAhead when the log ends before the position. One beyond its newest event
     may be that of ids which were drawn and rolled back."""
-    found = newest()
-    if position <= found.id:
+    found = newest_id()
+    if position <= found:
         return
     safe = fence()
     if safe is not None and position > safe:
-        raise PositionAhead(position, found.id)
+        raise PositionAhead(position, found)
 
 
 def read(after: int, until: int, limit: int) -> Tail:

@@ -2,7 +2,7 @@
 
 RQ imports a job's function in the work-horse, so each would pay for it again. It is done in workers
 only: other processes that fork, such as web servers, never need it. Nothing here connects to anything:
-a connection would be shared over the fork.
+a connection would be shared over the fork. From then on the worker has a writer, for its next work-horses.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ def warm_before_forks() -> None:
 
 
 def _before_fork() -> None:
-    if not _is_warm and sys._getframe(1).f_code.co_name == FORKS_IN:
-        _warm()
+    frame = sys._getframe(1)
+    if not _is_warm and frame.f_code.co_name == FORKS_IN:
+        _warm(frame.f_locals.get("self"))
 
 
-def _warm() -> None:
+def _warm(worker: object) -> None:
     global _is_warm
     _is_warm = True
     try:
         import_module("rqcron_events.worker")
         import_module("rqcron_events.ledger.store").connection()  # Django's object; it is not open
         import_module("rqcron_events.execution.work_horse.trace_context").load()
+        import_module("rqcron_events.execution.work_horse.writer").give_writer(worker)
     except Exception as error:  # then each job says so, as it would without this
         log.debug(
             "Not everything could be loaded before the fork: %s",

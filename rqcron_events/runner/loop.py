@@ -50,6 +50,7 @@ class Loop:
         try:
             while not self._stopping.is_set():
                 seconds = self._turn()
+                self.runner.way.due_in(seconds)
                 self._stopping.wait(max(seconds - self._collector.collect(seconds), 0))
         finally:
             self.finish()

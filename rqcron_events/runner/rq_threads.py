@@ -16,6 +16,7 @@ from ..execution.enqueuer import RunRequest
 from ..ledger import store
 from ..ledger.backend import backend_of
 from ..ledger.cron_states import States
+from ..process.right_of_way import RightOfWay
 from .rq_side import RqSide
 
 __all__ = ["RqThread", "RqThreads"]
@@ -51,10 +52,11 @@ class RqThread(threading.Thread):
     What it records reaches the deciding thread through the log, as everything does.
     """
 
-    def __init__(self, side: RqSide, redis: str) -> None:
+    def __init__(self, side: RqSide, redis: str, way: RightOfWay) -> None:
         super().__init__(name=f"rqcron-rq {redis}", daemon=True)
         self._side = side
         self._redis = redis
+        self._way = way
         self._on_time: deque[RunRequest] = deque()
         self._overdue: deque[RunRequest] = deque()
         self._known: States | None = None
@@ -73,6 +75,8 @@ class RqThread(threading.Thread):
         self._said = False
         self._failures = 0
         self._forget = False
+        self._pass_seconds = 0.0
+        """What the last step of a pass took."""
 
     def forget(self) -> None:
         """Drop what was asked for: the log went back, and may not know these runs any more. Those that
@@ -90,6 +94,8 @@ class RqThread(threading.Thread):
             is_overdue = request.slot is not None and request.slot < since
             (self._overdue if is_overdue else self._on_time).append(request)
         self._wake.set()
+        if self._on_time:
+            self._way.open()
 
     def reconcile(self, states: States) -> None:
         """Compare the open runs with RQ, in a copy of what this thread does not know yet. Left out
@@ -135,6 +141,8 @@ class RqThread(threading.Thread):
                     self._wake.wait(IDLE_SECONDS)
                     self._wake.clear()
                     continue
+                if not (self._on_time or self._overdue):
+                    self._way.give(self._pass_seconds)
                 self._rest(self._step())
         finally:
             store.connection().close()
@@ -167,8 +175,9 @@ class RqThread(threading.Thread):
             elif not self.takes_a_pass:
                 repaired = self._side.reconcile(self._open_runs())
                 self._under_way = self._side.busy
+                self._pass_seconds = clock.monotonic_seconds() - began_at
                 if self._under_way and not repaired:
-                    rest = REST_STEPS * (clock.monotonic_seconds() - began_at)
+                    rest = REST_STEPS * self._pass_seconds
             self._failures = 0
         except Exception as error:
             self._began_at = None
@@ -237,15 +246,15 @@ def _taken_from(waiting: deque[RunRequest], most: int) -> list[RunRequest]:
 class RqThreads:
     """A thread for each Redis, so that one which hangs holds up nothing of the others."""
 
-    def __init__(self, side: RqSide, actor: str) -> None:
+    def __init__(self, side: RqSide, actor: str, way: RightOfWay) -> None:
         """``side`` is that of the first one, and of the queues that cannot be used."""
         first, *others = side.enqueuer.servers() or [""]
         side.only(first, "")
-        self._threads = [RqThread(side, first)]
+        self._threads = [RqThread(side, first, way)]
         for redis in others:
             another = RqSide(actor)
             another.only(redis)
-            self._threads.append(RqThread(another, redis))
+            self._threads.append(RqThread(another, redis, way))
 
     def start(self) -> None:
         for thread in self._threads:

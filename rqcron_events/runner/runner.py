@@ -20,6 +20,7 @@ from ..ledger.cron_states import States
 from ..ledger.snapshot import Remembered
 from ..process.failpoints import reach
 from ..process.gc_pause import collection_paused
+from ..process.right_of_way import RightOfWay
 from ..registry import registry
 from .due_queue import Agenda
 from .pace import Pace
@@ -61,6 +62,7 @@ class Runner:
         self.states = States()
         self.rq = RqSide(self.actor)
         self.watch = StatementWatch()
+        self.way = RightOfWay()
         self.leading = False
         self.behind = False
         """The last tick left slots that are due to the next one."""
@@ -342,12 +344,12 @@ class Runner:
 
     def work_with_rq_beside(self) -> None:
         """From now on, in threads of its own: a Redis that hangs holds up no decision."""
-        self._rq_threads = RqThreads(self.rq, self.actor)
+        self._rq_threads = RqThreads(self.rq, self.actor, self.way)
         self._rq_threads.start()
 
     def save_beside(self) -> None:
         """From now on, save snapshots in a thread of their own."""
-        self._saver = SnapshotThread(self.lease.confirm)
+        self._saver = SnapshotThread(self.lease.confirm, self.way)
         self._saver.start()
 
     def start(self) -> None:

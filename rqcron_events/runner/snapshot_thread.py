@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from django.db import OperationalError
 
@@ -13,20 +14,25 @@ from ..ledger import store
 from ..ledger.backend import backend_of
 from ..ledger.snapshot import Unsaved
 from ..process.failpoints import reach
+from ..process.right_of_way import RightOfWay
 
 __all__ = ["SnapshotThread", "save_unless_locked"]
 
 log = logging.getLogger(__name__)
 
 _NOT_SAVED = {"action": "snapshot_not_saved"}
+PIECE_SECONDS = 0.02
+"""What a few hundred open runs take to be encoded."""
 STOP_SECONDS = 1.0
 """How long a stop waits for a snapshot. It is a cache: whoever leads next folds what it lacks."""
 
 
-def save_unless_locked(unsaved: Unsaved, still_leads: Callable[[], bool]) -> None:
+def save_unless_locked(
+    unsaved: Unsaved, still_leads: Callable[[], bool], pause: Callable[[], None] = lambda: None
+) -> None:
     """Save it, unless somebody holds the rows locked: it is a cache."""
     try:
-        unsaved.snapshot.save(unsaved, still_leads)
+        unsaved.snapshot.save(unsaved, still_leads, pause)
         reach("after_snapshot")
     except OperationalError as error:
         if not backend_of(store.connection()).was_locked(error):
@@ -41,9 +47,10 @@ def save_unless_locked(unsaved: Unsaved, still_leads: Callable[[], bool]) -> Non
 class SnapshotThread(threading.Thread):
     """A daemon thread with its own database connection; saves one snapshot at a time."""
 
-    def __init__(self, still_leads: Callable[[], bool]) -> None:
+    def __init__(self, still_leads: Callable[[], bool], way: RightOfWay) -> None:
         super().__init__(name="rqcron-snapshot", daemon=True)
         self._still_leads = still_leads
+        self._way = way
         self._unsaved: Unsaved | None = None
         self._wake = threading.Event()
         self._idle = threading.Event()
@@ -88,7 +95,9 @@ class SnapshotThread(threading.Thread):
         if unsaved is None:
             return
         try:
-            save_unless_locked(unsaved, self._still_leads)
+            save_unless_locked(
+                unsaved, self._still_leads, pause=partial(self._way.give, PIECE_SECONDS)
+            )
         except Exception as error:  # what it lacks is saved the next time
             log.error("The snapshot cannot be saved now: %s", clause(error), extra=_NOT_SAVED)
             store.connection().close()

@@ -137,6 +137,19 @@ def test_a_job_queued_twice_does_not_run_beside_itself(project, worked, redis_co
     assert stream.of_type("run_started").count() == 1
 
 
+def test_a_plain_worker_has_a_writer_from_its_second_job_on_which_ends_with_it(project, worked):
+    runs = [controls.trigger("quick") for _ in range(3)]
+    worker = project.start("rqworker", "default")
+    done = CronEvent.objects.filter(run_id__in=runs, type="run_succeeded")
+    project.wait_until(lambda: done.count() == len(runs))
+    (writer,) = psutil.Process(worker.pid).children()
+    assert writer.name() == "rqcron-writer"
+    worker.kill()
+    worker.wait()
+    psutil.wait_procs([writer], timeout=10)
+    assert not writer.is_running()
+
+
 def test_a_requeued_failure_is_a_new_run_that_points_back(worked, redis_connection: Redis):
     """I5: the failed run keeps its outcome; what somebody asked RQ for again is another run."""
     *_, failed = worked("raises")

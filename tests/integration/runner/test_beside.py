@@ -17,6 +17,7 @@ from rqcron_events.leadership.lease import Lease
 from rqcron_events.ledger import cron_states, snapshot, store
 from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSnapshot
+from rqcron_events.process.right_of_way import RightOfWay
 from rqcron_events.runner import pace, rq_threads, snapshot_thread
 from rqcron_events.runner.rq_threads import RqThread
 from tests.integration.conftest import MINUTE
@@ -213,7 +214,7 @@ def test_a_long_pass_leaves_the_interpreter_to_who_decides_while_all_is_well(
     monkeypatch, repaired: set[str], rests: int
 ):
     """20,000 open runs of one cron made the slots of all others late."""
-    thread = RqThread(side := Side(repaired), "redis")
+    thread = RqThread(side := Side(repaired), "redis", RightOfWay())
     monkeypatch.setattr(rq_threads.clock, "monotonic_seconds", lambda: side.seconds)
     thread.reconcile(States())
     assert thread._step() == rests
@@ -221,7 +222,7 @@ def test_a_long_pass_leaves_the_interpreter_to_who_decides_while_all_is_well(
 
 def test_what_comes_due_in_a_rest_is_handed_over_at_once(monkeypatch):
     monkeypatch.setattr(rq_threads, "REST_SECONDS_MAX", WAIT_SECONDS_MAX * 2)
-    thread = RqThread(side := Side(), "redis")
+    thread = RqThread(side := Side(), "redis", RightOfWay())
     thread.reconcile(States())
     thread._step()
     resting = threading.Thread(target=thread._rest, args=(WAIT_SECONDS_MAX * 2,))
@@ -232,6 +233,38 @@ def test_what_comes_due_in_a_rest_is_handed_over_at_once(monkeypatch):
     assert not resting.is_alive()
     thread._step()
     assert side.handed == 1
+
+
+def test_a_step_of_a_pass_begins_when_what_is_due_within_it_is_decided(monkeypatch):
+    monkeypatch.setattr(RightOfWay, "DECIDING_SECONDS", WAIT_SECONDS_MAX * 2)
+    thread = RqThread(side := Side(), "redis", way := RightOfWay())
+    stepped = threading.Event()
+    side.reconcile = lambda states: stepped.set() or set()
+    thread._pass_seconds = 0.4
+    way.due_in(0.1)
+    thread.reconcile(States())
+    thread.start()
+    try:
+        assert not stepped.wait(0.3)
+        way.due_in(1)
+        assert stepped.wait(WAIT_SECONDS_MAX)
+    finally:
+        side.busy = False
+        thread.request_stop()
+        way.due_in(1)
+        thread.join(WAIT_SECONDS_MAX)
+
+
+def test_a_snapshot_is_made_in_pieces_that_begin_when_what_is_due_meanwhile_is_decided(
+    runner, monkeypatch
+):
+    pieces: list[float] = []
+    monkeypatch.setattr(RightOfWay, "give", lambda self, seconds: pieces.append(seconds))
+    thread = snapshot_thread.SnapshotThread(lambda: True, RightOfWay())
+    thread._unsaved = runner.states.unsaved()
+    thread._save()
+    assert len(pieces) > 2
+    assert {*pieces} == {snapshot_thread.PIECE_SECONDS}
 
 
 @pytest.mark.parametrize("fresh", [True, False])

@@ -13,6 +13,7 @@ from rqcron_events.core.events import DECISIONS, EventType
 from rqcron_events.followers import Follower, followers
 from rqcron_events.leadership.lease import Lease
 from rqcron_events.models import CronEvent, CronLease, CronSnapshot
+from rqcron_events.process.right_of_way import RightOfWay
 from rqcron_events.runner import runner as runner_module
 from rqcron_events.runner.following.steps import follow_all
 from rqcron_events.runner.following.thread import FollowerThread
@@ -202,7 +203,7 @@ def test_runs_that_are_on_time_are_handed_over_before_the_overdue_ones(clock):
     side = SimpleNamespace(
         enqueue=lambda requests, more=None: handed.append([each.number for each in requests])
     )
-    thread = RqThread(side, "")
+    thread = RqThread(side, "", RightOfWay())
     ages = [MONTH, MONTH - SECOND, SECOND, None, timedelta(0)]
     thread.enqueue(
         [
@@ -224,7 +225,7 @@ def test_a_stop_leaves_what_is_overdue_to_the_next_runner(clock, monkeypatch):
         seconds[0] += 0.6
         handed.append(len(requests))
 
-    thread = RqThread(SimpleNamespace(enqueue=enqueue), "")
+    thread = RqThread(SimpleNamespace(enqueue=enqueue), "", RightOfWay())
     requests = [SimpleNamespace(slot=clock.now - MONTH) for _ in range(5_000)]
     thread.enqueue([*requests, SimpleNamespace(slot=clock.now)])
     thread.request_stop()

@@ -14,6 +14,7 @@ from rqcron_events.core.events import EventType
 from rqcron_events.execution.enqueuer import RunRequest
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
+from rqcron_events.process.right_of_way import RightOfWay
 from rqcron_events.runner import rq_threads
 from rqcron_events.runner.rq_threads import RqThread
 
@@ -115,7 +116,7 @@ def test_what_is_decided_meanwhile_is_handed_over_before_anything_is_recorded(
     monkeypatch.setattr(runner, "enqueue", requests.extend)
     clock.advance(timedelta(seconds=1))
     runner.tick()
-    thread = RqThread(runner.rq, "")
+    thread = RqThread(runner.rq, "", RightOfWay())
     hand_over, recorded = runner.rq.enqueuer.enqueue, []
     waiting = requests[1:]
 
@@ -148,7 +149,7 @@ def test_a_slow_redis_delays_what_is_recorded_by_a_bound(deploy, clock, monkeypa
             thread.enqueue([SimpleNamespace(slot=None)])  # each second something is due
             requests = more()
 
-    thread = RqThread(SimpleNamespace(enqueue=enqueue), "")
+    thread = RqThread(SimpleNamespace(enqueue=enqueue), "", RightOfWay())
     thread.enqueue([SimpleNamespace(slot=None)])
     thread._step()
     assert taken == [1]
@@ -173,7 +174,7 @@ def test_what_redis_took_is_recorded_though_the_next_ones_fail(deploy, add, cloc
 
 def test_what_waits_is_bounded(deploy, add, monkeypatch):
     monkeypatch.setattr(rq_threads, "REQUESTS_WAITING_MAX", 2)
-    thread = RqThread(deploy().rq, "")
+    thread = RqThread(deploy().rq, "", RightOfWay())
     thread.enqueue([SimpleNamespace(slot=None)] * 3)
     assert len(thread._on_time) == 2, "the reconciler finds the rest"
 

@@ -1,0 +1,44 @@
+"""The thread that decides goes first."""
+
+from __future__ import annotations
+
+import threading
+
+from .. import clock
+
+__all__ = ["RightOfWay"]
+
+
+class RightOfWay:
+    """Threads beside the one that decides leave it the interpreter when a slot comes due.
+
+    Python runs one thread at a time. Who has much to do that can wait asks before each piece of it; where the
+    deciding thread does not come back, each goes on after a bound.
+    """
+
+    PIECE_SECONDS_MAX = 0.5
+    """A piece that takes longer begins all the same when nothing is due for so long."""
+    DECIDING_SECONDS = 0.1
+    """How long a decision is waited for, from when it was due."""
+
+    def __init__(self) -> None:
+        self._due_at = float("inf")
+        """Monotonic seconds of the next slot, as the deciding thread knows it."""
+        self._open = threading.Event()
+
+    def due_in(self, seconds: float) -> None:
+        """Said by the deciding thread when it is through: nothing is due for so long."""
+        self._due_at = clock.monotonic_seconds() + seconds
+        self._open.set()
+
+    def open(self) -> None:
+        """Who waits goes on: there is something to do that is on time."""
+        self._open.set()
+
+    def give(self, seconds: float) -> None:
+        """To be called before a piece that takes so long, in seconds: waits until what comes due meanwhile
+        is decided."""
+        self._open.clear()
+        left = self._due_at - clock.monotonic_seconds()
+        if -self.DECIDING_SECONDS < left < min(seconds, self.PIECE_SECONDS_MAX):
+            self._open.wait(left + self.DECIDING_SECONDS)
