@@ -148,6 +148,7 @@ def test_a_plain_worker_has_a_writer_from_its_second_job_on_which_ends_with_it(p
     worker.wait()
     psutil.wait_procs([writer], timeout=10)
     assert not writer.is_running()
+    assert "failed" not in worker.output, "what it was answered and had not read is no fault"
 
 
 def test_a_requeued_failure_is_a_new_run_that_points_back(worked, redis_connection: Redis):

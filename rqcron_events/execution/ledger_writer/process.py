@@ -86,7 +86,10 @@ def _serve_once(selector: selectors.BaseSelector, redis: Redis) -> bool:
 
 def _take_up(control: socket.socket) -> list[_WorkHorse] | None:
     """A new channel; None when the worker says that this is all, or is gone."""
-    said, files, _, _ = socket.recv_fds(control, 1, 1)
+    try:
+        said, files, _, _ = socket.recv_fds(control, 1, 1)
+    except ConnectionResetError:  # it is gone, and has not read what it was answered
+        return None
     if said != NEW_CHANNEL:
         return None
     with suppress(OSError):  # nobody has read them for long
