@@ -118,7 +118,7 @@ class States:
         when everything was paused or resumed. ``progress`` is told of each page. After ``seconds_max`` the rest is
         left to the next call (``is_behind``).
         """
-        if self._was_at_end and store.newest_id() == self.position:
+        if self._was_at_end and store.newest().id == self.position:
             return set()  # nothing that was committed since can be before it
         touched: set[str] = set()
         ends_at = clock.monotonic_seconds() + seconds_max

@@ -40,7 +40,6 @@ __all__ = [
     "connection",
     "fence",
     "newest",
-    "newest_id",
     "read",
     "read_stream",
     "readable_stream",
@@ -305,26 +304,20 @@ class Newest(NamedTuple):
     id: int
     """0: the log is empty."""
     recorded_at: datetime | None
-    """Another history has another event of that id."""
+    """Another history has another event of that id. As the driver gives it: to be compared with such a one."""
 
 
 def newest() -> Newest:
     """The newest event that is committed now."""
-    rows = CronEvent.objects.using(connection().alias).order_by("-id")
-    return Newest(*(rows.values_list("id", "recorded_at").first() or (0, None)))
-
-
-def newest_id() -> int:
-    """The id of :func:`newest`, in little time: each idle tick asks."""
-    with connection().cursor() as cursor:
-        cursor.execute("SELECT max(id) FROM rqcron_event")
-        return cursor.fetchone()[0] or 0
+    with connection().cursor() as cursor:  # who has nothing to do asks again and again
+        cursor.execute("SELECT id, recorded_at FROM rqcron_event ORDER BY id DESC LIMIT 1")
+        return Newest(*(cursor.fetchone() or (0, None)))
 
 
 def require_not_ahead(position: int) -> None:
     """Raises PositionAhead when the log ends before the position. One beyond its newest event
     may be that of ids which were drawn and rolled back."""
-    found = newest_id()
+    found = newest().id
     if position <= found:
         return
     safe = fence()

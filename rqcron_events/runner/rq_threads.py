@@ -27,7 +27,8 @@ REQUESTS_WAITING_MAX = 100_000
 """Beyond it, runs are left to the reconciler, which finds all that are decided and not in Redis."""
 SILENT_SECONDS_MAX = 15.0
 """When RQ's side has not come back for so long, it is said."""
-IDLE_SECONDS = 0.5
+IDLE_SECONDS = 10.0
+"""It is woken for whatever there is to do."""
 BACKOFF_SECONDS_MAX = 5.0
 JOIN_SECONDS_MAX = 5.0
 REQUESTS_PER_STEP_MAX = 1_000

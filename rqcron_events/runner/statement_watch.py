@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 SECONDS_MAX = 30.0
 """How long the deciding thread may be without progress: a step of a tick reads a page, or appends the
 decisions of one round."""
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 5.0
 
 
 class StatementWatch(threading.Thread):
