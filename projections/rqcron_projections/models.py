@@ -117,10 +117,6 @@ class CronJob(models.Model):
         verbose_name = "cron"
         ordering = ("name",)
         permissions = tuple((f"{do}_cron", f"Can {do} crons") for do in _ACTIONS)
-        indexes = (
-            models.Index(fields=["status"], name="rqcron_job_status"),
-            models.Index(fields=["next_slot"], name="rqcron_job_next_slot"),
-        )
 
     def __str__(self) -> str:
         return f"{self.name} ({self.status})"

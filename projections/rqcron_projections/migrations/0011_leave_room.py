@@ -5,8 +5,7 @@ from django.db import migrations
 from rqcron_events.ledger.backend import backend_of
 
 PERCENT = {"CronJob": 50, "CronDayState": 50, "CronTotal": 50}
-"""Of each page. Rows of days get none, because reports read very many of them, which are final; nor do those of
-runs: each of their changes is in an index, whether there is room or not."""
+"""Of each page. Rows of runs get none: each of their changes is in an index, whether there is room or not."""
 
 
 def leave_room(apps, schema_editor):
