@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from .. import clock
 
@@ -35,10 +36,12 @@ class RightOfWay:
         """Who waits goes on: there is something to do that is on time."""
         self._open.set()
 
-    def give(self, seconds: float) -> None:
+    def give(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> None:
         """To be called before a piece that takes so long, in seconds: waits until what comes due meanwhile
-        is decided."""
+        is decided. Not where ``unless`` says that there is something on time."""
         self._open.clear()
+        if unless():
+            return
         left = self._due_at - clock.monotonic_seconds()
         if -self.DECIDING_SECONDS < left < min(seconds, self.PIECE_SECONDS_MAX):
             self._open.wait(left + self.DECIDING_SECONDS)

@@ -142,8 +142,8 @@ class RqThread(threading.Thread):
                     self._wake.wait(IDLE_SECONDS)
                     self._wake.clear()
                     continue
-                if not (self._on_time or self._overdue):
-                    self._way.give(self._pass_seconds)
+                if not self._overdue:
+                    self._way.give(self._pass_seconds, unless=lambda: bool(self._on_time))
                 self._rest(self._step())
         finally:
             store.connection().close()

@@ -73,6 +73,19 @@ def test_who_leads_goes_on_while_the_lease_is_locked(
     assert one.confirm()
 
 
+def test_who_was_thought_dead_and_comes_back_does_not_take_the_lease_from_its_heir(
+    age: Callable[[str, float], None],
+) -> None:
+    one, two = Lease("one"), Lease("two")
+    assert one.hold()
+    age(LEADER, 60)
+    assert two.hold()
+    one._renewed_at = float("-inf")
+    assert one.held
+    assert not one.hold()
+    assert two.confirm()
+
+
 def test_a_lease_that_stays_locked_makes_the_leader_late_once(
     postgresql: None, transactional_db: None
 ) -> None:

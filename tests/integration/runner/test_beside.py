@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -19,7 +21,9 @@ from rqcron_events.ledger.cron_states import States
 from rqcron_events.models import CronEvent, CronSnapshot
 from rqcron_events.process.right_of_way import RightOfWay
 from rqcron_events.runner import pace, rq_threads, snapshot_thread
+from rqcron_events.runner.loop import Loop
 from rqcron_events.runner.rq_threads import RqThread
+from rqcron_events.runner.runner import Runner
 from tests.integration.conftest import MINUTE
 
 WAIT_SECONDS_MAX = 10.0
@@ -253,6 +257,46 @@ def test_a_step_of_a_pass_begins_when_what_is_due_within_it_is_decided(monkeypat
         thread.request_stop()
         way.due_in(1)
         thread.join(WAIT_SECONDS_MAX)
+
+
+def test_runs_that_are_on_time_end_the_wait_of_a_pass(monkeypatch):
+    monkeypatch.setattr(RightOfWay, "DECIDING_SECONDS", WAIT_SECONDS_MAX * 2)
+    thread = RqThread(side := Side(), "redis", way := RightOfWay())
+    waits, handed = threading.Event(), threading.Event()
+    side.enqueue = lambda requests, more: handed.set()
+    give = way.give
+    way.give = lambda *args, **options: waits.set() or give(*args, **options)
+    thread._pass_seconds = 0.4
+    way.due_in(0)
+    thread.reconcile(States())
+    thread.start()
+    try:
+        assert waits.wait(WAIT_SECONDS_MAX)
+        definition = Definition(name="one", function="a:b", expression="* * * * *")
+        thread.enqueue([RunRequest(run_id=UUID(int=1), definition=definition, slot=None)])
+        assert handed.wait(WAIT_SECONDS_MAX)
+    finally:
+        side.busy = False
+        thread.request_stop()
+        way.due_in(1)
+        thread.join(WAIT_SECONDS_MAX)
+
+
+def test_the_loop_says_until_when_nothing_is_due(
+    transactional_db, redis_connection, crons, monkeypatch
+):
+    runner = Runner()
+    loop = Loop(runner)
+    said: list[float] = []
+    monkeypatch.setattr(loop, "_turn", lambda: 0.25)
+    monkeypatch.setattr(loop, "finish", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(
+        RightOfWay, "due_in", lambda self, seconds: said.append(seconds) or loop.stop()
+    )
+    monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
+    loop.run()
+    assert said == [0.25]
 
 
 def test_a_snapshot_is_made_in_pieces_that_begin_when_what_is_due_meanwhile_is_decided(

@@ -49,6 +49,19 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
         yield counts
 
 
+def test_an_idle_tick_asks_whether_the_log_went_back_and_whether_it_grew(
+    deploy, add, clock, monkeypatch
+):
+    add("monthly", every=43_200 * MINUTE)
+    runner = deploy()
+    while runner.tick() == 0 or runner.states.position < CronEvent.objects.latest("id").id:
+        pass
+    runner.tick()  # finds nothing new
+    with counted(monkeypatch) as counts:
+        runner.tick()
+    assert counts == {"statements": 2, "redis": 0}
+
+
 def test_what_a_tick_asks_and_sends_does_not_grow_with_the_runs_that_are_due(
     deploy, add, clock, monkeypatch
 ):
