@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -136,6 +137,25 @@ def test_a_killed_worker_ended_when_rq_says_and_not_when_it_was_found(ends, span
     assert attempt.end - attempt.start == run.end - run.start == timedelta(seconds=0.25)
     assert run.attributes["error.type"] == "worker_killed"
     assert attempt.attributes["rqcron.found"] == "RQ says failed"
+
+
+def test_an_attempt_whose_end_nobody_recorded_has_a_span_until_the_next_one_began(
+    ends, spans, clock
+):
+    """Its worker died, and the database was away when the next one began."""
+    run_id = ends("run_started")
+    started = store.read_stream(run_stream(run_id))[-1]
+    clock.advance(SECOND)
+    again = replace(started, id=None, version=0, attempt=2, occurred_at=clock.now)
+    store.append_next([again])
+    clock.advance(SECOND)
+    store.append_next([replace(again, type=EventType.RUN_SUCCEEDED, occurred_at=clock.now)])
+    assert spans.follow() == ["fire", "run", "attempt (error)", "attempt"]
+    first, second = spans.taken[2:]
+    assert [span.attributes["rqcron.attempt"] for span in (first, second)] == [1, 2]
+    assert (first.start, first.end) == (started.occurred_at, second.start)
+    assert first.attributes["rqcron.reason"] == "worker_killed"
+    assert second.end == clock.now
 
 
 def test_slots_that_did_not_fire_have_a_span_in_the_trace_of_their_run(ends, spans, clock, deploy):

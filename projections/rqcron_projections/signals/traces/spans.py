@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from rqcron_events.core.definition import run_id_for_slot
-from rqcron_events.core.events import OUTCOMES, Event, EventType, Reason
+from rqcron_events.core.events import OUTCOMES, Event, EventType, Reason, make
 from rqcron_events.core.events.keys import (
     COUNT,
     DURATION_SECONDS,
@@ -228,7 +228,10 @@ def _attempts(run: _Run) -> Iterator[SpanData]:
     newest, started = 0, None
     for event in run.events:
         if event.type is EventType.RUN_STARTED:
-            newest, started = attempt_number(event, newest), event
+            number = attempt_number(event, newest)
+            if started is not None and number > newest:
+                yield _attempt(run, newest, started, _died(started, newest, found_at=event))
+            newest, started = number, event
         elif event.type is EventType.ATTEMPT_FAILED or event is run.outcome:
             if started is None and not _was_begun(event, newest):
                 continue
@@ -237,6 +240,21 @@ def _attempts(run: _Run) -> Iterator[SpanData]:
             started = None
         if event is run.outcome:
             return
+
+
+def _died(started: Event, number: int, *, found_at: Event) -> Event:
+    """What the next attempt would have recorded of the one before, had it reached the database."""
+    assert started.run_id is not None, "its stream is a run's"
+    return make.attempt_died(
+        attempt=number,
+        retries_left=0,
+        cron=started.cron,
+        run_id=started.run_id,
+        version=found_at.version,
+        slot=started.scheduled_for,
+        actor=found_at.actor,
+        at=found_at.occurred_at,
+    )
 
 
 def _was_begun(event: Event, newest: int) -> bool:
