@@ -20,7 +20,7 @@ from ...process.parent_watch import die_with_parent, log_to_stderr
 
 __all__ = ["main"]
 
-NICE = 10
+NICE = 5
 """Where there is too little processor time, whoever decides gets more of it."""
 
 
