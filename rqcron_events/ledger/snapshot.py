@@ -115,7 +115,7 @@ def missing_marks(marks: Iterable[LogMark]) -> list[LogMark]:
     ):  # of each tick: Django takes longer to build it than the database to answer
         cursor.execute(_MARKS + " OR ".join(wanted), params)
         rows = cursor.fetchall()
-    there = {(*row[:4], row[4] if is_aware(row[4]) else make_aware(row[4], UTC)) for row in rows}
+    there = {(*row[:4], _aware(row[4])) for row in rows}
     missing = [mark for mark in marks if mark not in there]
     until = archived_until() if missing else None
     return missing if until is None else [mark for mark in missing if mark.occurred_at > until]
@@ -125,6 +125,11 @@ def marks_up_to(position: int) -> list[LogMark]:
     """Of the newest events up to this id."""
     rows = CronEvent.objects.using(conf().database).filter(id__lte=position).order_by("-id")
     return [LogMark._make(row) for row in rows.values_list(*LogMark._fields)[:MARKS_MAX]]
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    """SQLite's times are UTC without saying so; what is no time there is None."""
+    return at if at is None or is_aware(at) else make_aware(at, UTC)
 
 
 class Unsaved(NamedTuple):

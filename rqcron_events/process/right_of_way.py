@@ -25,23 +25,28 @@ class RightOfWay:
     def __init__(self) -> None:
         self._due_at = float("inf")
         """Monotonic seconds of the next slot, as the deciding thread knows it."""
-        self._open = threading.Event()
+        self._changed = threading.Condition()
+        self._opened = 0
+        """How often who waits was let go."""
 
     def due_in(self, seconds: float) -> None:
         """Said by the deciding thread when it is through: nothing is due for so long."""
         self._due_at = clock.monotonic_seconds() + seconds
-        self._open.set()
+        self.open()
 
     def open(self) -> None:
         """Who waits goes on: there is something to do that is on time."""
-        self._open.set()
+        with self._changed:
+            self._opened += 1
+            self._changed.notify_all()
 
     def give(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> None:
         """To be called before a piece that takes so long, in seconds: waits until what comes due meanwhile
         is decided. Not where ``unless`` says that there is something on time."""
-        self._open.clear()
-        if unless():
-            return
-        left = self._due_at - clock.monotonic_seconds()
-        if -self.DECIDING_SECONDS < left < min(seconds, self.PIECE_SECONDS_MAX):
-            self._open.wait(left + self.DECIDING_SECONDS)
+        with self._changed:
+            if unless():
+                return
+            left = self._due_at - clock.monotonic_seconds()
+            if -self.DECIDING_SECONDS < left < min(seconds, self.PIECE_SECONDS_MAX):
+                opened = self._opened
+                self._changed.wait_for(lambda: self._opened != opened, left + self.DECIDING_SECONDS)

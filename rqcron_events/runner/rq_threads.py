@@ -43,6 +43,8 @@ REST_STEPS = 3
 """How many times as long as a step of a pass the thread rests after it, while there is nothing to
 repair: many open runs of one cron must not take the interpreter from the thread that decides."""
 REST_SECONDS_MAX = 1.0
+PUT_OFF_SECONDS_MAX = 1.0
+"""A step of a pass gives way for so long."""
 STOP_SECONDS = 1.0
 """How long a stop goes on handing over what is overdue; the reconciler of the next one does the rest."""
 
@@ -78,6 +80,8 @@ class RqThread(threading.Thread):
         self._forget = False
         self._pass_seconds = 0.0
         """What the last step of a pass took."""
+        self._put_off_at: float | None = None
+        """Monotonic seconds since when its next step gives way."""
 
     def forget(self) -> None:
         """Drop what was asked for: the log went back, and may not know these runs any more. Those that
@@ -142,11 +146,17 @@ class RqThread(threading.Thread):
                     self._wake.wait(IDLE_SECONDS)
                     self._wake.clear()
                     continue
-                if not self._overdue:
-                    self._way.give(self._pass_seconds, unless=lambda: bool(self._on_time))
+                self._give_way()
                 self._rest(self._step())
         finally:
             store.connection().close()
+
+    def _give_way(self) -> None:
+        """To what is about to be decided, within a bound: where slots are close together there always is something."""
+        now = clock.monotonic_seconds()
+        self._put_off_at = now if self._put_off_at is None else self._put_off_at
+        if not self._overdue and now - self._put_off_at < PUT_OFF_SECONDS_MAX:
+            self._way.give(self._pass_seconds, unless=lambda: bool(self._on_time))
 
     def _rest(self, seconds: float) -> None:
         """Until there is something to hand over."""
@@ -174,6 +184,7 @@ class RqThread(threading.Thread):
             elif self._overdue:
                 self._side.enqueue(_taken_from(self._overdue, OVERDUE_PER_STEP_MAX))
             elif not self.takes_a_pass:
+                self._put_off_at = None
                 repaired = self._side.reconcile(self._open_runs())
                 self._under_way = self._side.busy
                 self._pass_seconds = clock.monotonic_seconds() - began_at

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from functools import partial
 
 from django.db import OperationalError
 
+from .. import clock
 from ..core.wording import clause
 from ..ledger import store
 from ..ledger.backend import backend_of
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _NOT_SAVED = {"action": "snapshot_not_saved"}
 PIECE_SECONDS = 0.02
-"""What a few hundred open runs take to be encoded."""
+"""Between two looks at whether somebody decides: what a few hundred open runs take to be encoded."""
 STOP_SECONDS = 1.0
 """How long a stop waits for a snapshot. It is a cache: whoever leads next folds what it lacks."""
 
@@ -51,6 +51,8 @@ class SnapshotThread(threading.Thread):
         super().__init__(name="rqcron-snapshot", daemon=True)
         self._still_leads = still_leads
         self._way = way
+        self._paused_at = float("-inf")
+        """Monotonic seconds: the last such look."""
         self._unsaved: Unsaved | None = None
         self._wake = threading.Event()
         self._idle = threading.Event()
@@ -95,9 +97,12 @@ class SnapshotThread(threading.Thread):
         if unsaved is None:
             return
         try:
-            save_unless_locked(
-                unsaved, self._still_leads, pause=partial(self._way.give, PIECE_SECONDS)
-            )
+            save_unless_locked(unsaved, self._still_leads, self._pause)
         except Exception as error:  # what it lacks is saved the next time
             log.error("The snapshot cannot be saved now: %s", clause(error), extra=_NOT_SAVED)
             store.connection().close()
+
+    def _pause(self) -> None:
+        if clock.monotonic_seconds() - self._paused_at >= PIECE_SECONDS:
+            self._way.give(PIECE_SECONDS)
+            self._paused_at = clock.monotonic_seconds()

@@ -19,7 +19,7 @@ from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.spool import INDEX_KEY, drain, run_key
 from rqcron_events.models import CronEvent
 from rqcron_events.operations import controls
-from tests.processes import Project
+from tests.processes import Project, has_ended
 
 
 @pytest.fixture
@@ -142,12 +142,13 @@ def test_a_plain_worker_has_a_writer_from_its_second_job_on_which_ends_with_it(p
     worker = project.start("rqworker", "default")
     done = CronEvent.objects.filter(run_id__in=runs, type="run_succeeded")
     project.wait_until(lambda: done.count() == len(runs))
-    (writer,) = psutil.Process(worker.pid).children()
-    assert writer.name() == "rqcron-writer"
+    beside = psutil.Process(worker.pid)
+    # A work-horse is there for a moment after it has told its outcome.
+    project.wait_until(lambda: [it.name() for it in beside.children()] == ["rqcron-writer"])
+    (writer,) = beside.children()
     worker.kill()
     worker.wait()
-    psutil.wait_procs([writer], timeout=10)
-    assert not writer.is_running()
+    project.wait_until(lambda: has_ended(writer))
     assert "failed" not in worker.output, "what it was answered and had not read is no fault"
 
 

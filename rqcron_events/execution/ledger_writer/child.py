@@ -99,7 +99,12 @@ class WriterChild:
         if not self._is_ready():
             yield
             return
-        mine, its = socket.socketpair()
+        try:
+            mine, its = socket.socketpair()
+        except OSError as error:  # too many files are open
+            _say_without(error)
+            yield
+            return
         with mine:
             if ahead is not None and not ask_ahead(mine, ahead):
                 ahead = None
@@ -135,29 +140,39 @@ class WriterChild:
                 extra={"action": "writer_restarted"},
             )
             self._control.close()
-        self._start()
-        return True
+            self._control = None
+        try:
+            self._start()
+        except OSError as error:  # no process, no memory or no file is left
+            _say_without(error)
+        return self._pid != 0
 
     def _start(self) -> None:
+        self._started_at = clock.monotonic_seconds()
         mine, its = socket.socketpair()
         worker_pid = os.getpid()
         # Its worker ends it, which is the last to need it when all of them are asked to end. And no handler
         # of RQ's may run in it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                mine.close()
-                assert self._redis is not None
-                process.run(its, worker_pid, self._redis)
-            except Exception:
-                log.exception("The writer failed.", extra={"action": "writer_failed"})
-            finally:
-                os._exit(0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        its.close()
+        try:
+            self._pid = os.fork()
+            if self._pid == 0:
+                try:
+                    mine.close()
+                    assert self._redis is not None
+                    process.run(its, worker_pid, self._redis)
+                except Exception:
+                    log.exception("The writer failed.", extra={"action": "writer_failed"})
+                finally:
+                    os._exit(0)
+        except OSError:
+            mine.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            its.close()
         mine.setblocking(False)
-        self._control, self._started_at, self._waiting = mine, clock.monotonic_seconds(), 0
+        self._control, self._waiting = mine, 0
 
     def _is_alive(self) -> bool:
         if self._pid:
@@ -182,3 +197,11 @@ class WriterChild:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             self._pid = 0
+
+
+def _say_without(error: OSError) -> None:
+    log.warning(
+        "This worker has no writer beside it now (%s); its work-horses write by themselves.",
+        error,
+        extra={"action": "writer_missing"},
+    )

@@ -38,6 +38,8 @@ NEW_CHANNEL, STOP = b"+", b"."
 """What the worker says; with the first comes a socket."""
 TAKEN_UP = b"+"
 """What it is answered, so that it notices a writer that hangs."""
+IDLE_SECONDS_MAX = 60.0
+"""After that the connection is closed: what lies between may drop one that is silent, without a word."""
 NAME = "rqcron-writer"
 """For ``ps`` and ``top``; at most 15 characters."""
 
@@ -68,8 +70,11 @@ def serve(control: socket.socket, redis: Redis) -> None:
 
 def _serve_once(selector: selectors.BaseSelector, redis: Redis) -> bool:
     """Wait for what is said, and do it. False at the end."""
+    ready = selector.select(IDLE_SECONDS_MAX)
+    if not ready:
+        store.connection().close()
     # The worker last: what was asked for by then is written before this ends.
-    for key, _ in sorted(selector.select(), key=lambda ready: ready[0].data is None):
+    for key, _ in sorted(ready, key=lambda ready: ready[0].data is None):
         if key.data is not None:
             if not key.data.hear(redis):
                 selector.unregister(key.fileobj)

@@ -51,14 +51,14 @@ def _follow(says: int) -> None:
     from ...followers import while_taking_long
     from ...ledger import store
     from ...ledger.backend import backend_of
-    from .steps import PAUSE_SECONDS, follow_some
+    from .steps import follow_some, seconds_until_look
 
     backend_of(store.connection()).leave_pool(store.connection())  # one is enough
     with while_taking_long(lambda takes_long: _say(says, BUSY if takes_long else ALIVE)):
         while True:
             _say(says, ALIVE)
             if not follow_some():
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(seconds_until_look())
 
 
 def _say(says: int, what: bytes) -> None:

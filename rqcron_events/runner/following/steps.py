@@ -6,22 +6,29 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+from ... import clock
 from ...core.wording import clause
 from ...followers import followers
 from ...ledger import store
 
-__all__ = ["PAUSE_SECONDS", "flush_all", "follow_all", "follow_some"]
+__all__ = ["flush_all", "follow_all", "follow_some", "seconds_until_look"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-PAUSE_SECONDS = 1.0
-"""When nothing is left."""
+LOOK_AT = 0.4
+"""Of each second, when nothing is left. Slots come due as it begins: who decides and hands over has its first part
+for itself."""
 STEPS_MAX = 100_000
 """Of ``follow_all``, should writers stay ahead of it for ever."""
 
 _failing: set[str] = set()
 """Followers whose failure this process has logged, and that have not caught up since."""
+
+
+def seconds_until_look() -> float:
+    """Until the end of the log is looked at again: a second at most."""
+    return 1.0 - (clock.machine_seconds() - LOOK_AT) % 1.0
 
 
 def follow_all() -> None:

@@ -9,7 +9,7 @@ import threading
 
 from ...ledger import store
 from ...ledger.backend import backend_of
-from .steps import PAUSE_SECONDS, follow_some
+from .steps import follow_some, seconds_until_look
 
 __all__ = ["FollowerThread"]
 
@@ -28,10 +28,10 @@ class FollowerThread(threading.Thread):
         try:
             db = store.connection()
             backend_of(db).leave_pool(db)  # the deciding thread may hold all of a small one
-            pause_seconds = PAUSE_SECONDS
+            pause_seconds = seconds_until_look()
             while not self._is_to_stop.wait(pause_seconds):
                 more = self.active and follow_some()
-                pause_seconds = 0 if more else PAUSE_SECONDS
+                pause_seconds = 0 if more else seconds_until_look()
         finally:
             store.connection().close()
 

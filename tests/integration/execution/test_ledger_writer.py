@@ -38,11 +38,13 @@ from rqcron_events.execution.ledger_writer.message import encode
 from rqcron_events.execution.spool import INDEX_KEY
 from rqcron_events.execution.work_horse import start as start_module
 from rqcron_events.execution.work_horse.start import first_start
+from rqcron_events.execution.work_horse.writer import give_writer
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.registry import Registered, Registry
 from rqcron_events.signals import event_appended
 from tests.conformance.writing import Writer
+from tests.processes import has_ended
 
 NAME = "report"
 RUN = UUID(int=9)
@@ -602,6 +604,47 @@ def test_other_jobs_have_no_writer(child, redis_connection):
     queue = Queue(connection=redis_connection)
     child.watch(Tells([queue])).fork_work_horse(queue.create_job(print), queue)
     assert (told, child._pid) == ([None], 0)
+
+
+@pytest.mark.parametrize("what", ["fork", "pair"])
+@forks
+def test_a_worker_that_cannot_have_a_writer_works_without_and_heeds_signals(
+    what, child, work, monkeypatch, caplog
+):
+    if what == "fork":
+        fork, forked = os.fork, []
+
+        def refused() -> int:
+            forked.append(1)
+            if len(forked) == 1:  # the writer's
+                raise BlockingIOError("no process is left")
+            return fork()
+
+        monkeypatch.setattr(os, "fork", refused)
+    else:
+        assert work()
+        monkeypatch.setattr(child_module.socket, "socketpair", _none_left)
+    assert not work()
+    assert "writer_missing" in [record.action for record in caplog.records]
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGTERM, signal.SIGINT}
+
+
+def _none_left() -> None:
+    raise OSError("too many files are open")
+
+
+@forks
+def test_the_writer_of_a_plain_worker_ends_with_its_work(redis_connection, monkeypatch):
+    monkeypatch.setattr(start_module, "first_start", lambda *_: None)
+    worker = Forks([Queue(connection=redis_connection)])
+    give_writer(worker)
+    give_writer(worker)  # it has one
+    list(Enqueuer().enqueue([RunRequest(run_id=uuid4(), definition=DEFINITION, slot=None)]))
+    worker.fork_work_horse(worker.queues[0].jobs[0], worker.queues[0])
+    (writer,) = [it for it in psutil.Process().children() if it.name() == "rqcron-writer"]
+    assert not has_ended(writer)
+    worker.teardown()
+    assert has_ended(writer)
 
 
 @pytest.mark.parametrize("kind", [SimpleWorker, SpawnWorker])

@@ -35,7 +35,7 @@ def _waits(way: RightOfWay, goes_on: Callable[[], None] | None) -> bool:
 
 @pytest.mark.parametrize(
     ("due_in", "waits"),
-    [(None, False), (0.5, False), (0.2, True), (0.0, True), (-FOREVER - 1, False)],
+    [(None, False), (FOREVER, False), (0.2, True), (0.0, True), (-FOREVER - 1, False)],
 )
 def test_who_would_be_in_the_way_waits(way, due_in: float | None, waits: bool):
     if due_in is not None:
