@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
 
@@ -303,14 +302,16 @@ class Newest(NamedTuple):
 
     id: int
     """0: the log is empty."""
-    recorded_at: datetime | None
-    """Another history has another event of that id. As the driver gives it: to be compared with such a one."""
+    recorded_at: str | None
+    """Another history has another event of that id. As a text, which no driver refuses: ``infinity`` is one, too."""
 
 
 def newest() -> Newest:
     """The newest event that is committed now."""
     with connection().cursor() as cursor:  # who has nothing to do asks again and again
-        cursor.execute("SELECT id, recorded_at FROM rqcron_event ORDER BY id DESC LIMIT 1")
+        cursor.execute(
+            "SELECT id, CAST(recorded_at AS text) FROM rqcron_event ORDER BY id DESC LIMIT 1"
+        )
         return Newest(*(cursor.fetchone() or (0, None)))
 
 
