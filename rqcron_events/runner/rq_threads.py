@@ -152,10 +152,14 @@ class RqThread(threading.Thread):
             store.connection().close()
 
     def _give_way(self) -> None:
-        """To what is about to be decided, within a bound: where slots are close together there always is something."""
+        """Before a step of a pass, to what is about to be decided; within a bound, because where slots are close
+        together there always is something."""
+        if self.takes_a_pass or self._overdue:
+            return
         now = clock.monotonic_seconds()
-        self._put_off_at = now if self._put_off_at is None else self._put_off_at
-        if not self._overdue and now - self._put_off_at < PUT_OFF_SECONDS_MAX:
+        if self._put_off_at is None:
+            self._put_off_at = now
+        if now - self._put_off_at < PUT_OFF_SECONDS_MAX:
             self._way.give(self._pass_seconds, unless=lambda: bool(self._on_time))
 
     def _rest(self, seconds: float) -> None:

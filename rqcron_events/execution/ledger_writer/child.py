@@ -96,15 +96,11 @@ class WriterChild:
     @contextmanager
     def _channel(self, ahead: Event | None) -> Iterator[None]:
         """Around a fork; without a writer the work-horse has none, and writes by itself."""
-        if not self._is_ready():
+        ends = self._ends()
+        if ends is None:
             yield
             return
-        try:
-            mine, its = socket.socketpair()
-        except OSError as error:  # too many files are open
-            _say_without(error)
-            yield
-            return
+        mine, its = ends
         with mine:
             if ahead is not None and not ask_ahead(mine, ahead):
                 ahead = None
@@ -115,6 +111,18 @@ class WriterChild:
                 return
             with channel.offered(mine, ahead):
                 yield
+
+    def _ends(self) -> tuple[socket.socket, socket.socket] | None:
+        """The work-horse's and the writer's; None without a writer."""
+        try:
+            return socket.socketpair() if self._is_ready() else None
+        except OSError as error:  # no process, no memory or no file is left
+            log.warning(
+                "This worker has no writer beside it now (%s); its work-horses write by themselves.",
+                error,
+                extra={"action": "writer_missing"},
+            )
+            return None
 
     def _offer(self, end: socket.socket) -> bool:
         assert self._control is not None
@@ -141,11 +149,8 @@ class WriterChild:
             )
             self._control.close()
             self._control = None
-        try:
-            self._start()
-        except OSError as error:  # no process, no memory or no file is left
-            _say_without(error)
-        return self._pid != 0
+        self._start()
+        return True
 
     def _start(self) -> None:
         self._started_at = clock.monotonic_seconds()
@@ -197,11 +202,3 @@ class WriterChild:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             self._pid = 0
-
-
-def _say_without(error: OSError) -> None:
-    log.warning(
-        "This worker has no writer beside it now (%s); its work-horses write by themselves.",
-        error,
-        extra={"action": "writer_missing"},
-    )

@@ -6,6 +6,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -239,6 +241,18 @@ def test_what_comes_due_in_a_rest_is_handed_over_at_once(monkeypatch):
     assert side.handed == 1
 
 
+@contextmanager
+def running(thread: RqThread, side: Side, way: RightOfWay) -> Iterator[None]:
+    thread.start()
+    try:
+        yield
+    finally:
+        side.busy = False
+        thread.request_stop()
+        way.due_in(1)
+        thread.join(WAIT_SECONDS_MAX)
+
+
 def test_a_step_of_a_pass_begins_when_what_is_due_within_it_is_decided(monkeypatch):
     monkeypatch.setattr(RightOfWay, "DECIDING_SECONDS", WAIT_SECONDS_MAX * 2)
     thread = RqThread(side := Side(), "redis", way := RightOfWay())
@@ -247,16 +261,10 @@ def test_a_step_of_a_pass_begins_when_what_is_due_within_it_is_decided(monkeypat
     thread._pass_seconds = 0.4
     way.due_in(0.1)
     thread.reconcile(States())
-    thread.start()
-    try:
+    with running(thread, side, way):
         assert not stepped.wait(0.3)
         way.due_in(1)
         assert stepped.wait(WAIT_SECONDS_MAX)
-    finally:
-        side.busy = False
-        thread.request_stop()
-        way.due_in(1)
-        thread.join(WAIT_SECONDS_MAX)
 
 
 def test_runs_that_are_on_time_end_the_wait_of_a_pass(monkeypatch):
@@ -269,17 +277,11 @@ def test_runs_that_are_on_time_end_the_wait_of_a_pass(monkeypatch):
     thread._pass_seconds = 0.4
     way.due_in(0)
     thread.reconcile(States())
-    thread.start()
-    try:
+    with running(thread, side, way):
         assert waits.wait(WAIT_SECONDS_MAX)
         definition = Definition(name="one", function="a:b", expression="* * * * *")
         thread.enqueue([RunRequest(run_id=UUID(int=1), definition=definition, slot=None)])
         assert handed.wait(WAIT_SECONDS_MAX)
-    finally:
-        side.busy = False
-        thread.request_stop()
-        way.due_in(1)
-        thread.join(WAIT_SECONDS_MAX)
 
 
 def test_a_pass_is_put_off_for_a_second_at_most_where_there_is_always_something_due(monkeypatch):
@@ -287,6 +289,9 @@ def test_a_pass_is_put_off_for_a_second_at_most_where_there_is_always_something_
     given: list[float] = []
     monkeypatch.setattr(rq_threads.clock, "monotonic_seconds", lambda: side.seconds)
     monkeypatch.setattr(way, "give", lambda seconds, unless: given.append(seconds))
+    thread._give_way()
+    side.seconds += rq_threads.PUT_OFF_SECONDS_MAX
+    assert not given, "there is no pass, so none is put off"
     thread.reconcile(States())
     thread._give_way()
     side.seconds += rq_threads.PUT_OFF_SECONDS_MAX / 2
