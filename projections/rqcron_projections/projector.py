@@ -23,6 +23,7 @@ from rqcron_events.core.events import Event
 from rqcron_events.core.wording import clause
 from rqcron_events.errors import LogWentBack, SegmentUnavailable
 from rqcron_events.ledger import quarantine, store
+from rqcron_events.ledger.backend import backend_of
 from rqcron_events.ledger.reading import not_accepted
 from rqcron_events.ledger.snapshot import MARKS_MAX, LogMark, missing_marks
 from rqcron_events.process.gc_pause import collection_paused
@@ -59,9 +60,10 @@ PROJECTIONS: tuple[Projection, ...] = (
 PAGE_EVENTS = 2_000
 """Events of one transaction, to begin with. Far behind, pages grow: a row is written once per page."""
 PAGE_EVENTS_MIN, PAGE_EVENTS_MAX = 250, 16_000
-PAGE_SECONDS_MAX = 0.5
-"""What a page may take before the next one is smaller: whoever called looks up in between, and on SQLite
-all other writers wait for a part of it."""
+PAGE_SECONDS_MAX = 2.0
+"""What a page may take before the next one is smaller: whoever called looks up in between."""
+ALONE_SECONDS_MAX = 0.5
+"""The same on SQLite, where all other writers wait for a part of it."""
 CATCH_UP_EVENTS_MAX = 10_000_000
 """Bound of one call without a limit, should writers stay ahead of it for ever."""
 CULPRITS_MAX = 20
@@ -93,9 +95,11 @@ class _Pace:
         self.events = PAGE_EVENTS
 
     def took(self, events: int, seconds: float) -> None:
-        if seconds > PAGE_SECONDS_MAX:
+        db = store.connection()
+        most = PAGE_SECONDS_MAX if backend_of(db).MANY_WRITERS else ALONE_SECONDS_MAX
+        if seconds > most:
             self.events = max(self.events // 2, PAGE_EVENTS_MIN)
-        elif events >= self.events and seconds < PAGE_SECONDS_MAX / 2:
+        elif events >= self.events and seconds < most / 2:
             self.events = min(self.events * 2, PAGE_EVENTS_MAX)
 
 

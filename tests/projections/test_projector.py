@@ -22,6 +22,7 @@ from rqcron_projections.stored_rows import StoredRows
 from rqcron_events import clock
 from rqcron_events.core.events import Event
 from rqcron_events.followers import followers
+from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
 from rqcron_events.models import CronEvent, QuarantinedEvent
 
@@ -357,18 +358,20 @@ def test_an_idle_log_costs_one_query_and_is_looked_at_closely_now_and_then(
 @pytest.mark.parametrize(
     ("took", "expected"),
     [
-        ([(2_000, 0.1)], 4_000),
-        ([(2_000, 0.3)], 2_000),  # neither quick nor slow
-        ([(400, 0.01)], 2_000),  # not behind
-        ([(2_000, 0.6)], 1_000),
-        ([(99_000, 0.1)] * 9, projector.PAGE_EVENTS_MAX),
-        ([(2_000, 9.0)] * 9, projector.PAGE_EVENTS_MIN),
+        ([(2_000, 0.2)], 4_000),
+        ([(2_000, 0.6)], 2_000),  # neither quick nor slow
+        ([(400, 0.02)], 2_000),  # not behind
+        ([(2_000, 1.2)], 1_000),
+        ([(99_000, 0.2)] * 9, projector.PAGE_EVENTS_MAX),
+        ([(2_000, 18.0)] * 9, projector.PAGE_EVENTS_MIN),
     ],
 )
 def test_pages_grow_while_they_are_full_and_quick(
     took: list[tuple[int, float]], expected: int
 ) -> None:
+    many = backend_of(store.connection()).MANY_WRITERS
+    bound = projector.PAGE_SECONDS_MAX if many else projector.ALONE_SECONDS_MAX
     pace = projector._Pace()
-    for events, seconds in took:
-        pace.took(events, seconds)
+    for events, part in took:
+        pace.took(events, part * bound)
     assert pace.events == expected
