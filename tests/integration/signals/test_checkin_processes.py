@@ -70,7 +70,8 @@ def test_a_run_whose_work_horse_is_killed_has_a_begin_and_an_end(project, servic
     hc = {"kind": "healthchecks", "url": f"{service.root}/hc", "ping_key": PING_KEY}
     hc |= {"create": True, "crons": ["killed", "declines"], "per_minute": 1_000}
     project.environment["TEST_CHECKINS"] = json.dumps({"sentry": monitor, "hc": hc})
-    project.run("cron_run", "--once")  # check-ins begin: with the end only of a run that has begun before
+    # Check-ins begin: of a run that has begun before, only its end would be told.
+    project.run("cron_run", "--once")
     project.start("cron_worker", "default")
 
     def of_first_run(check: str) -> list[str]:
