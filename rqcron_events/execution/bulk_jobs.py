@@ -33,11 +33,6 @@ RQ_NEWEST = (3, 0)
 TEMPLATES_MAX = 10_000
 """As many different options are remembered."""
 
-SHORT_BYTES_MAX = 480
-"""The call of a job without large arguments."""
-SHORT_MEMORY_LEVEL = 3
-"""Of zlib: room for 511 symbols, after which it would begin another block."""
-
 _OF_EACH_JOB = ("data", "meta", "description")
 _TIMES = ("created_at", "enqueued_at")
 
@@ -150,7 +145,7 @@ class JobTemplate:
         dumps = self.queue.serializer.dumps
         call: Any = (job_data.function_name(request), None, job_data.arguments(request), {})
         return (
-            _compressed(dumps(call)),
+            zlib.compress(dumps(call)),
             dumps(job_data.meta(request)),
             job_data.description(request),
         )
@@ -240,14 +235,6 @@ def _write(batches: Sequence[_Batch]) -> list[RunRequest]:
         else:  # a Redis that is full or has no scripts, or a key of another type
             left += batch.requests
     return left
-
-
-def _compressed(data: bytes) -> bytes:
-    """What ``zlib.compress`` makes of so little, without its buffers for large texts: a fifth of the time."""
-    if len(data) > SHORT_BYTES_MAX:
-        return zlib.compress(data)
-    found = zlib.compressobj(memLevel=SHORT_MEMORY_LEVEL)
-    return found.compress(data) + found.flush()
 
 
 def _job_key(name: str) -> str:

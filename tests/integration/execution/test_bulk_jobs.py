@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -122,23 +121,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def test_redis_holds_what_rq_would_write(opened, redis_connection, values, queue_class):
     place = opened(300, queue_class=queue_class, default_timeout=77)
     requests = requests_of(**values)
-    expected = by_rq(place, requests)
-    redis_connection.flushdb()
-    assert BulkJobs().enqueue(requests, {"default": place}) == []
-    assert in_redis(redis_connection) == expected
-
-
-def test_calls_of_every_length_are_compressed_as_rq_does(opened, redis_connection):
-    place, letters = opened(), random.Random(1).choices("0123456789abcdefé日", k=200)
-    request, *_ = requests_of()
-    requests = [
-        replace(
-            request,
-            run_id=uuid4(),
-            definition=replace(request.definition, name="".join(letters[:length])),
-        )
-        for length in range(1, 201)
-    ]
     expected = by_rq(place, requests)
     redis_connection.flushdb()
     assert BulkJobs().enqueue(requests, {"default": place}) == []
