@@ -40,17 +40,15 @@ __all__ = [
     "ask",
     "bring_back_due",
     "clean_up_abandoned",
+    "decoded",
     "look_up",
     "look_up_at",
-    "put_back",
-    "stranded",
+    "say_not_cleaned",
 ]
 
 log = logging.getLogger(__name__)
 
 JOBS_PER_ROUND_TRIP = 500
-WAITING_JOBS_MAX = 200_000
-"""A queue's ids are read whole, about 10 MB at most. In a longer queue nothing is looked for."""
 _FIELDS = ("status", "worker_name", "retries_left", "started_at", "ended_at")
 
 
@@ -131,7 +129,7 @@ def ask(connection: Redis, names: Sequence[str], fields: Sequence[str]) -> list[
     keys: list[str] = []
     for name in names:
         keys += [
-            _text(Job.key_for(name)),
+            decoded(Job.key_for(name)),
             ExecutionRegistry(name, connection=connection).key,
             Result.get_key(name),  # type: ignore[no-untyped-call]
         ]
@@ -157,7 +155,7 @@ def clean_up_abandoned(queues: Iterable[Queue]) -> None:
         except _NOT_OF_ONE_JOB:
             raise
         except Exception as error:
-            _say_not_cleaned(queue.name, f"{type(error).__name__}: {bounded(str(error), 200)}")
+            say_not_cleaned(queue.name, f"{type(error).__name__}: {bounded(str(error), 200)}")
             _take_off_unreadable(registry)
 
 
@@ -174,7 +172,7 @@ def _take_off_unreadable(registry: StartedJobRegistry) -> None:
     except ResponseError:  # the key itself is of another type
         return
     for member in cast(list[bytes], expired):
-        name = _text(member)
+        name = decoded(member)
         try:
             Job.fetch(name.partition(":")[0], connection=connection, serializer=registry.serializer)
         except NoSuchJobError:
@@ -188,7 +186,7 @@ def _take_off_unreadable(registry: StartedJobRegistry) -> None:
 
 
 @lru_cache(maxsize=1_000)
-def _say_not_cleaned(queue: str, why: str) -> None:
+def say_not_cleaned(queue: str, why: str) -> None:
     log.error(
         "RQ cannot clean up the started jobs of queue %s: %s. Jobs that cannot be read are taken off "
         "its list.",
@@ -198,72 +196,9 @@ def _say_not_cleaned(queue: str, why: str) -> None:
     )
 
 
-def stranded(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> list[RunRequest]:
-    """Those whose job is queued by its status, and in no queue and in nobody's hands by all else.
-
-    RQ pops the id from the list, and only then notes who has it. A worker that dies in between
-    leaves such a job; with a single queue its id is in the intermediate list, which RQ's workers
-    look at every ten minutes, to fail the job. Raises redis-py's errors.
-    """
-    by_queue: dict[str, list[RunRequest]] = {}
-    for request in requests:
-        by_queue.setdefault(request.definition.queue, []).append(request)
-    found: list[RunRequest] = []
-    for name, group in by_queue.items():
-        try:
-            found += _stranded_of(enqueuer.queue(name), group)
-        except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
-                raise
-            _say_not_cleaned(name, f"a key of the queue is of the wrong type: {error}")
-    return found
-
-
-def _stranded_of(queue: Queue, requests: list[RunRequest]) -> list[RunRequest]:
-    if queue.count > WAITING_JOBS_MAX:
-        return []
-    waiting = {_text(name) for name in queue.connection.lrange(queue.key, 0, -1)}
-    missing = [request for request in requests if job_id(request.run_id) not in waiting]
-    found: list[RunRequest] = []
-    for start in range(0, len(missing), JOBS_PER_ROUND_TRIP):
-        found += _confirmed(queue, missing[start : start + JOBS_PER_ROUND_TRIP])
-    return found
-
-
-def _confirmed(queue: Queue, requests: list[RunRequest]) -> list[RunRequest]:
-    """The same question again, answered for all at one instant."""
-    pipeline = queue.connection.pipeline()
-    for request in requests:
-        name = job_id(request.run_id)
-        pipeline.hmget(Job.key_for(name), "status", "origin")
-        pipeline.zcard(ExecutionRegistry(name, connection=queue.connection).key)
-        pipeline.lpos(queue.key, name)
-    answers = pipeline.execute(raise_on_error=False)
-    found = []
-    for index, request in enumerate(requests):
-        fields, executions, position = answers[index * 3 : index * 3 + 3]
-        if any(isinstance(answer, ResponseError) for answer in (fields, executions, position)):
-            continue  # look_up says what is wrong with the job
-        queued = [_text(field) for field in fields] == ["queued", queue.name]
-        if queued and not executions and position is None:
-            found.append(request)
-    return found
-
-
-def _text(value: Any) -> str:
+def decoded(value: Any) -> str:
     """A connection of the project's own may decode responses."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def put_back(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> None:
-    """Push the ids of jobs that exist; the jobs keep their retries. Raises redis-py's errors."""
-    for connection, chunk in enqueuer.by_connection(requests, JOBS_PER_ROUND_TRIP):
-        pipeline = connection.pipeline()
-        for request in chunk:
-            queue = enqueuer.queue(request.definition.queue)
-            pipeline.lrem(queue.intermediate_queue_key, 1, job_id(request.run_id))
-            queue.push_job_id(job_id(request.run_id), pipeline=pipeline)
-        pipeline.execute()
 
 
 def bring_back_due(queues: Iterable[Queue]) -> int:

@@ -101,7 +101,7 @@ class States:
 
     def run_is_set_aside(self, run_id: UUID) -> bool:
         """Whether an event of the run's stream cannot be read."""
-        return run_stream(run_id) in self._unreadable
+        return bool(self._unreadable) and run_stream(run_id) in self._unreadable
 
     def were_released(self) -> bool:
         """Whether somebody says of an event that was set aside that it can be read: then the log has

@@ -17,7 +17,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connections, transaction
 from django.db.models import F, QuerySet
@@ -44,6 +44,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+P = TypeVar("P")
+M = TypeVar("M")
 
 POSITION_ROW = ""
 FORMAT = 5
@@ -199,7 +201,8 @@ class Snapshot:
         canonical, as_json = _pausing(_canonical, pause), _pausing(json.dumps, pause)
         database, (position, states, marks) = conf().database, unsaved.known
         whole = self.is_empty
-        rows = [(name, position, state.to_data()) for name, state in sorted(states.items())]
+        data_of = _pausing(CronState.to_data, pause)
+        rows = [(name, position, data_of(state)) for name, state in sorted(states.items())]
         digests = {**self._digests, **{row[0]: _digest(*row, canonical) for row in rows}}
         head = _head(digests, position, unsaved.unreadable, [mark.to_data() for mark in marks])
         rows.append((POSITION_ROW, position, head))
@@ -272,12 +275,12 @@ def _list_in_pieces(value: Any, encode: Callable[[Any], str]) -> str:
     return f"[{','.join([encode(value[at : at + PIECE_ITEMS])[1:-1] for at in starts])}]"
 
 
-def _pausing(encode: Callable[[Any], str], pause: Callable[[], None]) -> Callable[[Any], str]:
-    def encode_after_a_pause(part: Any) -> str:
+def _pausing(make: Callable[[P], M], pause: Callable[[], None]) -> Callable[[P], M]:
+    def make_after_a_pause(part: P) -> M:
         pause()
-        return encode(part)
+        return make(part)
 
-    return encode_after_a_pause
+    return make_after_a_pause
 
 
 def _canonical(part: Any) -> str:

@@ -23,29 +23,16 @@ from ..core.repair import JobFacts, Patience, Repair, judge
 from ..core.run_state import RunState
 from ..errors import VersionConflict
 from ..execution.enqueuer import Enqueued, Enqueuer, RunRequest
-from ..execution.rq_jobs import (
-    JOBS_PER_ROUND_TRIP,
-    bring_back_due,
-    clean_up_abandoned,
-    look_up_at,
-    put_back,
-    stranded,
-)
+from ..execution.rq_jobs import JOBS_PER_ROUND_TRIP, bring_back_due, clean_up_abandoned, look_up_at
 from ..execution.unreadable_jobs import note, text_of
 from ..execution.waiting_jobs.seen_jobs import SeenJobs
+from ..execution.waiting_jobs.stranded import JOBS_PER_PIECE, put_back, stranded
 from ..leadership.clock_skew import ClockSkew
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..ledger.run_streams import read_runs
 from ..process.failpoints import reach
-from .found import (
-    Finding,
-    end_event,
-    never_begun,
-    not_at_work,
-    one_in_each_queue,
-    rerun_event,
-)
+from .found import Finding, end_event, never_begun, not_at_work, one_in_each_queue, rerun_event
 
 __all__ = ["Reconciler"]
 
@@ -223,10 +210,16 @@ class Reconciler:
     def clean_up(self, states: States) -> None:
         """Let RQ give up jobs whose worker is gone, on the queues that open runs are in, and put
         back what workers took and did not begin."""
+        for _ in self.clean_up_in_pieces(states):
+            pass
+
+    def clean_up_in_pieces(self, states: States) -> Iterator[None]:
+        """The same, for who has other things to do in between: many jobs may wait."""
         for group in self._answering(one_in_each_queue(states.crons.values())):
             with self._noting_away(group):
                 clean_up_abandoned(self._enqueuer.queue(r.definition.queue) for r in group)
-        self._put_back_stranded(states)
+        yield
+        yield from self._put_back_stranded(states)
 
     def _bring_back_due(self, states: States) -> None:
         """Jobs that waited long enough go back into their queues, also where RQ's scheduler, whose
@@ -235,32 +228,25 @@ class Reconciler:
             with self._noting_away(group):
                 bring_back_due(self._enqueuer.queue(r.definition.queue) for r in group)
 
-    def _put_back_stranded(self, states: States) -> None:
+    def _put_back_stranded(self, states: States) -> Iterator[None]:
         """Jobs that a worker took and did not begin go back into their queues.
 
         Seen so twice, a clean-up apart: a worker is in between for some milliseconds each time.
         """
-        now = self._skew.database_now()
-        since = now - self._patience.taken
-        quiet = [
-            RunRequest.of(run, state.last_definition)
-            for state in states.crons.values()
-            if state.last_definition is not None
-            for run in state.open_runs.values()
-            if (run.enqueued_at or run.attempt)  # a start may be all that is recorded
-            and not run.started_at
-            and (run.heard_at(now) or run.last_event_at or since) <= since
-            if not states.run_is_set_aside(run.run_id)
-        ]
+        quiet: list[RunRequest] = []
+        for piece in self._quiet(states):
+            quiet += piece
+            yield
         found: list[RunRequest] = []
         again: list[RunRequest] = []
         for group in self._answering(quiet):
             with self._noting_away(group):
-                here = stranded(self._enqueuer, group)
-                seen_twice = not_at_work([r for r in here if r.run_id in self._stranded])
-                put_back(self._enqueuer, seen_twice)
-                found += here
-                again += seen_twice
+                for here in stranded(self._enqueuer, group):
+                    seen_twice = not_at_work([r for r in here if r.run_id in self._stranded])
+                    put_back(self._enqueuer, seen_twice)
+                    found += here
+                    again += seen_twice
+                    yield
         self._stranded = {request.run_id for request in found} - {r.run_id for r in again}
         if not again:
             return
@@ -273,6 +259,23 @@ class Reconciler:
             "s" * (len(again) != 1),
             extra={"action": "jobs_put_back", "runs": len(again)},
         )
+
+    def _quiet(self, states: States) -> Iterator[list[RunRequest]]:
+        """Runs that have not begun, and of which nothing was heard for long; in pieces."""
+        now = self._skew.database_now()
+        since = now - self._patience.taken
+        names = [(name, run) for name, state in states.crons.items() for run in state.open_runs]
+        for start in range(0, len(names), JOBS_PER_PIECE):
+            yield [
+                RunRequest.of(run, state.last_definition)
+                for name, run_id in names[start : start + JOBS_PER_PIECE]
+                if (state := states.crons.get(name)) and state.last_definition is not None
+                if (run := state.open_runs.get(run_id))  # it may have ended meanwhile
+                and (run.enqueued_at or run.attempt)  # a start may be all that is recorded
+                and not run.started_at
+                and (run.heard_at(now) or run.last_event_at or since) <= since
+                if not states.run_is_set_aside(run_id)
+            ]
 
     def _repair_all(self, findings: list[Finding], states: States) -> list[Finding]:
         """Returns those that were repaired."""

@@ -6,7 +6,7 @@ In the thread that calls it, for tests and for one pass; ``rq_threads`` do it be
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ from ..execution.enqueuer import Enqueuer, RunRequest
 from ..ledger import store
 from ..ledger.cron_states import States
 from ..process.failpoints import reach
-from .found import never_begun
+from .found import Finding, never_begun
 from .reconciler import Reconciler
 from .redis_outages import RedisOutages
 
@@ -35,6 +35,7 @@ REDIS_SECONDS_MAX = 5.0
 FRESH = timedelta(seconds=5)
 """What was decided longer ago than this is compared with the log before it is handed over."""
 PROBE_KEY = "rqcron:probe"
+_THROUGH = object()
 
 
 class RqSide:
@@ -51,6 +52,8 @@ class RqSide:
         self._outages = RedisOutages()
         self._draining = False
         self._cleaned_at = clock.monotonic_seconds()
+        self._cleaning: Iterator[None] | None = None
+        """The rest of a clean-up."""
 
     def only(self, *servers: str) -> None:
         """From now on, what concerns these servers; the empty string is for queues that cannot be
@@ -59,8 +62,8 @@ class RqSide:
 
     @property
     def busy(self) -> bool:
-        """A pass over the open runs is not through yet."""
-        return self._draining or not self.reconciler.done
+        """A pass over the open runs, or a clean-up, is not through yet."""
+        return self._draining or self._cleaning is not None or not self.reconciler.done
 
     def enqueue(
         self, requests: Sequence[RunRequest], more: Callable[[], Sequence[RunRequest]] | None = None
@@ -126,7 +129,8 @@ class RqSide:
         do stops nothing of the others.
         """
         names: set[str] = set()
-        if self.reconciler.done:
+        begins = self.reconciler.done and self._cleaning is None
+        if begins:
             self._leave_out_others(states)
             written, away = self._drain_spools(states)
             names |= written
@@ -134,11 +138,20 @@ class RqSide:
                 self.reconciler.begin(states, away=away)
         if clock.monotonic_seconds() - self._cleaned_at >= CLEAN_UP_SECONDS:
             self._cleaned_at = clock.monotonic_seconds()
-            self.reconciler.clean_up(states)
-        findings = self.reconciler.step(states)
+            self._cleaning = self.reconciler.clean_up_in_pieces(states)
+        self._clean_up()
+        findings: list[Finding] = []
+        if begins or not self.reconciler.done:
+            findings = self.reconciler.step(states)
         if not self.busy:
             self._tell_of_outages()
         return names | {finding.definition.name for finding in findings}
+
+    def _clean_up(self) -> None:
+        """A piece of it."""
+        rest, self._cleaning = self._cleaning, None  # it is over when this raises
+        if rest is not None and next(rest, _THROUGH) is not _THROUGH:
+            self._cleaning = rest
 
     def clean_up_next(self) -> None:
         """Ask RQ to give up the jobs of dead workers with the next step, not in half a minute."""
@@ -147,7 +160,7 @@ class RqSide:
     def give_up(self) -> None:
         """Drop the rest of a pass; the next one looks at everything again."""
         self.reconciler.give_up()
-        self._draining = False
+        self._draining, self._cleaning = False, None
 
     def _leave_out_others(self, states: States) -> None:
         if self._only is None:

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 _NOT_SAVED = {"action": "snapshot_not_saved"}
 PIECE_SECONDS = 0.02
 """Between two looks at whether somebody decides: what a few hundred open runs take to be encoded."""
+REST_PIECES = 2
+"""How many times as long as a piece the thread rests after it: it shares the interpreter with the others."""
+REST_SECONDS_MAX = 0.1
 STOP_SECONDS = 1.0
 """How long a stop waits for a snapshot. It is a cache: whoever leads next folds what it lacks."""
 
@@ -51,13 +54,15 @@ class SnapshotThread(threading.Thread):
         super().__init__(name="rqcron-snapshot", daemon=True)
         self._still_leads = still_leads
         self._way = way
-        self._paused_at = float("-inf")
-        """Monotonic seconds: the last such look."""
+        self._paused_at = 0.0
+        """Monotonic seconds: the last such look, or when this snapshot was begun."""
         self._unsaved: Unsaved | None = None
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
         self._stopping = False
+        self._hurries = threading.Event()
+        """A stop waits for it: no rest any more."""
 
     @property
     def is_idle(self) -> bool:
@@ -72,6 +77,7 @@ class SnapshotThread(threading.Thread):
 
     def stop(self) -> None:
         """End, once what was given is saved, or has taken too long."""
+        self._hurries.set()
         self._idle.wait(STOP_SECONDS)
         self._stopping = True
         self._wake.set()
@@ -96,6 +102,7 @@ class SnapshotThread(threading.Thread):
         unsaved, self._unsaved = self._unsaved, None
         if unsaved is None:
             return
+        self._paused_at = clock.monotonic_seconds()
         try:
             save_unless_locked(unsaved, self._still_leads, self._pause)
         except Exception as error:  # what it lacks is saved the next time
@@ -103,6 +110,8 @@ class SnapshotThread(threading.Thread):
             store.connection().close()
 
     def _pause(self) -> None:
-        if clock.monotonic_seconds() - self._paused_at >= PIECE_SECONDS:
+        took = clock.monotonic_seconds() - self._paused_at
+        if took >= PIECE_SECONDS:
+            self._hurries.wait(min(REST_PIECES * took, REST_SECONDS_MAX))
             self._way.give(PIECE_SECONDS)
             self._paused_at = clock.monotonic_seconds()

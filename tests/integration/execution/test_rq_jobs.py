@@ -15,7 +15,8 @@ from rq.results import Result
 
 from rqcron_events.core.definition import Definition
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
-from rqcron_events.execution.rq_jobs import clean_up_abandoned, look_up, stranded
+from rqcron_events.execution.rq_jobs import clean_up_abandoned, look_up
+from rqcron_events.execution.waiting_jobs import stranded as stranded_jobs
 from rqcron_events.models import CronEvent
 
 CRON = Definition(name="report", function="nowhere:report", expression="* * * * *")
@@ -113,6 +114,10 @@ def test_a_result_of_a_hundred_megabytes_stays_in_redis(enqueuer, redis_connecti
     assert redis_connection.info("stats")["total_net_output_bytes"] - before < 50_000
 
 
+def stranded(enqueuer: Enqueuer, requests: list[RunRequest]) -> list[RunRequest]:
+    return [request for piece in stranded_jobs.stranded(enqueuer, requests) for request in piece]
+
+
 def test_stranded_jobs_are_found_beside_broken_ones(enqueuer, redis_connection):
     lost, bad, waiting = enqueued(), enqueued(), enqueued()
     for item in (lost, bad):
@@ -123,6 +128,21 @@ def test_stranded_jobs_are_found_beside_broken_ones(enqueuer, redis_connection):
     redis_connection.delete("rq:queue:default")
     redis_connection.set("rq:queue:default", "x")
     assert stranded(enqueuer, [lost]) == []
+
+
+@pytest.mark.parametrize("jobs", [3, 4, 5], ids=["less", "as many", "one more"])
+def test_stranded_jobs_are_looked_for_in_pieces(enqueuer, redis_connection, monkeypatch, jobs):
+    """While workers take jobs from the queue that is read."""
+    monkeypatch.setattr(stranded_jobs, "JOBS_PER_PIECE", 2)
+    requests = [enqueued() for _ in range(jobs)]
+    redis_connection.lrem("rq:queue:default", 1, job_id(requests[-1].run_id))
+    found = []
+    for piece in stranded_jobs.stranded(enqueuer, requests):
+        found += piece
+        if redis_connection.llen("rq:queue:default") > 1:
+            taken = redis_connection.lpop("rq:queue:default").decode()
+            redis_connection.hset(f"rq:job:{taken}", "status", "started")
+    assert found == [requests[-1]]
 
 
 @pytest.mark.django_db

@@ -328,9 +328,15 @@ def test_a_snapshot_is_made_in_pieces_that_begin_when_what_is_due_meanwhile_is_d
     monkeypatch.setattr(RightOfWay, "give", lambda self, seconds: pieces.append(seconds))
     thread = snapshot_thread.SnapshotThread(lambda: True, RightOfWay())
     monkeypatch.setattr(snapshot_thread, "PIECE_SECONDS", 0.0)
+    rests: list[float] = []
+    monkeypatch.setattr(thread._hurries, "wait", rests.append)
     thread._unsaved = runner.states.unsaved()
     thread._save()
     assert len(pieces) > 2
+    assert len(rests) == len(pieces), "it shares the interpreter with who decides"
+    assert 0 < max(rests) <= snapshot_thread.REST_SECONDS_MAX
+    thread.stop()
+    assert thread._hurries.is_set(), "a stop waits for it"
     pieces.clear()
     monkeypatch.setattr(snapshot_thread, "PIECE_SECONDS", 60.0)
     thread._unsaved = runner.states.unsaved()

@@ -12,10 +12,11 @@ import pytest
 from rqcron_events import clock as clock_module
 from rqcron_events.core.events import EventType
 from rqcron_events.execution.enqueuer import RunRequest
+from rqcron_events.execution.waiting_jobs import stranded
 from rqcron_events.ledger import store
 from rqcron_events.models import CronEvent
 from rqcron_events.process.right_of_way import RightOfWay
-from rqcron_events.runner import rq_threads
+from rqcron_events.runner import reconciler, rq_threads
 from rqcron_events.runner.rq_threads import RqThread
 
 WAIT_SECONDS_MAX = 30.0
@@ -103,6 +104,63 @@ def test_a_runner_that_stops_does_not_wait_for_a_frozen_redis(beside, clock, mon
     assert frozen.reached.wait(WAIT_SECONDS_MAX)
     runner.stop()
     assert CronEvent.objects.of_type(EventType.RUNNER_STOPPED).exists()
+
+
+@pytest.fixture
+def cleaning(deploy, add, clock, monkeypatch):
+    """A side with five jobs that wait for long, and a clean-up of two at a time that comes next."""
+    for number in range(5):
+        add(f"cron_{number}", every=timedelta(hours=1))
+    runner = deploy()
+    clock.advance(timedelta(hours=1))
+    runner.tick()
+    clock.advance(timedelta(minutes=10))
+    while runner.rq.busy:
+        runner.rq.reconcile(runner.states)
+    for module in (reconciler, stranded):
+        monkeypatch.setattr(module, "JOBS_PER_PIECE", 2)
+    runner.rq.clean_up_next()
+    return runner
+
+
+def test_a_clean_up_goes_on_in_pieces_and_its_pass_is_one(cleaning, monkeypatch):
+    """Between two of them runs are handed over."""
+    passes, begin = [], cleaning.rq.reconciler.begin
+    monkeypatch.setattr(
+        cleaning.rq.reconciler, "begin", lambda *a, **k: passes.append(begin(*a, **k))
+    )
+    pieces = 0
+    while not pieces or cleaning.rq.busy:
+        cleaning.rq.reconcile(cleaning.states)
+        pieces += 1
+    assert (pieces > 8, len(passes)) == (True, 1)
+
+
+def test_a_clean_up_that_is_given_up_is_over_and_so_is_one_that_fails(cleaning, monkeypatch):
+    cleaning.rq.reconcile(cleaning.states)
+    assert cleaning.rq.busy
+    cleaning.rq.give_up()
+    assert not cleaning.rq.busy
+
+    def fails(*args, **options):
+        raise OSError("no file is left")
+
+    monkeypatch.setattr(reconciler, "clean_up_abandoned", fails)
+    cleaning.rq.clean_up_next()
+    with pytest.raises(OSError, match="no file"):
+        cleaning.rq.reconcile(cleaning.states)
+    cleaning.rq.give_up()
+    cleaning.rq.reconcile(cleaning.states)
+    assert not cleaning.rq.busy
+
+
+def test_a_clean_up_in_pieces_looks_past_runs_that_end_meanwhile(cleaning):
+    names = list(cleaning.states.crons)
+    cleaning.rq.reconcile(cleaning.states)
+    del cleaning.states.crons[names[-1]]
+    cleaning.states.crons[names[-2]].open_runs.clear()
+    while cleaning.rq.busy:
+        cleaning.rq.reconcile(cleaning.states)
 
 
 def test_what_is_decided_meanwhile_is_handed_over_before_anything_is_recorded(
