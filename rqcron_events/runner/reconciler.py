@@ -237,27 +237,29 @@ class Reconciler:
         for piece in self._quiet(states):
             quiet += piece
             yield
-        found: list[RunRequest] = []
-        again: list[RunRequest] = []
+        once: set[UUID] = set()
         for group in self._answering(quiet):
             with self._noting_away(group):
                 for here in stranded(self._enqueuer, group):
-                    seen_twice = not_at_work([r for r in here if r.run_id in self._stranded])
-                    put_back(self._enqueuer, seen_twice)
-                    found += here
-                    again += seen_twice
+                    again = not_at_work([r for r in here if r.run_id in self._stranded])
+                    self._put_back(again, states)
+                    once |= {r.run_id for r in here} - {r.run_id for r in again}
                     yield
-        self._stranded = {request.run_id for request in found} - {r.run_id for r in again}
-        if not again:
+        self._stranded = once
+
+    def _put_back(self, requests: list[RunRequest], states: States) -> None:
+        if not requests:
             return
+        put_back(self._enqueuer, requests)
+        self._stranded -= {request.run_id for request in requests}
         now = clock.now()
-        results = [Enqueued(request=request, at=now) for request in again]
+        results = [Enqueued(request=request, at=now) for request in requests]
         self._append_enqueued(results, states, "taken by a worker, not begun")
         log.warning(
             "%d job%s had been taken by a worker and not begun; back in the queue.",
-            len(again),
-            "s" * (len(again) != 1),
-            extra={"action": "jobs_put_back", "runs": len(again)},
+            len(requests),
+            "s" * (len(requests) != 1),
+            extra={"action": "jobs_put_back", "runs": len(requests)},
         )
 
     def _quiet(self, states: States) -> Iterator[list[RunRequest]]:

@@ -136,10 +136,7 @@ class RqSide:
             names |= written
             if not self._draining:  # otherwise more of it, before any repair
                 self.reconciler.begin(states, away=away)
-        if clock.monotonic_seconds() - self._cleaned_at >= CLEAN_UP_SECONDS:
-            self._cleaned_at = clock.monotonic_seconds()
-            self._cleaning = self.reconciler.clean_up_in_pieces(states)
-        self._clean_up()
+        self._clean_up(states)
         findings: list[Finding] = []
         if begins or not self.reconciler.done:
             findings = self.reconciler.step(states)
@@ -147,10 +144,16 @@ class RqSide:
             self._tell_of_outages()
         return names | {finding.definition.name for finding in findings}
 
-    def _clean_up(self) -> None:
-        """A piece of it."""
+    def _clean_up(self, states: States) -> None:
+        """A piece of it, when it is under way or due."""
         rest, self._cleaning = self._cleaning, None  # it is over when this raises
-        if rest is not None and next(rest, _THROUGH) is not _THROUGH:
+        if rest is None:
+            is_due = clock.monotonic_seconds() - self._cleaned_at >= CLEAN_UP_SECONDS
+            if not is_due or self._draining:  # what workers wrote comes first
+                return
+            rest = self.reconciler.clean_up_in_pieces(states)
+        self._cleaned_at = clock.monotonic_seconds()  # at its last piece
+        if next(rest, _THROUGH) is not _THROUGH:
             self._cleaning = rest
 
     def clean_up_next(self) -> None:

@@ -18,6 +18,8 @@ WAITING_JOBS_MAX = 200_000
 """In a longer queue nothing is looked for."""
 JOBS_PER_PIECE = 5_000
 """So many are looked at before whoever asks has something else to do."""
+SEARCHES_PER_PIECE = 20
+"""Redis goes through all of a list for a job that is not in it, and serves nobody meanwhile."""
 
 
 def stranded(enqueuer: Enqueuer, requests: Sequence[RunRequest]) -> Iterator[list[RunRequest]]:
@@ -58,25 +60,31 @@ def _stranded_of(queue: Queue, requests: list[RunRequest]) -> Iterator[list[RunR
     # What moved up in the queue meanwhile was not seen in it, either.
     left = list(missing.values())
     for start in range(0, len(left), JOBS_PER_ROUND_TRIP):
-        yield _confirmed(queue, left[start : start + JOBS_PER_ROUND_TRIP])
+        doubtful = _untouched(queue, left[start : start + JOBS_PER_ROUND_TRIP], searched=False)
+        yield []
+        for first in range(0, len(doubtful), SEARCHES_PER_PIECE):
+            yield _untouched(queue, doubtful[first : first + SEARCHES_PER_PIECE], searched=True)
 
 
-def _confirmed(queue: Queue, requests: list[RunRequest]) -> list[RunRequest]:
-    """The same question again, answered for all at one instant."""
+def _untouched(queue: Queue, requests: list[RunRequest], *, searched: bool) -> list[RunRequest]:
+    """Those that are queued by their status, and in nobody's hands; ``searched``: and not in the list of the
+    queue either, all of it asked at one instant."""
     pipeline = queue.connection.pipeline()
+    asked = 3 if searched else 2
     for request in requests:
         name = job_id(request.run_id)
         pipeline.hmget(Job.key_for(name), "status", "origin")
         pipeline.zcard(ExecutionRegistry(name, connection=queue.connection).key)
-        pipeline.lpos(queue.key, name)
+        if searched:
+            pipeline.lpos(queue.key, name)
     answers = pipeline.execute(raise_on_error=False)
     found = []
     for index, request in enumerate(requests):
-        fields, executions, position = answers[index * 3 : index * 3 + 3]
-        if any(isinstance(answer, ResponseError) for answer in (fields, executions, position)):
+        fields, executions, *position = answers[index * asked : (index + 1) * asked]
+        if any(isinstance(answer, ResponseError) for answer in (fields, executions, *position)):
             continue  # look_up says what is wrong with the job
         queued = [decoded(field) for field in fields] == ["queued", queue.name]
-        if queued and not executions and position is None:
+        if queued and not executions and position in ([], [None]):
             found.append(request)
     return found
 

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from redis import Redis
+from redis.client import Pipeline
 from rq.results import Result
 
 from rqcron_events.core.definition import Definition
@@ -130,19 +131,43 @@ def test_stranded_jobs_are_found_beside_broken_ones(enqueuer, redis_connection):
     assert stranded(enqueuer, [lost]) == []
 
 
-@pytest.mark.parametrize("jobs", [3, 4, 5], ids=["less", "as many", "one more"])
+@pytest.mark.parametrize("jobs", [7, 8, 9], ids=["less", "as many", "one more"])
 def test_stranded_jobs_are_looked_for_in_pieces(enqueuer, redis_connection, monkeypatch, jobs):
-    """While workers take jobs from the queue that is read."""
+    """While workers take jobs from the queue that is read, so that others move up past what was read."""
     monkeypatch.setattr(stranded_jobs, "JOBS_PER_PIECE", 2)
+    monkeypatch.setattr(stranded_jobs, "SEARCHES_PER_PIECE", 1)
     requests = [enqueued() for _ in range(jobs)]
     redis_connection.lrem("rq:queue:default", 1, job_id(requests[-1].run_id))
-    found = []
-    for piece in stranded_jobs.stranded(enqueuer, requests):
-        found += piece
-        if redis_connection.llen("rq:queue:default") > 1:
-            taken = redis_connection.lpop("rq:queue:default").decode()
-            redis_connection.hset(f"rq:job:{taken}", "status", "started")
-    assert found == [requests[-1]]
+    connection = enqueuer.queue("default").connection
+    lengths, lrange = [], connection.lrange
+
+    def read_and_take(key, first, last):
+        found = lrange(key, first, last)
+        lengths.append(len(found))
+        taken = redis_connection.lpop("rq:queue:default").decode()
+        redis_connection.hset(f"rq:job:{taken}", "status", "started")
+        return found
+
+    monkeypatch.setattr(connection, "lrange", read_and_take)
+    assert stranded(enqueuer, requests) == [requests[-1]]
+    assert len(lengths) > 2, "it was read in ranges"
+    waiting = redis_connection.lrange("rq:queue:default", 0, -1)
+    assert sum(lengths) < len(waiting) + 2 * len(lengths), "some were never seen in it"
+
+
+def test_a_queue_is_searched_only_for_jobs_that_are_queued_by_all_else(
+    enqueuer, redis_connection, monkeypatch
+):
+    """Redis goes through all of it each time."""
+    searched = []
+    requests = [enqueued() for _ in range(4)]
+    redis_connection.delete("rq:queue:default")
+    redis_connection.hset(job(requests[0].run_id), "status", "started")
+    redis_connection.zadd(executions(requests[1].run_id), {"one": 9e12})
+    redis_connection.delete(job(requests[2].run_id))
+    monkeypatch.setattr(Pipeline, "lpos", lambda self, key, name: searched.append(name))
+    stranded(enqueuer, requests)
+    assert searched == [job_id(requests[3].run_id)]
 
 
 @pytest.mark.django_db

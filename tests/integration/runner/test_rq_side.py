@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from datetime import timedelta
@@ -11,6 +12,7 @@ import pytest
 
 from rqcron_events import clock as clock_module
 from rqcron_events.core.events import EventType
+from rqcron_events.execution import spool
 from rqcron_events.execution.enqueuer import RunRequest
 from rqcron_events.execution.waiting_jobs import stranded
 from rqcron_events.ledger import store
@@ -123,44 +125,113 @@ def cleaning(deploy, add, clock, monkeypatch):
     return runner
 
 
+def pieces_of(runner) -> int:
+    runner.rq.reconcile(runner.states)
+    count = 1
+    while runner.rq.busy:
+        runner.rq.reconcile(runner.states)
+        count += 1
+    return count
+
+
 def test_a_clean_up_goes_on_in_pieces_and_its_pass_is_one(cleaning, monkeypatch):
     """Between two of them runs are handed over."""
     passes, begin = [], cleaning.rq.reconciler.begin
     monkeypatch.setattr(
         cleaning.rq.reconciler, "begin", lambda *a, **k: passes.append(begin(*a, **k))
     )
-    pieces = 0
-    while not pieces or cleaning.rq.busy:
+    assert pieces_of(cleaning) > 8
+    assert len(passes) == 1
+    assert pieces_of(cleaning) == 1, "the next one is not due"
+
+
+def test_a_clean_up_that_takes_longer_than_from_one_to_the_next_ends(
+    cleaning, monkeypatch, seconds
+):
+    monkeypatch.setattr(clock_module, "monotonic_seconds", lambda: next(seconds))
+    cleaning.rq.reconcile(cleaning.states)
+    for _ in range(20):
+        if not cleaning.rq.busy:
+            break
         cleaning.rq.reconcile(cleaning.states)
-        pieces += 1
-    assert (pieces > 8, len(passes)) == (True, 1)
+    assert not cleaning.rq.busy
 
 
-def test_a_clean_up_that_is_given_up_is_over_and_so_is_one_that_fails(cleaning, monkeypatch):
+@pytest.fixture
+def seconds():
+    """Of a clock that goes a minute whenever it is looked at."""
+    return itertools.count(1e6, 60.0)
+
+
+def test_a_clean_up_that_is_given_up_is_over(cleaning):
     cleaning.rq.reconcile(cleaning.states)
     assert cleaning.rq.busy
     cleaning.rq.give_up()
     assert not cleaning.rq.busy
 
+
+def test_a_clean_up_that_fails_is_over(cleaning, monkeypatch):
     def fails(*args, **options):
         raise OSError("no file is left")
 
-    monkeypatch.setattr(reconciler, "clean_up_abandoned", fails)
-    cleaning.rq.clean_up_next()
+    monkeypatch.setattr(reconciler, "stranded", fails)
     with pytest.raises(OSError, match="no file"):
-        cleaning.rq.reconcile(cleaning.states)
-    cleaning.rq.give_up()
-    cleaning.rq.reconcile(cleaning.states)
+        pieces_of(cleaning)
     assert not cleaning.rq.busy
+    monkeypatch.undo()
+    assert pieces_of(cleaning) == 1, "the next one is not due"
 
 
-def test_a_clean_up_in_pieces_looks_past_runs_that_end_meanwhile(cleaning):
-    names = list(cleaning.states.crons)
+def test_what_workers_wrote_is_drained_before_a_clean_up_begins(cleaning, monkeypatch):
+    cleaned = []
+    monkeypatch.setattr(reconciler, "clean_up_abandoned", cleaned.append)
+    more = iter([True, True, False])
+    monkeypatch.setattr(spool, "drain", lambda connection: ([], next(more)))
+    for _ in range(2):
+        cleaning.rq.reconcile(cleaning.states)
+        assert not cleaned
     cleaning.rq.reconcile(cleaning.states)
+    assert cleaned
+
+
+def test_a_clean_up_in_pieces_looks_past_runs_that_end_meanwhile(cleaning, monkeypatch):
+    names = list(cleaning.states.crons)
+    asked = []
+    monkeypatch.setattr(reconciler, "stranded", lambda _, requests: asked.append(requests) or [])
+    for _ in range(2):  # RQ's own clean-up; the first two runs
+        cleaning.rq.reconcile(cleaning.states)
     del cleaning.states.crons[names[-1]]
     cleaning.states.crons[names[-2]].open_runs.clear()
-    while cleaning.rq.busy:
+    pieces_of(cleaning)
+    assert [request.cron for request in asked[0]] == names[:3]
+
+
+@pytest.mark.parametrize("is_given_up", [True, False], ids=["given up", "done"])
+def test_what_is_put_back_is_recorded_in_the_same_piece(
+    cleaning, clock, redis_connection, is_given_up
+):
+    """So that a clean-up that is given up leaves nothing half done."""
+    redis_connection.delete("rq:queue:default")
+    pieces_of(cleaning)  # seen once
+    cleaning.rq.clean_up_next()
+    recorded = CronEvent.objects.of_type(EventType.RUN_ENQUEUED)
+    before = recorded.count()
+    while not redis_connection.llen("rq:queue:default"):
         cleaning.rq.reconcile(cleaning.states)
+    assert recorded.count() == before + 5
+    if is_given_up:
+        cleaning.rq.give_up()
+    elif cleaning.rq.busy:
+        pieces_of(cleaning)
+
+    clock.advance(timedelta(minutes=10))
+    redis_connection.delete("rq:queue:default")  # taken by a worker, which is about to begin
+    cleaning.rq.clean_up_next()
+    pieces_of(cleaning)
+    assert not redis_connection.llen("rq:queue:default"), "seen once since"
+    cleaning.rq.clean_up_next()
+    pieces_of(cleaning)
+    assert redis_connection.llen("rq:queue:default") == 5
 
 
 def test_what_is_decided_meanwhile_is_handed_over_before_anything_is_recorded(
