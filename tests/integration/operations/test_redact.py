@@ -199,9 +199,9 @@ HERE = "tests.integration.operations.test_redact"
 @pytest.mark.parametrize(
     ("hook", "stored"),
     [
-        (None, "password=abc of Ann"),
+        (None, "password=opensesame of Ann"),
         ("rqcron_events.core.words.secrets.without_secrets", "password=[secret] of Ann"),
-        (f"{HERE}.scrubbed_by_us", "password=abc of somebody"),
+        (f"{HERE}.scrubbed_by_us", "password=opensesame of somebody"),
         (f"{HERE}.lying", "it returned int and not a str"),
         (f"{HERE}.raising", "it raised SystemExit"),
         (f"{HERE}.hanging", "it did not answer within 2 s"),
@@ -215,7 +215,7 @@ def test_a_hook_sees_each_text_and_what_it_fails_on_is_not_stored(
 
     HANG[:] = [threading.Event()]
     settings.RQCRON_SCRUB = hook
-    store.append(failing("password=abc of Ann"))
+    store.append(failing("password=opensesame of Ann"))
     HANG[0].set()
     [text] = messages()
     assert stored in text
@@ -224,9 +224,9 @@ def test_a_hook_sees_each_text_and_what_it_fails_on_is_not_stored(
 
 
 def test_secrets_do_not_wait_in_redis_either():
-    event = failing("password=abc")[-1]
+    event = failing("password=opensesame")[-1]
     raw = write(event)
-    assert b"abc" not in raw
+    assert b"opensesame" not in raw
     assert event.run_id is not None
     entry = parse(raw, event.run_id, clock.now())
     assert entry.data["error"]["message"] == "password=[secret]"
