@@ -9,8 +9,9 @@ from rq.executions import ExecutionRegistry
 from rq.job import Job
 from rq.queue import Queue
 
+from ...core.repair import JobFacts
 from ..enqueuer import Enqueuer, RunRequest, job_id
-from ..rq_jobs import JOBS_PER_ROUND_TRIP, decoded, say_not_cleaned
+from ..rq_jobs import JOBS_PER_ROUND_TRIP, decoded, look_up_at, say_not_cleaned
 
 __all__ = ["JOBS_PER_PIECE", "put_back", "stranded"]
 
@@ -60,31 +61,34 @@ def _stranded_of(queue: Queue, requests: list[RunRequest]) -> Iterator[list[RunR
     # What moved up in the queue meanwhile was not seen in it, either.
     left = list(missing.values())
     for start in range(0, len(left), JOBS_PER_ROUND_TRIP):
-        doubtful = _untouched(queue, left[start : start + JOBS_PER_ROUND_TRIP], searched=False)
+        chunk = left[start : start + JOBS_PER_ROUND_TRIP]
+        facts = look_up_at(queue.connection, chunk)
+        doubtful = [r for r in chunk if _is_in_nobodys_hands(facts[r.run_id])]
         yield []
         for first in range(0, len(doubtful), SEARCHES_PER_PIECE):
-            yield _untouched(queue, doubtful[first : first + SEARCHES_PER_PIECE], searched=True)
+            yield _confirmed(queue, doubtful[first : first + SEARCHES_PER_PIECE])
 
 
-def _untouched(queue: Queue, requests: list[RunRequest], *, searched: bool) -> list[RunRequest]:
-    """Those that are queued by their status, and in nobody's hands; ``searched``: and not in the list of the
-    queue either, all of it asked at one instant."""
+def _is_in_nobodys_hands(job: JobFacts) -> bool:
+    return job.status == "queued" and not job.executions
+
+
+def _confirmed(queue: Queue, requests: list[RunRequest]) -> list[RunRequest]:
+    """The same question again, and whether the queue has them, answered for all at one instant."""
     pipeline = queue.connection.pipeline()
-    asked = 3 if searched else 2
     for request in requests:
         name = job_id(request.run_id)
         pipeline.hmget(Job.key_for(name), "status", "origin")
         pipeline.zcard(ExecutionRegistry(name, connection=queue.connection).key)
-        if searched:
-            pipeline.lpos(queue.key, name)
+        pipeline.lpos(queue.key, name)
     answers = pipeline.execute(raise_on_error=False)
     found = []
     for index, request in enumerate(requests):
-        fields, executions, *position = answers[index * asked : (index + 1) * asked]
-        if any(isinstance(answer, ResponseError) for answer in (fields, executions, *position)):
+        fields, executions, position = answers[index * 3 : index * 3 + 3]
+        if any(isinstance(answer, ResponseError) for answer in (fields, executions, position)):
             continue  # look_up says what is wrong with the job
         queued = [decoded(field) for field in fields] == ["queued", queue.name]
-        if queued and not executions and position in ([], [None]):
+        if queued and not executions and position is None:
             found.append(request)
     return found
 

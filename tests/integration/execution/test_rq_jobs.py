@@ -159,14 +159,18 @@ def test_a_queue_is_searched_only_for_jobs_that_are_queued_by_all_else(
     enqueuer, redis_connection, monkeypatch
 ):
     """Redis goes through all of it each time."""
-    searched = []
+    searched, lpos = [], Pipeline.lpos
     requests = [enqueued() for _ in range(4)]
     redis_connection.delete("rq:queue:default")
     redis_connection.hset(job(requests[0].run_id), "status", "started")
     redis_connection.zadd(executions(requests[1].run_id), {"one": 9e12})
     redis_connection.delete(job(requests[2].run_id))
-    monkeypatch.setattr(Pipeline, "lpos", lambda self, key, name: searched.append(name))
-    stranded(enqueuer, requests)
+    monkeypatch.setattr(
+        Pipeline,
+        "lpos",
+        lambda self, key, name: searched.append(name) or lpos(self, key, name),
+    )
+    assert stranded(enqueuer, requests) == [requests[3]]
     assert searched == [job_id(requests[3].run_id)]
 
 

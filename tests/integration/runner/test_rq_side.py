@@ -145,9 +145,8 @@ def test_a_clean_up_goes_on_in_pieces_and_its_pass_is_one(cleaning, monkeypatch)
     assert pieces_of(cleaning) == 1, "the next one is not due"
 
 
-def test_a_clean_up_that_takes_longer_than_from_one_to_the_next_ends(
-    cleaning, monkeypatch, seconds
-):
+def test_a_clean_up_that_takes_longer_than_from_one_to_the_next_ends(cleaning, monkeypatch):
+    seconds = itertools.count(1e6, 60.0)  # a minute whenever somebody looks
     monkeypatch.setattr(clock_module, "monotonic_seconds", lambda: next(seconds))
     cleaning.rq.reconcile(cleaning.states)
     for _ in range(20):
@@ -155,12 +154,6 @@ def test_a_clean_up_that_takes_longer_than_from_one_to_the_next_ends(
             break
         cleaning.rq.reconcile(cleaning.states)
     assert not cleaning.rq.busy
-
-
-@pytest.fixture
-def seconds():
-    """Of a clock that goes a minute whenever it is looked at."""
-    return itertools.count(1e6, 60.0)
 
 
 def test_a_clean_up_that_is_given_up_is_over(cleaning):
