@@ -48,9 +48,9 @@ def bucket_range_us(bucket: int) -> tuple[int, int]:
     return low, low + (1 << shift)
 
 
-COUNT_DIGITS = 10
-"""Hexadecimal digits of one count: 40 bits, a million million values."""
-COUNT_BITS = 4 * COUNT_DIGITS
+COUNT_BYTES = 5
+"""Of one count in a number: a million million values."""
+COUNT_BITS = 8 * COUNT_BYTES
 
 
 def packed_number(text: str) -> int:
@@ -58,9 +58,15 @@ def packed_number(text: str) -> int:
 
     Ten times faster than adding parsed JSON bucket by bucket, which is what years of days need.
     """
-    lowest, _, digits = text.partition(":")
+    if not text:
+        return 0
+    lowest, width, digits = text.split(":")
     # Through bytes, which is several times quicker than int(digits, 16).
-    return int.from_bytes(bytes.fromhex(digits)) << COUNT_BITS * int(lowest) if digits else 0
+    counts, bytes_of_each = bytes.fromhex(digits), int(width)
+    wide = bytearray(len(counts) // bytes_of_each * COUNT_BYTES)
+    for place in range(1, bytes_of_each + 1):
+        wide[COUNT_BYTES - place :: COUNT_BYTES] = counts[bytes_of_each - place :: bytes_of_each]
+    return int.from_bytes(wide) << COUNT_BITS * int(lowest)
 
 
 def counts_of(number: int) -> dict[int, int]:
@@ -69,29 +75,33 @@ def counts_of(number: int) -> dict[int, int]:
         return {}
     lowest = ((number & -number).bit_length() - 1) // COUNT_BITS
     number >>= lowest * COUNT_BITS
-    width = COUNT_BITS // 8
     buckets = -(-number.bit_length() // COUNT_BITS)
-    packed = number.to_bytes(buckets * width, "little")
+    packed = number.to_bytes(buckets * COUNT_BYTES, "little")
     found: dict[int, int] = {}
     for place in range(buckets):
-        if count := int.from_bytes(packed[place * width : (place + 1) * width], "little"):
+        start = place * COUNT_BYTES
+        if count := int.from_bytes(packed[start : start + COUNT_BYTES], "little"):
             found[lowest + place] = count
     return found
 
 
 def pack(counts: Mapping[int, int]) -> str:
-    """``<lowest bucket>:<10 hexadecimal digits per bucket, the highest first>``; may be empty.
+    """``<lowest bucket>:<bytes of each count>:<the counts in hexadecimal, that of the highest bucket first>``, with
+    as few bytes as the largest count needs; may be empty.
 
     >>> pack({3: 1, 4: 255})
-    '3:00000000ff0000000001'
+    '3:1:ff01'
+    >>> pack({3: 1, 4: 256})
+    '3:2:01000001'
     """
     if not counts:
         return ""
     lowest, highest = min(counts), max(counts)
+    width = (max(counts.values()).bit_length() + 7) // 8
     number = 0
     for bucket, count in counts.items():
-        number |= count << (bucket - lowest) * COUNT_BITS
-    return f"{lowest}:{number:0{(highest - lowest + 1) * COUNT_DIGITS}x}"
+        number |= count << (bucket - lowest) * 8 * width
+    return f"{lowest}:{width}:{number:0{(highest - lowest + 1) * 2 * width}x}"
 
 
 def percentile_us(counts: Mapping[int, int], fraction: float, low_us: int, high_us: int) -> float:

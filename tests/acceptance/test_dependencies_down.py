@@ -187,12 +187,13 @@ def _is_loading(client: Redis) -> bool:
 if os.environ["DATABASE_URL"].startswith("sqlite"):
 
     def test_a_full_disk_is_waited_out(project: Project):
-        """By the process's limit on file sizes: SQLite cannot write, as on a full disk."""
+        """By the process's limit on file sizes: SQLite cannot write, as on a full disk. What it prints goes into a
+        file, too, and stays below."""
         runner = project.start("cron_run", TEST_APPS="tests.many_app")
         fired = CronEvent.objects.of_type("slot_fired")
         project.wait_until(fired.exists)
         process = psutil.Process(runner.pid)
-        process.rlimit(psutil.RLIMIT_FSIZE, (8_192, psutil.RLIM_INFINITY))
+        process.rlimit(psutil.RLIMIT_FSIZE, (65_536, psutil.RLIM_INFINITY))
         project.wait_until(lambda: "does not answer" in runner.output)
         time.sleep(3)  # a real outage
         process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))

@@ -36,7 +36,7 @@ def test_a_percentile_is_within_the_error(values: list[int], fraction: float) ->
     assert told == pytest.approx(true, rel=RELATIVE_ERROR)
 
 
-COUNTS = st.dictionaries(st.integers(0, 1_500), st.integers(1, 10**9), max_size=20)
+COUNTS = st.dictionaries(st.integers(0, 1_500), st.integers(1, 5 * 10**11), max_size=20)
 
 
 @given(COUNTS, COUNTS)
@@ -44,3 +44,11 @@ def test_packed_histograms_add_up(one: dict[int, int], other: dict[int, int]) ->
     assert counts_of(packed_number(pack(one))) == one
     total = packed_number(pack(one)) + packed_number(pack(other))
     assert counts_of(total) == Counter(one) + Counter(other)
+
+
+@given(COUNTS)
+def test_a_packed_histogram_is_as_wide_as_its_largest_count(counts: dict[int, int]) -> None:
+    if counts:
+        _, width, digits = pack(counts).split(":")
+        assert len(digits) == 2 * int(width) * (max(counts) - min(counts) + 1)
+        assert 256 ** (int(width) - 1) <= max(counts.values()) < 256 ** int(width)

@@ -46,7 +46,8 @@ _COUNTED: tuple[tuple[str, Mapping[str, str], str], ...] = tuple(
 )
 """Metric, labels by key, and the lines of one cron: one format of all is quicker than each."""
 _SUMS = [f"{measure}_sum_us" for measure in MEASURES]
-_JSON = ("slots", "outcomes", *(f"{measure}_counts" for measure in MEASURES))
+_JSON = ("slots", "outcomes")
+_COUNTS = [f"{measure}_counts" for measure in MEASURES]
 
 
 def tell_totals(out: Exposition, labels: Mapping[str, str], *, buckets_by_cron: bool) -> None:
@@ -83,11 +84,13 @@ def tell_totals(out: Exposition, labels: Mapping[str, str], *, buckets_by_cron: 
 
 
 def _rows() -> Iterator[tuple[Any, ...]]:
-    """Name, numbers, and all JSON in one text: parsed at once, it takes a third of the time."""
+    """Name, numbers, and all the rest as one text of JSON: parsed at once, it takes a third of the time."""
     texts: list[Any] = [Value("[")]
     for name in _JSON:
         texts += [Cast(name, TextField()), Value(",")]
-    texts[-1] = Value("]")
+    for name in _COUNTS:
+        texts += [Value("["), name, Value("],")]
+    texts[-1] = Value("]]")
     rows = CronTotal.objects.using(store.connection().alias).order_by()
     rows = rows.annotate(json_text=Concat(*texts, output_field=TextField()))
     names = ("cron", "requested", "attempts_failed", *_SUMS, "json_text")
