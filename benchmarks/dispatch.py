@@ -78,6 +78,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--crons", type=int, help="due at one instant; default 10000, or 2000")
     parser.add_argument("--jobs", type=int, help="for each worker; default 300, or 50 when quick")
     parser.add_argument("--rates", type=int, nargs="+", help="slots/s of sustained")
+    parser.add_argument(
+        "--period", type=int, default=1, help="seconds between two slots of a cron of sustained"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", help="crons of idle")
     options = parser.parse_args()
     quick = options.quick
@@ -211,19 +214,19 @@ def print_lateness(result: dict[str, Any]) -> None:
 def measure_sustained(found: Servers, options: argparse.Namespace) -> list[dict[str, Any]]:
     results = []
     for rate in options.rates:
-        results.append(sustained(found, rate, options.seconds))
+        results.append(sustained(found, rate, options.seconds, options.period))
         _say(f"{rate} slots/s: {results[-1]['enqueued_per_second']:.0f} enqueued a second")
     return results
 
 
 def print_sustained(results: list[dict[str, Any]]) -> None:
-    print(f"\nCrons that are due each second, one leader, {results[0]['seconds']:.0f} s each")
+    print(f"\nSo many slots in each second, one leader, {results[0]['seconds']:.0f} s each")
     print(
-        f"  {'slots/s':>9}{'enqueued/s':>12}{'passed over':>13}{'p50 ms':>9}{'p99 ms':>9}{'behind s':>10}"
+        f"  {'slots/s':>9}{'crons':>9}{'enqueued/s':>12}{'passed over':>13}{'p50 ms':>9}{'p99 ms':>9}{'behind s':>10}"
     )
     for item in results:
         print(
-            f"  {item['slots_per_second']:>9,}{item['enqueued_per_second']:>12,.0f}"
+            f"  {item['slots_per_second']:>9,}{item['crons']:>9,}{item['enqueued_per_second']:>12,.0f}"
             f"{item['passed_over']:>13,}{item['p50_ms'] or 0:>9.0f}{item['p99_ms'] or 0:>9.0f}"
             f"{item['projections_behind_seconds']:>10.1f}"
         )

@@ -42,9 +42,10 @@ def lateness(servers: Servers, crons: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def sustained(servers: Servers, rate: int, seconds: float) -> dict[str, Any]:
-    """So many slots in each second, for a while: how late they are, and how far the projections are behind."""
-    with _runner(servers, rate, "every_second") as process:
+def sustained(servers: Servers, rate: int, seconds: float, period: int) -> dict[str, Any]:
+    """So many slots in each second, of crons that are due every ``period`` seconds: how late they are, and how far
+    the projections are behind."""
+    with _runner(servers, rate * period, "spread", BENCH_PERIOD_SECONDS=str(period)) as process:
         time.sleep(SETTLE_SECONDS)
         processes = [process, *process.children()]
         before, started = _cpu_seconds(processes), time.monotonic()
@@ -68,6 +69,7 @@ def sustained(servers: Servers, rate: int, seconds: float) -> dict[str, Any]:
     enqueued, cuts = by_type.get("run_enqueued", (0, [None, None]))
     return {
         "slots_per_second": rate,
+        "crons": rate * period,
         "seconds": wall,
         "enqueued_per_second": enqueued / seconds,
         "passed_over": sum(by_type.get(name, (0,))[0] for name in ("slot_skipped", "slot_missed")),
@@ -112,6 +114,7 @@ def idle(servers: Servers, crons: int, seconds: float) -> dict[str, Any]:
         with running(servers, environment, crons) as (_, first_start_seconds):
             pass
         with running(servers, environment, crons) as (process, start_seconds):
+            _wait_until_settled(servers)
             time.sleep(SETTLE_SECONDS)
             processes = [process, *process.children()]
             before, started = _cpu_seconds(processes), time.monotonic()
@@ -130,15 +133,34 @@ def idle(servers: Servers, crons: int, seconds: float) -> dict[str, Any]:
     }
 
 
+def _wait_until_settled(servers: Servers) -> None:
+    """The snapshot is saved, and the projections have all that was registered."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    with psycopg.connect(servers.url_of(), autocommit=True) as connection:
+        while time.monotonic() < deadline:
+            [settled] = connection.execute(
+                "SELECT (SELECT max(position) FROM rqcron_snapshot) IS NOT NULL AND "
+                "(SELECT min(position) FROM rqcron_checkpoint) >= (SELECT max(id) FROM rqcron_event)"
+            ).fetchone()
+            if settled:
+                return
+            time.sleep(1)
+    raise SystemExit("Snapshot and projections were not up to date.")
+
+
 def _cpu_seconds(processes: list[psutil.Process]) -> float:
     return sum(sum(each.cpu_times()[:2]) for each in processes)
 
 
 @contextmanager
-def _runner(servers: Servers, crons: int, schedules: str) -> Iterator[psutil.Process]:
+def _runner(
+    servers: Servers, crons: int, schedules: str, **variables: str
+) -> Iterator[psutil.Process]:
     """``manage.py cron_run`` that leads already, with an empty ledger."""
     with (
-        servers.fresh(BENCH_CRONS=str(crons), BENCH_SCHEDULES=schedules) as environment,
+        servers.fresh(
+            BENCH_CRONS=str(crons), BENCH_SCHEDULES=schedules, **variables
+        ) as environment,
         running(servers, environment, crons) as (process, _),
     ):
         yield process

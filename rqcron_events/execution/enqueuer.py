@@ -137,9 +137,9 @@ class Enqueuer:
 
     def why_not(self, request: RunRequest) -> Exception | None:
         """What RQ would raise for a job of the request, found without asking Redis."""
-        queue = request.definition.queue
+        name = request.definition.queue
         try:
-            opened = self._opened(queue)
+            opened = self._queues.get(name) or self._opened(name)
             try_dry(opened.queue, request, opened.result_ttl)
         except Exception as error:  # of RQ, or of the project's classes and serializer
             return error

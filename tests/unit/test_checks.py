@@ -16,6 +16,7 @@ from rqcron_events import registry as registry_module
 from rqcron_events.conf import Conf, conf
 from rqcron_events.core.definition import Overlap
 from rqcron_events.errors import CronConfigError
+from rqcron_events.execution import enqueuer
 from rqcron_events.registry import BrokenModule, Registry, register_cron
 
 
@@ -54,6 +55,22 @@ def test_e001_is_given_once_for_each_wrong_cron(registry):
     for number in range(3):
         register_cron(every=timedelta(0), name=f"cron {number}")(job)
     assert [message.id for message in checks.check_registry()] == ["rqcron_events.E001"] * 3
+
+
+def test_a_queue_is_opened_once_for_all_its_crons(registry, monkeypatch):
+    """With 100,000 crons it took longer than all else that a runner does to begin."""
+    opened: list[str] = []
+    original = enqueuer.django_rq.get_queue
+
+    def get_queue(name: str, **options: str) -> Queue:
+        opened.append(name)
+        return original(name, **options)
+
+    monkeypatch.setattr(enqueuer.django_rq, "get_queue", get_queue)
+    for number in range(3):
+        register_cron(every=timedelta(hours=1), name=f"cron {number}")(job)
+    assert checks.check_registry() == []
+    assert opened == ["default"]
 
 
 class Picky(Queue):

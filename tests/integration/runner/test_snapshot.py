@@ -101,6 +101,11 @@ def test_many_open_runs_are_encoded_a_few_at_a_time() -> None:
     assert json.loads(snapshot._in_pieces(state, encode)) == state
     assert max(len(value) for value in given if isinstance(value, list)) == snapshot.PIECE_ITEMS
     assert json.loads(snapshot._in_pieces([1, state], json.dumps)) == [1, state]
+    assert snapshot._in_pieces(state, snapshot._canonical) == snapshot._canonical(state)
+    given.clear()
+    few = {**state, "open_runs": runs[:5]}
+    snapshot._in_pieces(few, encode)
+    assert given == [few], "one call, because a cron has few open runs nearly always"
     assert snapshot._digest("a", 1, state) == snapshot._digest(
         "a", 1, json.loads(json.dumps(state))
     )
