@@ -43,6 +43,16 @@ def show_inline(apps, schema_editor):
     _create(schema_editor, INLINE)
 
 
+def nothing(apps, schema_editor):
+    pass
+
+
+def show_inline_before(apps, schema_editor):
+    """PostgreSQL drops no column that a view shows."""
+    if schema_editor.connection.vendor == "postgresql":
+        show_inline(apps, schema_editor)
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("rqcron_events", "0007_words"),
@@ -59,6 +69,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "cronrun", "error_event", models.BigIntegerField(blank=True, null=True)
         ),
-        migrations.RunPython(show_apart, drop),
+        migrations.RunPython(show_apart, show_inline_before),
         migrations.RemoveField("cronrun", "error_message"),
+        migrations.RunPython(nothing, drop),
     ]
