@@ -138,7 +138,10 @@ def fill(crons: int, now: datetime) -> None:
             for measure in MEASURES
             for part, value in (
                 ("sum_us", rng.randrange(10**12)),
-                ("counts", [rng.randrange(10**5) for _ in range(len(BOUNDS_SECONDS) + 1)]),
+                (
+                    "buckets",
+                    ",".join(str(rng.randrange(10**5)) for _ in range(len(BOUNDS_SECONDS) + 1)),
+                ),
             )
         }
         slots = {"fired": 129_600, "missed/superseded": 7, "skipped/overlap": 31}

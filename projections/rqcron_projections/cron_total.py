@@ -30,13 +30,13 @@ class CronTotal(models.Model):
     attempts_failed = models.BigIntegerField(default=0)
     """Failed tries that another try followed."""
     lateness_sum_us = models.BigIntegerField(default=0)
-    lateness_counts = models.TextField(default=NOTHING_COUNTED)
+    lateness_buckets = models.TextField(default=NOTHING_COUNTED)
     """How many values in each bucket of ``BOUNDS_SECONDS``, with commas; the last is for what is longer. JSON takes
     six times as many bytes on PostgreSQL, and a new version of the row is written with each run."""
     queue_wait_sum_us = models.BigIntegerField(default=0)
-    queue_wait_counts = models.TextField(default=NOTHING_COUNTED)
+    queue_wait_buckets = models.TextField(default=NOTHING_COUNTED)
     duration_sum_us = models.BigIntegerField(default=0)
-    duration_counts = models.TextField(default=NOTHING_COUNTED)
+    duration_buckets = models.TextField(default=NOTHING_COUNTED)
 
     class Meta:
         db_table = "rqcron_total"

@@ -58,9 +58,10 @@ def packed_number(text: str) -> int:
 
     Ten times faster than adding parsed JSON bucket by bucket, which is what years of days need.
     """
-    if not text:
+    lowest, _, rest = text.partition(":")
+    width, _, digits = rest.partition(":")
+    if not digits:
         return 0
-    lowest, width, digits = text.split(":")
     # Through bytes, which is several times quicker than int(digits, 16).
     counts, bytes_of_each = bytes.fromhex(digits), int(width)
     wide = bytearray(len(counts) // bytes_of_each * COUNT_BYTES)

@@ -168,13 +168,7 @@ class CronRun(models.Model):
         ordering = ("-requested_at", "run_id")
         indexes = (
             models.Index("cron", models.F("requested_at").desc(), name="rqcron_run_cron"),
-            # Nearly all runs succeed, and who asks for those finds them by their time.
-            models.Index(
-                "status",
-                models.F("requested_at").desc(),
-                name="rqcron_run_status",
-                condition=~models.Q(status=RunStatus.SUCCEEDED.value),
-            ),
+            models.Index("status", models.F("requested_at").desc(), name="rqcron_run_status"),
             models.Index(models.F("requested_at").desc(), name="rqcron_run_requested"),
             models.Index(fields=["slot"], name="rqcron_run_slot"),
         )
@@ -246,18 +240,18 @@ class CronDay(models.Model):
     lateness_sum_us = models.BigIntegerField(default=0)
     lateness_min_us = models.BigIntegerField(null=True)
     lateness_max_us = models.BigIntegerField(null=True)
-    lateness_histogram = models.TextField(blank=True)
+    lateness_buckets = models.TextField(blank=True)
     """Packed counts; see ``histogram.pack``."""
     queue_wait_count = models.BigIntegerField(default=0)
     queue_wait_sum_us = models.BigIntegerField(default=0)
     queue_wait_min_us = models.BigIntegerField(null=True)
     queue_wait_max_us = models.BigIntegerField(null=True)
-    queue_wait_histogram = models.TextField(blank=True)
+    queue_wait_buckets = models.TextField(blank=True)
     duration_count = models.BigIntegerField(default=0)
     duration_sum_us = models.BigIntegerField(default=0)
     duration_min_us = models.BigIntegerField(null=True)
     duration_max_us = models.BigIntegerField(null=True)
-    duration_histogram = models.TextField(blank=True)
+    duration_buckets = models.TextField(blank=True)
 
     longest_failure_streak = models.IntegerField(default=0)
     """The most failures in a row, up to a failure of this day; it may have begun earlier."""

@@ -1,55 +1,77 @@
-"""Rows of the release before stay right when they are made leaner, and can go back."""
+"""Rows of the release before become those that this one writes, and can go back."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Iterator
 
 import pytest
-from django.apps import apps
-from django.db import connection
+from django.apps.registry import Apps
+from django.db import OperationalError, ProgrammingError, connection
+from django.db.migrations.executor import MigrationExecutor
 from rqcron_projections.cron_total import MEASURES, CronTotal
-from rqcron_projections.histogram import counts_of, packed_number
 from rqcron_projections.models import CronDay
-from rqcron_projections.projector import catch_up
+from rqcron_projections.projector import broken, catch_up
+from rqcron_projections.replay.rebuild import check
 
 from tests.projections.histories import append, history
 
-MIGRATION = import_module("rqcron_projections.migrations.0015_leaner_rows")
+BEFORE, NOW = "0014_kept_from", "0015_leaner_rows"
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
-HISTOGRAMS = [f"{measure}_histogram" for measure in MEASURES]
+def migrate(name: str) -> Apps:
+    return MigrationExecutor(connection).migrate([("rqcron_projections", name)]).apps
 
 
-def counted():
-    """What totals and days say, whatever takes how many bytes."""
-    totals = [tuple(row.values()) for row in CronTotal.objects.order_by("cron").values()]
-    days = [
-        (row.key, [counts_of(packed_number(getattr(row, name))) for name in HISTOGRAMS])
-        for row in CronDay.objects.order_by("key")
-    ]
-    return totals, days, buckets()
+@pytest.fixture(autouse=True)
+def tables_of_this_release() -> Iterator[None]:
+    yield
+    migrate(NOW)
 
 
-def buckets():
+def rows() -> list[object]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM rqcron_day_bucket_v ORDER BY 1, 2, 3, 4")
-        return cursor.fetchall()
+        found = cursor.fetchall()
+    return [
+        list(CronTotal.objects.order_by("cron").values()),
+        list(CronDay.objects.order_by("key").values()),
+        found,
+    ]
 
 
-@pytest.mark.django_db
-def test_rows_are_the_same_there_and_back():
+def test_rows_are_the_same_there_and_back() -> None:
     append(history(1, 300))
     catch_up()
-    before = counted()
-    editor = connection.schema_editor()
-    MIGRATION.write_wide(apps, editor)
-    assert buckets() == before[2]
-    assert CronTotal.objects.exclude(duration_counts__startswith="[").count() == 0
-    for row in CronDay.objects.all():
-        for text in filter(None, (getattr(row, name) for name in HISTOGRAMS)):
-            lowest, digits = text.split(":")
-            assert lowest.isdecimal()
-            assert len(digits) % 10 == 0
-    MIGRATION.write_leaner(apps, editor)
-    assert counted() == before
+    before = rows()
     assert all(before)
+    apps = migrate(BEFORE)
+    for total in apps.get_model("rqcron_projections", "CronTotal").objects.all():
+        assert len(total.duration_counts) == 14, "a list again"
+    for day in apps.get_model("rqcron_projections", "CronDay").objects.all():
+        for text in (getattr(day, f"{measure}_histogram") for measure in MEASURES):
+            lowest, _, digits = text.partition(":")
+            assert text == "" or (lowest.isdecimal() and digits and len(digits) % 10 == 0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM rqcron_day_bucket_v ORDER BY 1, 2, 3, 4")
+        assert cursor.fetchall() == before[2]
+    migrate(NOW)
+    assert rows() == before
+    assert check(["days"]) == []
+
+
+def test_who_has_other_tables_waits_and_sets_nothing_aside() -> None:
+    """In a deploy, whichever of code and tables comes first."""
+    append(history(1, 100))
+    catch_up()
+    migrate(BEFORE)
+    append(history(2, 100))
+    with pytest.raises((OperationalError, ProgrammingError)):
+        list(CronDay.objects.all())
+    catch_up()
+    assert "days" in broken()
+    migrate(NOW)
+    catch_up()
+    assert not broken()
+    assert check(["days"]) == []

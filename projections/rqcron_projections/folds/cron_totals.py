@@ -16,7 +16,7 @@ from ..rows import row_maker
 __all__ = ["complete", "cron_of", "gather"]
 
 _BOUNDS_US = [round(bound * 1_000_000) for bound in BOUNDS_SECONDS]
-_COLUMNS = {measure: (f"{measure}_sum_us", f"{measure}_counts") for measure in MEASURES}
+_COLUMNS = {measure: (f"{measure}_sum_us", f"{measure}_buckets") for measure in MEASURES}
 _COUNTS = "_counts"
 """Attribute of a row that is gathered in: column to values in each bucket, no text yet."""
 _new_total = row_maker(CronTotal)

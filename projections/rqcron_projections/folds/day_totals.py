@@ -19,7 +19,7 @@ _HISTOGRAMS = "_histograms"
 """Attribute of a row that is gathered in: measure to counts per bucket, not packed yet."""
 _MEASURES = {
     measure: tuple(
-        f"{measure}_{what}" for what in ("count", "sum_us", "min_us", "max_us", "histogram")
+        f"{measure}_{what}" for what in ("count", "sum_us", "min_us", "max_us", "buckets")
     )
     for measure in ("lateness", "queue_wait", "duration")
 }
@@ -88,7 +88,7 @@ def complete(row: CronDay) -> None:
     SQLite keeps it as text, and equal rows must be equal there.
     """
     for measure, histogram in row.__dict__.pop(_HISTOGRAMS, {}).items():
-        row.__dict__[f"{measure}_histogram"] = pack(histogram)
+        row.__dict__[f"{measure}_buckets"] = pack(histogram)
     for name in ("skipped_by_reason", "missed_by_reason", "errors"):
         if len(counted := row.__dict__[name]) > 1:
             row.__dict__[name] = dict(sorted(counted.items()))

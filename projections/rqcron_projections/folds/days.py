@@ -53,7 +53,7 @@ from . import cron_totals, day_totals
 __all__ = ["NAME", "PROJECTION", "VERSION", "apply", "error_kind"]
 
 NAME = "days"
-VERSION = 4
+VERSION = 3
 
 ENDED_RUNS_KEPT_MAX = 100
 """Per cron: runs that ended before both of their notes (enqueued, started) were written."""

@@ -1,4 +1,8 @@
-"""Counts take as many bytes as they need, and runs that succeeded are in one index less."""
+"""Counts take as many bytes as they need.
+
+Their columns have new names, so that a follower of the release before, or after, says that a column is missing, and
+waits: it must not take what it cannot read for damage.
+"""
 
 # ruff: noqa: S608, every part of these statements is written here
 from django.db import migrations, models
@@ -7,6 +11,8 @@ MEASURES = ("lateness", "queue_wait", "duration")
 NOTHING = ",".join("0" * 14)
 BUCKETS_MAX = 2_000
 """The bucket of a duration of ten thousand million years."""
+
+ROWS_PER_PAGE = 1_000
 
 PLACES = {
     "postgresql": f"SELECT generate_series(0, {BUCKETS_MAX}) AS place",
@@ -51,7 +57,7 @@ def _show_buckets(schema_editor, width_of):
         f"CAST(substr({column}, 1, {COLON[vendor].format(column)} - 1) AS BIGINT) AS lowest, "
         f"substr({column}, {COLON[vendor].format(column)} + 1) AS rest "
         f"FROM rqcron_day WHERE {measure}_count > 0"
-        for measure, column in ((measure, f"{measure}_histogram") for measure in MEASURES)
+        for measure, column in ((measure, f"{measure}_buckets") for measure in MEASURES)
     )
     width = width_of.format(colon=COLON[vendor].format("rest"))
     packed = f"SELECT cron, day, measure, lowest, {width} AS digits FROM ({parted}) AS parted"
@@ -74,34 +80,49 @@ def _show_buckets(schema_editor, width_of):
 
 
 def write_leaner(apps, schema_editor):
-    """Rows stay right as they are; ``cron_replay`` makes the histograms of old days leaner, too."""
-    counts = ", ".join(
-        f"{measure}_counts = replace(trim({measure}_counts, '[]'), ' ', '')" for measure in MEASURES
-    )
-    schema_editor.execute(f"UPDATE rqcron_total SET {counts}", params=None)
-    histograms = ", ".join(
-        f"{measure}_histogram = replace({measure}_histogram, ':', ':5:')" for measure in MEASURES
-    )
-    schema_editor.execute(f"UPDATE rqcron_day SET {histograms}", params=None)
+    _write_counts(schema_editor, "replace(trim({}, '[]'), ' ', '')")
+    _write_days(apps, schema_editor, _lean)
     _show_buckets(schema_editor, WIDTH_OF_EACH)
 
 
 def write_wide(apps, schema_editor):
     """The release before reads no other."""
-    counts = ", ".join(f"{measure}_counts = '[' || {measure}_counts || ']'" for measure in MEASURES)
-    schema_editor.execute(f"UPDATE rqcron_total SET {counts}", params=None)
-    days = apps.get_model("rqcron_projections", "CronDay").objects
-    for row in days.using(schema_editor.connection.alias).iterator():
-        for measure in MEASURES:
-            setattr(row, f"{measure}_histogram", _wide(getattr(row, f"{measure}_histogram")))
-        row.save()
+    _write_counts(schema_editor, "'[' || {} || ']'")
+    _write_days(apps, schema_editor, _wide)
     _show_buckets(schema_editor, WIDTH_OF_ALL)
 
 
+def _write_counts(schema_editor, expression):
+    columns = [f"{measure}_buckets" for measure in MEASURES]
+    counts = ", ".join(f"{column} = {expression.format(column)}" for column in columns)
+    schema_editor.execute(f"UPDATE rqcron_total SET {counts}", params=None)
+
+
+def _write_days(apps, schema_editor, written):
+    alias = schema_editor.connection.alias
+    days = apps.get_model("rqcron_projections", "CronDay").objects.using(alias).order_by("key")
+    names, key = [f"{measure}_buckets" for measure in MEASURES], ""
+    while rows := list(days.filter(key__gt=key).only("key", *names)[:ROWS_PER_PAGE]):
+        for row in rows:
+            for name in names:
+                setattr(row, name, written(getattr(row, name)))
+        days.bulk_update(rows, names, batch_size=100)
+        key = rows[-1].key
+
+
+def _lean(text):
+    lowest, colon, digits = text.partition(":")
+    counts = [digits[place : place + 10] for place in range(0, len(digits), 10)]
+    used = max((len(count.lstrip("0")) for count in counts), default=0)
+    width = max((used + 1) // 2, 1)
+    return f"{lowest}:{width}:{''.join(count[-2 * width :] for count in counts)}" if colon else ""
+
+
 def _wide(text):
-    if not text:
+    lowest, colon, rest = text.partition(":")
+    width, _, digits = rest.partition(":")
+    if not (colon and digits):
         return ""
-    lowest, width, digits = text.split(":")
     size = 2 * int(width)
     counts = [digits[place : place + size] for place in range(0, len(digits), size)]
     return f"{lowest}:{''.join(count.zfill(10) for count in counts)}"
@@ -110,21 +131,13 @@ def _wide(text):
 class Migration(migrations.Migration):
     dependencies = [("rqcron_projections", "0014_kept_from")]
     operations = [
-        *(
+        operation
+        for measure in MEASURES
+        for operation in (
+            migrations.RenameField("cronday", f"{measure}_histogram", f"{measure}_buckets"),
+            migrations.RenameField("crontotal", f"{measure}_counts", f"{measure}_buckets"),
             migrations.AlterField(
-                "crontotal", f"{measure}_counts", models.TextField(default=NOTHING)
-            )
-            for measure in MEASURES
-        ),
-        migrations.RunPython(write_leaner, write_wide),
-        migrations.RemoveIndex("cronrun", "rqcron_run_status"),
-        migrations.AddIndex(
-            "cronrun",
-            models.Index(
-                "status",
-                models.F("requested_at").desc(),
-                name="rqcron_run_status",
-                condition=~models.Q(status="succeeded"),
+                "crontotal", f"{measure}_buckets", models.TextField(default=NOTHING)
             ),
-        ),
-    ]
+        )
+    ] + [migrations.RunPython(write_leaner, write_wide)]

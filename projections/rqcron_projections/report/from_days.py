@@ -18,7 +18,7 @@ from .tallies import By, Tallies
 
 __all__ = ["days_between", "tally_days"]
 
-_PARTS = ("sum_us", "min_us", "max_us", "histogram")
+_PARTS = ("sum_us", "min_us", "max_us", "buckets")
 _JSON = ("skipped_by_reason", "missed_by_reason", "errors")
 """Empty on nearly every day, so they are read as text and rarely parsed."""
 _COLUMNS = (

@@ -222,9 +222,10 @@ def test_what_is_wrong_with_one_cron_hides_no_other(minutes, add, deploy, clock,
     value = scraped()
     assert value("cron_unaccounted_slots", cron="report") > 0
     assert value("scrape_part_ok", part="crons") == 1
-    CronTotal.objects.filter(cron="broken").update(lateness_counts="a word")
-    value = scraped()
-    assert value("totals_unreadable") == 1
+    for wrong in ({"slots": []}, {"lateness_buckets": "a word"}):
+        CronTotal.objects.filter(cron="broken").update(**wrong)
+        value = scraped()
+        assert value("totals_unreadable") == 1
     assert value("cron_slots_total", cron="report", decision="fired", reason="") > 0
 
 

@@ -37,7 +37,7 @@ def test_totals_are_the_sums_of_the_days(seed):
         assert total.requested == sum(day.requested for day in days)
         assert total.attempts_failed == sum(day.attempts_failed for day in days)
         for measure in MEASURES:
-            counts = getattr(total, f"{measure}_counts").split(",")
+            counts = getattr(total, f"{measure}_buckets").split(",")
             assert sum(map(int, counts)) == sum(getattr(day, f"{measure}_count") for day in days)
             sums = [getattr(day, f"{measure}_sum_us") for day in days]
             assert getattr(total, f"{measure}_sum_us") == sum(sums)
@@ -50,7 +50,7 @@ def test_totals_are_the_sums_of_the_days(seed):
 def test_a_value_counts_up_to_its_bound_and_below_zero_as_zero(value_us, bucket):
     total = gather(None, "report", [("measured", "duration", value_us)])
     complete(total)
-    assert total.duration_counts.split(",").index("1") == bucket
+    assert total.duration_buckets.split(",").index("1") == bucket
     assert total.duration_sum_us == max(value_us, 0)
 
 

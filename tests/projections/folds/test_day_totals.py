@@ -14,7 +14,7 @@ def test_durations_below_zero_which_clocks_make_count_as_zero() -> None:
     complete(row)
     assert (row.lateness_count, row.lateness_min_us, row.lateness_max_us) == (3, 0, 7)
     assert (row.lateness_sum_us, row.queue_wait_sum_us, row.duration_sum_us) == (7, 10, 0)
-    assert counts_of(packed_number(row.lateness_histogram)) == {0: 2, 7: 1}
+    assert counts_of(packed_number(row.lateness_buckets)) == {0: 2, 7: 1}
     assert (row.fired, row.succeeded) == (3, 2)
 
 

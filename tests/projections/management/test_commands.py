@@ -176,7 +176,7 @@ def test_a_check_that_finds_something_fails_and_lists_it(cron: str) -> None:
 
 def test_the_table_of_a_check_is_readable_and_json_has_everything(cron: str) -> None:
     printed("cron_list")
-    CronDay.objects.update(duration_histogram="12345" * 4_000, fired=77)
+    CronDay.objects.update(duration_buckets="12345" * 4_000, fired=77)
     CronRun.objects.update(worker="w" * 200, error_type="two\nlines " * 200)
     CronRun.objects.filter(pk=CronRun.objects.last().pk).delete()
     out = io.StringIO()
@@ -185,14 +185,14 @@ def test_the_table_of_a_check_is_readable_and_json_has_everything(cron: str) -> 
     text = out.getvalue()
     assert max(map(len, text.splitlines())) <= 160
     assert re.search(r"fired 77, should be \d", text)
-    assert "duration_histogram differs" in text
+    assert "duration_buckets differs" in text
     assert re.search(r"different +worker w{19}\u2026, should be ", text)
     assert re.search(r"missing +-$", text, re.MULTILINE)
     out = io.StringIO()
     with pytest.raises(CommandError, match="rows differ"):
         call_command("cron_replay", "--check", "--format", "json", stdout=out)
     columns = [row["columns"] for row in json.loads(out.getvalue())]
-    assert any(found.get("duration_histogram", [""])[0] == "12345" * 4_000 for found in columns)
+    assert any(found.get("duration_buckets", [""])[0] == "12345" * 4_000 for found in columns)
 
 
 def test_the_past_is_shown_as_of_an_instant(cron: str) -> None:

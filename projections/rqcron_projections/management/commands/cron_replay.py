@@ -113,7 +113,7 @@ def _brief(item: Difference) -> dict[str, Any]:
 
 
 def _column_text(name: str, live: Any, replayed: Any) -> str:
-    if name.endswith("_histogram"):
+    if name.endswith("_buckets"):
         return f"{name} differs"  # packed numbers, thousands of characters that nobody can read
     return f"{name} {_value_text(live)}, should be {_value_text(replayed)}"
 

@@ -65,7 +65,7 @@ def figures_of(names: Collection[str], today: date) -> dict[str, DayFigures]:
     packed: dict[str, int] = {}
     columns = (*_OUTCOMES, "duration_count", "duration_sum_us", "duration_min_us")
     for name, histogram, *numbers in rows.filter(day__gt=since).values_list(
-        "cron", "duration_histogram", *columns, "duration_max_us"
+        "cron", "duration_buckets", *columns, "duration_max_us"
     ):
         recent.setdefault(name, []).append(tuple(numbers))
         packed[name] = packed.get(name, 0) + packed_number(histogram)

@@ -47,7 +47,7 @@ _COUNTED: tuple[tuple[str, Mapping[str, str], str], ...] = tuple(
 """Metric, labels by key, and the lines of one cron: one format of all is quicker than each."""
 _SUMS = [f"{measure}_sum_us" for measure in MEASURES]
 _JSON = ("slots", "outcomes")
-_COUNTS = [f"{measure}_counts" for measure in MEASURES]
+_COUNTS = [f"{measure}_buckets" for measure in MEASURES]
 
 
 def tell_totals(out: Exposition, labels: Mapping[str, str], *, buckets_by_cron: bool) -> None:
