@@ -85,10 +85,13 @@ def _queues(enqueuer: Enqueuer) -> Iterator[tuple[Redis, list[Queue]]]:
 
 
 def _run_ids(queue: Queue, jobs_max: int) -> Iterator[UUID]:
-    names: list[Any] = list(queue.connection.lrange(queue.key, -jobs_max, -1))
+    # All at one moment: a job that goes back for a retry is in the queue before and in no list behind it.
+    pipeline = queue.connection.pipeline(transaction=True)
+    for key in (queue.key, queue.intermediate_queue_key):
+        pipeline.lrange(key, -jobs_max, -1)
     for registry in _REGISTRIES:
-        key = registry(queue=queue).key
-        names += queue.connection.zrevrange(key, 0, jobs_max - 1)
+        pipeline.zrevrange(registry(queue=queue).key, 0, jobs_max - 1)
+    names: list[Any] = [name for members in pipeline.execute() for name in members]
     for member in names:
         # In the registry of started jobs the execution follows the job.
         text = member.decode(errors="replace") if isinstance(member, bytes) else str(member)
