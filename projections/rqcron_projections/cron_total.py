@@ -10,9 +10,8 @@ MEASURES = ("lateness", "queue_wait", "duration")
 BOUNDS_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0)
 """Upper bounds of the buckets, those of Prometheus' histograms. Other bounds need another VERSION
 of the projection ``days``: the counts cannot be taken apart again."""
-
-
-NOTHING_COUNTED = ",".join("0" for _ in (*BOUNDS_SECONDS, "longer"))
+NOTHING_COUNTED = ",".join("0" * (len(BOUNDS_SECONDS) + 1))
+"""The buckets of a measure, the last one for what is longer."""
 
 
 class CronTotal(models.Model):
