@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -17,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 T = TypeVar("T")
+STACKS_SECONDS_MAX = 5
 
 
 def database_url() -> str:
@@ -44,7 +46,7 @@ class Process(subprocess.Popen[bytes]):
             super().__init__(
                 command,
                 cwd=ROOT,
-                env=dict(environment),
+                env={**environment, "PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -88,10 +90,18 @@ class Process(subprocess.Popen[bytes]):
         self.wait(10)
 
     def stop(self, seconds: float = 60) -> int:
-        """Ask it to end (SIGTERM) and return its exit code."""
+        """Ask it to end (SIGTERM) and return its exit code; fail, with all output and where each of its
+        processes stands, after ``seconds``."""
         if self.poll() is None:
             self.send_signal(signal.SIGTERM)
-        return self.wait(seconds)
+        try:
+            return self.wait(seconds)
+        except subprocess.TimeoutExpired:
+            for member in self.members():
+                with suppress(psutil.NoSuchProcess):
+                    member.send_signal(signal.SIGABRT)  # Python writes its stacks then
+            psutil.wait_procs(self.members(), STACKS_SECONDS_MAX)
+            pytest.fail(f"It did not end within {seconds} s.\n{self.output}")
 
 
 def _heed_sigint() -> None:

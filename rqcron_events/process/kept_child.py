@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from .stop_flag import StopFlag
+
 __all__ = ["ALIVE", "BUSY", "KeptChild"]
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ class KeptChild:
         self._process: subprocess.Popen[bytes] | None = None
         self._says: int | None = None
         """Our end of the pipe."""
-        self._stopping = threading.Event()
+        self._stopping = StopFlag()
         self._thread = threading.Thread(target=self._keep, name=f"rqcron-{name}", daemon=True)
 
     def start(self) -> None:

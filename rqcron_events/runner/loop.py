@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import threading
 from contextlib import suppress
 from datetime import datetime
 
@@ -16,6 +15,7 @@ from ..core.codec import NewerEvent
 from ..core.downtime import DowntimeCause
 from ..core.wording import clause
 from ..process.gc_pause import IdleCollector
+from ..process.stop_flag import StopFlag
 from .following.beside import beside_the_runner
 from .runner import Runner
 
@@ -34,7 +34,7 @@ class Loop:
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
-        self._stopping = threading.Event()
+        self._stopping = StopFlag()
         self._followers = beside_the_runner()
         self._collector = IdleCollector()
         self._started = False

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 from .. import clock
 from ..conf import conf, migrate_command
 from ..ledger.backend import backend_of
+from ..process.stop_flag import StopFlag
 from .redis_server import Address, StandaloneError, address_of, answers, server_config
 
 __all__ = ["Part", "Standalone", "StandaloneError"]
@@ -77,7 +77,7 @@ class Standalone:
         say: Callable[[str], None] = print,
     ) -> None:
         self.parts: list[Part] = []
-        self.ending = threading.Event()
+        self.ending = StopFlag()
         """Set when a signal asked for the end."""
         self._queues = list(queues)
         self._web_port = web_port

@@ -100,6 +100,13 @@ def test_an_idle_worker_ends_although_redis_is_frozen(project: Project, own_redi
     assert worker.stop(STOP_SECONDS_MAX) == 0
 
 
+def test_a_worker_ends_wherever_it_is_when_it_is_asked_to(project: Project):
+    own = ("--worker-class", "tests.crons_app.workers.AskedToEndWhileItLogs")
+    worker = project.start("cron_worker", "high", *own)  # where no job comes
+    assert worker.wait(STOP_SECONDS_MAX) == 0
+    assert worker.members() == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

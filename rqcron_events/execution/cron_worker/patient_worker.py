@@ -51,6 +51,11 @@ class _Round:
     """It found nothing to do for as long as it was told to wait."""
 
 
+class _Ends(SystemExit):
+    """RQ's StopRequested, as nobody's ``except Exception`` takes it: a signal comes at any line, be it of
+    logging or redis-py, which go on after any. RQ lets a SystemExit pass."""
+
+
 class PatientWorker:
     """Works until it is asked to stop, or has done what it was to do.
 
@@ -79,7 +84,7 @@ class PatientWorker:
             done = _Round()
             try:
                 self._work_once(done, max_jobs=jobs_left, **options)
-            except StopRequested:  # asked to end while it said goodbye already
+            except (_Ends, StopRequested):  # the second: RQ begins to, or says goodbye already
                 return
             except Exception as error:
                 if not self._outlives(error):
@@ -113,7 +118,7 @@ class PatientWorker:
         """On the instance, because the class is the project's choice (RQ["WORKER_CLASS"])."""
         subscribe, dequeue = worker.subscribe, worker.dequeue_job_and_maintain_ttl
         execute, warm_stop = worker.execute_job, worker.handle_warm_shutdown_request
-        death = worker.register_death
+        death, shut_down = worker.register_death, worker._shutdown
         patched: Any = worker
 
         def born() -> None:
@@ -134,6 +139,12 @@ class PatientWorker:
             self._on_stop()
             warm_stop()  # type: ignore[no-untyped-call]
 
+        def shutdown() -> None:
+            try:
+                shut_down()  # type: ignore[no-untyped-call]
+            except StopRequested:
+                raise _Ends(0) from None
+
         def register_death() -> None:
             self._left_behind = worker
             death()  # type: ignore[no-untyped-call]
@@ -141,7 +152,7 @@ class PatientWorker:
 
         patched.subscribe, patched.register_death = born, register_death
         patched.dequeue_job_and_maintain_ttl, patched.execute_job = next_job, execute_job
-        patched.handle_warm_shutdown_request = stop
+        patched.handle_warm_shutdown_request, patched._shutdown = stop, shutdown
         patched.heartbeat = _listed_heartbeat(worker)
         patched.max_connection_wait_time = PAUSE_SECONDS_MAX  # RQ's: a minute
         # Words that may be lost. Redis-py can wait for minutes for an answer: RQ sets its bound by how
