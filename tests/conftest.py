@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             kept.append(item)
     config.hook.pytest_deselected(items=left)
     items[:] = kept
+
+
+def pytest_collection_finish() -> None:
+    """The crons of a project of other processes' are not registered in this one, for every test there is."""
+    from django.conf import settings as project
+
+    others = [
+        name
+        for name in sys.modules
+        if name.startswith("tests.")
+        and name.endswith(".crons")
+        and name.removesuffix(".crons") not in project.INSTALLED_APPS
+    ]
+    if others:
+        raise pytest.UsageError(
+            f"A test imports {', '.join(others)}. Import what it needs from elsewhere in that app."
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ from redis import Redis
 from rqcron_events.models import CronEvent
 from tests.acceptance.test_poolers import pgbouncer, postgresql  # noqa: F401
 from tests.failover import Databases, paused
-from tests.failover_app.crons import EXECUTED
+from tests.failover_app import EXECUTED
 from tests.processes import Project
 
 CRONS = ("steady", "slow", "traceless")

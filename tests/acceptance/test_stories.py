@@ -14,7 +14,6 @@ from rqcron_events.execution.enqueuer import job_id
 from rqcron_events.leadership.lease import Lease
 from rqcron_events.models import CronEvent
 from tests.processes import Project
-from tests.stories_app import crons
 
 DIGEST = timedelta(seconds=4)
 TOO_LATE = timedelta(seconds=2)
@@ -24,7 +23,7 @@ TOO_LATE = timedelta(seconds=2)
 def team(project: Project, settings: Any) -> Project:
     """A project with the crons ``digest`` and ``billing``; a runner is lost after four seconds."""
     settings.RQCRON_LEASE_SECONDS = 2  # of this process
-    project.environment |= {"TEST_APPS": crons.__package__, "RQCRON_TEST_LEASE_SECONDS": "2"}
+    project.environment |= {"TEST_APPS": "tests.stories_app", "RQCRON_TEST_LEASE_SECONDS": "2"}
     return project
 
 

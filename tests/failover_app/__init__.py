@@ -1,0 +1,2 @@
+EXECUTED = "executed"
+"""A list in Redis with the id of each run that a worker began."""

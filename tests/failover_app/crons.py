@@ -9,9 +9,7 @@ from datetime import timedelta
 from redis import Redis
 
 from rqcron_events import current_run, register_cron
-
-EXECUTED = "executed"
-"""A list in Redis with the id of each run that a worker began."""
+from tests.failover_app import EXECUTED
 
 
 @register_cron(every=timedelta(seconds=1), overlap="skip")

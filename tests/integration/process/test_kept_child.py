@@ -8,12 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event
 
 import pytest
 
 from rqcron_events.process import kept_child
 from rqcron_events.process.kept_child import KeptChild
+from rqcron_events.process.stop_flag import StopFlag
 from tests.processes import has_ended
 
 SECONDS_MAX = 60
@@ -65,7 +65,7 @@ def wait_until(reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS_MAX
     while not reached():
         assert time.monotonic() < deadline
-        Event().wait(0.01)
+        time.sleep(0.01)
 
 
 def is_over(pid: int) -> bool:
@@ -139,14 +139,14 @@ def test_one_that_cannot_be_started_is_tried_again(
 def test_one_that_was_asked_to_end_just_before_its_parent_is_no_error(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    waits: list[float | None] = []
-    wait = Event.wait
+    waits: list[float] = []
+    wait = StopFlag.wait
 
-    def noted(event: Event, timeout: float | None = None) -> bool:
-        waits.append(timeout)
-        return wait(event, timeout)
+    def noted(flag: StopFlag, seconds: float) -> bool:
+        waits.append(seconds)
+        return wait(flag, seconds)
 
-    monkeypatch.setattr(Event, "wait", noted)
+    monkeypatch.setattr(StopFlag, "wait", noted)
     monkeypatch.setattr(kept_child, "ASKED_TOO_SECONDS", SECONDS_MAX)
     child = kept.start(ENDS)
     wait_until(lambda: SECONDS_MAX in waits or len(kept.pids()) > 1)
