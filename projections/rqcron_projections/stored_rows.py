@@ -50,6 +50,11 @@ class StoredRows:
             row.__dict__[_LOADED] = values
         return {values[0]: row for row, values in zip(rows, found, strict=True)}
 
+    def put_in_place_of(self, loaded: Model, row: Model) -> None:
+        """Another row with the key of one that was loaded: saving it overwrites that."""
+        row._state = loaded._state
+        row.__dict__[_LOADED] = loaded.__dict__[_LOADED]
+
     def take(self, keys: Collection[Hashable]) -> dict[Hashable, Model]:
         """The rows of these keys, which are in the table no more."""
         db = store.connection()

@@ -40,7 +40,9 @@ class Tables:
         keyed = [(key, event) for event in events if (key := projection.key(event))]
         if not keyed:
             return []
-        rows = self.rows_of(projection.row_model).load({key for key, _ in keyed})
+        stored = self.rows_of(projection.row_model)
+        loaded = stored.load({key for key, _ in keyed})
+        rows = dict(loaded)
         if projection.retention is not None and self.kept_from is not None:
             gone = of_removed_rows(projection.retention, self.kept_from, keyed, rows)
             keyed = [pair for pair in keyed if pair[0] not in gone]
@@ -58,9 +60,11 @@ class Tables:
                 if isinstance(row, projection.row_model):
                     rows[key] = row
                 changed[type(row), row.pk] = row
-        if projection.complete is not None:
-            for row in changed.values():
-                if isinstance(row, projection.row_model):
+        for row in changed.values():
+            if isinstance(row, projection.row_model):
+                if row.pk in loaded and row is not loaded[row.pk]:
+                    stored.put_in_place_of(loaded[row.pk], row)
+                if projection.complete is not None:
                     projection.complete(row)
         return [*changed.values(), *self._gathered(facts)]
 

@@ -126,7 +126,8 @@ def test_a_job_queued_twice_does_not_run_beside_itself(project, worked, redis_co
     first = project.start("rqworker", "low", "--burst")
     stream = CronEvent.objects.filter(stream=f"run/{run_id}")
     project.wait_until(stream.of_type("run_started").exists)
-    (work_horse,) = psutil.Process(first.pid).children()
+    children = psutil.Process(first.pid).children()  # with a writer, if a slot was due before
+    (work_horse,) = (child for child in children if child.name() != "rqcron-writer")
     work_horse.suspend()  # at work for as long as the second worker needs to come up
     redis_connection.rpush("rq:queue:low", job_id(run_id))
     project.start("rqworker", "low", "--burst")

@@ -80,8 +80,8 @@ class History:
             return
         action = self.random.choices(
             [self.fire, self.pass_over, self.request, self.define, self.retire, self.pause,
-             self.resume, self.everything, self.succeed, self.advance],
-            [20, 6, 6, 2, 1, 3, 3, 1, 6, 52],
+             self.resume, self.everything, self.runner, self.succeed, self.advance],
+            [20, 6, 6, 2, 1, 3, 3, 1, 8, 6, 44],
         )[0]  # fmt: skip
         action(name)
 
@@ -204,6 +204,8 @@ class History:
     def everything(self, name: str) -> None:
         kind = self.random.choice([EventType.ALL_PAUSED, EventType.ALL_RESUMED])
         self.write(LEDGER_STREAM, kind, actor="ada")
+
+    def runner(self, name: str) -> None:
         runner = runner_stream(f"{self.seed}-{self.random.randint(1, 2)}")
         kind = self.random.choice(
             [EventType.RUNNER_STARTED, EventType.RUNNER_STOPPED, EventType.RUNNER_LOST]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from rqcron_projections import projector
 from rqcron_projections.folds import runners
 from rqcron_projections.models import RunnerSession
 
 from rqcron_events.core.events import Event, EventType, runner_stream
+from rqcron_events.ledger import store
+from rqcron_events.models import QuarantinedEvent
 from tests.projections.histories import START
 
 
@@ -46,3 +49,30 @@ def test_a_runner_that_comes_back_begins_a_new_session() -> None:
         START + timedelta(seconds=100),
         "stopped",
     )
+
+
+def test_a_session_may_begin_again_in_a_later_page(db: None) -> None:
+    """As after a freeze: the others have taken the runner for lost, and that is saved already."""
+
+    def write(kind: EventType, seconds: int, **data: object) -> None:
+        event = Event(
+            stream=runner_stream("web-1"),
+            version=0,
+            type=kind,
+            actor="runner/web-1",
+            occurred_at=START + timedelta(seconds=seconds),
+            data=data,
+        )
+        store.append_next([event])
+        projector.catch_up()
+
+    write(EventType.RUNNER_STARTED, 0, host="web", pid=7)
+    write(EventType.RUNNER_LOST, 60)
+    write(EventType.RUNNER_STARTED, 90, host="web", pid=8)
+    write(EventType.RUNNER_STOPPED, 100)
+    assert not QuarantinedEvent.objects.exists()
+    sessions = RunnerSession.objects.order_by("number")
+    assert list(sessions.values_list("session", "number", "pid", "ended")) == [
+        ("web-1#1", 1, 7, "lost"),
+        ("web-1", 2, 8, "stopped"),
+    ]
