@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
@@ -166,12 +167,12 @@ def report(
 
 def _name(tallies: Tallies) -> None:
     """By what crons are called now; rows have the stored names."""
-    for stored, present in present_names().items():
-        if stored in tallies.crons:
-            tallies.crons[present] = tallies.crons.pop(stored)
-        for error in tallies.errors.values():
-            if stored in error.crons:
-                error.crons[present] = error.crons.pop(stored)
+    names = present_names()
+    # Into new ones: what one cron is called now may be what another one is stored under.
+    tallies.crons = {names.get(cron, cron): tally for cron, tally in tallies.crons.items()}
+    for error in tallies.errors.values():
+        crons = {names.get(cron, cron): count for cron, count in error.crons.items()}
+        error.crons = Counter(crons)
 
 
 def _check(since: date | datetime, until: date | datetime | None) -> None:

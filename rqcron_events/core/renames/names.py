@@ -35,6 +35,7 @@ def match_names(code: Mapping[str, str], states: Mapping[str, CronState]) -> Mat
     was ever called: that is code of before the rename, which was brought back.
     """
     present, ever = _names(states)
+    called = {stored: name for name, stored in present.items()}
     found = Matched({}, {})
     taken: dict[str, str] = {}
 
@@ -61,6 +62,9 @@ def match_names(code: Mapping[str, str], states: Mapping[str, CronState]) -> Mat
             )
         elif name in found.stored:
             continue
+        elif (own := ever.get(name)) and own != (present.get(former) or ever.get(former)):
+            # One name would be two crons: whoever gives it would mean this one, and get that.
+            found.refused[name] = _had_that_name(name, taken.get(own) or called[own])
         elif former in code:
             found.refused[name] = (
                 f"Cron {name!r}: renamed_from={former!r} names a cron that this code still has. Remove "
@@ -73,13 +77,17 @@ def match_names(code: Mapping[str, str], states: Mapping[str, CronState]) -> Mat
             )
     for name in code:
         if other := claim(name, ever.get(name)):
-            found.refused[name] = (
-                f"Cron {name!r}: {other!r} had that name before, and its history is stored under it. "
-                "Give the cron another name=."
-            )
+            found.refused[name] = _had_that_name(name, other)
         if name not in found.refused:
             found.stored.setdefault(name, name)
     return found
+
+
+def _had_that_name(name: str, other: str) -> str:
+    return (
+        f"Cron {name!r}: {other!r} had that name before, and its history is stored under it. "
+        "Give the cron another name=."
+    )
 
 
 def _names(states: Mapping[str, CronState]) -> tuple[dict[str, str], dict[str, str]]:

@@ -15,7 +15,8 @@ from rqcron_projections import projector
 from rqcron_projections.histogram import RELATIVE_ERROR
 from rqcron_projections.models import CronDay, CronJob
 from rqcron_projections.report.figures import Durations, Figures
-from rqcron_projections.report.report import report
+from rqcron_projections.report.report import _name, report
+from rqcron_projections.report.tallies import Tallies
 
 from rqcron_events.core.events import EventType
 from rqcron_events.testing import FakeClock
@@ -291,3 +292,18 @@ def test_a_name_may_have_slashes() -> None:
     append(cron.events)
     projector.catch_up()
     assert [row.group for row in report(START.date()).rows] == [name]
+
+
+def test_a_name_that_another_cron_is_stored_under_costs_no_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tallies = Tallies("cron", exact=True)
+    for cron, times in (("b_sync", 4), ("sync", 8)):
+        (tally,) = tallies.of(cron, cron)
+        tally.fired = times
+        tallies.add_error("ValueError", cron, "", times)
+    names = {"sync": "sync_old", "b_sync": "sync"}
+    monkeypatch.setitem(_name.__globals__, "present_names", lambda: names)
+    _name(tallies)
+    fired = {cron: tally.fired for cron, tally in tallies.crons.items()}
+    assert fired == tallies.errors["ValueError"].crons == {"sync_old": 8, "sync": 4}

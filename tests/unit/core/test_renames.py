@@ -38,6 +38,12 @@ def log(*states: CronState) -> dict[str, CronState]:
         ({"b": ""}, log(state("a", "a", "b", "c")), {"b": "a"}),
         ({"b": "a"}, log(state("a"), state("b")), {"b": "b"}),
         ({"b": "a", "c": "b"}, log(state("a")), {"b": "a"}),
+        # A log that has it so: what a cron is called now counts first.
+        (
+            {"b": "", "a": "c"},
+            log(state("a", "a", "b"), state("c", "c", "a")),
+            {"b": "a", "a": "c"},
+        ),
     ],
 )
 def test_a_cron_is_found_under_what_it_was_called(code, logged, stored):
@@ -52,6 +58,13 @@ def test_a_cron_is_found_under_what_it_was_called(code, logged, stored):
         ({"b": "a", "c": "a"}, log(state("a")), "c", "is given by 'b', too"),
         ({"b": "", "c": "a"}, log(state("a", "a", "b")), "c", "names the history of 'b'"),
         ({"{b}": "", "a": ""}, log(state("a", "a", "{b}")), "a", "'{b}' had that name before"),
+        (
+            {"b": "", "a": "c"},
+            log(state("a", "a", "b"), state("c")),
+            "a",
+            "'b' had that name before",
+        ),
+        ({"a": "c"}, log(state("a", "a", "b"), state("c")), "a", "'b' had that name before"),
     ],
 )
 def test_one_history_belongs_to_one_cron(code, logged, refused, words):
