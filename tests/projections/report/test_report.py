@@ -302,7 +302,7 @@ def test_a_name_that_another_cron_is_stored_under_costs_no_figures(
         (tally,) = tallies.of(cron, cron)
         tally.fired = times
         tallies.add_error("ValueError", cron, "", times)
-    names = {"sync": "sync_old", "b_sync": "sync"}
+    names = {"b_sync": "sync", "sync": "sync_old"}
     monkeypatch.setitem(_name.__globals__, "present_names", lambda: names)
     _name(tallies)
     fired = {cron: tally.fired for cron, tally in tallies.crons.items()}
