@@ -38,10 +38,11 @@ def run(add, deploy, clock, end, followed):
     runner = deploy()
     followed()
 
-    def run(*kinds: str) -> None:
+    def run(*kinds: str, **data: Any) -> None:
         clock.advance(MINUTE)
         runner.tick()
-        end("report", "run_started", *kinds)
+        end("report", "run_started")
+        end("report", *kinds, **data)
         followed()
 
     return run
@@ -214,6 +215,27 @@ def test_a_mail_that_is_refused_for_good_holds_up_no_other(alerts, mailbox, run,
     assert "550" in AlertMessage.objects.order_by("id").first().answer
 
 
+def test_what_waits_for_a_receiver_that_was_taken_out_is_given_up_by_and_by(
+    to_hook, run, delivered, settings, clock, followed
+):
+    to_hook.answers = [500] * 3
+    run("run_failed")
+    for _ in range(3):
+        delivered()
+        clock.advance(MINUTE)
+    assert "has not taken 1 alert" in watch.problems()[0]
+    settings.RQCRON_ALERTS = {"rules": {"failing": {}}, "receivers": {"log": {"kind": "log"}}}
+    assert watch.problems() == []  # nobody tries it any more, which somebody wanted
+    followed()
+    row = AlertMessage.objects.get(receiver="hook")
+    assert row.status == "waiting"  # the settings may be those of a deploy that is under way
+    clock.advance(timedelta(days=3, hours=1))
+    run("run_succeeded")
+    row.refresh_from_db()
+    assert (row.status, row.body) == ("failed", None)
+    assert row.answer == "the receiver is not in RQCRON_ALERTS any more"
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what Apprise imports
 def test_apprise_tells_its_services_and_never_its_url(alerts, hook, run, delivered, clock, caplog):
     url = hook.url.replace("http://", "json://")
@@ -230,6 +252,21 @@ def test_apprise_tells_its_services_and_never_its_url(alerts, hook, run, deliver
     ours = [r.getMessage() for r in caplog.records if r.name.startswith("rqcron")]
     assert "Apprise" in row.answer
     assert not [text for text in [row.answer, *ours] if "hidden" in text or "127.0.0.1" in text]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_apprise_knows_that_the_text_is_plain(alerts, hook, run, delivered):
+    """For a service that shows HTML it would be taken for that: ``<`` of an error is no tag, which Telegram
+    refuses, and nobody's markup."""
+    url = hook.url.replace("http://", "json://") + "&format=html"
+    alerts({"failing": {}}, {"chat": {"kind": "apprise", "url": url}})
+    message = "'<' not supported between int and <a href=//evil>str</a>"
+    run("run_failed", data={"error": {"type": "TypeError", "message": message}})
+    assert delivered() == 1
+    told = hook.unsigned[0]["message"]
+    assert "evil" in told
+    assert "<a " not in told
+    assert "'<'" not in told
 
 
 def test_an_alert_leads_to_the_page_of_its_slot(to_hook, run, delivered, settings):

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from rqcron_projections.models import Checkpoint
 from rqcron_projections.signals.alerts import follow as follow_module
-from rqcron_projections.signals.alerts import outbox
+from rqcron_projections.signals.alerts import outbox, timed
 from rqcron_projections.signals.models import AlertMessage, AlertState
 
 from rqcron_events.operations import controls
@@ -165,6 +165,28 @@ def test_a_cron_without_success_is_told_unless_it_is_paused(alerts, runs, add, d
     assert runs() == []
 
 
+def test_many_crons_that_only_decline_leave_a_turn_to_the_others(
+    alerts, add, deploy, clock, end, followed, monkeypatch
+):
+    monkeypatch.setattr(timed, "CRONS_ASKED_MAX", 3)
+    alerts({"no_success": {"seconds": 7200}})
+    pollers = [f"poll_{number}" for number in range(4)]
+    for name in (*pollers, "zz_nightly"):
+        add(name, schedule="*/30 * * * *")
+    runner = deploy()
+    told = followed()
+    for _ in range(8):
+        clock.advance(30 * MINUTE)
+        runner.tick()
+        for name in pollers:
+            end(name, "run_started", "run_declined")
+        end("zz_nightly", "run_started", "run_failed")
+        told += followed()
+    for _ in range(60):
+        told = told or followed()
+    assert told == [("no_success", "zz_nightly", "opened")]
+
+
 def test_a_change_of_the_rules_keeps_what_is_told_and_looks_at_all_crons(alerts, runs):
     alerts({"failing": {"runs": 5}})
     assert runs("F", "F", "F") == []
@@ -174,6 +196,27 @@ def test_a_change_of_the_rules_keeps_what_is_told_and_looks_at_all_crons(alerts,
     alerts({"missed": {}})
     assert runs("F", "S") == []
     assert not AlertState.objects.exists()
+
+
+def test_a_stricter_rule_of_the_same_name_looks_at_all_crons(
+    alerts, add, deploy, clock, end, followed
+):
+    alerts({"failing": {"runs": 3}})
+    add("report", schedule="* * * * *")
+    runner = deploy()
+    for _ in range(2):
+        clock.advance(MINUTE)
+        runner.tick()
+        end("report", "run_started", "run_failed")
+        assert followed() == []
+    alerts({"failing": {"runs": 1}})
+    assert followed() == [("failing", "report", "opened")]
+    alerts({"failing": {"runs": 5}})
+    assert followed() == []  # what was told stays told
+    clock.advance(MINUTE)
+    runner.tick()
+    end("report", "run_started", "run_succeeded")
+    assert followed() == [("failing", "report", "recovered")]
 
 
 def test_history_is_not_told_when_alerts_begin(alerts, runs):

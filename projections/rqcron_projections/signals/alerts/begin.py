@@ -76,9 +76,14 @@ def _by_jobs(conf: AlertConf, position: int, now: datetime, *, starts_over: bool
         called, failures = present_name(job), job.consecutive_failures
         rule = conf.rule_for(Kind.FAILING, called)
         key = key_of(rule, job.name) if rule else ""
-        if rule is None or (key in known and not starts_over) or not (failures or key in known):
+        if rule is None or not (failures or key in known):
             continue
         row = rows.setdefault(key, new_state(rule, job.name))
+        goes_on = key in known and not starts_over
+        if goes_on:
+            if row.is_open or row.count < failures_limit(rule, job):
+                continue
+            failures = row.count  # by a stricter rule of the same name, that is enough
         run_id = str(job.last_run_id) if job.last_run_id else None
         detail = {"slot": None, "run_id": run_id, "sentence": failing_text(called, failures)}
         if failures >= failures_limit(rule, job):
@@ -86,5 +91,6 @@ def _by_jobs(conf: AlertConf, position: int, now: datetime, *, starts_over: bool
         else:
             sentence = f"{called} is no longer failing."
             close(row, job.last_success_at or now, {**detail, "sentence": sentence})
-        row.position, row.count = position, failures
+        if not goes_on:
+            row.position, row.count = position, failures
     return rows

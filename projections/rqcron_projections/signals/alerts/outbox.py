@@ -121,7 +121,19 @@ def put_off(batch: Sequence[AlertMessage], answer: str, wait_seconds: float = 0.
 
 
 def prune(now: datetime) -> None:
-    """Remove what ended long ago, a part of it."""
+    """Remove what ended long ago, a part of it; and give up what waits for a receiver that is in the settings
+    no more, which nobody tries."""
+    too_old = now - timedelta(seconds=GIVE_UP_SECONDS)
+    stranded = messages().filter(status=MessageStatus.WAITING, created_at__lt=too_old)
+    stranded = stranded.exclude(receiver__in=[*alert_conf().receivers])
+    ids = list(stranded.values_list("id", flat=True)[:PRUNED_MAX])
+    if ids:
+        messages().filter(id__in=ids).update(
+            body=None,
+            status=MessageStatus.FAILED,
+            answer="the receiver is not in RQCRON_ALERTS any more",
+            ended_at=now,
+        )
     ended = messages().exclude(status=MessageStatus.WAITING).filter(ended_at__lt=now - KEPT)
     ids = list(ended.values_list("id", flat=True)[:PRUNED_MAX])
     if ids:

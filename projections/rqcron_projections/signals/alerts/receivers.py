@@ -77,7 +77,8 @@ def _apprise(receiver: Receiver, message: Message) -> str:
     service = apprise.Apprise()
     if not service.add(receiver.options["url"]):
         raise NotTaken("Apprise does not understand the URL")
-    if not service.notify(title=message.subject, body=message.text):
+    plain = apprise.NotifyFormat.TEXT  # else a service that shows HTML takes it for that
+    if not service.notify(title=message.subject, body=message.text, body_format=plain):
         raise NotTaken("Apprise could not deliver it; its own log says why")
     return "Apprise delivered it"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -110,17 +111,20 @@ def _too_long(conf: AlertConf, now: datetime) -> list[Found]:
 def _without_success(conf: AlertConf, now: datetime, known: Collection[str]) -> list[Found]:
     """Of crons that are to run: time that was paused or disabled does not count."""
     found: list[Found] = []
-    asked, pauses = 0, global_pauses()
+    told: list[tuple[CronJob, Rule, float]] = []
+    new: list[tuple[CronJob, Rule, float]] = []
     for job in _old_successes(conf, now):
         rule = conf.rule_for(Kind.NO_SUCCESS, present_name(job))
         limit = _limit(rule, job)
-        if rule is None or not limit:
-            continue
+        if rule is not None and limit:
+            (told if key_of(rule, job.name) in known else new).append((job, rule, limit))
+    if len(new) > CRONS_ASKED_MAX:
+        # By chance: always in one order, those that only decline would leave no turn to the others.
+        new = random.sample(new, CRONS_ASKED_MAX)
+    pauses = global_pauses()
+    for job, rule, limit in sorted(told + new, key=lambda item: item[0].name):
         since = job.last_success_at or job.registered_at
         if key_of(rule, job.name) not in known:
-            asked += 1
-            if asked > CRONS_ASKED_MAX:
-                continue
             counted = counts_from(state_of(job.name), pauses, job.last_success_at, now)
             if counted is None or (now - counted).total_seconds() <= limit:
                 continue
