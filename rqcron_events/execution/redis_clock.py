@@ -17,6 +17,8 @@ __all__ = ["executions_alive", "redis_seconds", "set_expiry_by_redis"]
 
 MEMBERS_MAX = 1_000
 """Started jobs of a queue that are looked at in one step: as many as it has workers, mostly."""
+EXPIRED_MAX = 10_000
+"""Of the dead ones."""
 
 
 def redis_seconds(connection: Redis) -> float:
@@ -48,13 +50,16 @@ def set_expiry_by_redis(registry: StartedJobRegistry) -> float:
     """Give each started job the expiry that Redis counts, instead of the one that its worker noted
     by another clock; returns Redis' time, by which RQ can now clean up.
 
-    What lives is not given up, and what is dead is not kept, however wrong a worker's clock is.
-    Raises redis-py's errors.
+    What lives is not given up, and what is dead is not kept, however wrong a worker's clock is. Dead jobs
+    that are none of ours expire a second later: RQ's own clean-up takes them, and this one, which would
+    call their failure callbacks in the runner, does not. Raises redis-py's errors.
     """
     connection = registry.connection
     prefix = Execution(id="", job_id="", connection=connection).key.removesuffix("::")
     try:
-        told = connection.eval(_SET_EXPIRY, 1, registry.key, prefix, JOB_ID_PREFIX, MEMBERS_MAX)
+        told = connection.eval(
+            _SET_EXPIRY, 1, registry.key, prefix, JOB_ID_PREFIX, MEMBERS_MAX, EXPIRED_MAX
+        )
     except ResponseError:  # the key is of another type, which RQ's own clean-up says
         return redis_seconds(connection)
     return float(cast("bytes | str", told))
@@ -72,6 +77,11 @@ for i = 1, #found, 2 do
   elseif left == -2 and score > now and string.sub(member, 1, #ARGV[2]) == ARGV[2] and
       string.find(member, ':', 1, true) then
     redis.call('ZADD', KEYS[1], 'XX', now - 1, member)
+  end
+end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[4])) do
+  if string.sub(member, 1, #ARGV[2]) ~= ARGV[2] then
+    redis.call('ZADD', KEYS[1], 'XX', now + 1, member)
   end
 end
 return string.format('%.6f', now)

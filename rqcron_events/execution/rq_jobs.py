@@ -141,7 +141,7 @@ def ask(connection: Redis, names: Sequence[str], fields: Sequence[str]) -> list[
 
 
 def clean_up_abandoned(queues: Iterable[Queue]) -> None:
-    """Let RQ give up the jobs of workers that stopped sending heartbeats. Raises redis-py's errors.
+    """Let RQ give up our jobs of workers that stopped sending heartbeats. Raises redis-py's errors.
 
     RQ's workers do this every ten minutes; the reconciler asks for it more often. RQ retries or
     fails such a job and calls its failure callback, here, with AbandonedJobError. A job that it
@@ -173,6 +173,8 @@ def _take_off_unreadable(registry: StartedJobRegistry) -> None:
         return
     for member in cast(list[bytes], expired):
         name = decoded(member)
+        if not name.startswith(JOB_ID_PREFIX):
+            continue
         try:
             Job.fetch(name.partition(":")[0], connection=connection, serializer=registry.serializer)
         except NoSuchJobError:

@@ -195,7 +195,7 @@ class RqThread(threading.Thread):
                 if self._under_way and not repaired:
                     rest = REST_STEPS * self._pass_seconds
             self._failures = 0
-        except Exception as error:
+        except BaseException as error:  # SystemExit, too: nobody would notice that the thread ended
             self._began_at = None
             self._fail(error)
         finally:
@@ -238,7 +238,7 @@ class RqThread(threading.Thread):
             self._known = None
             self._under_way = False
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """What was not recorded is found by the next pass, which compares the log with RQ."""
         self._give_up()
         self._failures += 1

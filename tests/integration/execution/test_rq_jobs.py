@@ -12,10 +12,14 @@ from uuid import UUID, uuid4
 import pytest
 from redis import Redis
 from redis.client import Pipeline
+from rq import Callback
+from rq.job import Job, JobStatus
+from rq.registry import StartedJobRegistry
 from rq.results import Result
 
 from rqcron_events.core.definition import Definition
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
+from rqcron_events.execution.redis_clock import redis_seconds
 from rqcron_events.execution.rq_jobs import clean_up_abandoned, look_up
 from rqcron_events.execution.waiting_jobs import stranded as stranded_jobs
 from rqcron_events.models import CronEvent
@@ -214,3 +218,29 @@ def test_an_abandoned_job_is_given_up_by_a_thread_too(
     outcome = CronEvent.objects.outcomes().get(run_id=request.run_id)
     assert (outcome.type, outcome.reason) == ("run_failed", "worker_killed")
     assert redis_connection.hget(job(request.run_id), "status") == b"failed"
+
+
+CALLED: list[str] = []
+
+
+def of_others_failed(job: Job, *_: object) -> None:
+    CALLED.append(job.id)
+
+
+def test_the_dead_job_of_others_is_left_to_rqs_own_clean_up(transactional_db, redis_connection):
+    """Its callback is anybody's code, which may hang or end the thread that hands over jobs."""
+    ours, queue = enqueued(), Enqueuer().queue("default")
+    other = Job.create(
+        "builtins.print", id="other", connection=redis_connection, origin="default",
+        on_failure=Callback(of_others_failed),
+    )  # fmt: skip
+    other.set_status(JobStatus.STARTED)
+    other.save()
+    redis_connection.hset(job(ours.run_id), "status", "started")
+    redis_connection.zadd("rq:wip:default", {"other:one": 1, f"{job_id(ours.run_id)}:one": 1})
+    clean_up_abandoned([queue])
+    assert redis_connection.hget(job(ours.run_id), "status") == b"failed"
+    assert (other.get_status(), CALLED) == ("started", [])
+    registry = StartedJobRegistry(queue=queue)
+    registry.cleanup(redis_seconds(redis_connection) + 2)  # as any of RQ's workers does
+    assert (other.get_status(), CALLED) == ("failed", ["other"])

@@ -301,10 +301,11 @@ def test_what_waits_is_bounded(deploy, add, monkeypatch):
     assert len(thread._on_time) == 2, "the reconciler finds the rest"
 
 
-def test_a_step_that_fails_is_tried_again_by_the_next_pass(beside, clock, caplog):
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1)], ids=["error", "exit"])
+def test_a_step_that_fails_is_tried_again_by_the_next_pass(beside, clock, caplog, error):
     runner, frozen = beside
     enqueue = runner.rq.enqueue
-    failing = [ValueError("no")]
+    failing = [error]
 
     def fail_once(requests, *more):
         if failing:
