@@ -11,7 +11,7 @@ from rqcron_events.core.schedule import local_time
 from rqcron_events.core.wording import shown
 
 from ..histogram import RELATIVE_ERROR
-from ..retention.kept import removed_words
+from ..retention.kept import archived_words, removed_words
 from .figures import Figures
 from .report import Report
 
@@ -74,13 +74,15 @@ def print_report(stdout: Any, report: Report, zone: tzinfo = UTC) -> None:
 
 
 def _heading(report: Report, zone: tzinfo) -> Iterable[str]:
-    if report.exact:
-        how = "from single runs, exact"
+    if report.from_runs:
+        how = "from single runs, exact" if report.exact else "from single runs"
     else:
         how = f"from whole days, percentiles within {RELATIVE_ERROR:.1%}"
     yield f"{_instant_text(report.since, zone)} to {_instant_text(report.until, zone)}, {how}\n"
     if report.runs_kept_from is not None:
         yield f"{removed_words(report.runs_kept_from)}\n"
+    if report.decisions_archived_until is not None:
+        yield f"{archived_words(report.decisions_archived_until)}\n"
     yield "late, wait: p95 of lateness and queue wait; run: p50 of the duration, then its p95 and max\n"
     yield "\n"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, get_args
 from uuid import UUID
@@ -23,7 +23,7 @@ from rqcron_events.core.wording import empty_range_text
 from rqcron_events.core.words.error_shape import message_shape
 from rqcron_events.ledger import store
 from rqcron_events.ledger.backend import backend_of
-from rqcron_events.ledger.lookup import stored_name
+from rqcron_events.ledger.lookup import archived_until, stored_name
 
 from ..retention.kept import runs_kept_from
 from .figures import Durations, ErrorTally, Figures, Tally
@@ -96,8 +96,8 @@ class Report:
     """Not included."""
     by: By
     exact: bool
-    """From single runs. Otherwise from whole days: counts, sums and extremes are exact too, and
-    percentiles are within ``histogram.RELATIVE_ERROR``, 1.6 %."""
+    """From single runs and decisions, and none is missing. From whole days, counts, sums and extremes are
+    exact too, and percentiles are within ``histogram.RELATIVE_ERROR``, 1.6 %."""
     rows: tuple[Figures, ...]
     """In the order of their groups."""
     totals: Figures
@@ -108,6 +108,15 @@ class Report:
     """The most frequent first."""
     runs_kept_from: datetime | None = None
     """From single runs: ended ones that were asked for before are not counted, their rows are removed."""
+    decisions_archived_until: datetime | None = None
+    """From single runs: slots up to then that were skipped or missed are not counted, their decisions are
+    archived."""
+
+    @property
+    def from_runs(self) -> bool:
+        """Otherwise from whole days."""
+        lacks = (self.runs_kept_from, self.decisions_archived_until)
+        return self.exact or any(at is not None for at in lacks)
 
     def to_data(self) -> dict[str, Any]:
         return {
@@ -120,7 +129,8 @@ class Report:
             "slowest": [asdict(item) for item in self.slowest],
             "flakiest": [asdict(item) for item in self.flakiest],
             "errors": [{**asdict(item), "run_id": str(item.run_id)} for item in self.errors],
-            "runs_kept_from": self.runs_kept_from.isoformat() if self.runs_kept_from else None,
+            "runs_kept_from": _iso(self.runs_kept_from),
+            "decisions_archived_until": _iso(self.decisions_archived_until),
         }
 
 
@@ -159,10 +169,17 @@ def report(
             end = _instant(until) if until is not None else None
             tallies = tally_runs(_instant(since), end, by, cron)
     _name(tallies)
-    kept_from = runs_kept_from() if tallies.exact else None
+    kept_from, archived = (runs_kept_from(), archived_until()) if tallies.exact else (None, None)
     if kept_from is not None and kept_from <= _instant(since):
         kept_from = None  # it lacks none
-    return _report(tallies, since, shown_until, kept_from)
+    if archived is not None and archived < _instant(since):
+        archived = None
+    return replace(
+        _report(tallies, since, shown_until),
+        exact=tallies.exact and kept_from is None and archived is None,
+        runs_kept_from=kept_from,
+        decisions_archived_until=archived,
+    )
 
 
 def _name(tallies: Tallies) -> None:
@@ -225,12 +242,7 @@ def _as_day(value: date | datetime, cron: str | None) -> date | None:
     return None
 
 
-def _report(
-    tallies: Tallies,
-    since: date | datetime,
-    until: date | datetime,
-    kept_from: datetime | None,
-) -> Report:
+def _report(tallies: Tallies, since: date | datetime, until: date | datetime) -> Report:
     totals = Tally(exact=tallies.exact)
     for tally in tallies.crons.values():
         totals.merge(tally)
@@ -251,7 +263,6 @@ def _report(
         slowest=_slowest(durations),
         flakiest=_flakiest(tallies.crons),
         errors=_errors(tallies.errors),
-        runs_kept_from=kept_from,
     )
 
 
@@ -310,3 +321,7 @@ def _errors(errors: Mapping[str, ErrorTally]) -> tuple[ErrorGroup, ...]:
 
 def _plain(group: str | date | datetime) -> str:
     return group if isinstance(group, str) else group.isoformat()
+
+
+def _iso(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None

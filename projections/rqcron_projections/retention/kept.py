@@ -1,4 +1,4 @@
-"""Where rows of runs begin, for those who show them."""
+"""Where rows of runs and decisions begin, for those who show them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rqcron_events.ledger import store
 
 from ..models import Checkpoint
 
-__all__ = ["removed_words", "runs_kept_from"]
+__all__ = ["archived_words", "removed_words", "runs_kept_from"]
 
 RUNS = "runs"
 
@@ -23,8 +23,20 @@ def runs_kept_from() -> datetime | None:
 
 def removed_words(kept_from: datetime, show: Callable[[datetime], str] | None = None) -> str:
     """A sentence about what is not there."""
-    at = show(kept_from) if show else f"{kept_from.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    at = (show or _in_utc)(kept_from)
     return (
         f"Rows of runs that were asked for before {at} and have ended are removed (RQCRON_RUN_DAYS). "
         "Days, totals and the log keep everything."
     )
+
+
+def archived_words(until: datetime, show: Callable[[datetime], str] | None = None) -> str:
+    """A sentence about slots that a report from single runs does not count."""
+    return (
+        f"Events up to {(show or _in_utc)(until)} are archived: slots up to then that were skipped or missed are "
+        "not counted. Reports of whole days count them, and cron_audit reads the archive."
+    )
+
+
+def _in_utc(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -60,7 +60,7 @@ def test_json_is_one_object_and_csv_has_its_rows(log: History, by: str) -> None:
     found = json.loads(printed("cron_report", *SINCE, "--by", by, "--format", "json"))
     assert list(found) == [
         "since", "until", "by", "exact", "rows", "totals", "slowest", "flakiest", "errors",
-        "runs_kept_from",
+        "runs_kept_from", "decisions_archived_until",
     ]  # fmt: skip
     assert (found["since"], found["by"], found["exact"]) == ("2026-03-01", by, by == "queue")
     assert sum(row["fired"] for row in found["rows"]) == found["totals"]["fired"] > 0

@@ -14,6 +14,7 @@ from rqcron_projections.pages.slots.recent import recent_entries
 
 from rqcron_events.core.events import EventType
 from rqcron_events.models import CronEvent
+from tests.archiving import archive, forget_files, use_storage
 from tests.projections.pages.past import HOUR, MINUTE, START, Past
 
 pytestmark = pytest.mark.django_db
@@ -148,6 +149,50 @@ def test_an_event_that_cannot_be_read_shows_by_its_columns(past, rows_of_before)
     assert strip("digest", at(2)) == "O M"
 
 
+def test_what_the_archive_took_is_archived_and_only_later_holes_are_unaccounted(
+    past, settings, tmp_path
+):
+    """The decisions of the run that succeeded last and of the newest slot that is archived stay in the log."""
+    use_storage(settings, tmp_path)
+    forget_files()
+    past.define("digest")
+    past.fire("digest", at(1))
+    past.fire_between("digest", at(1) + MINUTE, at(5), ends=EventType.RUN_FAILED)
+    past.write()
+    events = CronEvent.objects.count()
+    for hour in (6, 8):  # nobody decided 7:00
+        past.fire("digest", at(hour), ends=EventType.RUN_FAILED)
+    past.write()
+    assert strip("digest", at(8)) == "O F F F F F U F"
+    archive(events)
+    assert strip("digest", at(8)) == "O A3 F F U F"
+    assert timeline("digest", START, at(9), at(8)) == [
+        (at(1), at(1), 1, Fate.ON_TIME),
+        *((at(hour), at(hour), 1, Fate.ARCHIVED) for hour in (2, 3, 4)),
+        (at(5), at(5), 1, Fate.FAILED),
+        (at(6), at(6), 1, Fate.FAILED),
+        (at(7), at(7), 1, Fate.UNACCOUNTED),
+        (at(8), at(8), 1, Fate.FAILED),
+    ]
+
+
+def test_a_hole_on_both_sides_of_the_end_of_the_archive_is_two_marks(past, settings, tmp_path):
+    use_storage(settings, tmp_path)
+    forget_files()
+    past.define("digest")
+    past.fire("digest", at(1))
+    past.define("other")
+    past.fire("other", at(3))
+    past.write()
+    events = CronEvent.objects.count()
+    past.fire("digest", at(5), ends=EventType.RUN_FAILED)  # what became of 2:00 to 4:00?
+    past.write()
+    archive(events)
+    assert strip("digest", at(5)) == "O A2 U F"
+    found = [item[3] for item in timeline("digest", at(2), at(5), at(5))]
+    assert found == [Fate.ARCHIVED, Fate.ARCHIVED, Fate.UNACCOUNTED]
+
+
 @pytest.mark.parametrize("count", [1, 30])
 def test_strips_take_the_same_queries_for_one_cron_and_for_many(
     past, count, django_assert_num_queries
@@ -157,6 +202,6 @@ def test_strips_take_the_same_queries_for_one_cron_and_for_many(
         past.fire_between(f"cron_{number}", START, at(2), ends=EventType.RUN_FAILED)
     past.write()
     rows = list(CronJob.objects.all())
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         found = recent_entries(rows, at(2) + timedelta(minutes=5))
     assert all(found.values())

@@ -21,6 +21,7 @@ from ...models import CronJob
 from ...report.flat import fields, flat_rows
 from ...report.render import print_report
 from ...report.report import By, Report, report
+from ...retention.kept import archived_words
 from ..freshness import catch_up_or_say
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -70,6 +71,8 @@ class Command(LedgerCommand):
                 f"Nothing was decided or asked for from {data['since']} to {data['until']}. "
                 "cron_list shows the crons and when they were last due.\n"
             )
+            if found.decisions_archived_until is not None:
+                self.stdout.write(archived_words(found.decisions_archived_until))
 
 
 def _parsed(

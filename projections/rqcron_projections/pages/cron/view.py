@@ -20,7 +20,7 @@ from ...models import CronDay, CronJob
 from ..crons.rows import rows_of
 from ..frame.frame import Frame
 from ..frame.links import name_of
-from ..frame.rows_end import note_where_rows_end
+from ..frame.rows_end import note_where_log_begins, note_where_rows_end
 from ..slots.between import slots_between
 from ..slots.entries import Entry
 from .happenings import Happening, happenings
@@ -53,6 +53,7 @@ def cron_page(frame: Frame, cron: str) -> HttpResponse:
         now=frame.now,
         watermark=job.last_slot,
     )
+    note_where_log_begins(frame, window.start)
     note_where_rows_end(frame, window.start)
     days = _days(frame, job.name, window) if slots.is_too_many else []
     asked = asked_between(job.name, window.start, window.end)

@@ -21,6 +21,8 @@ class Fate(StrEnum):
     """It fired, and its run failed, was lost, stopped or cancelled."""
     PENDING = "pending"
     """Nobody has decided it yet, or it fired and its run has not started."""
+    ARCHIVED = "archived"
+    """It came before the end of the archive, and the log has no decision about it (any more)."""
     UNACCOUNTED = "unaccounted"
     """The definition in force promised it, and no decision covers it."""
 
@@ -46,5 +48,6 @@ _MEANINGS = {
     Fate.RUNNING: "fired, and its run is running",
     Fate.FAILED: "fired, and its run failed or was lost",
     Fate.PENDING: "not decided yet, or its run has not started",
+    Fate.ARCHIVED: "its decision is in the archive, which the page of the slot, cron_explain and cron_audit read",
     Fate.UNACCOUNTED: "promised, and no decision is recorded",
 }

@@ -11,6 +11,7 @@ from rqcron_events.core.events import EventType
 from rqcron_events.errors import LogWentBack, PositionArchived
 
 from ..frame.frame import Frame
+from ..frame.rows_end import note_where_log_begins
 from ..story.event_line import EventLine, event_lines
 from .question import GROUPS, question_of
 from .search import LOOKED_AT_MAX, Found, Line, begin, line_of, newer_than, search
@@ -28,6 +29,8 @@ def log_page(frame: Frame) -> HttpResponse:
     found = Found(lines=[], older=None)
     if not question.problems:
         found = search(question.wanted, question.before)
+        if found.older is None:
+            note_where_log_begins(frame, question.wanted.since)
     context = {
         "question": question,
         "values": question.values,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
@@ -13,6 +13,7 @@ from django.db.models.functions import Cast
 from rqcron_events.core.events import EventType, Reason
 from rqcron_events.core.events.keys import COUNT
 from rqcron_events.ledger import store
+from rqcron_events.ledger.lookup import archived_until
 from rqcron_events.models import CronEvent
 
 from ...models import CronRun, RunnerSession
@@ -37,8 +38,8 @@ class Outage:
     since: datetime
     until: datetime
     """When one was there again."""
-    missed: int
-    """Slots."""
+    missed: int | None
+    """Slots; None where the decisions about them are archived."""
     late: int
     """Slots that fired afterwards."""
     late_max_seconds: float | None
@@ -73,7 +74,11 @@ def outages(since: datetime, until: datetime) -> tuple[Outage, ...]:
             break  # alive since then
         covered = max(covered or ended, ended)
     gaps.sort(key=lambda gap: gap[0] - gap[1])
-    return tuple(sorted((_told(*gap) for gap in gaps[:LISTED_MAX]), key=_newest_first))
+    told = [_told(*gap) for gap in gaps[:LISTED_MAX]]
+    archived = archived_until() if told else None
+    if archived is not None:
+        told = [replace(item, missed=None) if item.until <= archived else item for item in told]
+    return tuple(sorted(told, key=_newest_first))
 
 
 def _newest_first(outage: Outage) -> float:

@@ -44,6 +44,9 @@ class Found:
     days: Sequence[Row] = ()
     plots: Sequence[Bars] = ()
     exact: bool = False
+    from_runs: bool = False
+    decisions_archived_until: datetime | None = None
+    """See ``Report``."""
     summed: bool = False
     """Without percentiles, flakiest and errors."""
     slower: Sequence[Slower] = ()
@@ -109,6 +112,8 @@ def _of_report(
         days=days,
         plots=_plots(days),
         exact=found.exact,
+        from_runs=found.from_runs,
+        decisions_archived_until=found.decisions_archived_until,
         slower=slower,
         flakiest=found.flakiest,
         errors=found.errors,

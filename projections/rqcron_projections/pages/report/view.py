@@ -10,9 +10,12 @@ from django.http import HttpResponse
 
 from rqcron_events.cli.tables import print_rows
 from rqcron_events.cli.terminal import json_text
+from rqcron_events.core.wording import shower_in
 
 from ...report.flat import fields, flat_rows
 from ...report.tallies import By
+from ...retention.kept import archived_words
+from ..frame.banner import Note
 from ..frame.frame import Frame
 from ..frame.rows_end import note_where_rows_end
 from .asked import SORTS, Asked, asked_of, ranges
@@ -41,6 +44,10 @@ def report_page(frame: Frame) -> HttpResponse:
     }
     if found is not None:
         note_where_rows_end(frame, first_instant(asked.since))
+        if found.decisions_archived_until is not None:
+            show = shower_in(frame.zones.of())
+            text = archived_words(found.decisions_archived_until, show)
+            frame.notes.append(Note(text, is_fault=False))
         context |= _rows(found, asked)
     return frame.render("rqcron/report.html", context, title="Report")
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rqcron_events.core.expected_slots import Promise, promised
 from rqcron_events.core.schedule.slot_count import count_slots
+from rqcron_events.ledger.lookup import archived_until
 
 from .decisions import decisions_between, runs_of
 from .entries import Entry, decided, in_order, undecided
@@ -38,17 +39,21 @@ def slots_between(
     now: datetime,
     watermark: datetime | None,
 ) -> Slots:
-    """Slots with ``since <= slot < until``; three queries, or none where there are too many."""
+    """Slots with ``since <= slot < until``; four queries, or none where there are too many."""
     if _count(stretches, since, min(until, now)) > SLOTS_MAX:
         return Slots([], True)
     decisions, is_too_many = decisions_between(name, since, until, SLOTS_MAX)
     if is_too_many:
         return Slots([], True)
     entries = list(decided(decisions, runs_of(decisions)))
-    slots = _promised(stretches, since, until, now)
-    return Slots(
-        in_order([*entries, *undecided(slots, entries, watermark=watermark, now=now)]), False
+    others = undecided(
+        _promised(stretches, since, until, now),
+        entries,
+        watermark=watermark,
+        archived_until=archived_until(),
+        now=now,
     )
+    return Slots(in_order([*entries, *others]), False)
 
 
 def _count(stretches: Sequence[Promise], since: datetime, until: datetime) -> int:

@@ -70,6 +70,8 @@ class Entry:
                 return f"fired {self._punctual}, its run waits in its queue"
             case Fate.PENDING:
                 return self.reason or "due, and not decided yet"
+            case Fate.ARCHIVED:
+                return "archived: its decision is in the archive"
             case Fate.UNACCOUNTED:
                 return "unaccounted: no decision is recorded"
             case _:
@@ -153,12 +155,13 @@ def undecided(
     covered: Sequence[Entry],
     *,
     watermark: datetime | None,
+    archived_until: datetime | None,
     now: datetime,
 ) -> Iterator[Entry]:
     """The promised slots (each with the version of its definition) that no entry covers, in order.
 
     Of those that have come, such that follow one another are one entry; up to the watermark they
-    should have been decided.
+    should have been decided, and up to the end of the archive the log need not have the decisions.
     """
     known = iter(sorted(covered, key=lambda item: item.last))
     next_one = next(known, None)
@@ -168,7 +171,9 @@ def undecided(
             next_one = next(known, None)
         new: Entry | None = None
         if next_one is None or slot < next_one.first:
-            new = _not_decided(slot, version, watermark, now)
+            fate = _fate_without_decision(slot, watermark, archived_until)
+            reason = TO_COME if slot > now else ""
+            new = Entry(first=slot, last=slot, fate=fate, reason=reason, definition_version=version)
         if gap is not None and new is not None and _belong_together(gap, new):
             gap = replace(gap, last=slot, count=gap.count + 1)
             continue
@@ -179,15 +184,20 @@ def undecided(
         yield gap
 
 
-def _not_decided(slot: datetime, version: int, watermark: datetime | None, now: datetime) -> Entry:
-    over = watermark is not None and slot <= watermark
-    fate = Fate.UNACCOUNTED if over else Fate.PENDING
-    reason = TO_COME if slot > now else ""
-    return Entry(first=slot, last=slot, fate=fate, reason=reason, definition_version=version)
+def _fate_without_decision(
+    slot: datetime, watermark: datetime | None, archived_until: datetime | None
+) -> Fate:
+    if watermark is None or slot > watermark:
+        return Fate.PENDING
+    if archived_until is not None and slot <= archived_until:
+        return Fate.ARCHIVED
+    return Fate.UNACCOUNTED
 
 
 def _belong_together(one: Entry, other: Entry) -> bool:
-    return one.fate is other.fate and TO_COME not in (one.reason, other.reason)
+    """What is archived has a page for each slot that tells more."""
+    same = one.fate is other.fate and one.fate is not Fate.ARCHIVED
+    return same and TO_COME not in (one.reason, other.reason)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

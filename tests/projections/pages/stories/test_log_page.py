@@ -119,7 +119,8 @@ def test_queries_do_not_grow_with_events_and_crons(two_crons, login):
                   actor="user:ann", occurred_at=slot("09:05"), data={"until": None})
         for n in range(200)
     )  # fmt: skip
-    assert [queries(**one) for one in asked] == few
+    many = [queries(**one) for one in asked]
+    assert all(now <= before for now, before in zip(many, few, strict=True)), (few, many)
 
 
 def test_a_place_that_no_page_gave_shows_the_newest_events(two_crons, login):
