@@ -153,10 +153,13 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
                 return  # it has ended, and somebody requeued its job
         append_to_run(known, build)
 
-    was_closed = ledger_session.is_disconnected()
     reach("before_outcome")
     try:
-        with time_limit(conf().worker_wait_seconds), writing_to(attempt.home):
+        with (
+            time_limit(conf().worker_wait_seconds),
+            ledger_session.no_session_left(),
+            writing_to(attempt.home),
+        ):
             if not _ask_to_end(attempt, end_event):
                 ledger_session.append_end(
                     append,
@@ -167,11 +170,6 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
     except Exception as error:
         ledger_session.disconnect()
         spool_event(end_event(attempt.state), attempt.job, error)
-    finally:
-        # RQ runs some callbacks in the worker's parent process. A connection left open there
-        # would be shared by every work-horse that it forks.
-        if was_closed:
-            ledger_session.disconnect()
     reach("after_outcome")
 
 

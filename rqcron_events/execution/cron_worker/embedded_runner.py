@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django_rq.workers import get_worker
 from rq import Worker
@@ -51,8 +53,7 @@ def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
     def make() -> Worker:
         return writer.watch(get_worker(*queues, serializer=serializer, **options))
 
-    # Connections must not be shared with the work-horses that are forked.
-    connections.close_all()
+    _close_connections()
     limits |= {"with_scheduler": with_scheduler, "logging_level": level}
     try:
         if burst:
@@ -61,6 +62,15 @@ def work(queues: list[str], *, burst: bool, options: dict[str, Any]) -> None:
             _work_beside_runner(make, limits)
     finally:
         writer.stop()
+
+
+def _close_connections() -> None:
+    """Before work-horses are forked, which would share them. A pool of Django's keeps those that are
+    closed, and each work-horse would take the same one out of it."""
+    connections.close_all()
+    for db in connections.all():
+        with suppress(ImproperlyConfigured):  # another database's; whoever uses that is told
+            getattr(db, "close_pool", lambda: None)()
 
 
 def _work_beside_runner(make: Callable[[], Worker], limits: dict[str, Any]) -> None:

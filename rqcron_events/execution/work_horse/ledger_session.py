@@ -8,8 +8,8 @@ a read-only transaction, a ``statement_timeout`` of a millisecond.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -23,7 +23,7 @@ __all__ = [
     "append_end",
     "disconnect",
     "has_open_transaction",
-    "is_disconnected",
+    "no_session_left",
     "open_blocks",
     "renew",
 ]
@@ -39,11 +39,24 @@ def open_blocks() -> int:
         return 0
 
 
-def is_disconnected() -> bool:
+@contextmanager
+def no_session_left() -> Iterator[None]:
+    """Where the ledger is not connected, whatever connects to it meanwhile is closed at the end.
+
+    RQ runs some callbacks in the worker's parent process. A connection that stays open there would be
+    shared by every work-horse that is forked later; so would one of Django's pool, which closing only
+    gives back.
+    """
+    db = store.connection()
+    if db.connection is not None:
+        yield
+        return
+    backend_of(db).leave_pool(db)
     try:
-        return store.connection().connection is None
-    except Exception:  # a wrong setting is reported when the event is written
-        return False
+        yield
+    finally:
+        disconnect()
+        connections[db.alias] = db
 
 
 def disconnect() -> None:
@@ -75,6 +88,8 @@ def renew() -> None:
     if db.connection is not None:
         with suppress(Exception):  # it may be broken
             db.connection.close()
+        with suppress(Exception):
+            db.close()  # a pool that misses it would have none in its place
     connections[db.alias] = connections.create_connection(db.alias)
 
 

@@ -1,0 +1,1 @@
+"""A project whose crons tell which session of the database they have."""
