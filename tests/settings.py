@@ -87,6 +87,8 @@ RQ_QUEUES = {
     name: {"URL": os.environ.get(f"REDIS_URL_{name.upper()}", REDIS_URL), "DEFAULT_TIMEOUT": 60}
     for name in os.environ.get("TEST_QUEUES", "default,high,low").split(",")
 }
+if cache := os.environ.get("TEST_USE_REDIS_CACHE"):
+    RQ_QUEUES["cached"] = {"USE_REDIS_CACHE": cache}
 if serializer := os.environ.get("TEST_SERIALIZER"):
     for queue in RQ_QUEUES.values():
         queue["SERIALIZER"] = serializer

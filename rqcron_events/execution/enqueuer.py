@@ -161,7 +161,7 @@ class Enqueuer:
             )
         try:
             django_rq.get_connection(name)
-        except (KeyError, TypeError, ValueError) as error:  # its text may hold parts of a password
+        except Exception as error:  # of redis-py or a cache; its text may hold parts of a password
             raise QueueUnusable(
                 f"Queue {name!r} of RQ_QUEUES gives no address ({type(error).__name__}). Set its URL "
                 "to redis://127.0.0.1:6379/0, or its HOST, PORT and DB."

@@ -56,7 +56,7 @@ def address_of(queue: str) -> Address:
     """The address that RQ_QUEUES gives a queue, in any of django-rq's ways to write it."""
     try:
         pool = django_rq.get_connection(queue).connection_pool
-    except (KeyError, TypeError, ValueError) as error:  # its text may hold parts of a password
+    except Exception as error:  # of redis-py or a cache; its text may hold parts of a password
         raise StandaloneError(
             f"RQ_QUEUES[{queue!r}] gives no address ({type(error).__name__}). Set its URL to "
             "redis://127.0.0.1:6379/0, or its HOST, PORT and DB."

@@ -112,6 +112,7 @@ def test_a_worker_ends_wherever_it_is_when_it_is_asked_to(project: Project):
     [
         pytest.param(("nowhere",), "Queue 'nowhere' is not in RQ_QUEUES", id="queue"),
         pytest.param(("default", "--worker-class", "no.Where"), "no.Where", id="class"),
+        pytest.param(("cached",), "connection 'gone' doesn't exist", id="cache"),
         pytest.param(("default", "--name", "taken"), "active worker named 'taken'", id="name"),
     ],
 )
@@ -119,7 +120,7 @@ def test_a_worker_that_cannot_work_for_another_reason_says_it_and_ends(
     project: Project, redis_connection, arguments, told
 ):
     redis_connection.hset("rq:worker:taken", "birth", str(time.time()))
-    done = project.run("cron_worker", *arguments)
+    done = project.run("cron_worker", *arguments, TEST_USE_REDIS_CACHE="gone")
     assert done.returncode == 1
     assert done.stderr.count("CommandError: ") == 1
     assert told in done.stderr

@@ -117,6 +117,13 @@ def test_e001_a_cron_of_which_rq_would_take_no_job(registry, settings, monkeypat
     assert message.hint == "Correct its options, or the settings of queue 'high'."
 
 
+def test_e001_a_cron_whose_queue_names_a_cache_that_is_not_there(registry, settings, monkeypatch):
+    monkeypatch.setitem(settings.RQ_QUEUES, "high", {"USE_REDIS_CACHE": "gone"})
+    register_cron(queue="high")(job)
+    [message] = checks.check_registry()
+    assert "Queue 'high' of RQ_QUEUES gives no address (InvalidCacheBackendError)" in message.msg
+
+
 def test_e001_tells_no_part_of_a_password(registry, settings, monkeypatch):
     """An unquoted slash ends the address early: what comes before it is taken for the port."""
     monkeypatch.setitem(settings.RQ_QUEUES, "high", {"URL": "redis://:hunter2/x@127.0.0.1:6379/0"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError, CommandParser
 from redis.exceptions import RedisError
 from rq.logutils import setup_loghandlers
@@ -75,7 +76,8 @@ class Command(LedgerCommand):
             raise CommandError(
                 f"Redis does not answer: {clause(error)}. Check RQ_QUEUES."
             ) from error
-        except (ValueError, ImportError, AttributeError) as error:  # a class, or the name
+        except (ValueError, ImportError, AttributeError, ImproperlyConfigured) as error:
             raise CommandError(
-                f"The worker cannot start: {clause(error)}. Check --name, the classes and --serializer."
+                f"The worker cannot start: {clause(error)}. Check --name, the classes, --serializer and "
+                "the queues' settings in RQ_QUEUES."
             ) from error

@@ -10,10 +10,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from rq import Queue
 
+from rqcron_events.checks import check_redis
 from rqcron_events.execution.spool import REFUSED_KEY
 from rqcron_events.models import CronEvent
 from rqcron_events.queries.health import health
 from rqcron_events.runner import reconciler
+from rqcron_events.runner.rq_threads import RqThreads
 
 MINUTE = timedelta(minutes=1)
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -91,6 +93,28 @@ def test_a_redis_that_is_full_is_told_of_once_although_it_can_be_read(
     reconcile(runner, clock)
     assert told() == ["redis_away", "redis_back"]
     assert Queue("default", connection=redis_connection).count == 3
+
+
+@pytest.mark.parametrize(
+    ("cache", "why"),
+    [("gone", "InvalidCacheBackendError"), ("default", "AttributeError")],  # no cache, or no Redis
+)
+def test_a_queue_whose_settings_give_no_redis_stops_no_cron_and_is_named(
+    add, deploy, clock, redis_connection, settings, monkeypatch, cache, why
+):
+    monkeypatch.setitem(settings.RQ_QUEUES, "reports", {"USE_REDIS_CACHE": cache})
+    add("here", schedule="* * * * *")
+    add("there", schedule="* * * * *", queue="reports")
+    runner = deploy()
+    RqThreads(runner.rq, runner.actor, runner.way)
+    clock.advance(MINUTE)
+    runner.tick()
+    reconcile(runner, clock)
+    assert Queue("default", connection=redis_connection).count == 1
+    assert CronEvent.objects.for_cron("there").of_type("enqueue_failed").count() == 1
+    said = f"Queue 'reports' of RQ_QUEUES gives no address ({why})"
+    assert any(said in text for text in health().problems)
+    assert check_redis() == []
 
 
 def test_health_names_the_server_that_is_gone_and_looks_at_the_others(
