@@ -92,12 +92,18 @@ def test_a_worker_that_loses_redis_finishes_its_job_when_it_is_asked_to_end(
     assert CronEvent.objects.for_run(run_id).outcomes().get().type == "run_succeeded"
 
 
-def test_an_idle_worker_ends_although_redis_is_frozen(project: Project, own_redis: RedisServer):
-    worker = project.start("cron_worker", "high")
+@pytest.mark.parametrize("arguments", [("high",), ("high", "--with-scheduler")], ids=str)
+def test_an_idle_worker_ends_although_redis_is_frozen(
+    project: Project, own_redis: RedisServer, arguments
+):
+    worker = project.start("cron_worker", *arguments)
     project.wait_until(decided(1))
     project.wait_until(lambda: "Listening on high" in worker.output)
+    if "--with-scheduler" in arguments:
+        project.wait_until(lambda: "Scheduler for high started" in worker.output)
     own_redis.freeze()
     assert worker.stop(STOP_SECONDS_MAX) == 0
+    assert worker.members() == []
 
 
 def test_a_worker_ends_wherever_it_is_when_it_is_asked_to(project: Project):

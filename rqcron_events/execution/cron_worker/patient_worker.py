@@ -161,6 +161,9 @@ class PatientWorker:
             if hasattr(worker, name):
                 setattr(patched, name, _Bounded(getattr(worker, name)))
         patched.teardown = _Bounded(worker.teardown, or_else=lambda: _let_go(worker))
+        patched.stop_scheduler = _Bounded(
+            worker.stop_scheduler, or_else=lambda: _kill_scheduler(worker)
+        )
 
     def _outlives(self, error: Exception) -> bool:
         """Whether to begin again. What the first worker cannot start with may be a wrong setting."""
@@ -256,3 +259,12 @@ def _let_go(worker: Worker) -> None:
     commands: Any = worker.pubsub_thread
     if commands is not None:
         commands.stop()
+    _kill_scheduler(worker)
+
+
+def _kill_scheduler(worker: Worker) -> None:
+    """RQ's scheduler gives its locks back before it ends, and Python waits for it, however long. They
+    expire by themselves."""
+    process: Any = worker.scheduler._process if worker.scheduler else None
+    if process is not None:
+        process.kill()
