@@ -13,9 +13,11 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 
+from rqcron_events.core.words.apart import without_run_texts
 from rqcron_events.models import CronEvent, CronLease, QuarantinedEvent
 
 from .models import Checkpoint, CronDay, CronJob, CronRun, CronStatusChange, RunnerSession
+from .pages.frame.permissions import VIEW_RUNS, may_view
 from .pages.read_only import ReadOnly, text_column
 
 if TYPE_CHECKING:
@@ -111,6 +113,13 @@ class CronEventAdmin(ReadOnly):
     sortable_by = ()
     search_fields = ("cron__exact",)
     search_help_text = "The whole stored name of a cron. The page Log finds more."
+
+    def get_object(self, request: HttpRequest, *args: Any, **options: Any) -> CronEvent | None:
+        """An early log has texts in its events: for who may see runs, as everywhere."""
+        row: CronEvent | None = super().get_object(request, *args, **options)
+        if row is not None and isinstance(row.data, dict) and not may_view(request.user, VIEW_RUNS):
+            row.data = without_run_texts(row.data)
+        return row
 
 
 @admin.register(CronLease)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -35,14 +35,13 @@ from ..core.events import (
 )
 from ..core.explain.evidence import Evidence, Waited, is_promised, phase_at, why_unreadable
 from ..core.explain.explanation import Explanation
-from ..core.explain.obstacles import Obstacle, ObstacleKind, concerning
 from ..core.explain.requested import explain_requested
-from ..core.explain.run import RunSummary, run_summary
+from ..core.explain.run import run_summary
 from ..core.explain.slot import explain_slot, explain_unknown
 from ..core.interventions.pauses import PAUSES_KEPT_MAX, GlobalPauses
 from ..core.interventions.rewind import Rewind
 from ..core.renames.names import renamed_at
-from ..core.run_state import RunStatus
+from ..core.words.apart import without_run_texts
 from ..errors import UnknownRun, check_instant
 from ..leadership.downtime import downtime_at
 from ..ledger import store
@@ -51,7 +50,7 @@ from ..ledger.lookup import find_run, stored_name
 from ..ledger.reading import Readable, not_accepted, readable_rows
 from ..models import CronEvent, CronEventQuerySet, put_back
 from .code_in_force import unknown_cron_text
-from .obstacles import obstacles
+from .obstacles import obstacles_of_run, obstacles_of_slot
 
 __all__ = ["explain", "explain_run"]
 
@@ -63,10 +62,11 @@ REQUESTS_MAX = 50
 VERSION_MAX = 2**31 - 1
 
 
-def explain(name: str, at: datetime | None = None) -> Explanation:
+def explain(name: str, at: datetime | None = None, *, texts: bool = True) -> Explanation:
     """Why a cron did or did not fire at an instant.
 
     :param at: aware; default the cron's last slot. Raises CronConfigError when it is naive.
+    :param texts: False leaves out what errors said, beside their types, and what runs returned.
 
     >>> explain("send_digest", datetime(2026, 3, 8, 13, 0, tzinfo=UTC)).verdict  # doctest: +SKIP
     <Verdict.FIRED: 'fired'>
@@ -77,17 +77,21 @@ def explain(name: str, at: datetime | None = None) -> Explanation:
     state = state_of(stored_name(name))
     if not state.phases:
         return explain_unknown(name, at or now, unknown_cron_text(name))
-    return _explain(state, at, now, asked=name)
+    return _explain(state, at, now, asked=name, texts=texts)
 
 
-def _explain(state: CronState, at: datetime | None, now: datetime, *, asked: str) -> Explanation:
+def _explain(
+    state: CronState, at: datetime | None, now: datetime, *, asked: str, texts: bool
+) -> Explanation:
     slot = at if at is not None else _last_slot(state, now)
     found, archived = _evidence(state, slot, now)
     if explanation_reaches(found, archived):
         # Definitions and pauses stay in the log, so the state is right.
         with whole_log(rows_for_slot(state.name, slot, all_later=bool(state.rewound_version))):
             found, _ = _evidence(state, slot, now)
-    answer = explain_slot(replace(found, obstacles=_obstacles(found)))
+    if not texts:
+        found = replace(found, run_events=_without_texts(found.run_events))
+    answer = explain_slot(replace(found, obstacles=obstacles_of_slot(found)))
     return replace(answer, summary=answer.summary + _renamed(found, asked))
 
 
@@ -100,8 +104,8 @@ def _renamed(found: Evidence, asked: str) -> str:
     return f" It was called {last.renamed_from} until {found.show(since)}."
 
 
-def explain_run(run_id: UUID | str) -> Explanation:
-    """The story of one run, asked for by a slot or by a person. Raises UnknownRun."""
+def explain_run(run_id: UUID | str, *, texts: bool = True) -> Explanation:
+    """The story of one run, asked for by a slot or by a person. ``texts``: see ``explain``. Raises UnknownRun."""
     asked = find_run(run_id)
     events = _events_of_run(asked)
     if not any(event.type in REQUESTS for event in events):
@@ -111,55 +115,17 @@ def explain_run(run_id: UUID | str) -> Explanation:
     origin = events[0]
     state = state_of(origin.cron)
     if origin.type is EventType.SLOT_FIRED and origin.scheduled_for is not None:
-        return _explain(state, origin.scheduled_for, clock.now(), asked=state.present_name)
-    return explain_requested(asked, events, state, _of_run(state, run_summary(asked, events)))
+        now, name = clock.now(), state.present_name
+        return _explain(state, origin.scheduled_for, now, asked=name, texts=texts)
+    if not texts:
+        events = _without_texts(events)
+    return explain_requested(
+        asked, events, state, obstacles_of_run(state, run_summary(asked, events))
+    )
 
 
-def _obstacles(found: Evidence) -> list[Obstacle]:
-    """Only where something is still to happen: Redis is not asked about the past."""
-    if found.decision is not None:
-        if found.decision.type is not EventType.SLOT_FIRED or found.decision.run_id is None:
-            return []
-        return _of_run(found.state, run_summary(found.decision.run_id, found.run_events))
-    if not found.is_registered or not found.is_slot or found.is_unaccounted:
-        return []
-    return _of_kinds(found.state, _SLOT_KINDS)
-
-
-def _of_run(state: CronState, run: RunSummary) -> list[Obstacle]:
-    """What keeps an open run from going on."""
-    kinds = _RUN_KINDS.get(run.status)
-    found = _of_kinds(state, kinds) if kinds else []
-    told: list[Obstacle] = []
-    for obstacle in found:
-        if obstacle.kind is ObstacleKind.NO_SCHEDULER:
-            if run.id in obstacle.retries:
-                told.append(replace(obstacle, text=f"the {obstacle.retries[run.id]}"))
-        elif run.status is not RunStatus.RUNNING or run.worker in map(
-            "worker/{}".format, obstacle.workers
-        ):
-            told.append(obstacle)
-    return told
-
-
-def _of_kinds(state: CronState, kinds: frozenset[ObstacleKind]) -> list[Obstacle]:
-    definition = state.last_definition
-    if definition is None:
-        return []
-    found = concerning(obstacles({state.name: state}), state.name, definition.queue)
-    return [obstacle for obstacle in found if obstacle.kind in kinds]
-
-
-_IN_QUEUE = {ObstacleKind.REDIS_AWAY, ObstacleKind.NO_WORKER, ObstacleKind.SUSPENDED}
-_CODE = {ObstacleKind.CODE_DIFFERS, ObstacleKind.CODE_BROKEN}
-_DECIDING = {ObstacleKind.NO_RUNNER, ObstacleKind.CLOCK_SKEWED}
-_SLOT_KINDS = frozenset({*_DECIDING, *_IN_QUEUE, *_CODE})
-_RUN_KINDS = {
-    RunStatus.REQUESTED: frozenset({ObstacleKind.NO_RUNNER, *_IN_QUEUE}),
-    RunStatus.ENQUEUED: frozenset(_IN_QUEUE),
-    RunStatus.RETRYING: frozenset({ObstacleKind.NO_SCHEDULER, *_IN_QUEUE}),
-    RunStatus.RUNNING: frozenset({ObstacleKind.NO_WORKER, ObstacleKind.WORKER_DIED}),
-}
+def _without_texts(events: Iterable[Event]) -> list[Event]:
+    return [replace(event, data=without_run_texts(event.data)) for event in events]
 
 
 def _last_slot(state: CronState, now: datetime) -> datetime:

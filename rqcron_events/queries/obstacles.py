@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from redis import Redis
@@ -14,7 +15,11 @@ from redis.exceptions import RedisError
 from .. import clock
 from ..core.cron_state import CronState
 from ..core.decide import next_due
-from ..core.explain.obstacles import Obstacle, ObstacleKind
+from ..core.events import EventType
+from ..core.explain.evidence import Evidence
+from ..core.explain.obstacles import Obstacle, ObstacleKind, concerning
+from ..core.explain.run import RunSummary, run_summary
+from ..core.run_state import RunStatus
 from ..core.wording import clause, disabled_words, duration, pause_words, shower
 from ..execution.enqueuer import Enqueuer
 from ..execution.queue_service import QueueService, services
@@ -27,6 +32,8 @@ __all__ = [
     "REDIS_SECONDS_MAX",
     "all_paused_obstacles",
     "obstacles",
+    "obstacles_of_run",
+    "obstacles_of_slot",
     "pause_obstacles",
     "queue_obstacles",
     "queue_obstacles_at",
@@ -235,3 +242,50 @@ def retry_text(due: datetime, now: datetime, queue: str, *, has_scheduler: bool)
     if has_scheduler:
         return f"retry {when}, and the scheduler of queue {queue!r} has not enqueued it"
     return f"retry {when}, and no scheduler serves queue {queue!r}"
+
+
+def obstacles_of_slot(found: Evidence) -> list[Obstacle]:
+    """Only where something is still to happen: Redis is not asked about the past."""
+    if found.decision is not None:
+        if found.decision.type is not EventType.SLOT_FIRED or found.decision.run_id is None:
+            return []
+        return obstacles_of_run(found.state, run_summary(found.decision.run_id, found.run_events))
+    if not found.is_registered or not found.is_slot or found.is_unaccounted:
+        return []
+    return _of_kinds(found.state, _SLOT_KINDS)
+
+
+def obstacles_of_run(state: CronState, run: RunSummary) -> list[Obstacle]:
+    """What keeps an open run from going on."""
+    kinds = _RUN_KINDS.get(run.status)
+    found = _of_kinds(state, kinds) if kinds else []
+    told: list[Obstacle] = []
+    for obstacle in found:
+        if obstacle.kind is ObstacleKind.NO_SCHEDULER:
+            if run.id in obstacle.retries:
+                told.append(replace(obstacle, text=f"the {obstacle.retries[run.id]}"))
+        elif run.status is not RunStatus.RUNNING or run.worker in map(
+            "worker/{}".format, obstacle.workers
+        ):
+            told.append(obstacle)
+    return told
+
+
+def _of_kinds(state: CronState, kinds: frozenset[ObstacleKind]) -> list[Obstacle]:
+    definition = state.last_definition
+    if definition is None:
+        return []
+    found = concerning(obstacles({state.name: state}), state.name, definition.queue)
+    return [obstacle for obstacle in found if obstacle.kind in kinds]
+
+
+_IN_QUEUE = {ObstacleKind.REDIS_AWAY, ObstacleKind.NO_WORKER, ObstacleKind.SUSPENDED}
+_CODE = {ObstacleKind.CODE_DIFFERS, ObstacleKind.CODE_BROKEN}
+_DECIDING = {ObstacleKind.NO_RUNNER, ObstacleKind.CLOCK_SKEWED}
+_SLOT_KINDS = frozenset({*_DECIDING, *_IN_QUEUE, *_CODE})
+_RUN_KINDS = {
+    RunStatus.REQUESTED: frozenset({ObstacleKind.NO_RUNNER, *_IN_QUEUE}),
+    RunStatus.ENQUEUED: frozenset(_IN_QUEUE),
+    RunStatus.RETRYING: frozenset({ObstacleKind.NO_SCHEDULER, *_IN_QUEUE}),
+    RunStatus.RUNNING: frozenset({ObstacleKind.NO_WORKER, ObstacleKind.WORKER_DIED}),
+}

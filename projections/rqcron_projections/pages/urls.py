@@ -14,6 +14,7 @@ from ..models import CronJob
 from .actions import view as actions
 from .cron import view as cron
 from .frame.frame import Page, serve
+from .frame.permissions import VIEW_RUNS
 from .load import view as load
 from .log import view as log
 from .overview import view as overview
@@ -24,7 +25,7 @@ from .slot import view as slot
 __all__ = ["OVERVIEW", "PAGES", "page_urls", "served"]
 
 SEE_EVENTS = ("rqcron_events.view_cronevent",)
-SEE_RUNS = ("rqcron_projections.view_cronrun",)
+SEE_RUNS = (VIEW_RUNS,)
 
 OVERVIEW = Page(name="overview", path="", view=overview.overview, title="Overview")
 PAGES = (

@@ -43,9 +43,7 @@ def event_words(event: Event, zone: tzinfo = UTC) -> str:
         case EventType.RUN_ENQUEUED:
             return f"in queue {data.get(keys.QUEUE, '')}"
         case EventType.ENQUEUE_FAILED:
-            error = data.get(keys.ERROR) or {}
-            text = f"{error.get(keys.ERROR_TYPE)}: {error.get(keys.ERROR_MESSAGE)}"
-            return f"not enqueued: {text}"[:ERROR_CHARACTERS_MAX]
+            return f"not enqueued: {_error(event)}"[:ERROR_CHARACTERS_MAX]
         case EventType.RUN_STARTED:
             return f"started, attempt {event.attempt}"
         case EventType.ATTEMPT_FAILED:
@@ -131,7 +129,8 @@ def _error(event: Event) -> str:
     error = event.data.get(keys.ERROR) or {}
     what = event.reason
     if error.get(keys.ERROR_TYPE):
-        what = f"{error.get(keys.ERROR_TYPE)}: {error.get(keys.ERROR_MESSAGE)}"
+        said = error.get(keys.ERROR_MESSAGE)
+        what = f"{error[keys.ERROR_TYPE]}: {said}" if said else str(error[keys.ERROR_TYPE])
     return what[:ERROR_CHARACTERS_MAX]
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "is_right",
     "taken_apart",
     "with_texts",
+    "without_run_texts",
 ]
 
 MESSAGE = "error.message"
@@ -47,6 +48,7 @@ CHANGED = "(changed since it was recorded)"
 """Stands in the place of a text that does not have the hash in its event."""
 SALT_BYTES = 16
 _IN_ERROR = {MESSAGE: ERROR_MESSAGE, TRACEBACK: ERROR_TRACEBACK}
+_OF_RUNS = (MESSAGE, TRACEBACK, RESULT_TEXT)
 
 
 class Text(NamedTuple):
@@ -156,3 +158,17 @@ def with_texts(event: Event, found: Mapping[str, Stored]) -> Event:
     if missing:
         data[TEXTS] = missing
     return replace(event, data=data, reason=reason)
+
+
+def without_run_texts(data: Mapping[str, Any]) -> dict[str, Any]:
+    """An event's data without what an error said and what a run returned, wherever they stand; the error's
+    type stays. Nothing puts them back."""
+    found = {key: value for key, value in data.items() if key != RESULT}
+    error, digests = data.get(ERROR), data.get(TEXTS)
+    if isinstance(error, Mapping):
+        found[ERROR] = {key: error[key] for key in error if key not in _IN_ERROR.values()}
+    if isinstance(digests, Mapping):
+        found[TEXTS] = {field: digests[field] for field in digests if field not in _OF_RUNS}
+        if not found[TEXTS]:
+            del found[TEXTS]
+    return found

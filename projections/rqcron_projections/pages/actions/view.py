@@ -122,7 +122,7 @@ def _done(frame: Frame, action: Action) -> HttpResponse:
     ids = [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
     with _bounds():
         events = [row.fact() for row in events_of(ids, actor_of(frame.request.user))]
-        lines = event_lines(frame.alias, events, frame.zones)
+        lines = event_lines(frame, events)
         if not lines:
             raise Http404("There is no such event of yours.")
         return frame.render(

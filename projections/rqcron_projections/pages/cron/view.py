@@ -52,6 +52,7 @@ def cron_page(frame: Frame, cron: str) -> HttpResponse:
         window.end,
         now=frame.now,
         watermark=job.last_slot,
+        messages=frame.sees_runs,
     )
     note_where_log_begins(frame, window.start)
     note_where_rows_end(frame, window.start)

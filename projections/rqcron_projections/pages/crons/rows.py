@@ -53,7 +53,7 @@ def rows_of(
 ) -> list[CronRow]:
     """``pause``: of everything, if one is in force. A constant number of queries."""
     jobs = [as_of(job, frame.now) for job in jobs]
-    recent = recent_entries(jobs, frame.now)
+    recent = recent_entries(jobs, frame.now, messages=frame.sees_runs)
     figures = figures_of([job.name for job in jobs], frame.now.date())
     return [_row(job, frame, pause, group, recent, figures) for job in jobs]
 

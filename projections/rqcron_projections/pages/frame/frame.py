@@ -23,7 +23,7 @@ from ...models import CronJob
 from ..drawing.marks import Fate
 from .banner import Note, bring_up_to_date, notes, trouble
 from .links import django_rq_url, page_url
-from .permissions import Action, may, may_view
+from .permissions import VIEW_RUNS, Action, may, may_view
 from .zones import PARAMETER, Zones, keep_choice, zones_of
 
 __all__ = ["Frame", "Page", "View", "serve"]
@@ -91,6 +91,12 @@ class Frame:
 
     def may_see(self, page: Page) -> bool:
         return may_view(self.request.user, *page.needs)
+
+    @property
+    def sees_runs(self) -> bool:
+        """Whether the viewer may read what errors said and what runs returned, too: without it, pages show
+        the types of errors."""
+        return may_view(self.request.user, VIEW_RUNS)
 
     def render(
         self,

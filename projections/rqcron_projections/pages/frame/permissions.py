@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Action", "may", "may_view"]
+__all__ = ["VIEW_RUNS", "Action", "may", "may_view"]
 
 APP = "rqcron_projections"
+VIEW_RUNS = f"{APP}.view_cronrun"
 
 
 class Action(StrEnum):

@@ -36,7 +36,7 @@ def log_page(frame: Frame) -> HttpResponse:
         "values": question.values,
         "groups": [(key, words) for key, (words, _) in GROUPS.items()],
         "types": [(item.value, item.value.replace("_", " ")) for item in EventType],
-        "lines": event_lines(frame.alias, found.lines, frame.zones),
+        "lines": event_lines(frame, found.lines),
         "found": found,
         "looked_at": f"{LOOKED_AT_MAX:,}",
         "older": question.parameters_before(found.older) if found.older else "",
@@ -64,7 +64,7 @@ def log_tail(frame: Frame) -> HttpResponse:
 
 
 def _rows(frame: Frame, lines: Sequence[Line]) -> str:
-    shown = event_lines(frame.alias, reversed(lines), frame.zones)
+    shown = event_lines(frame, reversed(lines))
     return "".join(
         render_to_string("rqcron/story/event.html", {"frame": frame, "line": line}, frame.request)
         for line in shown
@@ -76,5 +76,5 @@ def event_page(frame: Frame, event: int) -> HttpResponse:
     row = line_of(event)
     if row is None:
         raise Http404(f"No event has the id {event}.")
-    line: EventLine = event_lines(frame.alias, [row], frame.zones)[0]
+    line: EventLine = event_lines(frame, [row])[0]
     return frame.render("rqcron/event.html", {"line": line}, title=f"Event {event}")

@@ -55,14 +55,14 @@ class Found:
     outages: Sequence[Outage] = ()
 
 
-def find(asked: Asked, now: datetime) -> Found:
-    """Raises TooMuch, and ValueError as ``report`` does."""
+def find(asked: Asked, now: datetime, *, messages: bool) -> Found:
+    """Raises TooMuch, and ValueError as ``report`` does. ``messages``: see ``whole_report``."""
     days = asked.whole_days
     since, until = first_instant(asked.since), first_instant(asked.until) if asked.until else now
     lost, names = outages(since, until), present_names()
     if days is None or asked.by not in ("cron", "day"):
         _check_runs(since, until)
-        found = whole_report(asked)
+        found = whole_report(asked, messages=messages)
         return _of_report(found, asked, by_day=None, slower=(), lost=lost)
     first, last = days[0], days[1] or timezone.localdate(now) + timedelta(days=1)
     slower = [
@@ -85,14 +85,17 @@ def find(asked: Asked, now: datetime) -> Found:
             slower=slower,
             outages=lost,
         )
-    found = whole_report(asked)
+    found = whole_report(asked, messages=messages)
     by_day_report = found if asked.by == "day" else report(*days, by="day", cron=asked.cron or None)
     return _of_report(found, asked, by_day=by_day_report, slower=slower, lost=lost)
 
 
-def whole_report(asked: Asked) -> Report:
-    """As ``cron_report`` gives it."""
-    return report(asked.since, asked.until, by=asked.by, cron=asked.cron or None)
+def whole_report(asked: Asked, *, messages: bool) -> Report:
+    """As ``cron_report`` gives it; with what errors said only where the viewer may read that."""
+    found = report(asked.since, asked.until, by=asked.by, cron=asked.cron or None)
+    if messages:
+        return found
+    return replace(found, errors=tuple(replace(error, message_shape="") for error in found.errors))
 
 
 def _of_report(

@@ -31,8 +31,8 @@ def report_page(frame: Frame) -> HttpResponse:
     problem, found = asked.problem, None
     try:
         if wanted in ("csv", "json") and not problem:
-            return _download(asked, wanted)
-        found = find(asked, frame.now)
+            return _download(frame, asked, wanted)
+        found = find(asked, frame.now, messages=frame.sees_runs)
     except ValueError as error:  # TooMuch, or what report() says of the range
         problem = f"{problem} {error}".strip()
     context: dict[str, Any] = {
@@ -77,9 +77,9 @@ def _query(parameters: dict[str, str], asked: Asked, *, keep: bool = False) -> s
     return "?" + urlencode(found)
 
 
-def _download(asked: Asked, wanted: str) -> HttpResponse:
+def _download(frame: Frame, asked: Asked, wanted: str) -> HttpResponse:
     """The whole report, as the command gives it: it may take its time."""
-    found = whole_report(asked)
+    found = whole_report(asked, messages=frame.sees_runs)
     text: str
     if wanted == "json":
         text, kind = json_text(found.to_data()), "application/json"

@@ -20,7 +20,7 @@ __all__ = ["run_page"]
 
 def run_page(frame: Frame, run: UUID) -> HttpResponse:
     try:
-        answer = explain_run(run)
+        answer = explain_run(run, texts=frame.sees_runs)
     except (CronError, NewerEvent) as error:
         status = 404 if isinstance(error, UnknownRun) else 200
         context = {"run_id": run, "problem": str(error)}

@@ -42,7 +42,7 @@ def slot_page(frame: Frame, cron: str, instant: str) -> HttpResponse:
         what = f"{instant!r} is not an instant. Give one such as 2026-03-02T09:00:00Z."
         return _problem(frame, name, what, status=404, text=instant)
     try:
-        answer = explain(name, at)
+        answer = explain(name, at, texts=frame.sees_runs)
     except (CronError, NewerEvent) as error:
         return _problem(frame, name, str(error), at=at)
     if answer.verdict is Verdict.UNKNOWN_CRON:

@@ -38,14 +38,16 @@ def slots_between(
     *,
     now: datetime,
     watermark: datetime | None,
+    messages: bool = False,
 ) -> Slots:
-    """Slots with ``since <= slot < until``; four queries, or none where there are too many."""
+    """Slots with ``since <= slot < until``; four queries, or none where there are too many. ``messages``: see
+    ``runs_of``."""
     if _count(stretches, since, min(until, now)) > SLOTS_MAX:
         return Slots([], True)
     decisions, is_too_many = decisions_between(name, since, until, SLOTS_MAX)
     if is_too_many:
         return Slots([], True)
-    entries = list(decided(decisions, runs_of(decisions)))
+    entries = list(decided(decisions, runs_of(decisions, messages=messages)))
     others = undecided(
         _promised(stretches, since, until, now),
         entries,

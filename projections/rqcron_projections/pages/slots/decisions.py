@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField, Value
 
 from rqcron_events.core.codec import decode_data, event_type
 from rqcron_events.core.events import DECISIONS, EventType, cron_stream
@@ -66,6 +66,7 @@ class RunFacts(NamedTuple):
     queue_wait_seconds: float | None
     error_type: str
     error_message: str
+    """Empty where it is not to be shown."""
     outcome_reason: str
 
 
@@ -106,16 +107,18 @@ def decisions_between(
     return found, False
 
 
-def runs_of(decisions: Iterable[Decision]) -> dict[UUID, RunFacts]:
-    """The runs that slots became: one query."""
-    return runs_named({item.run_id for item in decisions if item.run_id is not None})
+def runs_of(decisions: Iterable[Decision], *, messages: bool = False) -> dict[UUID, RunFacts]:
+    """The runs that slots became: one query. ``messages``: with what errors said, for who may read it."""
+    run_ids = {item.run_id for item in decisions if item.run_id is not None}
+    return runs_named(run_ids, messages=messages)
 
 
-def runs_named(run_ids: Collection[UUID]) -> dict[UUID, RunFacts]:
+def runs_named(run_ids: Collection[UUID], *, messages: bool = False) -> dict[UUID, RunFacts]:
     if not run_ids:
         return {}
     rows = CronRun.objects.using(store.connection().alias).filter(run_id__in=run_ids)
-    found = rows.annotate(error_message=MESSAGE_OF_RUN).values_list(*RunFacts._fields)
+    message = MESSAGE_OF_RUN if messages else Value("", output_field=TextField())
+    found = rows.annotate(error_message=message).values_list(*RunFacts._fields)
     return {row[0]: RunFacts(*row) for row in found}
 
 

@@ -25,10 +25,14 @@ HOLES_MAX = 20
 """Slots that are looked for between two decisions: beyond, it is a hole all the same."""
 
 
-def recent_entries(rows: Sequence[CronJob], now: datetime) -> dict[str, list[Entry]]:
-    """By cron, oldest first: what was decided, what should have been, and what is due."""
+def recent_entries(
+    rows: Sequence[CronJob], now: datetime, *, messages: bool = False
+) -> dict[str, list[Entry]]:
+    """By cron, oldest first: what was decided, what should have been, and what is due. ``messages``: see
+    ``runs_of``."""
     decisions = newest_decisions([row.name for row in rows], SLOTS_MAX)
-    runs = runs_of(item for items in decisions.values() for item in items)
+    all_decisions = (item for items in decisions.values() for item in items)
+    runs = runs_of(all_decisions, messages=messages)
     archived = archived_until()
     found: dict[str, list[Entry]] = {}
     for row in rows:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from rqcron_events.core.codec import Unreadable
 from rqcron_events.core.events import Event
 from rqcron_events.core.explain.event_words import event_words
+from rqcron_events.core.words.apart import without_run_texts
 from rqcron_events.models import put_back
 
+from ..frame.frame import Frame
 from ..frame.zones import Zones
 from .called import Called, called
 
@@ -54,16 +56,16 @@ class EventLine:
         return self.data[:DATA_CHARACTERS_MAX] + "…"
 
 
-def event_lines(alias: str, lines: Iterable[Event | Unreadable], zones: Zones) -> list[EventLine]:
-    """In the same order, with their texts; one query tells what their crons are called."""
+def event_lines(frame: Frame, lines: Iterable[Event | Unreadable]) -> list[EventLine]:
+    """In the same order, with the texts that the viewer may read; one query tells what their crons are called."""
     known = list(lines)
-    texts = {
-        event.id: event
-        for event in put_back(alias, [line for line in known if isinstance(line, Event)])
-    }
+    events = [line for line in known if isinstance(line, Event)]
+    if not frame.sees_runs:
+        events = [replace(event, data=without_run_texts(event.data)) for event in events]
+    texts = {event.id: event for event in put_back(frame.alias, events)}
     known = [texts[line.id] if isinstance(line, Event) else line for line in known]
-    names = called(alias, {line.cron for line in known if line.cron})
-    return [_line(line, names.get(line.cron), zones) for line in known]
+    names = called(frame.alias, {line.cron for line in known if line.cron})
+    return [_line(line, names.get(line.cron), frame.zones) for line in known]
 
 
 def _line(line: Event | Unreadable, cron: Called | None, zones: Zones) -> EventLine:

@@ -33,7 +33,8 @@ _OPEN = frozenset({RunStatus.RUNNING, RunStatus.RETRYING})
 
 def told(frame: Frame, answer: Explanation, stored_name: str) -> dict[str, Any]:
     """What ``rqcron/story/*.html`` need. Details that need further permissions are left out without
-    them: evidence that of the log, errors and results that of runs."""
+    them: evidence that of the log, attempts and results that of runs. ``answer`` was asked for without texts
+    then (``frame.sees_runs``)."""
     timezone = answer.definition.timezone if answer.definition else ""
     run, events = answer.run, list(answer.events)
     own = [event for event in events if run is not None and event.run_id == run.id]
@@ -57,7 +58,7 @@ def told(frame: Frame, answer: Explanation, stored_name: str) -> dict[str, Any]:
         else "",
         "queue_url": django_rq_queue_url(queue),
         "workers_url": django_rq_queue_url(queue, "django_rq_workers"),
-        "evidence": event_lines(frame.alias, events, frame.zones) if sees_events else [],
+        "evidence": event_lines(frame, events) if sees_events else [],
         "as_text": as_text(answer) if sees_events and sees_runs else "",
         "sees_runs": sees_runs,
         "sees_events": sees_events,
@@ -67,11 +68,7 @@ def told(frame: Frame, answer: Explanation, stored_name: str) -> dict[str, Any]:
 
 def sees(frame: Frame) -> tuple[bool, bool]:
     """Whether the viewer may see runs, and events."""
-    user = frame.request.user
-    return (
-        may_view(user, "rqcron_projections.view_cronrun"),
-        may_view(user, "rqcron_events.view_cronevent"),
-    )
+    return frame.sees_runs, may_view(frame.request.user, "rqcron_events.view_cronevent")
 
 
 def fate_of(answer: Explanation) -> Fate | None:

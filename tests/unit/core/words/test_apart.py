@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from rqcron_events.core.words.apart import (
     has_texts,
     taken_apart,
     with_texts,
+    without_run_texts,
 )
 
 RUN = UUID(int=5)
@@ -68,6 +70,21 @@ def test_what_is_gone_or_changed_is_said_and_keeps_its_hash():
     assert shown.data["error"]["traceback"] == GONE
     assert shown.data["result"] == "[1]"
     assert shown.data["texts"].keys() == {"error.message", "error.traceback"}
+
+
+def test_what_a_run_said_can_be_left_out_wherever_it_stands_and_is_not_put_back():
+    whole = failed({"error": ERROR, "result": "[1]", "retries_left": 0}, "because " * 100)
+    facts, stored = apart(whole)
+    for event in (whole, facts, with_texts(facts, stored)):
+        left = replace(event, data=without_run_texts(event.data))
+        shown = with_texts(left, stored)
+        assert shown.data["error"].keys() - {"shape"} == {"type"}
+        assert shown.data.keys() == {"error", "retries_left"}
+        assert shown.reason == whole.reason, "of a person"
+    assert without_run_texts({"error": "no object", "texts": 1}) == {
+        "error": "no object",
+        "texts": 1,
+    }
 
 
 def test_a_long_reason_of_a_person_stands_apart_but_for_its_beginning():
