@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import django_rq
@@ -25,7 +25,7 @@ from .job_data import META_KEY, job_data, try_dry
 from .refusal import cause_of, is_outage, refused_commands, take_back
 from .run_request import Enqueued, RunRequest, job_id
 
-__all__ = ["META_KEY", "Enqueued", "Enqueuer", "RunRequest", "job_id"]
+__all__ = ["META_KEY", "Enqueued", "Enqueuer", "RunRequest", "job_id", "sentinels_of"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -369,12 +369,21 @@ def _bound_answers(connection: Redis, seconds_max: float, *, tries_once: bool) -
 
 def redis_key(connection: Redis) -> str:
     """An address for people, without a password; equal for two connections to one Redis database."""
-    pool = connection.connection_pool
+    pool: Any = connection.connection_pool
     given = pool.connection_kwargs
-    place = getattr(pool, "service_name", "") or given.get("path")
-    place = place or f"{given.get('host')}:{given.get('port')}"
+    place = given.get("path") or f"{given.get('host')}:{given.get('port')}"
+    if sentinels := sentinels_of(pool):
+        place = f"{pool.service_name} at {sentinels}"
     user = given.get("username")
     return f"{f'{user}@' if user else ''}{place}/{given.get('db') or 0}"
+
+
+def sentinels_of(pool: Any) -> str:
+    """Their addresses; empty without Sentinel. Each deployment may call its master ``mymaster``."""
+    manager = getattr(pool, "sentinel_manager", None)
+    known = manager.sentinels if manager is not None else []
+    places = (sentinel.connection_pool.connection_kwargs for sentinel in known)
+    return ",".join(sorted(f"{given.get('host')}:{given.get('port')}" for given in places))
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:

@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ..core.wording import clause
 from ..errors import CronError
+from ..execution.enqueuer import sentinels_of
 
 __all__ = ["Address", "StandaloneError", "address_of", "answers", "server_config"]
 
@@ -38,10 +39,12 @@ class Address:
     tls: bool = False
     service: str = ""
     """Sentinel's name for the server, or empty."""
+    sentinels: str = ""
+    """Their addresses, where there is such a name."""
 
     def __str__(self) -> str:
         if self.service:
-            return f"Sentinel service {self.service!r}"
+            return f"sentinel://{self.sentinels}/{self.service}/{self.db}"
         if self.path:
             return f"unix://{self.path}?db={self.db}"
         user = f"{self.username}:***@" if self.password else ""
@@ -72,6 +75,7 @@ def address_of(queue: str) -> Address:
         password=str(given.get("password") or ""),
         tls=issubclass(pool.connection_class, SSLConnection),
         service=str(getattr(pool, "service_name", "") or ""),
+        sentinels=sentinels_of(pool),
     )
 
 
