@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -39,6 +40,15 @@ def pooler(mode: str = "transaction", size: int = 3) -> Iterator[str]:
         yield found.url
     finally:
         found.close()
+
+
+def thaw_after(pid: int, seconds: float) -> None:
+    """By another process: this one may stand still by then."""
+    subprocess.run(
+        ["sh", "-c", f"(sleep {seconds}; kill -CONT {pid}) >/dev/null 2>&1 &"],
+        check=True,
+        start_new_session=True,
+    )
 
 
 class PgBouncer:
@@ -93,6 +103,19 @@ class PgBouncer:
             self._process.kill()
             self._process.wait(START_SECONDS_MAX)
             self._process = None
+
+    def freeze(self) -> None:
+        """As a frozen server: its connections stay open, new ones are taken, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def thaw_after(self, seconds: float) -> None:
+        assert self._process is not None
+        thaw_after(self._process.pid, seconds)
 
     def close(self) -> None:
         self.stop()

@@ -136,7 +136,14 @@ class Backend(Protocol):
 
     def interrupt(self, db: BaseDatabaseWrapper, /) -> None:
         """End the statement that another thread is running on this connection, with an error
-        there. May raise anything when there is none."""
+        there. Returns within seconds, and may raise anything when there is none."""
+
+    def hang_up(self, db: BaseDatabaseWrapper, /) -> None:
+        """The same where that was of no use, as with a server that is frozen: the connection is lost."""
+
+    def connect_within(self, db: BaseDatabaseWrapper, seconds: int, /) -> None:
+        """Bound how long this thread's next connection may take to be there. Outside of a
+        transaction; ``db`` is closed."""
 
     def clock_seconds(self, db: BaseDatabaseWrapper, /) -> float:
         """The database's clock at this moment, as seconds since the Unix epoch."""

@@ -14,16 +14,21 @@ from .. import clock
 from ..core.codec import NewerEvent
 from ..core.downtime import DowntimeCause
 from ..core.wording import clause
+from ..ledger import store
+from ..ledger.backend import backend_of
 from ..process.gc_pause import IdleCollector
 from ..process.stop_flag import StopFlag
 from .following.beside import beside_the_runner
 from .runner import Runner
+from .statement_watch import START_SECONDS_MAX
 
 __all__ = ["Loop"]
 
 log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS_MAX = 5.0
+CONNECT_SECONDS_MAX, GOODBYE_CONNECT_SECONDS_MAX = 10, 3
+"""How long the deciding thread waits for a connection: nothing ends that from outside, a signal neither."""
 SWITCH_SECONDS = 0.0005
 """How long a thread keeps the interpreter while another wants it. By Python's default it is ten times
 as long, and the deciding thread waits for it after each answer of the database."""
@@ -47,25 +52,29 @@ class Loop:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         sys.setswitchinterval(SWITCH_SECONDS)  # the process is ours alone
+        _connect_within(CONNECT_SECONDS_MAX)
         try:
             while not self._stopping.is_set():
                 seconds = self._turn()
                 self.runner.way.due_in(seconds)
                 self._stopping.wait(max(seconds - self._collector.collect(seconds), 0))
         finally:
+            if self._failures:  # it has no connection now
+                _connect_within(GOODBYE_CONNECT_SECONDS_MAX)
             self.finish()
             self._collector.stop()
 
     def stop(self) -> None:
         self._stopping.set()
+        self.runner.watch.hurry()
 
     def finish(self) -> None:
         """End what works beside, and say goodbye."""
         self.stop()
-        self.runner.watch.stop()
         self._followers.request_stop()
         if self._started:
             self._stop_runner()
+        self.runner.watch.stop()  # the goodbye is watched, too
         self._followers.join()  # last: they have been stopping meanwhile
 
     def _on_signal(self, *_: object) -> None:
@@ -91,12 +100,14 @@ class Loop:
         if self._away_since is not None:
             self.runner.hold_up(self._away_since, DowntimeCause.DATABASE_AWAY)
         if not self._started:
-            self.runner.start()
+            if not self.runner.watch.is_alive():
+                self.runner.watch.start()
+            with self.runner.watch.watching(START_SECONDS_MAX):
+                self.runner.start()
             self.runner.work_with_rq_beside()
             self.runner.save_beside()
             self._started = True
             self._followers.start()
-            self.runner.watch.start()
             self._collector.start()
         with self.runner.watch.watching():
             seconds = self.runner.tick()
@@ -138,3 +149,8 @@ class Loop:
                 error,
                 extra={"action": "stop_not_recorded", "runner": self.runner.id},
             )
+
+
+def _connect_within(seconds: int) -> None:
+    db = store.connection()
+    backend_of(db).connect_within(db, seconds)

@@ -377,12 +377,14 @@ class Runner:
     def stop(self) -> None:
         """Save what is known, and say goodbye. Raises Django's database errors."""
         if self.leading and not self.behind:  # otherwise whoever is next had better go on at once
-            self.save_snapshot()
+            with self.watch.watching():
+                self.save_snapshot()
         if self._rq_threads is not None:
             self._rq_threads.stop()
         if self._saver is not None:
             self._saver.stop()
-        self.presence.stopped()
+        with self.watch.watching():
+            self.presence.stopped()
 
     def fall_back(self) -> None:
         """After a fault: lead no more, so that what was half applied in memory is loaded anew."""

@@ -18,11 +18,14 @@ from redis.exceptions import BusyLoadingError, RedisError
 
 from rqcron_events.models import CronEvent
 from tests.chaos.stage import RedisServer
+from tests.pgbouncer import PgBouncer
 from tests.processes import Project
 
 FROZEN_SLOTS = 8
 """Seconds for which Redis is frozen, by the slots of a one-second cron."""
 TAKER = "takes every connection"
+STOPPED_SECONDS_MAX = 30
+"""See docs/deployment.md."""
 
 
 @pytest.fixture
@@ -295,6 +298,43 @@ if os.environ["DATABASE_URL"].startswith("postgresql"):  # SQLite refuses nobody
             last, first = slots.last().scheduled_for, slots.first()
             start = first.data.get("first") or first.scheduled_for.isoformat()
             assert covered == (last - datetime.fromisoformat(start)).total_seconds() + 1
+
+    @pytest.mark.parametrize(
+        "frozen_seconds", [0, 7], ids=["in a statement", "waiting for a new connection"]
+    )
+    def test_a_runner_whose_database_is_frozen_ends_when_it_is_asked_to(
+        project: Project, frozen_seconds: int
+    ):
+        """Nothing answers, and nothing refuses."""
+        between = PgBouncer(connection.settings_dict, "session", 20)
+        try:
+            between.start()
+            runner = project.start("cron_run", DATABASE_URL=f"{between.url}?pooler=1")
+            project.wait_until(CronEvent.objects.of_type("slot_fired").exists)
+            between.freeze()
+            time.sleep(1 + frozen_seconds)
+            assert runner.stop(STOPPED_SECONDS_MAX) == 0
+            assert "The runner's end is not recorded" in runner.output
+        finally:
+            between.thaw()
+            between.close()
+
+    def test_a_database_that_was_frozen_for_a_while_is_waited_out(project: Project):
+        between = PgBouncer(connection.settings_dict, "session", 20)
+        try:
+            between.start()
+            runner = project.start("cron_run", DATABASE_URL=f"{between.url}?pooler=1")
+            fired = CronEvent.objects.of_type("slot_fired")
+            project.wait_until(fired.exists)
+            between.freeze()
+            time.sleep(4)
+            between.thaw()
+            count = fired.count()
+            project.wait_until(lambda: fired.count() > count + 2)
+            assert runner.stop() == 0
+            assert CronEvent.objects.of_type("runner_stopped").exists()
+        finally:
+            between.close()
 
 
 def test_a_warm_shutdown_ends_the_runner_at_once_and_lets_the_job_finish(project: Project):

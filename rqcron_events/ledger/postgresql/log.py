@@ -37,6 +37,8 @@ from .inspection import disk_free_bytes as disk_free_bytes
 from .inspection import event_bytes as event_bytes
 from .inspection import log_bytes as log_bytes
 from .probe import bounded_session as bounded_session
+from .sessions import connect_within as connect_within
+from .sessions import hang_up as hang_up
 from .sessions import in_one_session as in_one_session
 from .sessions import interrupt as interrupt
 from .sessions import is_pooled as is_pooled

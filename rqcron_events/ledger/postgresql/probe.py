@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
-from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .sessions import without_pool
+from .sessions import hang_up, without_pool
 
 __all__ = ["bounded_session"]
 
@@ -50,12 +47,10 @@ def bounded_session(db: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
 
 
 def _hang_up(db: BaseDatabaseWrapper, seconds: float, over: Event, late: Event) -> None:
-    """Take the line from under a session that is not over by then. No timeout of the server's helps
-    when that is frozen, and a client without a bound waits for its answer for ever."""
+    """Take the line from under a session that is not over by then."""
     if over.wait(seconds):
         return
     late.set()
     while not over.wait(HANG_UP_SECONDS):
-        connection: Any = db.connection
-        with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
+        with suppress(Exception):
+            hang_up(db)

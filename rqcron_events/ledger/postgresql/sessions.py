@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
@@ -10,9 +12,13 @@ from typing import Any, cast
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
+from psycopg import Error
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
+from psycopg.pq import TransactionStatus
 
 __all__ = [
+    "connect_within",
+    "hang_up",
     "in_one_session",
     "interrupt",
     "is_pooled",
@@ -24,6 +30,8 @@ __all__ = [
     "was_locked",
     "without_pool",
 ]
+
+CANCEL_SECONDS_MAX = 2.0
 
 
 @contextmanager
@@ -98,7 +106,29 @@ def new_session(db: BaseDatabaseWrapper) -> None:
 def interrupt(db: BaseDatabaseWrapper) -> None:
     """End the statement that another thread is running on this connection."""
     connection: Any = db.connection
-    connection.cancel()
+    try:
+        # ``cancel`` keeps the interpreter until the server answers, and so does this where libpq is older than 17.
+        connection.cancel_safe(timeout=CANCEL_SECONDS_MAX)
+    except Error:
+        hang_up(db)
+
+
+def hang_up(db: BaseDatabaseWrapper) -> None:
+    """Take the line from under a statement. No timeout of the server's helps when that is frozen, and a
+    client without a bound waits for its answer for ever."""
+    connection: Any = db.connection
+    if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+        with socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+def connect_within(db: BaseDatabaseWrapper, seconds: int) -> None:
+    """This thread's next connection is out of no pool, and is there within so many seconds, or not at all."""
+    own = without_pool(db)
+    options = own.settings_dict["OPTIONS"]
+    options["connect_timeout"] = min(int(options.get("connect_timeout") or seconds), seconds)
+    db.close()
+    connections[db.alias] = own
 
 
 def place(db: BaseDatabaseWrapper) -> str:

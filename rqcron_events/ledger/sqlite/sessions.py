@@ -39,6 +39,15 @@ def interrupt(db: BaseDatabaseWrapper) -> None:
     connection.interrupt()
 
 
+def hang_up(db: BaseDatabaseWrapper) -> None:
+    """There is no line."""
+    interrupt(db)
+
+
+def connect_within(_: BaseDatabaseWrapper, __: int) -> None:
+    """A file is there at once."""
+
+
 def place(db: BaseDatabaseWrapper) -> str:
     """Where the database is, for people."""
     return f"SQLite {db.settings_dict['NAME']}"

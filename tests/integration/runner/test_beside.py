@@ -317,6 +317,7 @@ def test_the_loop_says_until_when_nothing_is_due(
         RightOfWay, "due_in", lambda self, seconds: said.append(seconds) or loop.stop()
     )
     monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
+    monkeypatch.setattr("rqcron_events.runner.loop._connect_within", lambda seconds: None)
     loop.run()
     assert said == [0.25]
 
