@@ -185,10 +185,12 @@ class RunState:
     def stream(self) -> str:
         return run_stream(self.run_id)
 
-    def takes(self, end: EventType) -> bool:
+    def takes(self, end: Event) -> bool:
         """Whether this end of its attempt still counts: False when somebody else has the last word
-        already, be it the same one said twice."""
-        return self.outcome is None and (end in OUTCOMES or self.running)
+        already, be it the same one said twice, or when a later attempt is at work."""
+        if self.outcome is not None or end.type in OUTCOMES:
+            return self.outcome is None
+        return self.running and end.attempt in (None, self.attempt)
 
     def apply(self, event: Event) -> None:
         if event.version <= self.version:

@@ -132,16 +132,19 @@ def close(attempt: Attempt, end: Callable[..., Event]) -> None:
     if attempt.began is not None:
         duration = round(clock.monotonic_seconds() - attempt.began, 6)
 
+    # By the log: RQ's own count may be another one, and elsewhere nothing is known.
+    known_attempt = run.attempt if attempt.state.version else 0
+
     def end_event(state: RunState) -> Event:
         return end(
-            attempt=state.attempt or run.attempt or None,
+            attempt=known_attempt or state.attempt or run.attempt or None,
             duration_seconds=duration,
             **place(state, attempt.actor, now),
         )
 
     def build(state: RunState) -> list[Event]:
         event = end_event(named(state, run.cron, run.slot))
-        return [event] if state.takes(event.type) else []
+        return [event] if state.takes(event) else []
 
     def append() -> None:
         if not attempt.state.version:

@@ -155,7 +155,7 @@ def _written(event: Event, redis: Redis) -> int | None:
         if store.append_free(event):
             return event.version
         state = read_run(event.run_id)
-        if not state.takes(event.type):
+        if not state.takes(event):
             return 0
         event = replace(event, version=state.version + 1)
     raise VersionConflict(event.stream, event.version)

@@ -28,7 +28,7 @@ from rqcron_events.core.events import Event, make
 from rqcron_events.core.events.make import InRun
 from rqcron_events.core.run_state import RunState
 from rqcron_events.execution import spool
-from rqcron_events.execution.attempt import begin, close
+from rqcron_events.execution.attempt import Attempt, CurrentRun, begin, close
 from rqcron_events.execution.enqueuer import Enqueuer, RunRequest, job_id
 from rqcron_events.execution.job_data import META_KEY, asked
 from rqcron_events.execution.ledger_writer import channel, process
@@ -40,6 +40,7 @@ from rqcron_events.execution.work_horse import start as start_module
 from rqcron_events.execution.work_horse.start import first_start
 from rqcron_events.execution.work_horse.writer import give_writer
 from rqcron_events.ledger import store
+from rqcron_events.ledger.run_streams import read_run
 from rqcron_events.models import CronEvent
 from rqcron_events.registry import Registered, Registry
 from rqcron_events.signals import event_appended
@@ -359,6 +360,52 @@ def test_an_end_that_the_writer_commits_after_it_was_spooled_is_there_once(
         write_late(its)
     spool.drain(redis_connection)
     assert types() == ["run_requested", "run_started", "attempt_failed"]
+
+
+def test_an_end_that_the_writer_comes_to_in_the_next_attempt_ends_not_that_one(fetch, short):
+    """It was frozen, so its work-horse has written the end by itself."""
+    attempt = begin(fetch(), NAME, RUN)
+    with nobody_answers() as its:
+        close(attempt, partial(make.attempt_failed, retries_left=1))
+        second = begin_next_attempt()
+        write_late(its)
+    assert types() == ["run_started", "attempt_failed", "run_started"]
+    assert read_run(RUN).running
+    with writing():
+        close(second, partial(make.attempt_failed, retries_left=0))
+    assert attempts_failed() == [1, 2]
+
+
+@pytest.mark.parametrize("by", [writing, ExitStack], ids=["by its writer", "by itself"])
+def test_a_work_horse_that_was_frozen_ends_its_own_attempt_only(by, fetch):
+    """RQ has given its job up, and the next attempt is at work."""
+    attempt = begin(fetch(), NAME, RUN)
+    dead = make.attempt_died(attempt=1, retries_left=2, **{**PLACE, "version": 2})
+    store.append([dead])
+    second = begin_next_attempt()
+    with by():
+        close(attempt, partial(make.attempt_failed, retries_left=1))
+    assert read_run(RUN).running
+    close(second, partial(make.attempt_failed, retries_left=0))
+    assert attempts_failed() == [1, 2]
+
+
+def begin_next_attempt() -> Attempt:
+    """In another worker, which does not know this one's writer."""
+    state = read_run(RUN)
+    started = make.run_started(
+        attempt=2, retries_left=1, job_created_at="", job_enqueued_at="",
+        **{**PLACE, "version": state.version + 1},
+    )  # fmt: skip
+    store.append([started])
+    run = CurrentRun(cron=NAME, run_id=RUN, slot=None, attempt=2)
+    job = Job.fetch(job_id(RUN), connection=Redis.from_url(settings.REDIS_URL))
+    return Attempt(run, job, read_run(RUN), clock.monotonic_seconds(), "worker/2")
+
+
+def attempts_failed() -> list[int]:
+    failed = CronEvent.objects.for_run(RUN).of_type("attempt_failed").order_by("id")
+    return list(failed.values_list("attempt", flat=True))
 
 
 def _away(*_: Any) -> None:

@@ -33,6 +33,7 @@ def folded(*events: tuple[str, dict]) -> RunState:
 ENQUEUED = ("run_enqueued", {"cron": "alpha", "scheduled_for": at("11:50")})
 STARTED = ("run_started", {"attempt": 1, "actor": "worker/a", "data": {"retries_left": 2}})
 FAILED = ("attempt_failed", {"attempt": 1})
+SECOND = ("run_started", {"attempt": 2, "actor": "worker/b"})
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,23 @@ def test_a_run_is_running_between_a_start_and_its_end(events, running, attempt):
     state = folded(*events)
     assert (state.running, state.attempt) == (running, attempt)
     assert (state.cron, state.slot, state.version) == ("alpha", at("11:50"), len(events))
+
+
+@pytest.mark.parametrize(
+    ("events", "end", "attempt", "counts"),
+    [
+        ([ENQUEUED, STARTED], "attempt_failed", 1, True),
+        ([ENQUEUED, STARTED], "attempt_failed", None, True),
+        ([ENQUEUED, STARTED, FAILED], "attempt_failed", 1, False),
+        ([ENQUEUED, STARTED, FAILED, SECOND], "attempt_failed", 1, False),
+        ([ENQUEUED, STARTED, FAILED, SECOND], "attempt_failed", 2, True),
+        ([ENQUEUED, STARTED, FAILED, SECOND], "run_succeeded", 1, True),
+        ([ENQUEUED, STARTED, ("run_lost", {})], "run_succeeded", 1, False),
+    ],
+)
+def test_an_attempt_ends_once_and_ends_no_later_one(events, end, attempt, counts):
+    event = Event(stream="", version=9, type=EventType(end), occurred_at=NOON, attempt=attempt)
+    assert folded(*events).takes(event) == counts
 
 
 @pytest.mark.parametrize("outcome", sorted(OUTCOMES))
