@@ -25,7 +25,7 @@ from ..ledger import store
 from ..ledger.doors.home import Home, writing_to
 from ..ledger.run_streams import append_to_run, read_run
 from ..process.failpoints import reach
-from ..process.time_limit import time_limit
+from ..process.time_limit import alarm_again, time_limit
 from .job_data import asked
 from .ledger_writer.channel import current as current_channel
 from .work_horse import ledger_session
@@ -84,6 +84,7 @@ class Attempt:
     home: Home = field(default_factory=Home)
 
 
+@alarm_again(BaseTimeoutException)  # where it is spooled, much catches all
 def begin(job: Job, name: str, asked_run_id: UUID) -> Attempt:
     """Record the start, or that it is refused (then the attempt is closed)."""
     told = told_by(job, name, asked_run_id)
