@@ -86,4 +86,4 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT
 end
 return string.format('%.6f', now)
 """
-"""A member is ``job:execution``. Of jobs of others only the lives are saved."""
+"""A member is ``job:execution``. Of jobs of others the lives are saved, and the dead are put off."""

@@ -79,9 +79,8 @@ class StatementWatch(threading.Thread):
         if progress_at is None or db is None:
             return
         seconds = clock.monotonic_seconds() - progress_at
-        if seconds <= (
-            min(self._seconds_max, STOP_SECONDS_MAX) if self._hurries else self._seconds_max
-        ):
+        bound = min(self._seconds_max, STOP_SECONDS_MAX) if self._hurries else self._seconds_max
+        if seconds <= bound:
             return
         try:
             if self._ended_at == progress_at:  # it goes on all the same

@@ -62,10 +62,7 @@ def frozen_between(transactional_db, monkeypatch: pytest.MonkeyPatch) -> Iterato
         between.close()
 
 
-def test_a_statement_that_takes_too_long_is_ended_and_told(transactional_db, monkeypatch, caplog):
-    monkeypatch.setattr(statement_watch, "SECONDS_MAX", 0.2)
-    monkeypatch.setattr(statement_watch, "LOOK_SECONDS", 0.05)
-    watch = StatementWatch()
+def ends_a_long_statement(watch: StatementWatch) -> None:
     watch.start()
     try:
         with pytest.raises(OperationalError), watch.watching(), connection.cursor() as cursor:
@@ -73,6 +70,10 @@ def test_a_statement_that_takes_too_long_is_ended_and_told(transactional_db, mon
     finally:
         watch.stop()
         watch.join(10)
+
+
+def test_a_statement_that_takes_too_long_is_ended_and_told(transactional_db, short, caplog):
+    ends_a_long_statement(StatementWatch())
     assert "statement_ended" in [record.action for record in caplog.records]
     with connection.cursor() as cursor:  # the session goes on
         cursor.execute("SELECT 1")
@@ -91,11 +92,9 @@ def test_steps_that_make_progress_are_let_be(transactional_db, monkeypatch, capl
 
 
 def test_the_runner_is_watched_and_goes_on_after_a_statement_that_hung(
-    postgresql, transactional_db, redis_connection, crons, monkeypatch, caplog
+    postgresql, transactional_db, redis_connection, crons, short, caplog
 ):
     """Somebody locks the log; the server would end that session only after some seconds."""
-    monkeypatch.setattr(statement_watch, "SECONDS_MAX", 0.2)
-    monkeypatch.setattr(statement_watch, "LOOK_SECONDS", 0.05)
     loop = Loop(Runner())
     loop._followers = NobodyFollows()
     other = connection.copy()
@@ -186,11 +185,5 @@ def test_who_is_asked_to_stop_has_a_shorter_bound(transactional_db, monkeypatch)
     monkeypatch.setattr(statement_watch, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(statement_watch, "STOP_SECONDS_MAX", 0.2)
     watch = StatementWatch()
-    watch.start()
     watch.hurry()
-    try:
-        with pytest.raises(OperationalError), watch.watching(), connection.cursor() as cursor:
-            cursor.execute(LONG[connection.vendor])
-    finally:
-        watch.stop()
-        watch.join(10)
+    ends_a_long_statement(watch)

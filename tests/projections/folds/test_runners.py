@@ -14,19 +14,23 @@ from rqcron_events.models import QuarantinedEvent
 from tests.projections.histories import START
 
 
+def said(kind: EventType, seconds: int, version: int, **data: object) -> Event:
+    """Of the runner ``web-1``."""
+    return Event(
+        stream=runner_stream("web-1"),
+        version=version,
+        type=kind,
+        actor="runner/web-2",
+        occurred_at=START + timedelta(seconds=seconds),
+        data=data,
+    )
+
+
 def test_a_runner_that_comes_back_begins_a_new_session() -> None:
     rows: dict[str, RunnerSession] = {}
 
     def write(kind: EventType, seconds: int, **data: object) -> None:
-        event = Event(
-            stream=runner_stream("web-1"),
-            version=1,
-            type=kind,
-            actor="runner/web-2",
-            occurred_at=START + timedelta(seconds=seconds),
-            data=data,
-        )
-        for row in runners.apply(rows.get("web-1"), event):
+        for row in runners.apply(rows.get("web-1"), said(kind, seconds, 1, **data)):
             rows[row.session] = row
 
     write(EventType.RUNNER_STARTED, 0, host="web", pid=7, registry="abc", crons=3)
@@ -55,15 +59,7 @@ def test_a_session_may_begin_again_in_a_later_page(db: None) -> None:
     """As after a freeze: the others have taken the runner for lost, and that is saved already."""
 
     def write(kind: EventType, seconds: int, **data: object) -> None:
-        event = Event(
-            stream=runner_stream("web-1"),
-            version=0,
-            type=kind,
-            actor="runner/web-1",
-            occurred_at=START + timedelta(seconds=seconds),
-            data=data,
-        )
-        store.append_next([event])
+        store.append_next([said(kind, seconds, 0, **data)])
         projector.catch_up()
 
     write(EventType.RUNNER_STARTED, 0, host="web", pid=7)
